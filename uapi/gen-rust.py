@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Writes the numbers and names of a netlink spec as one Rust file on standard output.
+
+The file uses `core` only and no path of its own crate, so that it is both the root of the crate ihmp_uapi and a module
+of the kernel module (by #[path]). regen.sh sends it through rustfmt. Sets that may grow (commands, attributes) become newtypes; enums become enums.
+"""
+
+import sys
+import textwrap
+
+import yaml
+
+WIDTH = 100
+
+
+def camel(*names):
+    return "".join(part.capitalize() for name in names for part in name.split("-"))
+
+
+def upper(name):
+    return name.replace("-", "_").upper()
+
+
+def unsigned(value):
+    """The smallest type that holds the value: every wider one can be made from it without loss."""
+    return next(f"u{bits}" for bits in (8, 16, 32, 64) if value < 1 << bits)
+
+
+def doc(text, indent=""):
+    for line in textwrap.wrap(" ".join(text.split()), WIDTH - len(indent) - 4):
+        print(f"{indent}/// {line}")
+
+
+def derive(representation):
+    print("#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]")
+    print(f"#[repr({representation})]")
+
+
+def render_enum(spec):
+    name = camel(spec["name"])
+    entries = [e if isinstance(e, dict) else {"name": e} for e in spec["entries"]]
+    value = spec.get("value-start", 0)
+    for entry in entries:
+        value = entry.setdefault("value", value) + 1
+    doc(spec.get("doc", f"Values of {spec['name']}."))
+    derive("u32")
+    print(f"pub enum {name} {{")
+    for entry in entries:
+        doc(entry.get("doc", camel(entry["name"]) + "."), "    ")
+        print(f"    {camel(entry['name'])} = {entry['value']},")
+    print("}\n")
+    print(f"impl {name} {{")
+    doc("Every value, in the order of their numbers.", "    ")
+    print(f"    pub const ALL: &'static [Self] = &[")
+    for entry in entries:
+        print(f"        Self::{camel(entry['name'])},")
+    print("    ];\n")
+    doc("The number on the wire.", "    ")
+    print("    pub const fn number(self) -> u32 {\n        self as u32\n    }\n")
+    doc("The value with this number.", "    ")
+    print("    pub const fn from_number(number: u32) -> Option<Self> {\n        match number {")
+    for entry in entries:
+        print(f"            {entry['value']} => Some(Self::{camel(entry['name'])}),")
+    print("            _ => None,\n        }\n    }\n")
+    doc("The name in the spec.", "    ")
+    print("    pub const fn name(self) -> &'static str {\n        match self {")
+    for entry in entries:
+        print(f'            Self::{camel(entry["name"])} => "{entry["name"]}",')
+    print("        }\n    }\n")
+    doc("The value with this name.", "    ")
+    print("    pub fn from_name(name: &str) -> Option<Self> {")
+    print("        Self::ALL.iter().copied().find(|value| value.name() == name)\n    }\n}\n")
+    print(f"impl core::fmt::Display for {name} {{")
+    print("    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {")
+    print("        f.pad(self.name())\n    }\n}\n")
+
+
+def render_newtype(name, about, base, entries):
+    """A number with named constants; numbers without a name are legal, a later version may send them."""
+    doc(about)
+    derive("transparent")
+    print(f"pub struct {name}(pub {base});\n")
+    print(f"impl {name} {{")
+    for value, entry in enumerate(entries, 1):
+        doc(entry.get("doc", "Padding."), "    ")
+        print(f"    pub const {upper(entry['name'])}: Self = Self({value});")
+    print()
+    doc("The name in the spec, if the number has one there.", "    ")
+    print("    pub const fn name(self) -> Option<&'static str> {\n        match self {")
+    for entry in entries:
+        print(f'            Self::{upper(entry["name"])} => Some("{entry["name"]}"),')
+    print("            _ => None,\n        }\n    }\n}\n")
+
+
+def render_limits(sets):
+    print("/// Ranges of the attributes that have one.\npub mod limits {")
+    print("    use core::ops::RangeInclusive;\n")
+    first = True
+    for attr_set in sets:
+        for attr in attr_set["attributes"]:
+            checks = attr.get("checks", {})
+            if not {"min", "max"} & checks.keys():
+                continue
+            low = checks.get("min", 0)
+            high = checks.get("max", (1 << int(attr["type"][1:])) - 1)
+            if not first:
+                print()
+            first = False
+            doc(attr["doc"], "    ")
+            print(f"    pub const {upper(attr_set['name'] + '-' + attr['name'])}: RangeInclusive<{attr['type']}> =")
+            print(f"        {low}..={high};")
+    print("}\n")
+
+
+def main(path):
+    with open(path, encoding="utf-8") as stream:
+        licence = stream.readline().partition("SPDX-License-Identifier:")[2].strip()
+        spec = yaml.safe_load(stream)
+    family = spec["name"]
+    print(f"// SPDX-License-Identifier: {licence}")
+    print(f"//! Numbers and names of the generic netlink family `{family}`.")
+    print("//!")
+    print(f"//! Generated by uapi/gen-rust.py from uapi/{family}.yaml; run uapi/regen.sh instead of editing.")
+    print("#![allow(dead_code, unreachable_pub, reason = \"whoever includes this file uses a part of it\")]\n")
+    doc("Name of the family.")
+    print(f'pub const FAMILY_NAME: &str = "{family}";\n')
+    doc("Version of the family.")
+    print(f"pub const FAMILY_VERSION: u8 = {spec.get('version', 1)};\n")
+    for group in spec["mcast-groups"]["list"]:
+        doc(f"Name of the multicast group `{group['name']}`.")
+        print(f'pub const MCGRP_{upper(group["name"])}: &str = "{group["name"]}";\n')
+    for one in spec["definitions"]:
+        if one["type"] == "const":
+            doc(one["doc"])
+            print(f"pub const {upper(one['name'])}: {unsigned(one['value'])} = {one['value']};\n")
+    for one in spec["definitions"]:
+        if one["type"] == "enum":
+            render_enum(one)
+    render_newtype("Command", "A command, notification or event.", "u8", spec["operations"]["list"])
+    for one in spec["attribute-sets"]:
+        render_newtype(camel(one["name"], "attr"), f"Attribute of the set `{one['name']}`: {one['doc']}", "u16",
+                       one["attributes"])
+    render_limits(spec["attribute-sets"])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: gen-rust.py SPEC")
+    main(sys.argv[1])
