@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Schedulers: which path the next packet takes.
+
+use crate::addr::Addr;
+use crate::paths::Path;
+
+/// A way to choose the path of the next packet.
+pub trait Scheduler {
+    /// The index of the path to use, `None` when there is none.
+    ///
+    /// `paths` are those of one family ([`crate::paths::Paths::family`]); `heard` is the remote locator the host was last
+    /// heard from.
+    fn pick(&self, paths: &[Path], heard: Option<Addr>) -> Option<usize>;
+}
+
+/// The path of the lowest preference that works.
+///
+/// Local preferences are our own choice and come first; then where the host talks from, for it knows its own paths
+/// best; then the preference of the remote locator; then the order of `paths`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backup;
+
+impl Scheduler for Backup {
+    #[inline]
+    fn pick(&self, paths: &[Path], heard: Option<Addr>) -> Option<usize> {
+        paths
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, path)| {
+                (
+                    path.local_preference,
+                    Some(path.remote) != heard,
+                    path.remote_preference,
+                )
+            })
+            .map(|(index, _)| index)
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Reasons why packets are refused; names and numbers as `reason` and `effect` of the contract.
+
+/// What a reason does to the packet.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// The packet is dropped.
+    Drop = 0,
+    /// The packet passes without being translated.
+    Pass = 1,
+    /// The packet waits.
+    Delay = 2,
+}
+
+/// Why a packet was refused, or was passed without being translated.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The host of the flow has no path at the moment.
+    NoPath = 0,
+    /// The path has no route out of this machine.
+    NoRoute = 1,
+    /// The headers could not be made writable.
+    NotWritable = 2,
+    /// A flow or a host could not be allocated.
+    NoMemory = 3,
+    /// The table of flows is full.
+    FlowLimit = 4,
+    /// The table of hosts is full.
+    HostLimit = 5,
+    /// The headers of the packet do not parse.
+    Malformed = 6,
+    /// A reset or an ICMP error came while the local locator was not yet acknowledged.
+    UnprovenReset = 7,
+    /// From a locator whose move was announced but not yet applied.
+    Held = 8,
+    /// Too many packets were waiting for an announced move.
+    HoldOverflow = 9,
+    /// No free port for a flow that collides with another on the wire.
+    PortExhausted = 10,
+    /// The source address is neither local nor the identifier of a flow.
+    ForeignSource = 11,
+    /// An ICMP error quotes a packet of a host, but of no flow.
+    IcmpNoFlow = 12,
+    /// Discovery requests came faster than allowed; this one was not reported.
+    DiscoverLimit = 13,
+}
+
+impl Reason {
+    /// How many reasons there are.
+    pub const COUNT: usize = Reason::ALL.len();
+
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Reason; 14] = [
+        Reason::NoPath,
+        Reason::NoRoute,
+        Reason::NotWritable,
+        Reason::NoMemory,
+        Reason::FlowLimit,
+        Reason::HostLimit,
+        Reason::Malformed,
+        Reason::UnprovenReset,
+        Reason::Held,
+        Reason::HoldOverflow,
+        Reason::PortExhausted,
+        Reason::ForeignSource,
+        Reason::IcmpNoFlow,
+        Reason::DiscoverLimit,
+    ];
+
+    /// The number in the contract.
+    #[inline]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The number as an index of [`Reason::ALL`], for arrays of counters.
+    #[inline]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// What becomes of the packet.
+    #[inline]
+    pub const fn effect(self) -> Effect {
+        match self {
+            Reason::NoPath
+            | Reason::NoRoute
+            | Reason::NotWritable
+            | Reason::UnprovenReset
+            | Reason::HoldOverflow
+            | Reason::PortExhausted
+            | Reason::ForeignSource => Effect::Drop,
+            Reason::NoMemory
+            | Reason::FlowLimit
+            | Reason::HostLimit
+            | Reason::Malformed
+            | Reason::IcmpNoFlow
+            | Reason::DiscoverLimit => Effect::Pass,
+            Reason::Held => Effect::Delay,
+        }
+    }
+}
