@@ -147,8 +147,412 @@ pub struct Packet {
     pub kind: Kind,
 }
 
+/// IPv6 hop-by-hop options, RFC 8200 section 4.3.
+const HOP_BY_HOP: u8 = 0;
+/// IPv6 routing header, RFC 8200 section 4.4.
+const ROUTING: u8 = 43;
+/// IPv6 fragment header, RFC 8200 section 4.5.
+const FRAGMENT: u8 = 44;
+/// IPv6 destination options, RFC 8200 section 4.6.
+const DEST_OPTIONS: u8 = 60;
+
+/// Most extension headers of a packet: RFC 8200 section 4.1 has no more than five of these kinds.
+const MAX_EXTENSIONS: usize = 8;
+
+/// Octets of an ICMP message before the quoted packet (RFC 792, RFC 4443 section 3).
+const ICMP_LEN: usize = 8;
+
+/// Octets of a quote that are asked for at once: any usual headers with options, and the least that an extended
+/// message quotes (RFC 4884 section 3).
+const QUOTE_LEN: usize = 128;
+
+/// What ends the walk over extension headers early.
+enum Stop {
+    /// The linear part ends; make this many octets linear.
+    Short(usize),
+    /// The packet ends before the header `proto`.
+    Cut { proto: u8, at: usize },
+    /// A fragment that is not the first; `proto` is what its fragment header names.
+    Fragment { proto: u8, at: usize },
+    /// Too many headers, or the address in the pseudo-header is not that of the IPv6 header.
+    Refused,
+}
+
+/// The two octets of a field in network order.
+#[inline]
+const fn be(high: u8, low: u8) -> u16 {
+    u16::from_be_bytes([high, low])
+}
+
+/// The `N` octets at `at`; `None` when the packet ends at `end` before they do.
+#[inline]
+fn take<const N: usize>(head: &[u8], at: usize, end: usize) -> Result<Option<&[u8; N]>, usize> {
+    let stop = at.saturating_add(N);
+    if stop > end {
+        return Ok(None);
+    }
+    match head.get(at..).and_then(|rest| rest.first_chunk()) {
+        Some(octets) => Ok(Some(octets)),
+        None => Err(stop),
+    }
+}
+
+/// The `N` octets at `at` of a packet that must have them.
+#[inline]
+fn need<const N: usize>(head: &[u8], at: usize, end: usize) -> Result<&[u8; N], ParseError> {
+    match take(head, at, end) {
+        Ok(Some(octets)) => Ok(octets),
+        Ok(None) => Err(ParseError::Malformed),
+        Err(stop) => Err(ParseError::Short(stop)),
+    }
+}
+
+/// Walks the extension headers from `at`, where the first is of kind `proto`, to the upper-layer header.
+///
+/// An authentication header ends the walk like ESP does: what it protects includes the addresses, so the packet is not
+/// one of a flow before IPsec has taken the header off.
+#[inline]
+fn walk(head: &[u8], mut proto: u8, mut at: usize, end: usize) -> Result<(u8, usize), Stop> {
+    for _ in 0..MAX_EXTENSIONS {
+        if !matches!(proto, HOP_BY_HOP | ROUTING | FRAGMENT | DEST_OPTIONS) {
+            return Ok((proto, at));
+        }
+        let [next, len, high, low] = match take::<4>(head, at, end) {
+            Ok(Some(octets)) => *octets,
+            Ok(None) => return Err(Stop::Cut { proto, at }),
+            Err(stop) => return Err(Stop::Short(stop)),
+        };
+        let len = match proto {
+            FRAGMENT => 0,
+            _ => usize::from(len),
+        };
+        let after = at.saturating_add(len.saturating_add(1).saturating_mul(8));
+        if after > end {
+            return Err(Stop::Cut { proto, at });
+        }
+        match proto {
+            FRAGMENT if be(high, low) & 0xfff8 != 0 => {
+                return Err(Stop::Fragment {
+                    proto: next,
+                    at: after,
+                });
+            }
+            // Segments left: the pseudo-header has the final destination instead (RFC 8200 section 8.1).
+            ROUTING if low != 0 => return Err(Stop::Refused),
+            _ => {}
+        }
+        proto = next;
+        at = after;
+    }
+    Err(Stop::Refused)
+}
+
+/// What is read of a network header.
+struct Network {
+    src: Addr,
+    dst: Addr,
+    /// Protocol, or kind of the first extension header.
+    proto: u8,
+    /// Octets of the header, IPv4 options included.
+    len: usize,
+    /// Octets of the packet by its own length field, if it has one.
+    total: Option<usize>,
+    /// A fragment that is not the first, by the IPv4 header.
+    fragment: bool,
+}
+
+impl Network {
+    #[inline]
+    fn v4(octets: &[u8; IPV4_LEN]) -> Result<Network, ParseError> {
+        let [first, _, t0, t1, _, _, f0, f1, _, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
+            *octets;
+        let len = usize::from(first & 0x0f).saturating_mul(4);
+        if first >> 4 != 4 || len < IPV4_LEN {
+            return Err(ParseError::Malformed);
+        }
+        Ok(Network {
+            src: Addr::v4([s0, s1, s2, s3]),
+            dst: Addr::v4([d0, d1, d2, d3]),
+            proto,
+            len,
+            // Zero stands for more than 65535 octets, in a segment that was not cut yet.
+            total: match be(t0, t1) {
+                0 => None,
+                total => Some(usize::from(total)),
+            },
+            fragment: be(f0, f1) & 0x1fff != 0,
+        })
+    }
+
+    #[inline]
+    fn v6(octets: &[u8; IPV6_LEN]) -> Result<Network, ParseError> {
+        let [first, _, _, _, p0, p1, proto, _, addrs @ ..] = octets;
+        let (src, dst) = match (addrs.first_chunk(), addrs.last_chunk()) {
+            (Some(src), Some(dst)) => (Addr::v6(*src), Addr::v6(*dst)),
+            _ => return Err(ParseError::Malformed),
+        };
+        // IPv4-mapped addresses do not belong on the wire, and would be taken for IPv4 here.
+        if first >> 4 != 6 || src.is_v4() || dst.is_v4() {
+            return Err(ParseError::Malformed);
+        }
+        Ok(Network {
+            src,
+            dst,
+            proto: *proto,
+            len: IPV6_LEN,
+            // Zero stands for more than 65535 octets, with a jumbo payload option or in a segment that was not cut yet.
+            total: match be(*p0, *p1) {
+                0 => None,
+                payload => Some(usize::from(payload).saturating_add(IPV6_LEN)),
+            },
+            fragment: false,
+        })
+    }
+}
+
 /// Parses the packet whose first octets are `head`, starting at the network header; `head` may be only the linear part.
+///
+/// # Errors
+///
+/// [`ParseError::Short`] when more octets have to be made linear. [`ParseError::Malformed`] also for packets that could
+/// be parsed but not be translated right: IPv6 with segments left in a routing header, or with IPv4-mapped addresses.
+#[inline]
 pub fn parse(head: &[u8], family: Family) -> Result<Packet, ParseError> {
-    let _ = (head, family);
-    Err(ParseError::Malformed)
+    let (net, proto, l4, end) = match family {
+        Family::V4 => {
+            let net = Network::v4(need(head, 0, usize::MAX)?)?;
+            let end = net.total.unwrap_or(usize::MAX);
+            if end < net.len {
+                return Err(ParseError::Malformed);
+            }
+            if net.fragment {
+                return Err(ParseError::Fragment);
+            }
+            let (proto, l4) = (net.proto, net.len);
+            (net, proto, l4, end)
+        }
+        Family::V6 => {
+            let net = Network::v6(need(head, 0, usize::MAX)?)?;
+            let end = net.total.unwrap_or(usize::MAX);
+            let (proto, l4) = walk(head, net.proto, net.len, end).map_err(|stop| match stop {
+                Stop::Short(octets) => ParseError::Short(octets),
+                Stop::Fragment { .. } => ParseError::Fragment,
+                Stop::Cut { .. } | Stop::Refused => ParseError::Malformed,
+            })?;
+            (net, proto, l4, end)
+        }
+    };
+    let (sport, dport, kind) = match (proto, family) {
+        (TCP, _) => {
+            let [s0, s1, d0, d1, _, _, _, _, _, _, _, _, _, flags, ..] =
+                *need::<20>(head, l4, end)?;
+            (be(s0, s1), be(d0, d1), Kind::Tcp { flags })
+        }
+        (UDP, _) => {
+            let [s0, s1, d0, d1, _, _, c0, c1] = *need(head, l4, end)?;
+            (
+                be(s0, s1),
+                be(d0, d1),
+                Kind::Udp {
+                    no_csum: be(c0, c1) == 0,
+                },
+            )
+        }
+        (UDP_LITE, _) => {
+            let [s0, s1, d0, d1, _, _, _, _] = *need(head, l4, end)?;
+            (be(s0, s1), be(d0, d1), Kind::UdpLite)
+        }
+        (SCTP | DCCP, _) => {
+            let [s0, s1, d0, d1, ..] = *need::<12>(head, l4, end)?;
+            (be(s0, s1), be(d0, d1), Kind::Other)
+        }
+        (ICMP, Family::V4) | (ICMPV6, Family::V6) => {
+            let icmp = need::<ICMP_LEN>(head, l4, end)?;
+            let [kind, _, _, _, i0, i1, ..] = *icmp;
+            match Message::of(family, kind) {
+                Message::Request => (be(i0, i1), 0, Kind::Echo { request: true }),
+                Message::Reply => (0, be(i0, i1), Kind::Echo { request: false }),
+                Message::Error => (0, 0, Kind::Error(quoted(head, family, l4, end, icmp)?)),
+                Message::Other => (0, 0, Kind::Icmp),
+            }
+        }
+        _ => (0, 0, Kind::Other),
+    };
+    let tuple = Tuple {
+        proto,
+        src: net.src,
+        dst: net.dst,
+        sport,
+        dport,
+    };
+    Ok(Packet {
+        family,
+        l4,
+        tuple,
+        kind,
+    })
+}
+
+/// ICMP messages, as far as they differ for translation.
+enum Message {
+    Request,
+    Reply,
+    Error,
+    Other,
+}
+
+impl Message {
+    #[inline]
+    const fn of(family: Family, kind: u8) -> Message {
+        match (family, kind) {
+            (Family::V4, 8) | (Family::V6, 128) => Message::Request,
+            (Family::V4, 0) | (Family::V6, 129) => Message::Reply,
+            // Destination unreachable, time exceeded, parameter problem; and packet too big.
+            (Family::V4, 3 | 11 | 12) | (Family::V6, 1..=4) => Message::Error,
+            _ => Message::Other,
+        }
+    }
+}
+
+/// Parses what an ICMP error at `icmp_at`, whose first octets are `icmp`, quotes. The quote may end anywhere after the
+/// fixed part of its network header; only then is it told apart from a linear part that is too short.
+fn quoted(
+    head: &[u8],
+    family: Family,
+    icmp_at: usize,
+    end: usize,
+    icmp: &[u8; ICMP_LEN],
+) -> Result<Quoted, ParseError> {
+    // Without a length of the packet the end of the quote is unknown.
+    if end == usize::MAX {
+        return Err(ParseError::Malformed);
+    }
+    let l3 = icmp_at.saturating_add(ICMP_LEN);
+    // Extended messages have other objects after the quote (RFC 4884 sections 4 and 5); less than 128 octets is not the
+    // length of a quote, but something from before that RFC.
+    let [kind, _, _, _, length_v6, length_v4, _, _] = *icmp;
+    let length = match (family, kind) {
+        (Family::V4, _) => usize::from(length_v4).saturating_mul(4),
+        (Family::V6, 1 | 3) => usize::from(length_v6).saturating_mul(8),
+        (Family::V6, _) => 0,
+    };
+    let end = if length >= QUOTE_LEN {
+        end.min(l3.saturating_add(length))
+    } else {
+        end
+    };
+    let wanted = end.min(l3.saturating_add(QUOTE_LEN));
+    if head.len() < wanted {
+        return Err(ParseError::Short(wanted));
+    }
+
+    let net = match family {
+        Family::V4 => Network::v4(need(head, l3, end)?)?,
+        Family::V6 => Network::v6(need(head, l3, end)?)?,
+    };
+    // What follows the quoted packet is padding. A length that cannot be is not believed.
+    let end = match net.total {
+        Some(total) if total >= net.len => end.min(l3.saturating_add(total)),
+        _ => end,
+    };
+    let at = l3.saturating_add(net.len);
+    let (proto, l4, whole) = match family {
+        Family::V4 => (net.proto, at, !net.fragment && at <= end),
+        Family::V6 => match walk(head, net.proto, at, end) {
+            Ok((proto, at)) => (proto, at, true),
+            Err(Stop::Short(octets)) => return Err(ParseError::Short(octets)),
+            Err(Stop::Cut { proto, at } | Stop::Fragment { proto, at }) => (proto, at, false),
+            Err(Stop::Refused) => return Err(ParseError::Malformed),
+        },
+    };
+    let mut quoted = Quoted {
+        l3,
+        l4,
+        tuple: Tuple {
+            proto,
+            src: net.src,
+            dst: net.dst,
+            sport: 0,
+            dport: 0,
+        },
+        ports: false,
+        csum: None,
+        slots: Slots::None,
+    };
+    if whole {
+        quoted
+            .read_transport(head, family, end)
+            .map_err(ParseError::Short)?;
+    }
+    Ok(quoted)
+}
+
+impl Quoted {
+    /// Reads the ports and finds the checksum, as far as they are quoted before `end`.
+    fn read_transport(&mut self, head: &[u8], family: Family, end: usize) -> Result<(), usize> {
+        let l4 = self.l4;
+        match (self.tuple.proto, family) {
+            (TCP | UDP | UDP_LITE | SCTP | DCCP, _) => {
+                let Some(&[s0, s1, d0, d1]) = take(head, l4, end)? else {
+                    return Ok(());
+                };
+                self.tuple.sport = be(s0, s1);
+                self.tuple.dport = be(d0, d1);
+                self.slots = Slots::Pair;
+            }
+            (ICMP, Family::V4) | (ICMPV6, Family::V6) => {
+                let Some(&[kind]) = take(head, l4, end)? else {
+                    return Ok(());
+                };
+                self.slots = match Message::of(family, kind) {
+                    Message::Request => Slots::Request,
+                    Message::Reply => Slots::Reply,
+                    Message::Error | Message::Other => Slots::None,
+                };
+                let id = match self.slots {
+                    Slots::None => 0,
+                    _ => match take(head, l4.saturating_add(4), end)? {
+                        Some(&[i0, i1]) => be(i0, i1),
+                        None => {
+                            self.slots = Slots::None;
+                            return Ok(());
+                        }
+                    },
+                };
+                match self.slots {
+                    Slots::Reply => self.tuple.dport = id,
+                    _ => self.tuple.sport = id,
+                }
+            }
+            _ => {}
+        }
+        self.ports = true;
+        if let Some(offset) = checksum_offset(self.tuple.proto, family) {
+            let at = l4.saturating_add(offset);
+            self.csum = match take(head, at, end)? {
+                Some([0, 0]) if zero_is_none(self.tuple.proto) => None,
+                Some(_) => Some(at),
+                None => None,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Where the checksum is that changes with addresses or ports, counted from the transport header.
+#[inline]
+pub(crate) const fn checksum_offset(proto: u8, family: Family) -> Option<usize> {
+    match (proto, family) {
+        (TCP, _) => Some(16),
+        (UDP | UDP_LITE | DCCP, _) => Some(6),
+        (ICMP, Family::V4) | (ICMPV6, Family::V6) => Some(2),
+        _ => None,
+    }
+}
+
+/// Whether a checksum of zero means that there is none, so that one that comes out as zero is written as 0xffff
+/// (RFC 768; for UDP-Lite, RFC 3828 section 3.1, zero is not a checksum either).
+#[inline]
+pub(crate) const fn zero_is_none(proto: u8) -> bool {
+    matches!(proto, UDP | UDP_LITE)
 }

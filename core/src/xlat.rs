@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Rewriting of packets in place, with what the transport checksum then needs.
 
-use crate::addr::Addr;
-use crate::packet::Packet;
+use crate::addr::{Addr, Family};
+use crate::csum;
+use crate::packet::{
+    checksum_offset, zero_is_none, Kind, Packet, Quoted, Slots, DCCP, ICMP, IPV4_LEN, IPV6_LEN,
+    SCTP,
+};
 
-/// The new values of a tuple; the addresses have the family of the packet. Values that the packet does not carry
-/// (ports of a protocol without ports, the zero half of an echo identifier) are ignored.
+/// The new values of a tuple; the addresses have the family of the packet.
+///
+/// Values that the packet does not carry (ports of a protocol without ports, the zero half of an echo tuple) are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rewrite {
     /// New source address.
@@ -18,6 +23,13 @@ pub struct Rewrite {
     pub dport: u16,
 }
 
+impl Rewrite {
+    #[inline]
+    fn is(&self, family: Family) -> bool {
+        self.src.family() == family && self.dst.family() == family
+    }
+}
+
 /// What the caller has to do to the transport checksum: see [`apply`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fix {
@@ -25,30 +37,247 @@ pub struct Fix {
     pub at: usize,
     /// Difference of the pseudo-header, new minus old, as the kernel's `__wsum` ([`crate::csum`]).
     pub pseudo: u32,
-    /// Difference of what the segment itself holds, new minus old.
+    /// Difference of what the segment itself holds, new minus old, likewise.
     pub plain: u32,
     /// A checksum that comes out as zero must be written as 0xffff (RFC 768).
     pub mangle_zero: bool,
 }
 
-/// How many octets from the network header must be writable for [`apply`] and [`apply_error`], checksum included.
+impl Fix {
+    /// This fix, or nothing when it would not change the checksum.
+    #[inline]
+    fn unless_neutral(self) -> Option<Fix> {
+        if csum::is_neutral(self.pseudo) && csum::is_neutral(self.plain) {
+            None
+        } else {
+            Some(self)
+        }
+    }
+}
+
+/// Octets of a network header that are rewritten.
+#[inline]
+const fn header_len(family: Family) -> usize {
+    match family {
+        Family::V4 => IPV4_LEN,
+        Family::V6 => IPV6_LEN,
+    }
+}
+
+/// Where the ports of a packet are.
+#[inline]
+const fn slots_of(pkt: &Packet) -> Slots {
+    match pkt.kind {
+        Kind::Tcp { .. } | Kind::Udp { .. } | Kind::UdpLite => Slots::Pair,
+        Kind::Echo { request: true } => Slots::Request,
+        Kind::Echo { request: false } => Slots::Reply,
+        Kind::Other if matches!(pkt.tuple.proto, SCTP | DCCP) => Slots::Pair,
+        Kind::Error(_) | Kind::Icmp | Kind::Other => Slots::None,
+    }
+}
+
+/// Octets from the transport header to the end of the ports.
+#[inline]
+const fn slots_len(slots: Slots) -> usize {
+    match slots {
+        Slots::None => 0,
+        Slots::Pair => 4,
+        Slots::Request | Slots::Reply => 6,
+    }
+}
+
+/// Octets from the transport header to the end of ports and checksum.
+#[inline]
+fn transport_len(pkt: &Packet) -> usize {
+    let ports = slots_len(slots_of(pkt));
+    match checksum_offset(pkt.tuple.proto, pkt.family) {
+        Some(offset) => ports.max(offset.saturating_add(2)),
+        None => ports,
+    }
+}
+
+/// How many octets from the network header must be writable for [`apply`] or, with an ICMP error, [`apply_error`]; the
+/// transport checksum is among them.
 #[inline]
 pub fn span(pkt: &Packet) -> usize {
-    let _ = pkt;
-    usize::MAX
+    let own = match transport_len(pkt) {
+        0 => header_len(pkt.family),
+        len => pkt.l4.saturating_add(len),
+    };
+    match &pkt.kind {
+        Kind::Error(quoted) => own.max(quoted_span(quoted, pkt.family)),
+        _ => own,
+    }
+}
+
+fn quoted_span(quoted: &Quoted, family: Family) -> usize {
+    let header = quoted.l3.saturating_add(header_len(family));
+    let ports = match quoted.slots {
+        Slots::None => 0,
+        slots => quoted.l4.saturating_add(slots_len(slots)),
+    };
+    let csum = quoted.csum.map_or(0, |at| at.saturating_add(2));
+    header.max(ports).max(csum)
+}
+
+/// How much a network header changed, new minus old.
+struct NetworkDiff {
+    /// The addresses.
+    addrs: u32,
+    /// The whole header: the addresses and, in IPv4, the header checksum.
+    header: u32,
+}
+
+/// Writes the addresses of the network header at `l3`, and its checksum.
+#[inline]
+fn write_network(head: &mut [u8], l3: usize, family: Family, to: &Rewrite) -> Option<NetworkDiff> {
+    let rest = head.get_mut(l3..)?;
+    match family {
+        Family::V4 => {
+            let [.., c0, c1, s0, s1, s2, s3, d0, d1, d2, d3] =
+                rest.first_chunk_mut::<IPV4_LEN>()?;
+            let old = csum::pair_v4([*s0, *s1, *s2, *s3], [*d0, *d1, *d2, *d3]);
+            let (src, dst) = (to.src.low(), to.dst.low());
+            let addrs = csum::sub(csum::pair_v4(src, dst), old);
+            let check = u16::from_ne_bytes([*c0, *c1]);
+            let new_check = csum::replace(check, addrs);
+            [*c0, *c1] = new_check.to_ne_bytes();
+            [*s0, *s1, *s2, *s3] = src;
+            [*d0, *d1, *d2, *d3] = dst;
+            let check = csum::sub(u32::from(new_check), u32::from(check));
+            Some(NetworkDiff {
+                addrs,
+                header: csum::add(addrs, check),
+            })
+        }
+        Family::V6 => {
+            let [_, _, _, _, _, _, _, _, addrs @ ..] = rest.first_chunk_mut::<IPV6_LEN>()?;
+            let (src, dst) = addrs.split_at_mut(16);
+            let src = src.first_chunk_mut::<16>()?;
+            let dst = dst.first_chunk_mut::<16>()?;
+            let old = csum::pair_v6(src, dst);
+            *src = to.src.octets();
+            *dst = to.dst.octets();
+            let addrs = csum::sub(csum::pair_v6(src, dst), old);
+            Some(NetworkDiff {
+                addrs,
+                header: addrs,
+            })
+        }
+    }
+}
+
+/// Writes the ports of the transport header at `l4`; returns their difference, new minus old.
+#[inline]
+fn write_ports(head: &mut [u8], l4: usize, slots: Slots, to: &Rewrite) -> Option<u32> {
+    let id = match slots {
+        Slots::None => return Some(0),
+        Slots::Pair => {
+            let ports = head.get_mut(l4..)?.first_chunk_mut::<4>()?;
+            let old = u32::from_ne_bytes(*ports);
+            let [s0, s1] = to.sport.to_be_bytes();
+            let [d0, d1] = to.dport.to_be_bytes();
+            *ports = [s0, s1, d0, d1];
+            return Some(csum::sub(u32::from_ne_bytes(*ports), old));
+        }
+        Slots::Request => to.sport,
+        Slots::Reply => to.dport,
+    };
+    let [_, _, _, _, field @ ..] = head.get_mut(l4..)?.first_chunk_mut::<6>()?;
+    let old = u16::from_ne_bytes(*field);
+    *field = id.to_be_bytes();
+    Some(csum::sub(
+        u32::from(u16::from_ne_bytes(*field)),
+        u32::from(old),
+    ))
 }
 
 /// Rewrites addresses, ports and the IPv4 header checksum of the packet that `pkt` was parsed from.
 ///
 /// The transport checksum is left to the caller, who knows whether the device will compute it: `pseudo` and `plain` are
-/// for `inet_proto_csum_replace_by_diff()` with and without `pseudohdr`. Returns `None` when there is nothing to fix.
+/// for `inet_proto_csum_replace_by_diff()` with and without `pseudohdr`. Returns `None` when there is nothing to fix: the
+/// protocol has no checksum over addresses and ports, the packet has none, or it stays right by itself. Of an ICMP error
+/// only the outer addresses are rewritten.
+///
+/// Nothing is written when `head` is shorter than [`span`] or an address of `to` is of the other family.
+///
+/// An IPv6 packet whose transport checksum does not cover the addresses (SCTP, a zero UDP checksum, unknown protocols)
+/// sums to another value afterwards, so that `CHECKSUM_COMPLETE` must be given up for it.
+#[inline]
 pub fn apply(head: &mut [u8], pkt: &Packet, to: &Rewrite) -> Option<Fix> {
-    let _ = (head, pkt, to);
-    None
+    if head.len() < span(pkt) || !to.is(pkt.family) {
+        return None;
+    }
+    let pseudo = write_network(head, 0, pkt.family, to)?.addrs;
+    let plain = write_ports(head, pkt.l4, slots_of(pkt), to)?;
+    let proto = pkt.tuple.proto;
+    let at = pkt.l4.saturating_add(checksum_offset(proto, pkt.family)?);
+    let absent = match pkt.kind {
+        Kind::Udp { no_csum } => no_csum,
+        Kind::UdpLite => head.get(at..)?.first_chunk() == Some(&[0, 0]),
+        _ => false,
+    };
+    if absent {
+        return None;
+    }
+    let pseudo = if covers_addresses(proto) { pseudo } else { 0 };
+    Fix {
+        at,
+        pseudo,
+        plain,
+        mangle_zero: zero_is_none(proto),
+    }
+    .unless_neutral()
 }
 
-/// Rewrites an ICMP error: the outer addresses to those of `outer`, the quoted packet to `inner`, its checksums included.
+/// Whether the checksum of a protocol includes the pseudo-header: that of ICMPv4 does not, all others do.
+#[inline]
+const fn covers_addresses(proto: u8) -> bool {
+    proto != ICMP
+}
+
+/// Rewrites the ICMP error that `pkt` was parsed from: the outer addresses to those of `outer`, the quoted packet to
+/// `inner`, so that the quote is again what its sender sent.
+///
+/// In the quote the addresses, the IPv4 header checksum and, as far as they are quoted, ports and transport checksum are
+/// written. The fix is for the ICMP checksum: `plain` is what changed inside the message, `pseudo` the outer addresses for
+/// ICMPv6 and 0 for ICMPv4. Nothing is written when `pkt` is not an error, `head` is shorter than [`span`], or an address
+/// is of the other family.
 pub fn apply_error(head: &mut [u8], pkt: &Packet, outer: &Rewrite, inner: &Rewrite) -> Option<Fix> {
-    let _ = (head, pkt, outer, inner);
-    None
+    let Kind::Error(quoted) = &pkt.kind else {
+        return None;
+    };
+    if head.len() < span(pkt) || !outer.is(pkt.family) || !inner.is(pkt.family) {
+        return None;
+    }
+    let pseudo = write_network(head, 0, pkt.family, outer)?.addrs;
+    let net = write_network(head, quoted.l3, pkt.family, inner)?;
+    let ports = write_ports(head, quoted.l4, quoted.slots, inner)?;
+    let mut plain = csum::add(net.header, ports);
+    if let Some(at) = quoted.csum {
+        let proto = quoted.tuple.proto;
+        let covered = if covers_addresses(proto) {
+            csum::add(net.addrs, ports)
+        } else {
+            ports
+        };
+        let field = head.get_mut(at..)?.first_chunk_mut::<2>()?;
+        let old = u16::from_ne_bytes(*field);
+        let new = match csum::replace(old, covered) {
+            0 if zero_is_none(proto) => 0xffff,
+            new => new,
+        };
+        *field = new.to_ne_bytes();
+        plain = csum::add(plain, csum::sub(u32::from(new), u32::from(old)));
+    }
+    let proto = pkt.tuple.proto;
+    let at = pkt.l4.saturating_add(checksum_offset(proto, pkt.family)?);
+    let pseudo = if covers_addresses(proto) { pseudo } else { 0 };
+    Fix {
+        at,
+        pseudo,
+        plain,
+        mangle_zero: false,
+    }
+    .unless_neutral()
 }
