@@ -1,0 +1,520 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What every suite has: TAP lines, deferred cleaning, network namespaces, waiting for conditions, the module, the agent,
+# traffic and its judgement. Sourced first; a suite ends with `suite_end`.
+#
+#   run_case "what it shows" FUNCTION [ARGUMENT...]   one case, one TAP line
+# In a case:
+#   must WHAT CMD... || return    CMD has to succeed, or the case fails and ends
+#   check WHAT CMD...             CMD has to succeed, or the case fails and goes on
+#   equal WHAT WANT GOT           the same for values
+#   fail WHAT; skip WHY           a skip is printed and counted, never a pass; IHMP_NO_SKIP=1 makes it a failure
+#   defer CMD...                  runs when the case ends (outside of a case: when the suite ends), last one first
+#   busywait SECONDS CMD...       waits until CMD succeeds; there is no blind sleep in a test
+# An interface of a host namespace is called eth0, wifi0 and the like: the agent leaves veth* alone.
+
+set -u
+export LC_ALL=C
+
+SELFTESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+SUITE=$(basename "$0" .sh)
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/$SUITE.XXXXXX")
+TAG=${TMP##*.}
+mkfifo "$TMP/nap"
+exec {NAP}<>"$TMP/nap"
+
+# In the time-travel guest computing takes no time, so limits can be sharp.
+if grep -qs time-travel /proc/cmdline; then
+	TRAVEL=1 SLACK_MS=${SLACK_MS:-25}
+else
+	TRAVEL=0 SLACK_MS=${SLACK_MS:-500}
+fi
+export TRAVEL SLACK_MS
+
+# --- TAP
+
+CASES=0 FAILED=0 SKIPPED=0
+CASE='' CASE_STATUS=''
+DEFER_FLOOR=0
+DEFERRED=()
+
+# note TEXT...: a diagnostic line.
+note() {
+	printf '%s\n' "$*" | sed 's/^/# /'
+}
+
+# result STATUS(ok|fail|skip) NAME [WHY]: one TAP line.
+result() {
+	local what="$2"
+
+	CASES=$((CASES + 1))
+	case $1 in
+	ok) echo "ok $CASES - $what" ;;
+	skip)
+		if [ "${IHMP_NO_SKIP:-0}" = 1 ]; then
+			FAILED=$((FAILED + 1))
+			echo "not ok $CASES - $what # skipped: ${3:-}"
+		else
+			SKIPPED=$((SKIPPED + 1))
+			echo "ok $CASES - $what # SKIP ${3:-}"
+		fi
+		;;
+	*)
+		FAILED=$((FAILED + 1))
+		echo "not ok $CASES - $what"
+		[ -z "${3:-}" ] || note "  $3"
+		;;
+	esac
+}
+
+fail() {
+	CASE_STATUS=fail
+	note "  ${CASE:-$SUITE}: $*"
+	return 1
+}
+
+skip() {
+	[ "$CASE_STATUS" = fail ] || CASE_STATUS="skip $*"
+}
+
+must() {
+	local what=$1
+	shift
+	"$@" || fail "$what (not so: $*)"
+}
+
+check() {
+	must "$@" || true
+}
+
+equal() {
+	[ "$2" = "$3" ] || fail "$1: wanted '$2', got '$3'"
+}
+
+# at_most WHAT LIMIT VALUE, at_least WHAT LIMIT VALUE: whole numbers.
+at_most() {
+	[ "${3:-x}" -le "$2" ] 2>/dev/null || fail "$1: wanted at most $2, got '${3:-}'"
+}
+
+at_least() {
+	[ "${3:-x}" -ge "$2" ] 2>/dev/null || fail "$1: wanted at least $2, got '${3:-}'"
+}
+
+# wanted NAME: is the case selected? IHMP_CASES is an extended regular expression; everything without it.
+wanted() {
+	[ -z "${IHMP_CASES:-}" ] || [[ $1 =~ $IHMP_CASES ]]
+}
+
+run_case() {
+	CASE=$1
+	local start end floor=$DEFER_FLOOR
+	shift
+
+	wanted "$CASE" || return 0
+	CASE_STATUS=
+	DEFER_FLOOR=${#DEFERRED[@]}
+	start=$(now_ms)
+	"$@" || [ -n "$CASE_STATUS" ] || fail "$1 gave up"
+	end=$(now_ms)
+	[ "$CASE_STATUS" != fail ] || explain
+	run_deferred "$DEFER_FLOOR"
+	DEFER_FLOOR=$floor
+	case $CASE_STATUS in
+	'') result ok "$CASE # $((end - start)) ms" ;;
+	skip*) result skip "$CASE" "${CASE_STATUS#skip }" ;;
+	*) result fail "$CASE" ;;
+	esac
+	CASE=
+}
+
+# explain: what helps to understand a failure: the agents' last words and the counters.
+explain() {
+	local host
+
+	for host in "${!AGENT[@]}"; do
+		note "  agent of $host: $(tail -n 12 "$TMP/ihmpd.$host.log" 2>/dev/null)"
+	done
+	for host in "${!NS[@]}"; do
+		[ -e "/run/netns/${NS[$host]}" ] || continue
+		case " ${HOSTS:-} " in
+		*" $host "*) note "  $host: $(ctl "$host" -j stats show 2>/dev/null | jq -c 'del(.counter) + {
+			reasons: [.counter[]? | select(.packets > 0) | {(.reason): .packets}] | add}' 2>/dev/null)" \
+			"$(ctl "$host" -j host show 2>/dev/null | jq -c . 2>/dev/null)" ;;
+		esac
+	done
+}
+
+suite_end() {
+	echo "1..$CASES"
+	exit $((FAILED > 0))
+}
+
+# --- cleaning
+
+defer() {
+	DEFERRED+=("$(printf '%q ' "$@")")
+}
+
+run_deferred() {
+	local i
+
+	for ((i = ${#DEFERRED[@]} - 1; i >= $1; i--)); do
+		eval "${DEFERRED[i]}" >>"$TMP/deferred.log" 2>&1
+		unset 'DEFERRED[i]'
+	done
+}
+
+at_exit() {
+	local status=$?
+
+	trap - EXIT
+	run_deferred 0
+	rm -rf "$TMP"
+	exit "$status"
+}
+trap at_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# --- time
+
+now_ms() {
+	local now=${EPOCHREALTIME/./}
+
+	echo "${now%???}"
+}
+
+# nap SECONDS: without a process; only for polling and for generators.
+nap() {
+	read -rt "$1" -u "$NAP" _ || true
+}
+
+busywait() {
+	local end=$(($(now_ms) + ${1%.*} * 1000)) pause=5
+	shift
+
+	until "$@" >/dev/null 2>&1; do
+		[ "$(now_ms)" -lt "$end" ] || return 1
+		nap "0.$(printf %03d $pause)"
+		[ $pause -ge 40 ] || pause=$((pause * 2))
+	done
+}
+
+# not CMD...: CMD fails.
+not() {
+	! "$@"
+}
+
+# start NAME CMD...: starts a program in a namespace, its process is in $BG; it dies with the scope.
+start() {
+	nsenter --net="/run/netns/${NS[$1]}" "${@:2}" <&0 &
+	BG=$!
+	defer stop_process $BG KILL
+}
+
+# stop_process PID [SIGNAL]: ends a process of ours and waits for it.
+stop_process() {
+	kill "-${2:-TERM}" "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+}
+
+gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+has_line() {
+	grep -qE -- "$2" "$1" 2>/dev/null
+}
+
+# --- namespaces
+
+declare -A NS=() AGENT=()
+
+# setup_ns NAME...: namespaces with names of their own, deleted with the scope.
+setup_ns() {
+	local name
+
+	for name in "$@"; do
+		NS[$name]=$name-$TAG
+		ip netns add "${NS[$name]}" || return
+		defer drop_ns "$name"
+		ip -n "${NS[$name]}" link set lo up
+		in_ns "$name" sh -c '
+			cd /proc/sys/net/ipv6/conf
+			echo 0 >all/accept_dad; echo 0 >default/accept_dad
+			echo 0 >default/router_solicitations; echo 0 >all/router_solicitations'
+	done
+}
+
+drop_ns() {
+	local pids
+
+	[ -n "${NS[$1]:-}" ] || return 0
+	pids=$(ip netns pids "${NS[$1]}" 2>/dev/null)
+	# shellcheck disable=SC2086 # a list of processes
+	[ -z "$pids" ] || kill -KILL $pids
+	ip netns del "${NS[$1]}"
+	unset "NS[$1]"
+}
+
+# in_ns NAME CMD...: only the network is the namespace's.
+in_ns() {
+	nsenter --net="/run/netns/${NS[$1]}" "${@:2}"
+}
+
+# ipn NAME ARGUMENT...: ip in a namespace.
+ipn() {
+	ip -n "${NS[$1]}" "${@:2}"
+}
+
+# batch NAME: ip commands from standard input, comments and empty lines allowed.
+batch() {
+	ip -n "${NS[$1]}" -batch -
+}
+
+# sysctl_in NAME KEY=VALUE...
+sysctl_in() {
+	in_ns "$1" sysctl -qw "${@:2}"
+}
+
+# --- the module and its tools
+
+module_loaded() {
+	[ -d /sys/module/ihmp ]
+}
+
+module_load() {
+	module_loaded || insmod "${IHMP_KO:?}"
+}
+
+module_unload() {
+	! module_loaded || rmmod ihmp
+}
+
+have_module() {
+	module_load && command -v ihmpctl >/dev/null && ihmpctl param show >/dev/null
+}
+
+# ctl NAME ARGUMENT...: ihmpctl in a namespace.
+ctl() {
+	in_ns "$1" ihmpctl "${@:2}"
+}
+
+# figure NAME FIELD: one counter of the namespace.
+figure() {
+	ctl "$1" -j stats show | jq -r --arg field "$2" '.[$field] // 0'
+}
+
+# reason NAME REASON: how often it applied.
+reason() {
+	ctl "$1" -j stats show | jq -r --arg reason "$2" '[.counter[]? | select(.reason == $reason) | .packets] | add // 0'
+}
+
+# reasons NAME: all reasons that applied, "name packets" a line.
+reasons() {
+	ctl "$1" -j stats show | jq -r '.counter[]? | select(.packets > 0) | "\(.reason) \(.packets)"'
+}
+
+# host_json NAME [ID|ADDR]: the host entry, null when there is none.
+host_json() {
+	{ ctl "$1" -j host show ${2:+"$2"} 2>/dev/null || echo '[]'; } | jq -c '.[0]'
+}
+
+# host_is NAME ID|ADDR FILTER: does the jq filter hold for the entry?
+host_is() {
+	ctl "$1" -j host show "$2" 2>/dev/null | jq -e "length == 1 and (.[0] | $3)" >/dev/null
+}
+
+host_up() {
+	host_is "$1" "$2" '.state == "up"'
+}
+
+# path_is NAME PEER LOCAL REMOTE: that pair of locators is in use; - for whatever.
+path_is() {
+	host_is "$1" "$2" "(\"$3\" == \"-\" or .local == \"$3\") and (\"$4\" == \"-\" or .remote == \"$4\")"
+}
+
+# figure_at_least NAME FIELD VALUE
+figure_at_least() {
+	[ "$(figure "$1" "$2")" -ge "$3" ]
+}
+
+reason_at_least() {
+	[ "$(reason "$1" "$2")" -ge "$3" ]
+}
+
+# --- the agent
+
+# agent_start NAME...: one ihmpd each; the configuration is $TMP/ihmpd.NAME.toml where that exists.
+agent_start() {
+	local host log config
+
+	for host in "$@"; do
+		log=$TMP/ihmpd.$host.log
+		config=$TMP/ihmpd.$host.toml
+		: >"$log"
+		[ -e "$config" ] || config=$SELFTESTS/ihmpd.toml
+		start "$host" ihmpd --config "$config" --log "${IHMPD_LOG:-debug}" >"$log" 2>&1
+		AGENT[$host]=$BG
+		defer agent_stop "$host" KILL
+	done
+	for host in "$@"; do
+		busywait 10 has_line "$TMP/ihmpd.$host.log" '^ihmpd ready' || fail "the agent of $host is not ready" || return
+	done
+}
+
+# agent_stop NAME [SIGNAL]
+agent_stop() {
+	[ -n "${AGENT[$1]:-}" ] || return 0
+	stop_process "${AGENT[$1]}" "${2:-TERM}"
+	unset "AGENT[$1]"
+}
+
+agents_stop() {
+	local host
+
+	for host in "$@"; do
+		agent_stop "$host"
+	done
+}
+
+# hosts_up PEER_A ADDR_OF_B_ AS_SEEN_BY_A PEER_B ADDR: both ends know each other.
+hosts_up() {
+	busywait 10 host_up "$1" "$2" && busywait 10 host_up "$3" "$4"
+}
+
+# --- captures
+
+# capture NAME INTERFACE FILTER: packets as text, one a line with time and addresses, in $TMP/cap.NAME.INTERFACE.
+capture() {
+	local host=$1 dev=$2 file=$TMP/cap.$1.$2
+	shift 2
+
+	: >"$file"
+	start "$host" tcpdump -i "$dev" -tt -n -q -l --immediate-mode "$@" >"$file" 2>"$file.err"
+	CAPTURE[$host.$dev]=$BG
+	busywait 10 has_line "$file.err" 'listening on' || fail "tcpdump does not listen on $host $dev"
+}
+declare -A CAPTURE=()
+
+# capture_end NAME INTERFACE: ends it when everything is written.
+capture_end() {
+	stop_process "${CAPTURE[$1.$2]}" INT
+	unset "CAPTURE[$1.$2]"
+}
+
+# captured NAME INTERFACE PATTERN: how many lines match.
+captured() {
+	grep -cE -- "$3" "$TMP/cap.$1.$2" || true
+}
+
+# --- traffic
+
+declare -A SERVER=() CLIENT=()
+
+# serve NAME FAMILY KIND:PORT...: the receiver of traffic; options of traffic.py in SERVE_OPTS.
+serve() {
+	local host=$1 family=$2 file=$TMP/serve.$1
+	shift 2
+
+	rm -f "$file.json"
+	# shellcheck disable=SC2086 # options
+	start "$host" python3 "$SELFTESTS/traffic.py" serve "-$family" ${SERVE_OPTS:-} --result "$file.json" \
+		--progress "$file.progress" "$@" >"$file.log" 2>&1
+	SERVER[$host]=$BG
+	busywait 20 has_line "$file.log" '^ready' || { note "$(cat "$file.log")" && fail "no server on $host"; }
+}
+
+# traffic NAME FAMILY ADDR FLOW...: starts traffic and waits until all of it flows; options in TRAFFIC_OPTS.
+traffic() {
+	local host=$1 family=$2 file=$TMP/run.$1
+	shift 2
+
+	rm -f "$file.json" "$file.control"
+	mkfifo "$file.control"
+	# shellcheck disable=SC2086 # options
+	start "$host" python3 "$SELFTESTS/traffic.py" run "-$family" ${TRAFFIC_OPTS:-} --result "$file.json" \
+		--progress "$file.progress" "$@" >"$file.log" 2>&1 <>"$file.control"
+	CLIENT[$host]=$BG
+	busywait "${TRAFFIC_WAIT:-20}" has_line "$file.log" '^ready' || { note "$(cat "$file.log")" && fail "no traffic on $host"; }
+}
+
+# traffic_end NAME: ends the traffic of a client; its findings are in $TMP/run.NAME.json.
+traffic_end() {
+	kill -TERM "${CLIENT[$1]}" 2>/dev/null
+	traffic_wait "$1"
+}
+
+# traffic_wait NAME: waits for a client that ends by itself.
+traffic_wait() {
+	busywait "${2:-60}" gone "${CLIENT[$1]}" || fail "the traffic of $1 does not end"
+	wait "${CLIENT[$1]}" 2>/dev/null
+	[ -s "$TMP/run.$1.json" ] || { note "$(tail -n 20 "$TMP/run.$1.log")" && fail "no findings of $1"; }
+}
+
+serve_end() {
+	stop_process "${SERVER[$1]}"
+	[ -s "$TMP/serve.$1.json" ] || { note "$(tail -n 20 "$TMP/serve.$1.log")" && fail "no findings of $1"; }
+}
+
+# burst NAME OCTETS: through the open connections, both ways; see traffic.py.
+burst() {
+	local file=$TMP/run.$1 before
+
+	before=$(grep -c '^burst done' "$file.log")
+	echo "burst $2" >"$file.control"
+	busywait "${3:-60}" bursts_beyond "$file.log" "$before"
+}
+
+bursts_beyond() {
+	[ "$(grep -c '^burst done' "$1")" -gt "$2" ]
+}
+
+# progress NAME [FLOW]: units that came, of the slowest flow or of that one.
+progress() {
+	local name count least=''
+
+	while read -r name count; do
+		[ -z "${2:-}" ] || [ "$name" = "$2" ] || continue
+		[ -n "$least" ] && [ "$count" -ge "$least" ] || least=$count
+	done <"$TMP/run.$1.progress"
+	echo "${least:-0}"
+}
+
+# advanced NAME UNITS COPY: every flow has got that many since the copy of the progress file was made.
+advanced() {
+	local name count now key
+	local -A old=()
+
+	while read -r name count; do
+		old[$name]=$count
+	done <"$3"
+	while read -r name now; do
+		key=${old[$name]:-0}
+		[ "$now" -ge $((key + $2)) ] || return 1
+	done <"$TMP/run.$1.progress"
+}
+
+# goes_on NAME [UNITS] [SECONDS]: all flows of a client go on.
+goes_on() {
+	cp "$TMP/run.$1.progress" "$TMP/run.$1.before"
+	busywait "${3:-15}" advanced "$1" "${2:-5}" "$TMP/run.$1.before"
+}
+
+# stands NAME FLOW: that flow has got nothing for a while (a condition, not a pause: the count has to be seen twice).
+stands() {
+	local now
+
+	now=$(progress "$1" "$2")
+	[ "$now" = "${LAST_SEEN:-}" ] && return 0
+	LAST_SEEN=$now
+	nap 0.15
+	return 1
+}
+
+# judge CLIENT SERVER MODE DOWN UP LIMIT_MS ADDRESS: findings, "flow: ok" or "flow: what is wrong" a line. MODE is soft (nothing may be lost) or
+# hard (what was sent between DOWN and UP may be); ADDRESS is the server's as the client's sockets know it.
+judge() {
+	jq -rn --slurpfile c "$TMP/run.$1.json" --slurpfile s "$TMP/serve.$2.json" --arg mode "$3" --argjson down "$4" \
+		--argjson up "$5" --argjson limit "$6" --arg address "$7" -f "$SELFTESTS/judge.jq"
+}

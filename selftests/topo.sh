@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Topologies, drawn and built by name. m is the host that moves, c (and d) its correspondents.
+#
+# After building, ADDR[HOST.INTERFACE.FAMILY] is an address, GATE[...] the gateway of that network, WIDTH[FAMILY] the
+# prefix length, HOSTS the hosts. FAMILIES ("4 6" unless set) says what they speak. The verbs:
+#   join HOST INTERFACE [METRIC]   link up, addresses, default route: a network becomes usable
+#   leave HOST INTERFACE           addresses gone, link down
+#   address HOST INTERFACE FAMILY NEW [OLD]  re-addresses an interface: NEW comes, then OLD goes
+
+declare -A ADDR=() GATE=()
+declare -A WIDTH=([4]=24 [6]=64)
+HOSTS=
+
+# families_of HOST INTERFACE: those that the topology speaks and the interface has an address of.
+families_of() {
+	local f
+
+	for f in ${FAMILIES:-4 6}; do
+		[ -z "${ADDR[$1.$2.$f]:-}" ] || echo "$f"
+	done
+}
+
+# own HOST INTERFACE FAMILY: the address with its prefix length.
+own() {
+	echo "${ADDR[$1.$2.$3]}/${WIDTH[$3]}"
+}
+
+join() {
+	local f lines="link set $2 up"$'\n'
+
+	for f in $(families_of "$1" "$2"); do
+		lines+="addr add $(own "$1" "$2" "$f") dev $2 $(dad "$f")"$'\n'
+	done
+	for f in $(families_of "$1" "$2"); do
+		[ -z "${GATE[$1.$2.$f]:-}" ] ||
+			lines+="route add default via ${GATE[$1.$2.$f]} dev $2 metric ${3:-100}"$'\n'
+	done
+	batch "$1" <<<"$lines"
+}
+
+# dad FAMILY: how an IPv6 address is added; OPTIMISTIC=1 leaves duplicate address detection on, optimistic.
+dad() {
+	[ "$1" = 4 ] || [ "${OPTIMISTIC:-0}" = 1 ] || echo nodad
+}
+
+leave() {
+	batch "$1" <<-END
+		addr flush dev $2 scope global
+		link set $2 down
+	END
+}
+
+address() {
+	ipn "$1" "-$3" addr add "$4/${WIDTH[$3]}" dev "$2" $(dad "$3") || return
+	[ -z "${5:-}" ] || ipn "$1" "-$3" addr del "$5/${WIDTH[$3]}" dev "$2"
+}
+
+# cable A INTERFACE_A B INTERFACE_B
+cable() {
+	ip link add "$2" netns "${NS[$1]}" type veth peer name "$4" netns "${NS[$3]}"
+}
+
+# switch_ns NAME: a bridge br0 that knows no delay of its own.
+switch_ns() {
+	setup_ns "$1" || return
+	batch "$1" <<-END
+		link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+		link set br0 up
+	END
+}
+
+# plug SWITCH PORT HOST INTERFACE [NETEM...]: a host's interface on a switch; netem on what the switch sends to it.
+plug() {
+	cable "$1" "$2" "$3" "$4" || return
+	ipn "$1" link set "$2" master br0 up
+	[ $# -le 4 ] || in_ns "$1" tc qdisc add dev "$2" root netem "${@:5}"
+}
+
+#   topo_pair [NETEM...]: hosts on one link
+#
+#   +------ m -------+      +---- s ----+      +------ c ------+
+#   | eth0  192.0.2.1|------|m0         |      |               |
+#   |                |      |   br0   c0|------|eth0 192.0.2.101|
+#   | wifi0 (down)   |------|m1         |      |               |
+#   +----------------+      |         d0|--.   +---------------+
+#                           +-----------+  |   +------ d ------+   (topo_trio)
+#                                          '---|eth0 192.0.2.102|
+#   IPv6: 2001:db8:1::1, ::101, ::102          +---------------+
+topo_pair() {
+	HOSTS="m c"
+	setup_ns m c && switch_ns s || return
+	plug s m0 m eth0 "$@" && plug s m1 m wifi0 "$@" && plug s c0 c eth0 "$@" || return
+	ADDR[m.eth0.4]=192.0.2.1 ADDR[m.wifi0.4]=192.0.2.11 ADDR[c.eth0.4]=192.0.2.101
+	ADDR[m.eth0.6]=2001:db8:1::1 ADDR[m.wifi0.6]=2001:db8:1::11 ADDR[c.eth0.6]=2001:db8:1::101
+	GATE=()
+	# Interfaces on one link: each answers for its own addresses only.
+	sysctl_in m net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
+	join m eth0 && join c eth0
+}
+
+topo_trio() {
+	topo_pair "$@" && setup_ns d && plug s d0 d eth0 "$@" || return
+	HOSTS="m c d"
+	ADDR[d.eth0.4]=192.0.2.102 ADDR[d.eth0.6]=2001:db8:1::102
+	join d eth0
+}
+
+#   topo_testbed [NETEM...]: Fig. 10 of the first paper; the netem is on all that crosses the switch
+#
+#                               +------- r1 --------+
+#   +------- m --------+   .----|lan 192.0.2.1     |      +---- s ----+
+#   | eth0  192.0.2.10 |---'    |wan 203.0.113.1   |------|p1         |      +-------- c --------+
+#   |                  |        +-------------------+      |   br0   pc|------|eth0 203.0.113.10  |
+#   | wifi0 198.51.100.10|-.    +------- r2 --------+      |           |      +-------------------+
+#   +------------------+   '----|lan 198.51.100.1  |------|p2         |
+#                               |wan 203.0.113.2   |      +-----------+
+#                               +-------------------+
+#   IPv6: 2001:db8:1::10 and 2001:db8:1::1, 2001:db8:2::10 and ::1, on the switch 2001:db8:3::1, ::2, ::10
+#
+# Neighbours on the switch know each other, as on a network that is in use; on the mobile host's side they do not.
+topo_testbed() {
+	local r n
+
+	HOSTS="m c"
+	setup_ns m c r1 r2 && switch_ns s || return
+	cable m eth0 r1 lan && cable m wifi0 r2 lan || return
+	plug s p1 r1 wan "$@" && plug s p2 r2 wan "$@" && plug s pc c eth0 "$@" || return
+	GATE=()
+	ADDR[m.eth0.4]=192.0.2.10 GATE[m.eth0.4]=192.0.2.1
+	ADDR[m.wifi0.4]=198.51.100.10 GATE[m.wifi0.4]=198.51.100.1
+	ADDR[m.eth0.6]=2001:db8:1::10 GATE[m.eth0.6]=2001:db8:1::1
+	ADDR[m.wifi0.6]=2001:db8:2::10 GATE[m.wifi0.6]=2001:db8:2::1
+	ADDR[c.eth0.4]=203.0.113.10 ADDR[c.eth0.6]=2001:db8:3::10
+	for n in 1 2; do
+		r=r$n
+		sysctl_in $r net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+		ADDR[$r.lan.4]=${GATE[m.$([ $n = 1 ] && echo eth0 || echo wifi0).4]}
+		ADDR[$r.lan.6]=${GATE[m.$([ $n = 1 ] && echo eth0 || echo wifi0).6]}
+		ADDR[$r.wan.4]=203.0.113.$n ADDR[$r.wan.6]=2001:db8:3::$n
+		OPTIMISTIC=0 FAMILIES='4 6' join $r lan && OPTIMISTIC=0 FAMILIES='4 6' join $r wan || return
+	done
+	OPTIMISTIC=0 join c eth0 && join m eth0 || return
+	for n in $(families_of c eth0); do
+		case $n in
+		4) printf 'route add %s\n' '192.0.2.0/24 via 203.0.113.1' '198.51.100.0/24 via 203.0.113.2' ;;
+		6) printf 'route add %s\n' '2001:db8:1::/64 via 2001:db8:3::1' '2001:db8:2::/64 via 2001:db8:3::2' ;;
+		esac
+	done | batch c
+	acquaint c eth0 r1 wan && acquaint c eth0 r2 wan && acquaint r1 wan r2 wan
+}
+
+# acquaint A INTERFACE_A B INTERFACE_B: permanent neighbour entries, both ways, both families.
+acquaint() {
+	know "$1" "$2" "$3" "$4" && know "$3" "$4" "$1" "$2"
+}
+
+know() {
+	local mac f
+
+	mac=$(ipn "$3" -j link show "$4" | jq -r '.[0].address')
+	for f in 4 6; do
+		[ -z "${ADDR[$3.$4.$f]:-}" ] || echo "neigh replace ${ADDR[$3.$4.$f]} lladdr $mac dev $2 nud permanent"
+	done | batch "$1"
+}
+
+# drop_topo: all namespaces of the topology, for a suite that builds several.
+drop_topo() {
+	local name
+
+	for name in "${!NS[@]}"; do
+		drop_ns "$name"
+	done
+	HOSTS=
+}
