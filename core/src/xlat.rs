@@ -264,6 +264,7 @@ pub fn apply_error(head: &mut [u8], pkt: &Packet, outer: &Rewrite, inner: &Rewri
         let field = head.get_mut(at..)?.first_chunk_mut::<2>()?;
         let old = u16::from_ne_bytes(*field);
         let new = match csum::replace(old, covered) {
+            _ if csum::is_neutral(covered) => old,
             0 if zero_is_none(proto) => 0xffff,
             new => new,
         };
