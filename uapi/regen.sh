@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # regen.sh [--check]: makes everything that is generated from uapi/ihmp.yaml; --check only compares.
 #
-# KDIR names the kernel source tree whose tools/net/ynl is used (of the series that the committed files were made with:
-# 7.2); without it module/kdir is asked. Needs python3 with yaml and jsonschema, and rustfmt.
+# KDIR names the kernel tree whose tools/net/ynl is used (of the series that the committed files were made with: 7.2), a
+# source tree or a build tree beside it; without it module/kdir is asked. Needs python3 with yaml and jsonschema, and
+# rustfmt.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +21,7 @@ case ${1:-} in
 esac
 
 [ -n "${KDIR:-}" ] || KDIR=$(module/kdir) || die "set KDIR to a kernel source tree"
+[ -e "$KDIR/tools/net/ynl" ] || KDIR=$KDIR/source
 for file in tools/net/ynl/pyynl/ynl_gen_c.py Documentation/netlink/genetlink.yaml; do
 	[ -e "$KDIR/$file" ] || die "no $file in $KDIR"
 done

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What can go wrong between a program and the module.
+
+use std::{
+    fmt,
+    io, //
+};
+
+/// Why a request failed.
+#[derive(Debug)]
+pub enum Error {
+    /// The kernel has no family `ihmp`: the module is not loaded, or has been unloaded.
+    NoModule,
+    /// The kernel refused the request.
+    Kernel {
+        /// Positive error number.
+        errno: i32,
+        /// The kernel's own words, if it had any.
+        message: Option<String>,
+        /// Name of the attribute that was at fault, `a.b` for `b` nested in `a`.
+        attr: Option<String>,
+    },
+    /// The netlink socket failed.
+    Io(io::Error),
+    /// The kernel said something that the spec does not allow.
+    Protocol(String),
+}
+
+impl Error {
+    /// The error number, where there is one.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Kernel { errno, .. } => Some(*errno),
+            Self::Io(error) => error.raw_os_error(),
+            Self::NoModule | Self::Protocol(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoModule => f.write_str("ihmp: the kernel module is not loaded"),
+            Self::Kernel {
+                errno,
+                message,
+                attr,
+            } => {
+                f.write_str("ihmp: ")?;
+                match message {
+                    // The kernel's macro for modules puts the module's name in front.
+                    Some(message) => {
+                        f.write_str(message.strip_prefix("ihmp: ").unwrap_or(message))?
+                    }
+                    None => f.write_str(&describe(*errno))?,
+                }
+                match attr {
+                    Some(attr) => write!(f, " ({attr})"),
+                    None => Ok(()),
+                }
+            }
+            Self::Io(error) => write!(f, "netlink: {error}"),
+            Self::Protocol(what) => write!(f, "ihmp: unexpected answer of the kernel: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::NoModule | Self::Kernel { .. } | Self::Protocol(_) => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The system's text for an error number, without the number that std adds.
+fn describe(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        let kernel = |message: Option<&str>, attr: Option<&str>| {
+            Error::Kernel {
+                errno: 1,
+                message: message.map(str::to_owned),
+                attr: attr.map(str::to_owned),
+            }
+            .to_string()
+        };
+        assert_eq!(kernel(None, None), "ihmp: Operation not permitted");
+        assert_eq!(
+            kernel(Some("no such host"), Some("id")),
+            "ihmp: no such host (id)"
+        );
+        assert_eq!(
+            kernel(Some("ihmp: no such host"), None),
+            "ihmp: no such host"
+        );
+        assert_eq!(
+            Error::NoModule.to_string(),
+            "ihmp: the kernel module is not loaded"
+        );
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Events of the module as a stream.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::IpAddr,
+    os::fd::{
+        AsRawFd,
+        RawFd, //
+    },
+};
+
+use ihmp_uapi::{
+    FAMILY_NAME,
+    MCGRP_EVENTS, //
+};
+use neli::{
+    consts::genl::CtrlCmd,
+    nl::NlPayload, //
+};
+
+use crate::{
+    attrs::Attrs,
+    codec,
+    error::Error,
+    model::*,
+    socket::{
+        Family,
+        Socket, //
+    },
+};
+
+/// Room for events that nobody has fetched yet, in octets.
+const BACKLOG: usize = 1 << 20;
+/// linux/errno.h: the kernel had events for us and no room.
+const ENOBUFS: i32 = 105;
+
+/// Something that happened in the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A host was made or changed; this is what it is now.
+    HostChanged(Host),
+    /// A host was removed.
+    HostDeleted(u32),
+    /// The path of a host changed.
+    PathChanged {
+        /// The host.
+        host_id: u32,
+        /// Local locator, if there is a path.
+        local: Option<IpAddr>,
+        /// Remote locator, if there is a path.
+        remote: Option<IpAddr>,
+        /// Why it changed.
+        cause: PathCause,
+    },
+    /// A flow to an unknown address was seen, and a host made for it in state new.
+    Discover {
+        /// The new host.
+        host_id: u32,
+        /// IP protocol number of the flow.
+        proto: u8,
+        /// Local address of the flow.
+        local: IpAddr,
+        /// Foreign address of the flow.
+        remote: IpAddr,
+    },
+    /// A limit was reached.
+    Limit {
+        /// Which.
+        reason: Reason,
+        /// How many packets met it.
+        packets: u64,
+    },
+    /// Events were lost: what is known must be asked for again. All later events are newer than this.
+    Resync,
+}
+
+/// A subscription to the module's events, in the network namespace where it was made.
+///
+/// Subscribe first and dump then, so that nothing falls between. The file descriptor is readable when `next` has
+/// something to say.
+pub struct Events {
+    socket: Socket,
+    controller: Family,
+    family: Family,
+    pending: VecDeque<Event>,
+}
+
+impl Events {
+    /// Joins the group of events.
+    pub fn subscribe() -> Result<Self, Error> {
+        let mut socket = Socket::open()?;
+        let controller = socket.resolve("nlctrl")?;
+        let family = socket.resolve(FAMILY_NAME)?;
+        socket.set_receive_buffer(BACKLOG)?;
+        socket.join(&controller, "notify")?;
+        socket.join(&family, MCGRP_EVENTS)?;
+        socket.set_nonblocking()?;
+        Ok(Self {
+            socket,
+            controller,
+            family,
+            pending: VecDeque::new(),
+        })
+    }
+
+    /// The next event; `None` when there is none at the moment.
+    ///
+    /// `Error::NoModule` says that the module was unloaded; when it is loaded again, and the caller still listens, the
+    /// next event is `Event::Resync`.
+    // An iterator could not tell "nothing now" from "nothing ever again".
+    #[expect(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Event>, Error> {
+        loop {
+            if let Some(event) = self.pending.pop_front() {
+                return Ok(Some(event));
+            }
+            match self.receive() {
+                Ok(()) => (),
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(None)
+                }
+                Err(Error::Io(error)) if error.raw_os_error() == Some(ENOBUFS) => {
+                    self.discard()?;
+                    return Ok(Some(Event::Resync));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Throws away what is still queued: it is older than what the caller is about to ask for.
+    fn discard(&mut self) -> Result<(), Error> {
+        loop {
+            match self.socket.receive() {
+                Ok(_) => (),
+                Err(Error::Io(error)) if error.raw_os_error() == Some(ENOBUFS) => (),
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes one buffer of messages from the socket to the queue.
+    fn receive(&mut self) -> Result<(), Error> {
+        for message in self.socket.receive()? {
+            let NlPayload::Payload(payload) = message.nl_payload() else {
+                continue;
+            };
+            if *message.nl_type() == self.family.id {
+                self.pending.extend(codec::read_event(payload.as_ref())?);
+            } else if *message.nl_type() == self.controller.id {
+                self.family_changed(payload.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A family came or went.
+    fn family_changed(&mut self, message: &[u8]) -> Result<(), Error> {
+        let Some((&[command, _, _, _], attrs)) = message.split_first_chunk() else {
+            return Ok(());
+        };
+        let family = Family::read(Attrs::new(attrs))?;
+        if family.name != FAMILY_NAME {
+            return Ok(());
+        }
+        match CtrlCmd::from(command) {
+            CtrlCmd::Newfamily => {
+                self.socket.join(&family, MCGRP_EVENTS)?;
+                self.family = family;
+                self.pending.push_back(Event::Resync);
+                Ok(())
+            }
+            CtrlCmd::Delfamily => Err(Error::NoModule),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A generic netlink socket: framing, sequence numbers and the lookup of a family, by neli.
+//!
+//! neli's router is not used: it tells an overrun to pending requests only, never to who waits for events.
+
+use std::{
+    io::{
+        self,
+        Cursor, //
+    },
+    os::fd::{
+        AsRawFd,
+        RawFd, //
+    },
+};
+
+use neli::{
+    consts::{
+        genl::{
+            CtrlAttr,
+            CtrlAttrMcastGrp,
+            CtrlCmd, //
+        },
+        nl::{
+            GenlId,
+            NlmF, //
+        },
+        socket::{
+            Msg,
+            NlFamily, //
+        },
+    },
+    nl::{
+        NlPayload,
+        Nlmsghdr,
+        NlmsghdrBuilder, //
+    },
+    socket::NlSocket,
+    types::Buffer,
+    utils::Groups,
+    FromBytes,
+    ToBytes, //
+};
+
+use crate::{
+    attrs::{
+        Attrs,
+        Malformed,
+        Writer, //
+    },
+    error::Error,
+};
+
+/// A netlink message whose payload is left as bytes.
+pub(crate) type Message = Nlmsghdr<u16, Buffer>;
+
+/// Octets of the netlink header.
+pub(crate) const HEADER: usize = 16;
+
+/// linux/errno.h: there is no such family, or object.
+pub(crate) const ENOENT: i32 = 2;
+
+/// The kernel fills at most this much of one message buffer in a dump (netlink_dump()).
+const BUFFER: usize = 32768;
+
+/// A family as the kernel's controller describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub(crate) name: String,
+    pub(crate) id: u16,
+    groups: Vec<(String, u32)>,
+}
+
+impl Family {
+    /// The attributes of a message of the controller.
+    pub(crate) fn read(attrs: Attrs<'_>) -> Result<Self, Malformed> {
+        let mut family = Self::default();
+        for attr in attrs {
+            let attr = attr?;
+            match CtrlAttr::from(attr.number) {
+                CtrlAttr::FamilyName => family.name = attr.string()?.to_owned(),
+                CtrlAttr::FamilyId => family.id = attr.u16()?,
+                CtrlAttr::McastGroups => {
+                    for group in attr.nest() {
+                        let (mut name, mut id) = (String::new(), 0);
+                        for attr in group?.nest() {
+                            let attr = attr?;
+                            match CtrlAttrMcastGrp::from(attr.number) {
+                                CtrlAttrMcastGrp::Name => name = attr.string()?.to_owned(),
+                                CtrlAttrMcastGrp::Id => id = attr.u32()?,
+                                _ => (),
+                            }
+                        }
+                        family.groups.push((name, id));
+                    }
+                }
+                _ => (),
+            }
+        }
+        Ok(family)
+    }
+}
+
+/// A socket and its receive buffer.
+pub(crate) struct Socket {
+    inner: NlSocket,
+    seq: u32,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    pub(crate) fn open() -> Result<Self, Error> {
+        let inner = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
+        inner.enable_ext_ack(true)?;
+        Ok(Self {
+            inner,
+            seq: 0,
+            buffer: vec![0; BUFFER],
+        })
+    }
+
+    /// From now on `receive` does not wait.
+    pub(crate) fn set_nonblocking(&self) -> Result<(), Error> {
+        Ok(self.inner.nonblock()?)
+    }
+
+    /// Room for events that nobody has fetched yet.
+    pub(crate) fn set_receive_buffer(&self, octets: usize) -> Result<(), Error> {
+        Ok(self.inner.set_recv_buffer_size(octets)?)
+    }
+
+    /// Joins a multicast group of a family.
+    pub(crate) fn join(&self, family: &Family, group: &str) -> Result<(), Error> {
+        let (_, id) = family
+            .groups
+            .iter()
+            .find(|(name, _)| name == group)
+            .ok_or_else(|| {
+                Error::Protocol(format!("family {} has no group {group}", family.name))
+            })?;
+        Ok(self
+            .inner
+            .add_mcast_membership(Groups::new_groups(&[*id]))?)
+    }
+
+    /// Sends a request; returns the sequence number that its answers carry.
+    pub(crate) fn send(
+        &mut self,
+        family: u16,
+        flags: NlmF,
+        payload: Vec<u8>,
+    ) -> Result<u32, Error> {
+        self.seq = self.seq.wrapping_add(1);
+        let message: Message = NlmsghdrBuilder::default()
+            .nl_type(family)
+            .nl_flags(flags | NlmF::REQUEST)
+            .nl_seq(self.seq)
+            .nl_payload(NlPayload::Payload(Buffer::from(payload)))
+            .build()
+            .map_err(|error| Error::Protocol(error.to_string()))?;
+        let mut bytes = Cursor::new(Vec::new());
+        message
+            .to_bytes(&mut bytes)
+            .map_err(|error| Error::Protocol(error.to_string()))?;
+        self.inner.send(bytes.into_inner(), Msg::empty())?;
+        Ok(self.seq)
+    }
+
+    /// Waits for what the kernel sends next.
+    pub(crate) fn receive(&mut self) -> Result<Vec<Message>, Error> {
+        let len = loop {
+            match self.inner.recv(&mut self.buffer, Msg::empty()) {
+                Ok((len, _)) => break len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        parse(self.buffer.get(..len).unwrap_or_default())
+    }
+
+    /// Asks the controller for a family; a kernel that does not have it may load its module now.
+    pub(crate) fn resolve(&mut self, name: &str) -> Result<Family, Error> {
+        let mut attrs = Writer::default();
+        attrs.string(CtrlAttr::FamilyName.into(), name);
+        let payload = [&[CtrlCmd::Getfamily.into(), 2, 0, 0], attrs.0.as_slice()].concat();
+        let seq = self.send(GenlId::Ctrl.into(), NlmF::empty(), payload)?;
+        loop {
+            for message in self.receive()? {
+                if *message.nl_seq() != seq {
+                    continue;
+                }
+                match message.nl_payload() {
+                    NlPayload::Err(error) if -*error.error() == ENOENT => {
+                        return Err(Error::NoModule)
+                    }
+                    NlPayload::Err(error) => {
+                        return Err(io::Error::from_raw_os_error(-*error.error()).into())
+                    }
+                    NlPayload::Payload(payload) => {
+                        return Ok(Family::read(Attrs::new(
+                            payload.as_ref().get(4..).unwrap_or_default(),
+                        ))?);
+                    }
+                    _ => (),
+                }
+            }
+        }
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(Malformed(what): Malformed) -> Self {
+        Self::Protocol(what)
+    }
+}
+
+/// Splits what was received into messages; neli reads only what lies within its own length.
+fn parse(bytes: &[u8]) -> Result<Vec<Message>, Error> {
+    let mut messages = Vec::new();
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let len = rest
+            .first_chunk()
+            .map_or(0, |octets| u32::from_ne_bytes(*octets)) as usize;
+        let message = rest
+            .get(..len)
+            .filter(|message| message.len() >= HEADER)
+            .ok_or_else(|| {
+                Error::Protocol(format!("{} octets that hold no message", rest.len()))
+            })?;
+        let message = Message::from_bytes(&mut Cursor::new(message));
+        messages.push(message.map_err(|error| Error::Protocol(error.to_string()))?);
+        at += len.next_multiple_of(4);
+    }
+    Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_controller_answers() {
+        let mut socket = Socket::open().unwrap();
+        let family = socket.resolve("nlctrl").unwrap();
+        assert_eq!(family.id, u16::from(GenlId::Ctrl));
+        socket.join(&family, "notify").unwrap();
+        assert!(matches!(
+            socket.join(&family, "nothing"),
+            Err(Error::Protocol(_))
+        ));
+        assert!(matches!(
+            socket.resolve("no such family"),
+            Err(Error::NoModule | Error::Io(_))
+        ));
+    }
+
+    #[test]
+    fn nothing_to_read_without_waiting() {
+        let mut socket = Socket::open().unwrap();
+        socket.set_nonblocking().unwrap();
+        let error = socket.receive().unwrap_err();
+        assert!(matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn broken_frames_are_refused() {
+        assert!(parse(&[]).unwrap().is_empty());
+        let message = |len: u32| {
+            let mut bytes = len.to_ne_bytes().to_vec();
+            bytes.resize(20, 0);
+            bytes
+        };
+        assert_eq!(parse(&message(20)).unwrap().len(), 1);
+        assert_eq!(
+            parse(&[message(20), message(17)].concat()).unwrap().len(),
+            2
+        );
+        for bytes in [
+            &message(0)[..],
+            &message(15),
+            &message(21),
+            &message(20)[..3],
+            &message(20)[..19],
+        ] {
+            assert!(parse(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}
