@@ -446,7 +446,6 @@ impl<'b> Writer<'b> {
 
 #[cfg(test)]
 #[expect(
-    clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::unwrap_used,
