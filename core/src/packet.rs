@@ -491,42 +491,32 @@ impl Quoted {
     /// Reads the ports and finds the checksum, as far as they are quoted before `end`.
     fn read_transport(&mut self, head: &[u8], family: Family, end: usize) -> Result<(), usize> {
         let l4 = self.l4;
-        match (self.tuple.proto, family) {
-            (TCP | UDP | UDP_LITE | SCTP | DCCP, _) => {
-                let Some(&[s0, s1, d0, d1]) = take(head, l4, end)? else {
-                    return Ok(());
-                };
-                self.tuple.sport = be(s0, s1);
-                self.tuple.dport = be(d0, d1);
-                self.slots = Slots::Pair;
-            }
-            (ICMP, Family::V4) | (ICMPV6, Family::V6) => {
-                let Some(&[kind]) = take(head, l4, end)? else {
-                    return Ok(());
-                };
-                self.slots = match Message::of(family, kind) {
+        self.slots = match (self.tuple.proto, family) {
+            (TCP | UDP | UDP_LITE | SCTP | DCCP, _) => Slots::Pair,
+            (ICMP, Family::V4) | (ICMPV6, Family::V6) => match take(head, l4, end)? {
+                Some(&[kind]) => match Message::of(family, kind) {
                     Message::Request => Slots::Request,
                     Message::Reply => Slots::Reply,
                     Message::Error | Message::Other => Slots::None,
-                };
-                let id = match self.slots {
-                    Slots::None => 0,
-                    _ => match take(head, l4.saturating_add(4), end)? {
-                        Some(&[i0, i1]) => be(i0, i1),
-                        None => {
-                            self.slots = Slots::None;
-                            return Ok(());
-                        }
-                    },
-                };
-                match self.slots {
-                    Slots::Reply => self.tuple.dport = id,
-                    _ => self.tuple.sport = id,
-                }
+                },
+                None => return Ok(()),
+            },
+            _ => Slots::None,
+        };
+        let ports = match self.slots {
+            Slots::None => Some((0, 0)),
+            Slots::Pair => take(head, l4, end)?.map(|&[s0, s1, d0, d1]| (be(s0, s1), be(d0, d1))),
+            Slots::Request => take(head, l4, end)?.map(|&[_, _, _, _, i0, i1]| (be(i0, i1), 0)),
+            Slots::Reply => take(head, l4, end)?.map(|&[_, _, _, _, i0, i1]| (0, be(i0, i1))),
+        };
+        match ports {
+            Some((sport, dport)) => {
+                self.tuple.sport = sport;
+                self.tuple.dport = dport;
+                self.ports = true;
             }
-            _ => {}
+            None => self.slots = Slots::None,
         }
-        self.ports = true;
         if let Some(offset) = checksum_offset(self.tuple.proto, family) {
             let at = l4.saturating_add(offset);
             self.csum = match take(head, at, end)? {
