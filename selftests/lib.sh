@@ -35,7 +35,7 @@ export TRAVEL SLACK_MS
 
 CASES=0 FAILED=0 SKIPPED=0
 CASE='' CASE_STATUS=''
-DEFER_FLOOR=0
+CASE_MS=0
 DEFERRED=()
 
 # note TEXT...: a diagnostic line.
@@ -100,27 +100,55 @@ at_least() {
 	[ "${3:-x}" -ge "$2" ] 2>/dev/null || fail "$1: wanted at least $2, got '${3:-}'"
 }
 
+# A function that runs as one case can have several results: it fills RESULTS["name"] with "ok" or with what is wrong, and
+# its caller names all that it is to have.
+#   run_cases PREFIX "EXPECTED NAMES" FUNCTION [ARGUMENT...]
+declare -A RESULTS=()
+run_cases() {
+	local prefix=$1 expected=$2 name
+	shift 2
+
+	CASE=$prefix
+	wanted "$CASE" || return 0
+	RESULTS=()
+	scope "$@"
+	for name in $expected; do
+		if [ "$CASE_STATUS" = fail ] && [ -z "${RESULTS[$name]:-}" ]; then
+			result fail "$prefix: $name" "the scenario failed before"
+		elif [ "${RESULTS[$name]:-}" = ok ]; then
+			result ok "$prefix: $name # $CASE_MS ms"
+		else
+			result fail "$prefix: $name" "${RESULTS[$name]:-nothing found}"
+		fi
+	done
+	CASE=
+}
+
 # wanted NAME: is the case selected? IHMP_CASES is an extended regular expression; everything without it.
 wanted() {
 	[ -z "${IHMP_CASES:-}" ] || [[ $1 =~ $IHMP_CASES ]]
 }
 
+# scope FUNCTION [ARGUMENT...]: runs it and cleans up behind it; its outcome is in CASE_STATUS and CASE_MS.
+scope() {
+	local start floor=${#DEFERRED[@]}
+
+	CASE_STATUS=
+	start=$(now_ms)
+	"$@" || [ -n "$CASE_STATUS" ] || fail "$1 gave up"
+	CASE_MS=$(($(now_ms) - start))
+	[ "$CASE_STATUS" != fail ] || explain
+	run_deferred "$floor"
+}
+
 run_case() {
 	CASE=$1
-	local start end floor=$DEFER_FLOOR
 	shift
 
 	wanted "$CASE" || return 0
-	CASE_STATUS=
-	DEFER_FLOOR=${#DEFERRED[@]}
-	start=$(now_ms)
-	"$@" || [ -n "$CASE_STATUS" ] || fail "$1 gave up"
-	end=$(now_ms)
-	[ "$CASE_STATUS" != fail ] || explain
-	run_deferred "$DEFER_FLOOR"
-	DEFER_FLOOR=$floor
+	scope "$@"
 	case $CASE_STATUS in
-	'') result ok "$CASE # $((end - start)) ms" ;;
+	'') result ok "$CASE # $CASE_MS ms" ;;
 	skip*) result skip "$CASE" "${CASE_STATUS#skip }" ;;
 	*) result fail "$CASE" ;;
 	esac
@@ -412,6 +440,8 @@ captured() {
 
 declare -A SERVER=() CLIENT=()
 
+# A second server or client on a host is called HOST@LABEL in what follows.
+
 # serve NAME FAMILY KIND:PORT...: the receiver of traffic; options of traffic.py in SERVE_OPTS.
 serve() {
 	local host=$1 family=$2 file=$TMP/serve.$1
@@ -419,7 +449,7 @@ serve() {
 
 	rm -f "$file.json"
 	# shellcheck disable=SC2086 # options
-	start "$host" python3 "$SELFTESTS/traffic.py" serve "-$family" ${SERVE_OPTS:-} --result "$file.json" \
+	start "${host%@*}" python3 "$SELFTESTS/traffic.py" serve "-$family" ${SERVE_OPTS:-} --result "$file.json" \
 		--progress "$file.progress" "$@" >"$file.log" 2>&1
 	SERVER[$host]=$BG
 	busywait 20 has_line "$file.log" '^ready' || { note "$(cat "$file.log")" && fail "no server on $host"; }
@@ -433,7 +463,7 @@ traffic() {
 	rm -f "$file.json" "$file.control"
 	mkfifo "$file.control"
 	# shellcheck disable=SC2086 # options
-	start "$host" python3 "$SELFTESTS/traffic.py" run "-$family" ${TRAFFIC_OPTS:-} --result "$file.json" \
+	start "${host%@*}" python3 "$SELFTESTS/traffic.py" run "-$family" ${TRAFFIC_OPTS:-} --result "$file.json" \
 		--progress "$file.progress" "$@" >"$file.log" 2>&1 <>"$file.control"
 	CLIENT[$host]=$BG
 	busywait "${TRAFFIC_WAIT:-20}" has_line "$file.log" '^ready' || { note "$(cat "$file.log")" && fail "no traffic on $host"; }
@@ -510,6 +540,25 @@ stands() {
 	LAST_SEEN=$now
 	nap 0.15
 	return 1
+}
+
+# judge_all ...: judge's findings into RESULTS, by the flow's name.
+judge_all() {
+	local name verdict
+
+	while IFS=: read -r name verdict; do
+		RESULTS[$name]=${verdict# }
+	done < <(judge "$@")
+}
+
+# judge_ok ...: all flows are ok, or the case fails.
+judge_ok() {
+	local line bad=0
+
+	while read -r line; do
+		[ "${line##*: }" = ok ] || { fail "$line" || bad=1; }
+	done < <(judge "$@")
+	return $bad
 }
 
 # judge CLIENT SERVER MODE DOWN UP LIMIT_MS ADDRESS: findings, "flow: ok" or "flow: what is wrong" a line. MODE is soft (nothing may be lost) or

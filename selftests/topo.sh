@@ -8,6 +8,7 @@
 #   leave HOST INTERFACE           addresses gone, link down
 #   address HOST INTERFACE FAMILY NEW [OLD]  re-addresses an interface: NEW comes, then OLD goes
 
+# shellcheck disable=SC2034 # lib.sh and the suites read what is set here
 declare -A ADDR=() GATE=()
 declare -A WIDTH=([4]=24 [6]=64)
 HOSTS=
@@ -52,8 +53,10 @@ leave() {
 }
 
 address() {
-	ipn "$1" "-$3" addr add "$4/${WIDTH[$3]}" dev "$2" $(dad "$3") || return
-	[ -z "${5:-}" ] || ipn "$1" "-$3" addr del "$5/${WIDTH[$3]}" dev "$2"
+	batch "$1" <<-END
+		addr add $4/${WIDTH[$3]} dev $2 $(dad "$3")
+		${5:+addr del $5/${WIDTH[$3]} dev $2}
+	END
 }
 
 # cable A INTERFACE_A B INTERFACE_B
@@ -171,5 +174,5 @@ drop_topo() {
 	for name in "${!NS[@]}"; do
 		drop_ns "$name"
 	done
-	HOSTS=
+	HOSTS=''
 }
