@@ -320,3 +320,81 @@ where
         attr: missing.or_else(|| request.attr_at(offset(ext_ack::OFFS)?)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attrs::Writer;
+
+    const EINVAL: i32 = 22;
+
+    /// A message of this type and payload.
+    fn frame(kind: u16, flags: NlmF, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(socket::HEADER + payload.len()).unwrap();
+        let mut bytes = len.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.bits().to_ne_bytes());
+        bytes.resize(socket::HEADER, 0);
+        [&bytes, payload].concat()
+    }
+
+    /// The error that a refusal with these attributes becomes, at the end of a dump or of another request.
+    fn refused(request: &Request, dump: bool, attrs: &Writer) -> String {
+        let mut payload = (-EINVAL).to_ne_bytes().to_vec();
+        let mut flags = NlmF::ACK_TLVS;
+        if dump {
+            flags |= NlmF::MULTI;
+        } else {
+            payload.extend(frame(33, NlmF::REQUEST, &request.bytes()));
+        }
+        payload.extend(&attrs.0);
+        let kind = if dump { 3 } else { 2 };
+        let message = socket::parse(&frame(kind, flags, &payload))
+            .unwrap()
+            .remove(0);
+        match message.nl_payload() {
+            NlPayload::Err(error) => refusal(request, *error.error(), error.ext_ack()),
+            NlPayload::DumpExtAck(end) => refusal(request, *end.error(), end.ext_ack()),
+            other => panic!("{other:?}"),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn refusals_are_explained() {
+        let request = codec::host_addrs(
+            Command::ADDR_NEW,
+            1,
+            &[HostAddr::local([192, 0, 2, 1].into())],
+        );
+        let mut attrs = Writer::default();
+        for dump in [false, true] {
+            assert_eq!(refused(&request, dump, &attrs), "ihmp: Invalid argument");
+        }
+        attrs.string(ext_ack::MSG, "no such host");
+        for dump in [false, true] {
+            assert_eq!(refused(&request, dump, &attrs), "ihmp: no such host");
+        }
+        // netlink header, generic netlink header, id.
+        attrs.u32(ext_ack::OFFS, 16 + 4);
+        for dump in [false, true] {
+            assert_eq!(refused(&request, dump, &attrs), "ihmp: no such host (id)");
+        }
+        attrs.0.clear();
+        attrs.u32(ext_ack::MISS_TYPE, 2);
+        attrs.u32(ext_ack::MISS_NEST, 16 + 4 + 8);
+        assert_eq!(
+            refused(&request, false, &attrs),
+            "ihmp: an attribute is missing (addr.set)"
+        );
+    }
+
+    #[test]
+    fn a_kernel_without_the_module_says_so() {
+        // True on a machine with the module, too: then there is nothing to say.
+        match Client::connect() {
+            Ok(_) | Err(Error::NoModule) => (),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -220,21 +220,21 @@ impl From<Malformed> for Error {
     }
 }
 
-/// Splits what was received into messages; neli reads only what lies within its own length.
-fn parse(bytes: &[u8]) -> Result<Vec<Message>, Error> {
+/// Splits what was received into messages; neli must not meet a length that it has not room for.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Message>, Error> {
     let mut messages = Vec::new();
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let len = rest
             .first_chunk()
             .map_or(0, |octets| u32::from_ne_bytes(*octets)) as usize;
-        let message = rest
-            .get(..len)
-            .filter(|message| message.len() >= HEADER)
-            .ok_or_else(|| {
-                Error::Protocol(format!("{} octets that hold no message", rest.len()))
-            })?;
-        let message = Message::from_bytes(&mut Cursor::new(message));
+        if !(HEADER..=rest.len()).contains(&len) {
+            return Err(Error::Protocol(format!(
+                "{} octets that hold no message",
+                rest.len()
+            )));
+        }
+        let message = Message::from_bytes(&mut Cursor::new(rest));
         messages.push(message.map_err(|error| Error::Protocol(error.to_string()))?);
         at += len.next_multiple_of(4);
     }
