@@ -27,6 +27,7 @@ use crate::{
     socket::{
         self,
         Socket,
+        Wait,
         ENOENT, //
     },
 };
@@ -246,7 +247,7 @@ impl Client {
             changed: false,
         };
         loop {
-            for message in self.socket.receive()? {
+            for message in self.socket.receive(Wait::Yes)? {
                 // What is left of an answer that was given up.
                 if *message.nl_seq() != seq {
                     continue;

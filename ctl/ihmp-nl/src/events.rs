@@ -27,7 +27,8 @@ use crate::{
     model::*,
     socket::{
         Family,
-        Socket, //
+        Socket,
+        Wait, //
     },
 };
 
@@ -96,7 +97,6 @@ impl Events {
         socket.set_receive_buffer(BACKLOG)?;
         socket.join(&controller, "notify")?;
         socket.join(&family, MCGRP_EVENTS)?;
-        socket.set_nonblocking()?;
         Ok(Self {
             socket,
             controller,
@@ -107,16 +107,29 @@ impl Events {
 
     /// The next event; `None` when there is none at the moment.
     ///
-    /// `Error::NoModule` says that the module was unloaded; when it is loaded again, and the caller still listens, the
+    /// `Error::NoModule`, here and from `wait`, says that the module was unloaded; when it is loaded again, and the caller still listens, the
     /// next event is `Event::Resync`.
     // An iterator could not tell "nothing now" from "nothing ever again".
     #[expect(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Event>, Error> {
+        self.fetch(Wait::No)
+    }
+
+    /// The next event; waits until there is one.
+    pub fn wait(&mut self) -> Result<Event, Error> {
+        loop {
+            if let Some(event) = self.fetch(Wait::Yes)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    fn fetch(&mut self, wait: Wait) -> Result<Option<Event>, Error> {
         loop {
             if let Some(event) = self.pending.pop_front() {
                 return Ok(Some(event));
             }
-            match self.receive() {
+            match self.receive(wait) {
                 Ok(()) => (),
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(None)
@@ -133,7 +146,7 @@ impl Events {
     /// Throws away what is still queued: it is older than what the caller is about to ask for.
     fn discard(&mut self) -> Result<(), Error> {
         loop {
-            match self.socket.receive() {
+            match self.socket.receive(Wait::No) {
                 Ok(_) => (),
                 Err(Error::Io(error)) if error.raw_os_error() == Some(ENOBUFS) => (),
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -143,8 +156,8 @@ impl Events {
     }
 
     /// Takes one buffer of messages from the socket to the queue.
-    fn receive(&mut self) -> Result<(), Error> {
-        for message in self.socket.receive()? {
+    fn receive(&mut self, wait: Wait) -> Result<(), Error> {
+        for message in self.socket.receive(wait)? {
             let NlPayload::Payload(payload) = message.nl_payload() else {
                 continue;
             };

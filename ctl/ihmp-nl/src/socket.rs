@@ -101,6 +101,13 @@ impl Family {
     }
 }
 
+/// Whether to wait when there is nothing to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Yes,
+    No,
+}
+
 /// A socket and its receive buffer.
 pub(crate) struct Socket {
     inner: NlSocket,
@@ -117,11 +124,6 @@ impl Socket {
             seq: 0,
             buffer: vec![0; BUFFER],
         })
-    }
-
-    /// From now on `receive` does not wait.
-    pub(crate) fn set_nonblocking(&self) -> Result<(), Error> {
-        Ok(self.inner.nonblock()?)
     }
 
     /// Room for events that nobody has fetched yet.
@@ -166,10 +168,14 @@ impl Socket {
         Ok(self.seq)
     }
 
-    /// Waits for what the kernel sends next.
-    pub(crate) fn receive(&mut self) -> Result<Vec<Message>, Error> {
+    /// What the kernel sends next.
+    pub(crate) fn receive(&mut self, wait: Wait) -> Result<Vec<Message>, Error> {
+        let flags = match wait {
+            Wait::Yes => Msg::empty(),
+            Wait::No => Msg::DONTWAIT,
+        };
         let len = loop {
-            match self.inner.recv(&mut self.buffer, Msg::empty()) {
+            match self.inner.recv(&mut self.buffer, flags) {
                 Ok((len, _)) => break len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) => return Err(error.into()),
@@ -185,7 +191,7 @@ impl Socket {
         let payload = [&[CtrlCmd::Getfamily.into(), 2, 0, 0], attrs.0.as_slice()].concat();
         let seq = self.send(GenlId::Ctrl.into(), NlmF::empty(), payload)?;
         loop {
-            for message in self.receive()? {
+            for message in self.receive(Wait::Yes)? {
                 if *message.nl_seq() != seq {
                     continue;
                 }
@@ -264,8 +270,7 @@ mod tests {
     #[test]
     fn nothing_to_read_without_waiting() {
         let mut socket = Socket::open().unwrap();
-        socket.set_nonblocking().unwrap();
-        let error = socket.receive().unwrap_err();
+        let error = socket.receive(Wait::No).unwrap_err();
         assert!(matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock));
     }
 
