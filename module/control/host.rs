@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Hosts: get, make, change, remove.
+
+use super::{
+    addr::{
+        insert,
+        parse, //
+    },
+    address, //
+};
+use crate::{
+    ffi::{
+        clock,
+        genl::{
+            Dump,
+            Message,
+            Request, //
+        },
+        object::{
+            Owned,
+            Shared, //
+        },
+    },
+    host::{
+        Host,
+        Name,
+        View, //
+    },
+    netns::{
+        Config,
+        Conflict,
+        Netns, //
+    },
+    notify,
+    uapi::{
+        AddrAttr,
+        Command,
+        HostAttr,
+        HostState,
+        Mode,
+        Scheduler, //
+    },
+};
+use ihmp_core::{
+    addr::Addr,
+    policy::Action,
+    sets::{
+        Role,
+        Sets, //
+    },
+    verdict::Reason, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::Relaxed,
+        rcu, //
+    },
+};
+
+/// The host that the request names by id.
+pub(super) fn find(netns: &Netns, request: &Request<'_>) -> Result<Shared<Host>> {
+    let attr = request.need(HostAttr::ID.0)?;
+    let id = attr.u32();
+    netns
+        .host(id)
+        .ok_or_else(|| request.refuse(Some(attr), ENOENT, format_args!("there is no host {id}")))
+}
+
+/// Lets `edit` change a copy of what is known, and publishes it: all of it or nothing.
+pub(super) fn change(
+    netns: &Netns,
+    request: &Request<'_>,
+    host: &Shared<Host>,
+    config: &Config,
+    edit: impl FnOnce(&mut View) -> Result,
+) -> Result {
+    let guard = rcu::read_lock();
+    let mut view = Owned::new(host.view.read(&guard).like(), true)?;
+    drop(guard);
+    edit(view.edit())?;
+    refuse_never(netns, request, &view.sets)?;
+    netns
+        .host_change(host, view, config)
+        .map_err(|conflict| refuse_conflict(request, conflict))?;
+    notify::host(netns, host);
+    Ok(())
+}
+
+fn refuse_conflict(request: &Request<'_>, conflict: Conflict) -> Error {
+    match conflict {
+        Conflict::Taken(addr, id) => request.refuse(
+            request.attr(HostAttr::ADDR.0),
+            EEXIST,
+            format_args!("{addr} belongs to host {id}"),
+        ),
+        Conflict::Memory => ENOMEM,
+    }
+}
+
+/// The policy may forbid hosts under a prefix.
+fn refuse_never(netns: &Netns, request: &Request<'_>, sets: &Sets) -> Result {
+    let guard = rcu::read_lock();
+    for role in [Role::Active, Role::Unreachable] {
+        for entry in sets.list(role) {
+            let addr: Addr = entry.addr;
+            if netns.action(addr, &guard) == Action::Never {
+                return Err(request.refuse(
+                    request.attr(HostAttr::ADDR.0),
+                    EPERM,
+                    format_args!("the policy forbids hosts at {addr}"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Applies the attributes that are not addresses.
+fn apply(request: &Request<'_>, view: &mut View) -> Result {
+    if let Some(attr) = request.attr(HostAttr::STATE.0) {
+        view.state = HostState::from_number(attr.u32())
+            .ok_or_else(|| request.refuse(Some(attr), EINVAL, format_args!("no such state")))?;
+    }
+    if let Some(attr) = request.attr(HostAttr::SCHEDULER.0) {
+        let scheduler = Scheduler::from_number(attr.u32())
+            .ok_or_else(|| request.refuse(Some(attr), EINVAL, format_args!("no such scheduler")))?;
+        view.scheduler = Some(scheduler);
+    }
+    if let Some(attr) = request.attr(HostAttr::NAME.0) {
+        if core::str::from_utf8(Name::new(attr.bytes()).as_bytes()).is_err() {
+            return Err(request.refuse(Some(attr), EINVAL, format_args!("a name is UTF-8")));
+        }
+        view.name = Name::new(attr.bytes());
+    }
+    Ok(())
+}
+
+/// `host-new`
+pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
+    let config = netns.lock();
+    let most = netns.params.max_hosts.load(Relaxed);
+    if netns.hosts.load(Relaxed) >= most {
+        netns.limit_reached(Reason::HostLimit);
+        return Err(request.refuse(
+            None,
+            ENOSPC,
+            format_args!("there are {most} hosts, as many as max-hosts allows"),
+        ));
+    }
+    let mut view = Owned::new(View::new(HostState::Up), false)?;
+    apply(request, view.edit())?;
+    for nest in request.attrs(HostAttr::ADDR.0) {
+        let (role, entry) = parse(request, nest)?;
+        insert(request, nest, &mut view.edit().sets, role, entry)?;
+    }
+    refuse_never(netns, request, &view.sets)?;
+    let expires_in = request.attr(HostAttr::EXPIRES_IN.0).map(|attr| attr.uint());
+    let reply = request.reply()?;
+    let host = netns
+        .host_add(view, expires_in, &config)
+        .map_err(|conflict| refuse_conflict(request, conflict))?;
+    if let Err(error) = netns.update_hooks(&config) {
+        let guard = rcu::read_lock();
+        netns.host_remove(&host, &config, &guard);
+        return Err(request.refuse(
+            None,
+            error,
+            format_args!("the netfilter hooks cannot be registered"),
+        ));
+    }
+    notify::host(netns, &host);
+    let id = host.id();
+    reply.send(|message| message.u32(HostAttr::ID.0, id))
+}
+
+/// `host-set`
+pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
+    let config = netns.lock();
+    let host = find(netns, request)?;
+    let expires = request.attr(HostAttr::EXPIRES_IN.0).map(|attr| attr.uint());
+    let up = request
+        .attr(HostAttr::STATE.0)
+        .is_some_and(|attr| attr.u32() == HostState::Up.number());
+    change(netns, request, &host, &config, |view| {
+        apply(request, view)?;
+        let mut named = [false; Role::ALL.len()];
+        for attr in request.attrs(HostAttr::CLEAR.0) {
+            let role = Role::from_number(attr.u32())
+                .ok_or_else(|| request.refuse(Some(attr), EINVAL, format_args!("no such set")))?;
+            named[role as usize] = true;
+        }
+        for nest in request.attrs(HostAttr::ADDR.0) {
+            let (role, _) = parse(request, nest)?;
+            named[role as usize] = true;
+        }
+        let before = view.sets.clone();
+        for role in Role::ALL {
+            if named[role as usize] {
+                view.sets.clear(role);
+            }
+        }
+        for nest in request.attrs(HostAttr::ADDR.0) {
+            let (role, entry) = parse(request, nest)?;
+            insert(request, nest, &mut view.sets, role, entry)?;
+        }
+        if !named[Role::Alias as usize] {
+            keep_names(&before, &mut view.sets);
+        }
+        Ok(())
+    })?;
+    if expires.is_some() || up {
+        host.set_expiry(expires);
+    }
+    Ok(())
+}
+
+/// Foreign addresses that are in no set any more become aliases: flows may know the host by them.
+fn keep_names(before: &Sets, sets: &mut Sets) {
+    for role in [Role::Active, Role::Unreachable] {
+        for entry in before.list(role) {
+            if sets.role_of(entry.addr).is_some() {
+                continue;
+            }
+            let oldest = sets.list(Role::Alias).first().map(|entry| entry.addr);
+            if sets.insert(Role::Alias, *entry).is_err() {
+                if let Some(oldest) = oldest {
+                    sets.remove(Role::Alias, oldest);
+                }
+                // There is room now, and the address was in a set before.
+                let _ = sets.insert(Role::Alias, *entry);
+            }
+        }
+    }
+}
+
+/// `host-del`
+pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
+    let config = netns.lock();
+    let host = find(netns, request)?;
+    let guard = rcu::read_lock();
+    netns.host_remove(&host, &config, &guard);
+    drop(guard);
+    netns.update_hooks(&config)
+}
+
+/// `host-flush`
+pub(crate) fn flush(netns: &Netns, _: &Request<'_>) -> Result {
+    let config = netns.lock();
+    netns.flush(&config);
+    netns.update_hooks(&config)
+}
+
+/// `host-get`
+pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
+    let host = match request.attr(HostAttr::ADDRESS.0) {
+        Some(attr) => {
+            let addr = address(request, attr)?;
+            let guard = rcu::read_lock();
+            netns
+                .net
+                .addr(&addr.octets(), &guard)
+                .and_then(|node| Shared::try_from_ref(node.host(&guard), &guard))
+                .ok_or_else(|| {
+                    request.refuse(Some(attr), ENOENT, format_args!("no host has {addr}"))
+                })?
+        }
+        None => find(netns, request)?,
+    };
+    request.reply()?.send(|message| fill(message, &host))
+}
+
+/// `host-get`, all of them
+pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
+    let guard = rcu::read_lock();
+    let mut id = dump.position()[0] as u32;
+    while let Some(host) = netns.net.host_after(&mut id, &guard) {
+        if !dump.object(Command::HOST_GET.0, |message| fill(message, host))? {
+            break;
+        }
+        dump.position()[0] = id.into();
+    }
+    Ok(())
+}
+
+/// Puts a host into a message.
+pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
+    let guard = rcu::read_lock();
+    let view = host.view.read(&guard);
+    message.u32(HostAttr::ID.0, host.id())?;
+    message.u32(HostAttr::MODE.0, Mode::StackTrans.number())?;
+    message.u32(HostAttr::STATE.0, view.state.number())?;
+    if let Some(scheduler) = view.scheduler {
+        message.u32(HostAttr::SCHEDULER.0, scheduler.number())?;
+    }
+    if !view.name.as_bytes().is_empty() {
+        message.string(HostAttr::NAME.0, view.name.as_bytes())?;
+    }
+    for role in Role::ALL {
+        for entry in view.sets.list(role) {
+            message.nest(HostAttr::ADDR.0, |message| {
+                message.addr(AddrAttr::ADDRESS.0, entry.addr)?;
+                message.u32(AddrAttr::SET.0, role as u32)?;
+                message.u16(AddrAttr::PREFERENCE.0, entry.preference)?;
+                message.flag(AddrAttr::UNPROVEN.0, entry.unproven)
+            })?;
+        }
+    }
+    if let Some(ms) = host.expires_in() {
+        message.uint(HostAttr::EXPIRES_IN.0, ms)?;
+    }
+    if let Some(path) = view.any_path() {
+        message.addr(HostAttr::LOCAL.0, path.local)?;
+        message.addr(HostAttr::REMOTE.0, path.remote)?;
+    }
+    message.u32(HostAttr::FLOWS.0, host.flows.load(Relaxed))?;
+    message.uint(HostAttr::TX_PACKETS.0, host.tx.load(Relaxed))?;
+    message.uint(HostAttr::RX_PACKETS.0, host.rx.load(Relaxed))?;
+    message.uint(
+        HostAttr::IDLE.0,
+        clock::to_ms(host.idle(clock::jiffies())),
+    )
+}

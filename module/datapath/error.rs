@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! ICMP errors: the packet that is quoted is translated like the flow that it belongs to, so that
+//! path-MTU discovery and unreachables find their socket, here and at the other end.
+
+use super::Verdict;
+use crate::{
+    ffi::skb::Skb,
+    netns::Netns,
+    stats::Counter,
+    uapi::HostState, //
+};
+use ihmp_core::{
+    addr::Family,
+    flow::{
+        FlowKey,
+        WireKey, //
+    },
+    packet::{
+        Packet,
+        Quoted, //
+    },
+    sets::Role,
+    verdict::Reason,
+    xlat::{
+        self,
+        Rewrite, //
+    }, //
+};
+use kernel::sync::rcu::Guard;
+
+/// Whether the error says that nobody is there (and not that the packet was too big).
+fn is_unreachable(skb: &Skb<'_>, packet: &Packet) -> bool {
+    let kind = skb.head().get(packet.l4).copied();
+    let code = skb.head().get(packet.l4.saturating_add(1)).copied();
+    match packet.family {
+        // RFC 792: destination unreachable, but for "fragmentation needed".
+        Family::V4 => kind == Some(3) && code != Some(4),
+        // RFC 4443 section 3.1.
+        Family::V6 => kind == Some(1),
+    }
+}
+
+fn apply(skb: &mut Skb<'_>, packet: &Packet, outer: &Rewrite, inner: &Rewrite) -> bool {
+    let span = xlat::span(packet);
+    let Some(head) = skb.writable(span) else {
+        return false;
+    };
+    if let Some(fix) = xlat::apply_error(head, packet, outer, inner) {
+        skb.fix_checksum(&fix, span, packet.family == Family::V6);
+    }
+    true
+}
+
+/// An error about a packet that we sent.
+#[cold]
+pub(super) fn input(
+    netns: &Netns,
+    mut skb: Skb<'_>,
+    packet: &Packet,
+    quoted: &Quoted,
+    guard: &Guard,
+) -> Verdict {
+    let sent = &quoted.tuple;
+    let Some(node) = netns.net.addr(&sent.dst.octets(), guard) else {
+        return Verdict::Accept;
+    };
+    let host = node.host(guard);
+    let view = host.view.read(guard);
+    let wire = WireKey {
+        host: host.id(),
+        proto: sent.proto,
+        lport: sent.sport,
+        fport: sent.dport,
+    };
+    let row = netns.net.row_by_wire(&wire.bytes(), guard);
+    let Some(row) = row.filter(|row| quoted.ports && !row.plain) else {
+        netns.refuse(Reason::IcmpNoFlow);
+        return Verdict::Accept;
+    };
+    if view.state != HostState::Up {
+        return Verdict::Accept;
+    }
+    if is_unreachable(&skb, packet) && view.unproven(sent.src) {
+        return netns.drop_for(Reason::UnprovenReset);
+    }
+    let key = row.key();
+    if key.laddr == sent.src && key.faddr == sent.dst && key.lport == sent.sport {
+        return Verdict::Accept;
+    }
+    let from = packet.tuple.src;
+    let from_host = netns
+        .net
+        .addr(&from.octets(), guard)
+        .is_some_and(|node| node.host(guard).id() == host.id() && node.role() == Role::Active);
+    let outer = Rewrite {
+        src: if from_host { key.faddr } else { from },
+        dst: key.laddr,
+        sport: 0,
+        dport: 0,
+    };
+    let inner = Rewrite {
+        src: key.laddr,
+        dst: key.faddr,
+        sport: key.lport,
+        dport: sent.dport,
+    };
+    if !apply(&mut skb, packet, &outer, &inner) {
+        return netns.drop_for(Reason::NotWritable);
+    }
+    netns.count(Counter::IcmpIn);
+    Verdict::Accept
+}
+
+/// An error of ours about a packet that we received, and translated.
+#[cold]
+pub(super) fn output(
+    netns: &Netns,
+    mut skb: Skb<'_>,
+    packet: &Packet,
+    quoted: &Quoted,
+    guard: &Guard,
+) -> Verdict {
+    let received = &quoted.tuple;
+    let key = FlowKey::inbound(received);
+    let row = netns.net.row_by_flow(&key.bytes(), guard);
+    let Some(row) = row.filter(|row| quoted.ports && !row.plain) else {
+        return Verdict::Accept;
+    };
+    let view = row.host().under(guard).view.read(guard);
+    if view.state != HostState::Up {
+        return Verdict::Accept;
+    }
+    let Some((path, cache)) = view.path_cached(packet.family) else {
+        return netns.drop_for(Reason::NoPath);
+    };
+    if path.local == key.laddr && path.remote == key.faddr && row.wire_port == key.lport {
+        return Verdict::Accept;
+    }
+    let outer = Rewrite {
+        src: path.local,
+        dst: path.remote,
+        sport: 0,
+        dport: 0,
+    };
+    let inner = Rewrite {
+        src: path.remote,
+        dst: path.local,
+        sport: received.sport,
+        dport: row.wire_port,
+    };
+    if !apply(&mut skb, packet, &outer, &inner) {
+        return netns.drop_for(Reason::NotWritable);
+    }
+    if netns
+        .net
+        .route_out(&mut skb, cache, packet.family == Family::V6)
+        .is_err()
+    {
+        return netns.drop_for(Reason::NoRoute);
+    }
+    netns.count(Counter::IcmpOut);
+    Verdict::Accept
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! LOCAL_IN: locators become identifiers.
+
+use super::{
+    error,
+    family,
+    is_signalling,
+    parse_skb,
+    rewrite,
+    Verdict, //
+};
+use crate::{
+    ffi::{
+        clock,
+        skb::Skb,
+        sock::Sock, //
+    },
+    flow::{
+        NoRow,
+        Row, //
+    },
+    host::Host,
+    netns::Netns,
+    notify,
+    stats::Counter,
+    uapi::{
+        HostState,
+        PathCause, //
+    },
+};
+use ihmp_core::{
+    flow::{
+        FlowKey,
+        WireKey, //
+    },
+    packet::{
+        Kind,
+        Packet,
+        TCP,
+        TCP_ACK,
+        TCP_RST,
+        TCP_SYN,
+        UDP, //
+    },
+    sets::Role,
+    verdict::Reason,
+    xlat::Rewrite, //
+};
+use kernel::sync::{
+    atomic::Relaxed,
+    rcu::{
+        self,
+        Guard, //
+    },
+};
+
+/// Packets that may wait for announced moves.
+const HELD_MOST: u32 = 512;
+/// Pairs of former addresses that are tried for a packet whose flow is not known.
+const ADOPT_TRIES: usize = 64;
+/// First octet of the messages that announce a move: ADDR_UP and HANDOFF (papers 000 Fig. 4).
+const ANNOUNCEMENTS: [u8; 2] = [2, 6];
+
+/// One packet for a local socket.
+pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool) -> Verdict {
+    let guard = rcu::read_lock();
+    let loopback = skb.in_is_loopback();
+    let Some(packet) = parse_skb(netns, &mut skb, family(ipv6)) else {
+        return Verdict::Accept;
+    };
+    match packet.kind {
+        Kind::Error(quoted) => return error::input(netns, skb, &packet, &quoted, &guard),
+        // The kernel answers echo requests with what is on the wire.
+        Kind::Icmp | Kind::Echo { request: true } => return Verdict::Accept,
+        _ if loopback => return Verdict::Accept,
+        _ => (),
+    }
+    if is_signalling(netns, &packet) {
+        note_announcement(netns, &mut skb, &packet, &guard);
+        return Verdict::Accept;
+    }
+    if !packet.tuple.dst.translatable() {
+        return Verdict::Accept;
+    }
+    let known = netns.net.addr(&packet.tuple.src.octets(), &guard);
+    let Some(host) = known
+        .filter(|node| node.role() == Role::Active)
+        .map(|node| node.host(&guard))
+    else {
+        return stranger(netns, skb, &packet, may_hold);
+    };
+    let wire = WireKey {
+        host: host.id(),
+        proto: packet.tuple.proto,
+        lport: packet.tuple.dport,
+        fport: packet.tuple.sport,
+    };
+    let row = match netns.net.row_by_wire(&wire.bytes(), &guard) {
+        Some(row) => row,
+        None => match adopt(netns, &skb, &packet, host, &guard) {
+            Ok(row) => row,
+            Err(why) => return netns.without_row(why),
+        },
+    };
+    receive(netns, skb, &packet, host, row, &guard)
+}
+
+/// Delivers a packet of a known flow to the socket's identifiers.
+#[inline]
+fn receive(
+    netns: &Netns,
+    mut skb: Skb<'_>,
+    packet: &Packet,
+    host: &Host,
+    row: &Row,
+    guard: &Guard,
+) -> Verdict {
+    let now = clock::jiffies();
+    let view = host.view.read(guard);
+    row.touch(now);
+    host.received(now);
+    if view.state != HostState::Up || row.plain {
+        netns.count(Counter::InUnchanged);
+        return Verdict::Accept;
+    }
+    let tuple = &packet.tuple;
+    if matches!(packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0)
+        && view.unproven(tuple.dst)
+    {
+        return netns.drop_for(Reason::UnprovenReset);
+    }
+    if view.hear(tuple.src) {
+        notify::path(
+            netns,
+            host.id(),
+            view.path(packet.family),
+            PathCause::Followed,
+        );
+    }
+    let key = row.key();
+    if key.faddr == tuple.src && key.laddr == tuple.dst && key.lport == tuple.dport {
+        netns.count(Counter::InUnchanged);
+        return Verdict::Accept;
+    }
+    let to = Rewrite {
+        src: key.faddr,
+        dst: key.laddr,
+        sport: tuple.sport,
+        dport: key.lport,
+    };
+    if !rewrite(&mut skb, packet, &to) {
+        return netns.drop_for(Reason::NotWritable);
+    }
+    skb.forget_sock();
+    netns.count(Counter::InTranslated);
+    Verdict::Accept
+}
+
+/// A packet from an address that is no host's locator at the moment.
+#[inline]
+fn stranger(netns: &Netns, skb: Skb<'_>, packet: &Packet, may_hold: bool) -> Verdict {
+    if !may_hold || !netns.pending.waits(packet.tuple.src) {
+        return Verdict::Accept;
+    }
+    hold(netns, skb, packet)
+}
+
+/// The packet came right behind the announcement of a move: if nothing here expects it from that
+/// address, it waits until the agent has applied the move.
+#[cold]
+fn hold(netns: &Netns, skb: Skb<'_>, packet: &Packet) -> Verdict {
+    let key = FlowKey::inbound(&packet.tuple);
+    let expected = match packet.kind {
+        Kind::Tcp { flags } => {
+            flags & (TCP_SYN | TCP_ACK) == TCP_SYN
+                || Sock::tcp(&netns.net, &key, skb.ifindex()).is_some()
+        }
+        Kind::Udp { .. } => Sock::udp(&netns.net, &key, skb.ifindex())
+            .is_some_and(|sock| sock.established()),
+        _ => false,
+    };
+    if expected {
+        return Verdict::Accept;
+    }
+    match netns
+        .net
+        .hold(skb, netns.params.hold_time.load(Relaxed), HELD_MOST)
+    {
+        None => {
+            netns.refuse(Reason::Held);
+            Verdict::Stolen
+        }
+        Some(_) => netns.drop_for(Reason::HoldOverflow),
+    }
+}
+
+/// Remembers that the source of an ADDR_UP or HANDOFF is about to become a locator.
+#[cold]
+fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &Guard) {
+    let hold_ms = netns.params.hold_time.load(Relaxed);
+    let body = packet.l4.saturating_add(8);
+    if hold_ms == 0 || !skb.pull(body.saturating_add(1)) {
+        return;
+    }
+    let announces = skb
+        .head()
+        .get(body)
+        .is_some_and(|code| ANNOUNCEMENTS.contains(code));
+    let source = packet.tuple.src;
+    if announces
+        && source.translatable()
+        && netns.net.addr(&source.octets(), guard).is_none_or(|node| node.role() != Role::Active)
+    {
+        netns.pending.announce(source, hold_ms);
+    }
+}
+
+/// The first packet of a flow that we see, on its way in from a known host: its socket may know
+/// the host, and be known to it, by former addresses.
+#[inline(never)]
+fn adopt<'a>(
+    netns: &Netns,
+    skb: &Skb<'_>,
+    packet: &Packet,
+    host: &'a Host,
+    guard: &'a Guard,
+) -> Result<&'a Row, NoRow> {
+    let view = host.view.read(guard);
+    if view.state == HostState::Classic {
+        return Err(NoRow::Pass);
+    }
+    let same = FlowKey::inbound(&packet.tuple);
+    let lookup: fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>> = match packet.tuple.proto {
+        TCP => |netns, key, ifindex| {
+            Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
+        },
+        UDP => |netns, key, ifindex| Sock::udp(&netns.net, key, ifindex),
+        _ => return Err(NoRow::Pass),
+    };
+    if packet.tuple.proto == TCP {
+        if let Some(sock) = lookup(netns, &same, skb.ifindex()) {
+            return netns.flow_open(&same, host, &sock, false, false, guard);
+        }
+    }
+    if view.state == HostState::Up {
+        let aliases = view.sets.list(Role::Alias).iter();
+        let others = view.sets.list(Role::Active).iter();
+        let mut tries = 0;
+        for faddr in aliases.chain(others).map(|entry| entry.addr) {
+            for laddr in view.own_addresses() {
+                let key = FlowKey {
+                    laddr,
+                    faddr,
+                    ..same
+                };
+                if laddr.family() != faddr.family()
+                    || laddr.family() != packet.family
+                    || key == same
+                {
+                    continue;
+                }
+                tries += 1;
+                if tries > ADOPT_TRIES {
+                    return Err(NoRow::Pass);
+                }
+                // Bound devices are not asked: the packet may come in elsewhere than before.
+                let sock = lookup(netns, &key, 0).filter(|sock| sock.established());
+                if let Some(sock) = sock {
+                    return netns.flow_open(&key, host, &sock, false, false, guard);
+                }
+            }
+        }
+    }
+    if packet.tuple.proto == UDP {
+        if let Some(sock) = lookup(netns, &same, skb.ifindex()) {
+            return netns.flow_open(&same, host, &sock, false, false, guard);
+        }
+    }
+    Err(NoRow::Pass)
+}

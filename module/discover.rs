@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Discovery: a flow to an unknown address makes a host entry and asks the agent about it.
+//!
+//! TCP counts when it is established and UDP when the socket is connected; of other traffic the
+//! third packet does, so that a single question to a name server asks nobody (PROTOCOL.md B.4 35).
+
+use crate::{
+    ffi::{
+        clock,
+        object::Owned,
+        sock::Sock, //
+    },
+    host::{
+        AddrNode,
+        Host,
+        View, //
+    },
+    netns::{
+        Netns,
+        SIGHTINGS, //
+    },
+    notify,
+    stats::Counter,
+    uapi::HostState, //
+};
+use ihmp_core::{
+    addr::Addr,
+    packet::{
+        Packet,
+        TCP,
+        UDP, //
+    },
+    policy::Action,
+    sets::{
+        Entry,
+        Role, //
+    },
+    verdict::Reason, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::Relaxed,
+        rcu::Guard, //
+    },
+};
+
+/// Packets to an address, without a connection, before it is asked about.
+const SIGHTINGS_NEEDED: u32 = 3;
+/// Requests a second.
+const RATE: u32 = 200;
+/// Milliseconds after which an entry that nobody answered for goes.
+const UNANSWERED_MS: u64 = 60_000;
+
+/// Decides about a flow to an address that no host has; gives the host that was made for it.
+#[inline(never)]
+pub(crate) fn consider<'a>(
+    netns: &Netns,
+    packet: &Packet,
+    sock: &Sock<'_>,
+    guard: &'a Guard,
+) -> Option<&'a Host> {
+    let addr = packet.tuple.dst;
+    if !netns.params.discovers() || !sock.is_user() || !worth_asking(netns, packet, sock) {
+        return None;
+    }
+    if netns.action(addr, guard) != Action::Auto {
+        return None;
+    }
+    if netns.hosts.load(Relaxed) >= netns.params.max_hosts.load(Relaxed) {
+        netns.limit_reached(Reason::HostLimit);
+        return None;
+    }
+    if !within_rate(netns) {
+        netns.refuse(Reason::DiscoverLimit);
+        return None;
+    }
+    match make(netns, addr, packet.tuple.src) {
+        Ok(()) => (),
+        Err(EEXIST) => (),
+        Err(_) => {
+            netns.refuse(Reason::NoMemory);
+            return None;
+        }
+    }
+    let host = netns.net.addr(&addr.octets(), guard)?.host(guard);
+    netns.count(Counter::Discovered);
+    notify::discover(netns, host.id(), packet);
+    Some(host)
+}
+
+fn worth_asking(netns: &Netns, packet: &Packet, sock: &Sock<'_>) -> bool {
+    match packet.tuple.proto {
+        TCP => sock.established(),
+        UDP if sock.established() => true,
+        _ => {
+            let octets = packet.tuple.dst.octets();
+            let sum = octets
+                .iter()
+                .fold(0_usize, |sum, octet| sum.wrapping_mul(31).wrapping_add(*octet as usize));
+            netns.sightings[sum % SIGHTINGS].fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED
+        }
+    }
+}
+
+fn within_rate(netns: &Netns) -> bool {
+    let second = clock::to_ms(clock::jiffies()) / 1000;
+    if netns.discover_second.xchg(second, Relaxed) != second {
+        netns.discover_count.store(0, Relaxed);
+    }
+    netns.discover_count.fetch_add(1, Relaxed) < RATE
+}
+
+/// Makes the entry; `EEXIST` when another CPU was faster.
+fn make(netns: &Netns, addr: Addr, local: Addr) -> Result {
+    let mut view = Owned::new(View::new(HostState::New), true)?;
+    let sets = &mut view.edit().sets;
+    sets.insert(Role::Active, Entry::new(addr))
+        .map_err(|_| EINVAL)?;
+    // A packet may leave before it has a source; the agent fills the set.
+    let _ = sets.insert(Role::Local, Entry::new(local));
+    view.edit().settle(None);
+    let host = Host::new(view, true)?;
+    host.set_expiry(Some(UNANSWERED_MS));
+    let id = netns.net.host_link(&host)?;
+    host.set_id(id);
+    let added = AddrNode::new(addr, Role::Active, host, true)
+        .and_then(|node| netns.net.addr_insert(node));
+    if let Err(error) = added {
+        netns.net.host_unlink(id);
+        return Err(error);
+    }
+    netns.hosts.fetch_add(1, Relaxed);
+    Ok(())
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The end of rows and hosts: a row goes after its socket, a host entry when its time is over.
+
+use crate::{
+    ffi::{
+        clock,
+        table::row_after, //
+    },
+    flow::Row,
+    host::Host,
+    netns::{
+        Netns,
+        EXPIRY_MS, //
+    },
+    stats::Counter, //
+};
+use ihmp_core::packet::{
+    TCP,
+    UDP, //
+};
+use kernel::sync::{
+    atomic::Relaxed,
+    rcu::{
+        self,
+        Guard, //
+    },
+};
+
+/// Milliseconds for which a TCP row stays though no socket is found: it may be about to come.
+const TCP_GRACE_MS: u64 = 4_000;
+/// Milliseconds of silence after which a flow of ICMP or another protocol ends.
+const OTHER_IDLE_MS: u64 = 60_000;
+
+/// One look at all hosts and rows of a namespace.
+pub(crate) fn run(netns: &Netns) {
+    let config = netns.lock();
+    let now = clock::jiffies();
+    let mut id = 0;
+    loop {
+        let guard = rcu::read_lock();
+        let Some(host) = netns.net.host_after(&mut id, &guard) else {
+            break;
+        };
+        if host.expired(now) {
+            netns.host_remove(host, &config, &guard);
+        } else {
+            expire_rows(netns, host, now, &guard);
+        }
+    }
+    for sighting in &netns.sightings {
+        sighting.store(0, Relaxed);
+    }
+    if netns.hosts.load(Relaxed) != 0 || netns.params.discovers() {
+        netns.net.schedule_expiry(EXPIRY_MS);
+    } else {
+        // Nothing is left to do: the hooks go; unregistering cannot fail.
+        let _ = netns.update_hooks(&config);
+    }
+}
+
+fn expire_rows(netns: &Netns, host: &Host, now: u64, guard: &Guard) {
+    let mut index = 0;
+    while let Some(row) = row_after(host, &mut index, guard) {
+        if !lives(netns, row, now) && netns.flow_close(row) {
+            netns.count(Counter::FlowsExpired);
+        }
+    }
+}
+
+fn lives(netns: &Netns, row: &Row, now: u64) -> bool {
+    let idle = clock::to_ms(row.idle(now));
+    match row.key().proto {
+        TCP => idle < TCP_GRACE_MS || row.sock(netns).is_some(),
+        UDP => {
+            let timeout = u64::from(netns.params.udp_timeout.load(Relaxed)) * 1000;
+            match row.sock(netns) {
+                Some(sock) => sock.established() || idle < timeout,
+                None => idle < TCP_GRACE_MS,
+            }
+        }
+        _ => idle < OTHER_IDLE_MS,
+    }
+}

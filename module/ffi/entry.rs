@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What C calls: each function turns pointers into borrowed values and makes one call.
+//!
+//! C header: `shim/shim.h` (end), `shim/netlink_gen.h`
+
+use super::{
+    genl::{
+        Dump,
+        Request, //
+    },
+    net::Net,
+    object::PayloadKind,
+    raw,
+    skb::Skb,
+    table::{
+        AddrKey,
+        FlowBytes,
+        WireBytes, //
+    },
+};
+use crate::{
+    control,
+    datapath,
+    expiry,
+    flow::Row,
+    host::{
+        AddrNode,
+        Host,
+        View, //
+    },
+    netns::Netns,
+    policy::PolicyTable,
+    wake, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    ffi::{
+        c_int,
+        c_void, //
+    },
+    prelude::*, //
+};
+
+// SAFETY: `ihmp_rs_drop` drops a `Host` for this number.
+unsafe impl PayloadKind for Host {
+    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_HOST;
+}
+// SAFETY: `ihmp_rs_drop` drops a `View` for this number.
+unsafe impl PayloadKind for View {
+    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_VIEW;
+}
+// SAFETY: `ihmp_rs_drop` drops an `AddrNode` for this number.
+unsafe impl PayloadKind for AddrNode {
+    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_ADDR;
+}
+// SAFETY: `ihmp_rs_drop` drops a `Row` for this number.
+unsafe impl PayloadKind for Row {
+    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_ROW;
+}
+// SAFETY: `ihmp_rs_drop` drops a `PolicyTable` for this number.
+unsafe impl PayloadKind for PolicyTable {
+    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_POLICY;
+}
+
+// The tables compare these octets of the payloads.
+const _: () = {
+    assert!(core::mem::offset_of!(AddrNode, key) == 0);
+    assert!(core::mem::offset_of!(Row, flow) == 0);
+    assert!(core::mem::offset_of!(Row, wire) == size_of::<FlowBytes>());
+    assert!(size_of::<AddrKey>() == 16 && size_of::<WireBytes>() == 12);
+    // With the header of 64 octets a row has at most 256.
+    assert!(size_of::<Row>() <= 192);
+};
+
+/// Frees what a payload owns, a grace period after it was retired.
+#[no_mangle]
+unsafe extern "C" fn ihmp_rs_drop(kind: u32, payload: *mut c_void) {
+    // SAFETY: `PayloadKind` binds the number to the type; nobody can see the payload any more.
+    unsafe {
+        match kind {
+            Host::KIND => payload.cast::<Host>().drop_in_place(),
+            View::KIND => payload.cast::<View>().drop_in_place(),
+            AddrNode::KIND => payload.cast::<AddrNode>().drop_in_place(),
+            Row::KIND => payload.cast::<Row>().drop_in_place(),
+            PolicyTable::KIND => payload.cast::<PolicyTable>().drop_in_place(),
+            _ => (),
+        }
+    }
+}
+
+/// Makes the state of a namespace; null when there is no memory.
+#[no_mangle]
+unsafe extern "C" fn ihmp_rs_net_init(net: *mut raw::ihmp_net) -> *mut c_void {
+    let Some(net) = NonNull::new(net) else {
+        return core::ptr::null_mut();
+    };
+    // SAFETY: C frees the state in `ihmp_rs_net_exit`, before the namespace goes.
+    let net = unsafe { Net::from_raw(net) };
+    match Netns::new(net) {
+        Ok(state) => {
+            // SAFETY: The value is not moved out of its box again; exit makes the same box.
+            KBox::into_raw(unsafe { Pin::into_inner_unchecked(state) }).cast()
+        }
+        Err(_) => core::ptr::null_mut(),
+    }
+}
+
+/// Ends the state of a namespace; no hook, work or command runs in it any more.
+#[no_mangle]
+unsafe extern "C" fn ihmp_rs_net_exit(state: *mut c_void) {
+    // SAFETY: The pointer came from `ihmp_rs_net_init`, and is given once.
+    let state = unsafe { Pin::new_unchecked(KBox::from_raw(state.cast::<Netns>())) };
+    state.empty();
+}
+
+/// The state behind a pointer that C kept for us.
+///
+/// # Safety
+///
+/// The pointer came from `ihmp_rs_net_init` and `ihmp_rs_net_exit` waits for the caller.
+unsafe fn netns<'a>(state: *mut c_void) -> &'a Netns {
+    // SAFETY: By the requirement.
+    unsafe { &*state.cast::<Netns>() }
+}
+
+/// One packet in a hook.
+#[no_mangle]
+unsafe extern "C" fn ihmp_rs_hook(
+    state: *mut c_void,
+    skb: *mut raw::sk_buff,
+    hook: u32,
+    may_hold: bool,
+) -> u32 {
+    let Some(skb) = NonNull::new(skb) else {
+        return raw::ihmp_verdict_IHMP_ACCEPT;
+    };
+    // SAFETY: Hooks are gone, and a grace period is over, before `ihmp_rs_net_exit`; a hook runs
+    // under RCU and owns its packet.
+    let (netns, skb) = unsafe { (netns(state), Skb::from_raw(skb)) };
+    let verdict = match hook {
+        raw::ihmp_hook_IHMP_HOOK_OUT4 => datapath::output(netns, skb, false),
+        raw::ihmp_hook_IHMP_HOOK_OUT6 => datapath::output(netns, skb, true),
+        raw::ihmp_hook_IHMP_HOOK_IN4 => datapath::input(netns, skb, false, may_hold),
+        _ => datapath::input(netns, skb, true, may_hold),
+    };
+    match verdict {
+        datapath::Verdict::Accept => raw::ihmp_verdict_IHMP_ACCEPT,
+        datapath::Verdict::Drop => raw::ihmp_verdict_IHMP_DROP,
+        datapath::Verdict::Stolen => raw::ihmp_verdict_IHMP_STOLEN,
+    }
+}
+
+/// The periodic look at what has expired.
+#[no_mangle]
+unsafe extern "C" fn ihmp_rs_gc(state: *mut c_void) {
+    // SAFETY: The work is stopped before `ihmp_rs_net_exit`.
+    expiry::run(unsafe { netns(state) });
+}
+
+/// Wakes the sockets of hosts whose path came back.
+#[no_mangle]
+unsafe extern "C" fn ihmp_rs_wake(state: *mut c_void) {
+    // SAFETY: The work is stopped before `ihmp_rs_net_exit`.
+    wake::run(unsafe { netns(state) });
+}
+
+/// Handlers that the generated table of operations names.
+macro_rules! commands {
+    ($($name:ident => $handler:path;)*) => {$(
+        #[no_mangle]
+        unsafe extern "C" fn $name(_: *mut raw::sk_buff, info: *mut raw::genl_info) -> c_int {
+            let Some(info) = NonNull::new(info) else {
+                return EINVAL.to_errno();
+            };
+            // SAFETY: The family is gone before the namespaces' state; the request lasts as long
+            // as this call.
+            let (netns, request) = unsafe {
+                (
+                    netns(raw::ihmp_net_state(raw::ihmp_info_net(info.as_ptr()))),
+                    Request::from_raw(info),
+                )
+            };
+            match $handler(netns, &request) {
+                Ok(()) => 0,
+                Err(error) => error.to_errno(),
+            }
+        }
+    )*};
+}
+
+/// Dump handlers that the generated table of operations names.
+macro_rules! dumps {
+    ($($name:ident => $handler:path;)*) => {$(
+        #[no_mangle]
+        unsafe extern "C" fn $name(
+            msg: *mut raw::sk_buff,
+            cb: *mut raw::netlink_callback,
+        ) -> c_int {
+            let (Some(msg), Some(cb)) = (NonNull::new(msg), NonNull::new(cb)) else {
+                return EINVAL.to_errno();
+            };
+            // SAFETY: As for commands.
+            let (netns, mut dump) = unsafe {
+                (
+                    netns(raw::ihmp_net_state(raw::ihmp_cb_net(cb.as_ptr()))),
+                    Dump::from_raw(msg, cb),
+                )
+            };
+            match $handler(netns, &mut dump) {
+                Ok(()) => dump.finish(),
+                Err(error) => error.to_errno(),
+            }
+        }
+    )*};
+}
+
+commands! {
+    ihmp_nl_host_get_doit => control::host::get;
+    ihmp_nl_host_new_doit => control::host::new;
+    ihmp_nl_host_set_doit => control::host::set;
+    ihmp_nl_host_del_doit => control::host::del;
+    ihmp_nl_host_flush_doit => control::host::flush;
+    ihmp_nl_addr_new_doit => control::addr::new;
+    ihmp_nl_addr_del_doit => control::addr::del;
+    ihmp_nl_flow_get_doit => control::flow::get;
+    ihmp_nl_flow_del_doit => control::flow::del;
+    ihmp_nl_flow_flush_doit => control::flow::flush;
+    ihmp_nl_policy_new_doit => control::policy::new;
+    ihmp_nl_policy_del_doit => control::policy::del;
+    ihmp_nl_policy_flush_doit => control::policy::flush;
+    ihmp_nl_param_get_doit => control::param::get;
+    ihmp_nl_param_set_doit => control::param::set;
+    ihmp_nl_stats_get_doit => control::stats::get;
+    ihmp_nl_stats_flush_doit => control::stats::flush;
+}
+
+dumps! {
+    ihmp_nl_host_get_dumpit => control::host::dump;
+    ihmp_nl_path_get_dumpit => control::path::dump;
+    ihmp_nl_flow_get_dumpit => control::flow::dump;
+    ihmp_nl_policy_get_dumpit => control::policy::dump;
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The fence: the only place where the module touches C.
+//!
+//! Everything that is re-exported here is safe to use. `raw` is generated from `shim/shim.h`, in
+//! which only scalars, byte pointers and opaque pointers occur.
+
+pub(crate) mod clock;
+mod entry;
+pub(crate) mod family;
+pub(crate) mod genl;
+pub(crate) mod net;
+pub(crate) mod object;
+mod raw;
+pub(crate) mod route;
+pub(crate) mod skb;
+pub(crate) mod sock;
+pub(crate) mod table;

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One network namespace as C knows it.
+//!
+//! C header: `shim/shim.h` (net.c, hold.c)
+
+use super::{
+    raw,
+    skb::Skb, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// Number of counters that fit.
+pub(crate) const COUNTERS: usize = raw::IHMP_COUNTERS as usize;
+
+/// Handle of a namespace.
+///
+/// # Invariants
+///
+/// The pointer is valid while the state that holds the handle is.
+#[derive(Clone, Copy)]
+pub(crate) struct Net(NonNull<raw::ihmp_net>);
+
+// SAFETY: All functions on the pointer may be called from any context.
+unsafe impl Send for Net {}
+// SAFETY: As above.
+unsafe impl Sync for Net {}
+
+impl Net {
+    /// # Safety
+    ///
+    /// The namespace outlives the handle.
+    pub(super) unsafe fn from_raw(net: NonNull<raw::ihmp_net>) -> Self {
+        // INVARIANT: By the requirement.
+        Self(net)
+    }
+
+    pub(super) fn raw(&self) -> *mut raw::ihmp_net {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn ns(&self) -> *mut raw::net {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_net_ns(self.raw()) }
+    }
+
+    /// Registers or unregisters the hooks. Calls are serialised by the caller.
+    pub(crate) fn set_hooks(&self, on: bool) -> Result {
+        // SAFETY: By the invariant.
+        to_result(unsafe { raw::ihmp_hooks_set(self.raw(), on) })
+    }
+
+    /// Hooks registered now.
+    pub(crate) fn hooks(&self) -> u32 {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_hooks_count(self.raw()) }
+    }
+
+    /// Adds to a per-CPU counter.
+    #[inline]
+    pub(crate) fn count(&self, counter: usize, n: u64) {
+        if counter < COUNTERS {
+            // SAFETY: By the invariant, and the index is in range.
+            unsafe { raw::ihmp_count(self.raw(), counter as u32, n) }
+        }
+    }
+
+    /// Sum of a counter over all CPUs.
+    pub(crate) fn counted(&self, counter: usize) -> u64 {
+        if counter < COUNTERS {
+            // SAFETY: By the invariant, and the index is in range.
+            unsafe { raw::ihmp_count_read(self.raw(), counter as u32) }
+        } else {
+            0
+        }
+    }
+
+    /// Sets all counters to zero.
+    pub(crate) fn reset_counters(&self) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_count_reset(self.raw()) }
+    }
+
+    /// Asks for a run of the expiry after so many milliseconds.
+    pub(crate) fn schedule_expiry(&self, ms: u32) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_gc_schedule(self.raw(), ms) }
+    }
+
+    /// Asks for a run of the waking.
+    pub(crate) fn schedule_wake(&self) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_wake_schedule(self.raw()) }
+    }
+
+    /// Keeps a packet for `ms` milliseconds, or gives it back when `most` are kept already.
+    pub(crate) fn hold<'a>(&self, skb: Skb<'a>, ms: u32, most: u32) -> Option<Skb<'a>> {
+        // SAFETY: By the invariant; when taken, the packet belongs to C and `skb` is gone.
+        if unsafe { raw::ihmp_hold(self.raw(), skb.raw(), ms, most) } {
+            None
+        } else {
+            Some(skb)
+        }
+    }
+
+    /// Looks at the kept packets again. The caller may not hold locks of ours.
+    pub(crate) fn release_held(&self) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_hold_release(self.raw()) }
+    }
+
+    /// Whether events have an audience.
+    pub(crate) fn event_wanted(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_event_wanted(self.raw()) }
+    }
+}

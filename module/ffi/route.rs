@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Routes of rewritten packets, cached for each path.
+//!
+//! C header: `shim/shim.h` (route.c), include/net/dst_cache.h
+
+use super::{
+    net::Net,
+    raw,
+    skb::Skb, //
+};
+use core::ptr::NonNull;
+use ihmp_core::addr::Addr;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// Cache of one route per CPU.
+///
+/// # Invariants
+///
+/// The pointer came from `ihmp_dst_cache_new` and is freed by drop only.
+pub(crate) struct DstCache(NonNull<raw::dst_cache>);
+
+// SAFETY: The cache is per CPU, and used with bottom halves off.
+unsafe impl Send for DstCache {}
+// SAFETY: As above.
+unsafe impl Sync for DstCache {}
+
+impl DstCache {
+    /// An empty cache; may sleep.
+    pub(crate) fn new() -> Option<Self> {
+        // SAFETY: The function has no requirements but that it may sleep.
+        NonNull::new(unsafe { raw::ihmp_dst_cache_new() }).map(Self)
+    }
+}
+
+impl Drop for DstCache {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_dst_cache_free(self.0.as_ptr()) }
+    }
+}
+
+impl Net {
+    /// Gives the packet the route to its new destination.
+    #[inline]
+    pub(crate) fn route_out(
+        &self,
+        skb: &mut Skb<'_>,
+        cache: Option<&DstCache>,
+        ipv6: bool,
+    ) -> Result {
+        let cache = cache.map_or(core::ptr::null_mut(), |cache| cache.0.as_ptr());
+        // SAFETY: The namespace, the packet and the cache are valid; the packet is in LOCAL_OUT.
+        to_result(unsafe { raw::ihmp_route_out(self.ns(), skb.raw(), cache, ipv6) })
+    }
+
+    /// Whether an address is one of this namespace.
+    pub(crate) fn is_local(&self, addr: Addr) -> bool {
+        let octets = addr.octets();
+        // SAFETY: The address has 16 octets; the namespace is valid.
+        unsafe { raw::ihmp_is_local(self.ns(), octets.as_ptr(), !addr.is_v4()) }
+    }
+}

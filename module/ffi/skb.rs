@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One packet in a hook.
+//!
+//! Views of the headers borrow the packet, so that a view does not survive what may move them.
+//!
+//! C header: `shim/shim.h` (skb.c), include/linux/skbuff.h
+
+use super::{
+    raw,
+    sock::Sock, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use ihmp_core::xlat::Fix;
+
+/// A packet whose data begins with the network header.
+///
+/// # Invariants
+///
+/// The pointer is valid and the hook owns the packet for `'a`.
+pub(crate) struct Skb<'a>(NonNull<raw::sk_buff>, PhantomData<&'a mut ()>);
+
+impl<'a> Skb<'a> {
+    /// # Safety
+    ///
+    /// The caller is a netfilter hook and gives the packet for `'a`; RCU is held.
+    pub(super) unsafe fn from_raw(skb: NonNull<raw::sk_buff>) -> Self {
+        // INVARIANT: By the requirement.
+        Self(skb, PhantomData)
+    }
+
+    pub(super) fn raw(&self) -> *mut raw::sk_buff {
+        self.0.as_ptr()
+    }
+
+    /// The linear part, from the network header.
+    #[inline]
+    pub(crate) fn head(&self) -> &[u8] {
+        let mut len = 0;
+        // SAFETY: By the invariant; the linear part is as long as C says, and stays while the
+        // packet is borrowed.
+        unsafe {
+            let data = raw::ihmp_skb_head(self.raw(), &mut len);
+            core::slice::from_raw_parts(data, len as usize)
+        }
+    }
+
+    /// Makes the first `len` octets linear, if the packet has them.
+    pub(crate) fn pull(&mut self, len: usize) -> bool {
+        // SAFETY: By the invariant; views are gone because the packet is borrowed mutably.
+        unsafe { raw::ihmp_skb_pull(self.raw(), len as u32) }
+    }
+
+    /// The first `len` octets, to be written; a copy is made when they are shared.
+    #[inline]
+    pub(crate) fn writable(&mut self, len: usize) -> Option<&mut [u8]> {
+        // SAFETY: By the invariant; the octets are linear and private to this packet, and the
+        // slice borrows it.
+        unsafe {
+            let data = NonNull::new(raw::ihmp_skb_writable(self.raw(), len as u32))?;
+            Some(core::slice::from_raw_parts_mut(data.as_ptr(), len))
+        }
+    }
+
+    /// Lets the transport checksum follow what was rewritten, whatever the offload state.
+    ///
+    /// `span` octets were made writable before and contain the checksum.
+    #[inline]
+    pub(crate) fn fix_checksum(&mut self, fix: &Fix, span: usize, ipv6: bool) {
+        if fix.at.saturating_add(2) > span {
+            return;
+        }
+        // SAFETY: By the invariant, and the checksum lies in the writable part.
+        unsafe {
+            raw::ihmp_skb_csum(
+                self.raw(),
+                fix.at as u32,
+                fix.pseudo,
+                fix.plain,
+                fix.mangle_zero,
+                ipv6,
+            )
+        }
+    }
+
+    /// Length of the packet from its network header, in octets.
+    pub(crate) fn len(&self) -> u32 {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_len(self.raw()) }
+    }
+
+    /// The route out leads to this machine itself.
+    pub(crate) fn out_is_loopback(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_out_loopback(self.raw()) }
+    }
+
+    /// The packet came from this machine itself.
+    pub(crate) fn in_is_loopback(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_in_loopback(self.raw()) }
+    }
+
+    /// Index of the device on which the packet came in.
+    pub(crate) fn ifindex(&self) -> u32 {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_ifindex(self.raw()) }
+    }
+
+    /// The full socket that sends the packet.
+    pub(crate) fn sock(&self) -> Option<Sock<'_>> {
+        // SAFETY: By the invariant; the packet holds the socket while it is borrowed.
+        unsafe { NonNull::new(raw::ihmp_skb_sock(self.raw())).map(|sk| Sock::borrowed(sk)) }
+    }
+
+    /// Drops the socket that early demultiplexing found by the wire addresses.
+    pub(crate) fn forget_sock(&mut self) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_forget_sock(self.raw()) }
+    }
+}

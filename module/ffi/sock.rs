@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sockets, found by their identifiers.
+//!
+//! C header: `shim/shim.h` (sock.c)
+
+use super::{
+    net::Net,
+    raw, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use ihmp_core::flow::FlowKey;
+
+/// A socket.
+///
+/// # Invariants
+///
+/// The pointer is valid for `'a`; when `owned`, one reference belongs to the value.
+pub(crate) struct Sock<'a> {
+    sk: NonNull<raw::sock>,
+    owned: bool,
+    of: PhantomData<&'a ()>,
+}
+
+/// Arguments of the look-up functions.
+type Lookup = unsafe extern "C" fn(
+    *mut raw::net,
+    *const u8,
+    u16,
+    *const u8,
+    u16,
+    u32,
+    bool,
+) -> *mut raw::sock;
+
+impl<'a> Sock<'a> {
+    /// # Safety
+    ///
+    /// The socket is valid for `'a`, and a full socket.
+    pub(super) unsafe fn borrowed(sk: NonNull<raw::sock>) -> Self {
+        // INVARIANT: By the requirement.
+        Self {
+            sk,
+            owned: false,
+            of: PhantomData,
+        }
+    }
+
+    fn lookup(lookup: Lookup, net: &Net, key: &FlowKey, ifindex: u32) -> Option<Self> {
+        let (laddr, faddr) = (key.laddr.octets(), key.faddr.octets());
+        // SAFETY: Both addresses have 16 octets; the namespace is valid.
+        let sk = unsafe {
+            lookup(
+                net.ns(),
+                laddr.as_ptr(),
+                key.lport,
+                faddr.as_ptr(),
+                key.fport,
+                ifindex,
+                !key.laddr.is_v4(),
+            )
+        };
+        // INVARIANT: The look-up took a reference.
+        Some(Self {
+            sk: NonNull::new(sk)?,
+            owned: true,
+            of: PhantomData,
+        })
+    }
+
+    /// The TCP socket of a flow in any state but LISTEN; time-wait sockets are found too.
+    pub(crate) fn tcp(net: &Net, key: &FlowKey, ifindex: u32) -> Option<Self> {
+        Self::lookup(raw::ihmp_sock_tcp, net, key, ifindex)
+    }
+
+    /// The UDP socket that would receive the flow.
+    pub(crate) fn udp(net: &Net, key: &FlowKey, ifindex: u32) -> Option<Self> {
+        Self::lookup(raw::ihmp_sock_udp, net, key, ifindex)
+    }
+
+    /// Number that no other live socket has; 0 for time-wait sockets. A socket that got the memory of
+    /// a dead one has its number, too.
+    pub(crate) fn cookie(&self) -> u64 {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_cookie(self.sk.as_ptr()) }
+    }
+
+    /// TCP: established; UDP: connected.
+    pub(crate) fn established(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_established(self.sk.as_ptr()) }
+    }
+
+    /// TCP: our SYN is out.
+    pub(crate) fn opening(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_opening(self.sk.as_ptr()) }
+    }
+
+    /// Belongs to a process, not to the kernel.
+    pub(crate) fn is_user(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_is_user(self.sk.as_ptr()) }
+    }
+
+    /// May send from addresses that are not local.
+    pub(crate) fn transparent(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_transparent(self.sk.as_ptr()) }
+    }
+
+    /// Lets it send from an address that is no longer local, or forbids it.
+    pub(crate) fn set_transparent(&self, on: bool) {
+        // SAFETY: By the invariant; the flag is an atomic bit.
+        unsafe { raw::ihmp_sock_set_transparent(self.sk.as_ptr(), on) }
+    }
+
+    /// The opener of the socket may send from any address without our help.
+    pub(crate) fn may_spoof(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_may_spoof(self.sk.as_ptr()) }
+    }
+
+    /// Makes TCP retransmit now; true when something was waiting.
+    pub(crate) fn wake(&self) -> bool {
+        // SAFETY: By the invariant; the function takes the socket's lock itself.
+        unsafe { raw::ihmp_sock_wake(self.sk.as_ptr()) }
+    }
+}
+
+impl Drop for Sock<'_> {
+    fn drop(&mut self) {
+        if self.owned {
+            // SAFETY: By the invariant the reference is ours.
+            unsafe { raw::ihmp_sock_put(self.sk.as_ptr()) }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Rows of the socket table: {five identifiers, host} (papers 000 section III, 001 section III-A).
+
+use crate::{
+    ffi::{
+        clock,
+        object::{
+            Owned,
+            Shared, //
+        },
+        sock::Sock,
+        table::{
+            FlowBytes,
+            WireBytes, //
+        }, //
+    },
+    host::Host,
+    netns::Netns,
+    stats::Counter, //
+};
+use ihmp_core::{
+    flow::{
+        FlowKey,
+        WireKey, //
+    },
+    packet::{
+        TCP,
+        UDP,
+        UDP_LITE, //
+    },
+    verdict::Reason, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        rcu::Guard, //
+    },
+};
+
+/// A row. The C side reads the two keys at its head.
+#[repr(C)]
+pub(crate) struct Row {
+    /// [`FlowKey::bytes`]: what the row is found by on the way out.
+    pub(crate) flow: FlowBytes,
+    /// [`WireKey::bytes`]: what it is found by on the way in.
+    pub(crate) wire: WireBytes,
+    /// Local port on the wire; differs from the flow's after a collision.
+    pub(crate) wire_port: u16,
+    /// The flow began after its foreign address had left the host: it is not translated.
+    pub(crate) plain: bool,
+    /// We let the socket send from an address that is not local.
+    transparent: bool,
+    host: Shared<Host>,
+    cookie: u64,
+    last: Atomic<u64>,
+}
+
+/// Why there is no row for a packet.
+pub(crate) enum NoRow {
+    /// The packet passes as it is.
+    Pass,
+    /// The packet is dropped.
+    Drop(Reason),
+}
+
+impl Row {
+    /// The five identifiers.
+    pub(crate) fn key(&self) -> FlowKey {
+        FlowKey::from_bytes(&self.flow)
+    }
+
+    /// The host at the other end.
+    pub(crate) fn host(&self) -> &Shared<Host> {
+        &self.host
+    }
+
+    /// Notes that a packet passed.
+    #[inline]
+    pub(crate) fn touch(&self, now: u64) {
+        if self.last.load(Relaxed) != now {
+            self.last.store(now, Relaxed);
+        }
+    }
+
+    /// Jiffies since the last packet.
+    pub(crate) fn idle(&self, now: u64) -> u64 {
+        now.saturating_sub(self.last.load(Relaxed))
+    }
+
+    /// The socket of the flow, if the protocol has sockets that can be looked up.
+    pub(crate) fn sock(&self, netns: &Netns) -> Option<Sock<'static>> {
+        let key = self.key();
+        match key.proto {
+            TCP => Sock::tcp(&netns.net, &key, 0),
+            UDP => Sock::udp(&netns.net, &key, 0),
+            _ => None,
+        }
+    }
+}
+
+/// Protocols whose local port may be changed on the wire.
+fn has_mappable_port(proto: u8) -> bool {
+    matches!(proto, TCP | UDP | UDP_LITE)
+}
+
+impl Netns {
+    /// Makes the row of a flow whose socket is known. `opens` when this end may choose another
+    /// port on the wire because the flow is new.
+    #[inline(never)]
+    pub(crate) fn flow_open<'a>(
+        &self,
+        key: &FlowKey,
+        host: &Host,
+        sock: &Sock<'_>,
+        plain: bool,
+        opens: bool,
+        guard: &'a Guard,
+    ) -> Result<&'a Row, NoRow> {
+        if self.flows.load(Relaxed) >= self.params.max_flows.load(Relaxed) {
+            self.limit_reached(Reason::FlowLimit);
+            return Err(NoRow::Pass);
+        }
+        let cookie = sock.cookie();
+        let wire_port = self.wire_port(key, host, cookie, opens, guard)?;
+        let Some(shared) = Shared::try_from_ref(host, guard) else {
+            return Err(NoRow::Pass);
+        };
+        let transparent = key.laddr.is_v4() && !sock.transparent();
+        let wire = WireKey {
+            host: host.id(),
+            proto: key.proto,
+            lport: wire_port,
+            fport: key.fport,
+        };
+        let row = Owned::new(
+            Row {
+                flow: key.bytes(),
+                wire: wire.bytes(),
+                wire_port,
+                plain,
+                transparent,
+                host: shared,
+                cookie,
+                last: Atomic::new(clock::jiffies()),
+            },
+            true,
+        );
+        let Ok(row) = row else {
+            self.refuse(Reason::NoMemory);
+            return Err(NoRow::Pass);
+        };
+        match self.net.row_insert(row, guard) {
+            Ok(row) => {
+                if transparent {
+                    sock.set_transparent(true);
+                }
+                self.flows.fetch_add(1, Relaxed);
+                host.flows.fetch_add(1, Relaxed);
+                self.count(Counter::FlowsMade);
+                Ok(row)
+            }
+            // Another CPU was faster.
+            Err(EEXIST) => self
+                .net
+                .row_by_flow(&key.bytes(), guard)
+                .ok_or(NoRow::Pass),
+            Err(_) => {
+                self.refuse(Reason::NoMemory);
+                Err(NoRow::Pass)
+            }
+        }
+    }
+
+    /// The local port of a new flow on the wire: its own, unless an older flow of the same host
+    /// with another local or foreign identifier looks the same there (DESIGN.md section 4.10).
+    fn wire_port(
+        &self,
+        key: &FlowKey,
+        host: &Host,
+        cookie: u64,
+        opens: bool,
+        guard: &Guard,
+    ) -> Result<u16, NoRow> {
+        let mut wire = WireKey {
+            host: host.id(),
+            proto: key.proto,
+            lport: key.lport,
+            fport: key.fport,
+        };
+        let Some(other) = self.net.row_by_wire(&wire.bytes(), guard) else {
+            return Ok(key.lport);
+        };
+        if other.cookie == cookie || !has_mappable_port(key.proto) {
+            // The same socket under another address of its own: the newest way is the way in.
+            self.net.row_unwire(other);
+            return Ok(key.lport);
+        }
+        if other.sock(self).is_none() {
+            self.flow_close(other);
+            return Ok(key.lport);
+        }
+        if !opens {
+            return Err(NoRow::Pass);
+        }
+        for _ in 0..64 {
+            wire.lport = 32_768 | (clock::random() & 0x7fff) as u16;
+            let mapped = FlowKey {
+                lport: wire.lport,
+                ..*key
+            };
+            let taken = self.net.row_by_wire(&wire.bytes(), guard).is_some()
+                || (key.proto == TCP && Sock::tcp(&self.net, &mapped, 0).is_some());
+            if !taken {
+                self.count(Counter::PortMapped);
+                return Ok(wire.lport);
+            }
+        }
+        Err(NoRow::Drop(Reason::PortExhausted))
+    }
+
+    /// Removes a row; true for the caller that did it.
+    pub(crate) fn flow_close(&self, row: &Row) -> bool {
+        if !self.net.row_remove(row) {
+            return false;
+        }
+        if row.transparent {
+            if let Some(sock) = row.sock(self) {
+                if sock.cookie() == row.cookie {
+                    sock.set_transparent(false);
+                }
+            }
+        }
+        self.flows.fetch_sub(1, Relaxed);
+        row.host.flows.fetch_sub(1, Relaxed);
+        true
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Host mobility and multihoming: translates between the identifiers that sockets are bound to and
+//! the locators that are on the wire (DIME's StackTrans, papers 000 and 001).
+//!
+//! This file holds the order of registration and nothing else.
+
+mod control;
+mod datapath;
+mod discover;
+mod expiry;
+mod ffi;
+mod flow;
+mod host;
+mod netns;
+mod notify;
+mod param;
+mod pending;
+mod policy;
+mod stats;
+#[path = "../uapi/rust/src/lib.rs"]
+mod uapi;
+mod wake;
+
+use ffi::family::{
+    Family,
+    Pernet, //
+};
+use kernel::prelude::*;
+
+module! {
+    type: Ihmp,
+    name: "ihmp",
+    authors: ["The ihmp developers"],
+    description: "Host mobility and multihoming",
+    license: "GPL",
+}
+
+/// The loaded module. Fields drop in order: no command comes when the namespaces' state goes.
+struct Ihmp {
+    _family: Family,
+    _pernet: Pernet,
+}
+
+impl kernel::Module for Ihmp {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let pernet = Pernet::register()?;
+        let family = Family::register()?;
+        Ok(Self {
+            _family: family,
+            _pernet: pernet,
+        })
+    }
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The state of one network namespace, and the changes that are made to it as a whole.
+//!
+//! Lock order: `config` (sleeps), then the tables' own locks, then `Pending`'s. Packets take neither
+//! of the first two: they read under RCU, add rows and make hosts in state `new`, which the tables'
+//! own locks suffice for. Addresses of hosts that are there change under `config` only.
+
+use crate::{
+    ffi::{
+        net::Net,
+        object::{
+            Owned,
+            Shared,
+            Slot, //
+        },
+        table::row_after, //
+    },
+    host::{
+        AddrNode,
+        Host,
+        View, //
+    },
+    notify,
+    param::Params,
+    pending::Pending,
+    policy::PolicyTable,
+    uapi::{
+        HostState,
+        PathCause, //
+    },
+};
+use ihmp_core::{
+    addr::Addr,
+    sets::{
+        Entry,
+        Role,
+        Sets, //
+    },
+    verdict::Reason, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        rcu::{
+            self,
+            Guard, //
+        },
+        Mutex,
+        MutexGuard, //
+    },
+};
+
+/// Milliseconds between two looks at what has expired.
+pub(crate) const EXPIRY_MS: u32 = 5_000;
+/// Counters of packets towards unknown addresses; see [`crate::discover`].
+pub(crate) const SIGHTINGS: usize = 256;
+
+/// What the configuration lock protects beside the tables.
+pub(crate) struct Config(());
+
+/// The state of a namespace.
+#[pin_data]
+pub(crate) struct Netns {
+    pub(crate) net: Net,
+    pub(crate) params: Params,
+    pub(crate) policy: Slot<PolicyTable>,
+    pub(crate) flows: Atomic<u32>,
+    pub(crate) hosts: Atomic<u32>,
+    pub(crate) sightings: [Atomic<u32>; SIGHTINGS],
+    pub(crate) discover_second: Atomic<u64>,
+    pub(crate) discover_count: Atomic<u32>,
+    limit_second: Atomic<u64>,
+    #[pin]
+    pub(crate) pending: Pending,
+    #[pin]
+    config: Mutex<Config>,
+}
+
+/// Why an address cannot be given to a host.
+pub(crate) enum Conflict {
+    /// Another host has it.
+    Taken(Addr, u32),
+    /// There is no memory.
+    Memory,
+}
+
+impl Netns {
+    /// The state of a new namespace.
+    pub(crate) fn new(net: Net) -> Result<Pin<KBox<Self>>> {
+        let policy = Slot::new(PolicyTable::empty()?);
+        KBox::pin_init(
+            pin_init!(Self {
+                net,
+                params: Params::new(),
+                policy,
+                flows: Atomic::new(0),
+                hosts: Atomic::new(0),
+                sightings: [const { Atomic::new(0) }; SIGHTINGS],
+                discover_second: Atomic::new(0),
+                discover_count: Atomic::new(0),
+                limit_second: Atomic::new(0),
+                pending <- Pending::new(),
+                config <- kernel::new_mutex!(Config(())),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Removes every host and row; nothing else runs in the namespace any more.
+    pub(crate) fn empty(&self) {
+        let config = self.lock();
+        self.flush(&config);
+    }
+
+    /// Serialises changes; may sleep.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Config> {
+        self.config.lock()
+    }
+
+    /// Removes every host and row.
+    pub(crate) fn flush(&self, config: &Config) {
+        let mut id = 0;
+        loop {
+            let guard = rcu::read_lock();
+            let Some(host) = self.net.host_after(&mut id, &guard) else {
+                break;
+            };
+            self.host_remove(host, config, &guard);
+        }
+    }
+
+    /// Registers the hooks if there is something to do, or else unregisters them.
+    pub(crate) fn update_hooks(&self, _: &Config) -> Result {
+        let wanted = self.hosts.load(Relaxed) != 0 || self.params.discovers();
+        self.net.set_hooks(wanted)?;
+        if wanted {
+            self.net.schedule_expiry(EXPIRY_MS);
+        }
+        Ok(())
+    }
+
+    /// The host with an id, held.
+    pub(crate) fn host(&self, id: u32) -> Option<Shared<Host>> {
+        let guard = rcu::read_lock();
+        self.net
+            .host(id, &guard)
+            .and_then(|host| Shared::try_from_ref(host, &guard))
+    }
+
+    /// Makes a host known. Its addresses are those of `view`.
+    pub(crate) fn host_add(
+        &self,
+        view: Owned<View>,
+        expires_in: Option<u64>,
+        config: &Config,
+    ) -> Result<Shared<Host>, Conflict> {
+        let empty = Owned::new(View::new(view.state), false).map_err(|_| Conflict::Memory)?;
+        let host = Host::new(empty, false).map_err(|_| Conflict::Memory)?;
+        host.set_expiry(expires_in);
+        let id = self.net.host_link(&host).map_err(|_| Conflict::Memory)?;
+        host.set_id(id);
+        self.hosts.fetch_add(1, Relaxed);
+        if let Err(conflict) = self.host_change(&host, view, config) {
+            if self.net.host_unlink(id) {
+                self.hosts.fetch_sub(1, Relaxed);
+            }
+            return Err(conflict);
+        }
+        Ok(host)
+    }
+
+    /// Gives a host another view: addresses first, so that a conflict changes nothing.
+    pub(crate) fn host_change(
+        &self,
+        host: &Shared<Host>,
+        mut view: Owned<View>,
+        config: &Config,
+    ) -> Result<(), Conflict> {
+        let guard = rcu::read_lock();
+        self.check_conflicts(host, &view.sets, &guard)?;
+        drop(guard);
+        self.yield_aliases(host, &view.sets, config);
+        self.add_nodes(host, &view.sets)?;
+
+        let guard = rcu::read_lock();
+        let before = host.view.read(&guard);
+        let old_path = before.any_path().copied();
+        let old_sets = before.sets.clone();
+        view.edit().remember_former(before);
+        drop(guard);
+
+        // Allocates route caches and may sleep; readers of `before` are not affected. Only this
+        // lock's holder replaces the view, so it is read again rather than kept.
+        let heard = rcu::read_lock();
+        view.edit().settle(Some(host.view.read(&heard)));
+        drop(heard);
+        if view.state == HostState::Up {
+            view.edit().make_caches();
+        }
+        let new_path = view.any_path().copied();
+        let translates = view.state == HostState::Up;
+        host.view.replace(view);
+        self.sync_nodes(host, &old_sets);
+
+        let moved = old_path.map(|path| (path.local, path.remote))
+            != new_path.map(|path| (path.local, path.remote));
+        if moved {
+            let cause = match (old_path.is_some(), new_path.is_some()) {
+                (_, false) => PathCause::Lost,
+                (false, true) => PathCause::Restored,
+                _ => PathCause::Configured,
+            };
+            notify::path(self, host.id(), new_path.as_ref(), cause);
+            if translates && new_path.is_some() {
+                host.wake.store(true, Relaxed);
+                self.net.schedule_wake();
+            }
+        }
+        self.net.release_held();
+        Ok(())
+    }
+
+    fn check_conflicts(&self, host: &Host, sets: &Sets, guard: &Guard) -> Result<(), Conflict> {
+        for (addr, _) in foreign(sets) {
+            let Some(node) = self.net.addr(&addr.octets(), guard) else {
+                continue;
+            };
+            let owner = node.host(guard);
+            if owner.id() != host.id() && node.role() != Role::Alias {
+                return Err(Conflict::Taken(addr, owner.id()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Another host's former address is this one's address now.
+    fn yield_aliases(&self, host: &Host, sets: &Sets, _: &Config) {
+        for (addr, _) in foreign(sets) {
+            let guard = rcu::read_lock();
+            let Some(node) = self.net.addr(&addr.octets(), &guard) else {
+                continue;
+            };
+            let owner = node.host(&guard);
+            if owner.id() == host.id() {
+                continue;
+            }
+            let Some(owner) = Shared::try_from_ref(owner, &guard) else {
+                continue;
+            };
+            self.net.addr_remove(node);
+            let view = Owned::new(owner.view.read(&guard).like(), true);
+            if let Ok(mut view) = view {
+                view.edit().sets.remove(Role::Alias, addr);
+                view.edit().settle(Some(owner.view.read(&guard)));
+                owner.view.replace(view);
+            }
+        }
+    }
+
+    /// Makes the nodes of addresses that have none.
+    fn add_nodes(&self, host: &Shared<Host>, sets: &Sets) -> Result<(), Conflict> {
+        for (addr, role) in foreign(sets) {
+            let guard = rcu::read_lock();
+            if let Some(node) = self.net.addr(&addr.octets(), &guard) {
+                let owner = node.host(&guard).id();
+                if owner != host.id() {
+                    // Discovered between the check and now.
+                    drop(guard);
+                    self.sync_nodes(host, sets);
+                    return Err(Conflict::Taken(addr, owner));
+                }
+                continue;
+            }
+            drop(guard);
+            // Until the view is there the address only names the host.
+            let first = if role == Role::Active { Role::Alias } else { role };
+            let added = AddrNode::new(addr, first, host.clone(), false)
+                .and_then(|node| self.net.addr_insert(node));
+            if added.is_err() {
+                self.sync_nodes(host, sets);
+                return Err(Conflict::Memory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the nodes of a host the roles that its view has, and removes those of `old` that it
+    /// has not.
+    fn sync_nodes(&self, host: &Host, old: &Sets) {
+        let guard = rcu::read_lock();
+        let sets = &host.view.read(&guard).sets;
+        for (addr, _) in Iterator::chain(foreign(old), foreign(sets)) {
+            let Some(node) = self.net.addr(&addr.octets(), &guard) else {
+                continue;
+            };
+            if node.host(&guard).id() != host.id() {
+                continue;
+            }
+            match sets.role_of(addr) {
+                Some(role) => node.set_role(role),
+                None => self.net.addr_remove(node),
+            }
+        }
+    }
+
+    /// Removes a host with its rows and addresses; true for the caller that did it.
+    pub(crate) fn host_remove(&self, host: &Host, _: &Config, guard: &Guard) -> bool {
+        if !self.net.host_unlink(host.id()) {
+            return false;
+        }
+        self.hosts.fetch_sub(1, Relaxed);
+        for (addr, _) in foreign(&host.view.read(guard).sets) {
+            if let Some(node) = self.net.addr(&addr.octets(), guard) {
+                if node.host(guard).id() == host.id() {
+                    self.net.addr_remove(node);
+                }
+            }
+        }
+        self.flows_remove(host, guard);
+        notify::host_deleted(self, host.id());
+        true
+    }
+
+    /// Removes the rows of a host.
+    pub(crate) fn flows_remove(&self, host: &Host, guard: &Guard) {
+        let mut index = 0;
+        while let Some(row) = row_after(host, &mut index, guard) {
+            self.flow_close(row);
+        }
+    }
+
+    /// Counts that a limit was met and tells listeners, at most once a second.
+    pub(crate) fn limit_reached(&self, reason: Reason) {
+        self.refuse(reason);
+        let second = crate::ffi::clock::to_ms(crate::ffi::clock::jiffies()) / 1000;
+        if self.limit_second.xchg(second, Relaxed) != second {
+            notify::limit(self, reason);
+        }
+    }
+}
+
+/// The foreign addresses of a host with their roles.
+fn foreign(sets: &Sets) -> impl Iterator<Item = (Addr, Role)> + '_ {
+    [Role::Active, Role::Unreachable, Role::Alias]
+        .into_iter()
+        .flat_map(move |role| {
+            sets.list(role)
+                .iter()
+                .map(move |entry: &Entry| (entry.addr, role))
+        })
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Events of a namespace. Lost events are legal: a dump tells the same.
+
+use crate::{
+    control::host::fill,
+    ffi::genl::event,
+    host::Host,
+    netns::Netns,
+    uapi::{
+        Command,
+        FlowAttr,
+        HostAttr,
+        LimitAttr,
+        PathAttr,
+        PathCause, //
+    },
+};
+use ihmp_core::{
+    packet::Packet,
+    paths::Path,
+    verdict::Reason, //
+};
+
+/// A host was made or changed.
+pub(crate) fn host(netns: &Netns, host: &Host) {
+    event(&netns.net, Command::HOST_NTF.0, |message| {
+        fill(message, host)
+    });
+}
+
+/// A host was removed.
+pub(crate) fn host_deleted(netns: &Netns, id: u32) {
+    event(&netns.net, Command::HOST_DEL_NTF.0, |message| {
+        message.u32(HostAttr::ID.0, id)
+    });
+}
+
+/// The path of a host changed.
+pub(crate) fn path(netns: &Netns, id: u32, path: Option<&Path>, cause: PathCause) {
+    event(&netns.net, Command::PATH_NTF.0, |message| {
+        message.u32(PathAttr::HOST_ID.0, id)?;
+        if let Some(path) = path {
+            message.addr(PathAttr::LOCAL.0, path.local)?;
+            message.addr(PathAttr::REMOTE.0, path.remote)?;
+        }
+        message.u32(PathAttr::CAUSE.0, cause.number())
+    });
+}
+
+/// A flow to an unknown address was seen.
+pub(crate) fn discover(netns: &Netns, id: u32, packet: &Packet) {
+    event(&netns.net, Command::DISCOVER_NTF.0, |message| {
+        message.u32(FlowAttr::HOST_ID.0, id)?;
+        message.u8(FlowAttr::PROTO.0, packet.tuple.proto)?;
+        message.addr(FlowAttr::LOCAL.0, packet.tuple.src)?;
+        message.addr(FlowAttr::REMOTE.0, packet.tuple.dst)
+    });
+}
+
+/// A limit was reached.
+pub(crate) fn limit(netns: &Netns, reason: Reason) {
+    event(&netns.net, Command::LIMIT_NTF.0, |message| {
+        message.u32(LimitAttr::REASON.0, reason.number())?;
+        message.uint(LimitAttr::PACKETS.0, netns.refused(reason))
+    });
+}

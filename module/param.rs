@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Settings of a namespace; each is read without a lock.
+
+use crate::uapi;
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
+};
+
+/// The settings; meanings and units are those of the attribute set `param`.
+pub(crate) struct Params {
+    pub(crate) discovery: Atomic<u32>,
+    pub(crate) port: Atomic<u32>,
+    pub(crate) max_hosts: Atomic<u32>,
+    pub(crate) max_flows: Atomic<u32>,
+    pub(crate) udp_timeout: Atomic<u32>,
+    pub(crate) hold_time: Atomic<u32>,
+    pub(crate) scheduler: Atomic<u32>,
+}
+
+impl Params {
+    /// The defaults.
+    pub(crate) fn new() -> Self {
+        Self {
+            discovery: Atomic::new(0),
+            port: Atomic::new(uapi::DEFAULT_PORT.into()),
+            max_hosts: Atomic::new(65_536),
+            max_flows: Atomic::new(1_048_576),
+            udp_timeout: Atomic::new(180),
+            hold_time: Atomic::new(250),
+            scheduler: Atomic::new(uapi::Scheduler::Backup.number()),
+        }
+    }
+
+    /// Whether flows to unknown addresses are looked at.
+    pub(crate) fn discovers(&self) -> bool {
+        self.discovery.load(Relaxed) != 0
+    }
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the C files of the shim share; Rust never sees it. */
+#ifndef IHMP_INTERNAL_H
+#define IHMP_INTERNAL_H
+
+#include <linux/netfilter.h>
+#include <linux/percpu.h>
+#include <linux/rhashtable.h>
+#include <linux/skbuff.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/net_namespace.h>
+
+#include "shim.h"
+
+struct ihmp_counters {
+	u64 n[IHMP_COUNTERS];
+};
+
+typedef int (*ihmp_okfn)(struct net *net, struct sock *sk, struct sk_buff *skb);
+
+/* State of one network namespace that C must own. */
+struct ihmp_net {
+	struct net *net;
+	void *state;			/* the Rust side */
+	struct nf_hook_ops ops[IHMP_HOOK_MAX];
+	bool hooked;
+	struct ihmp_counters __percpu *counters;
+	struct rhashtable addrs;	/* foreign address -> host */
+	struct rhashtable flows;	/* five identifiers -> row */
+	struct rhashtable wires;	/* host, proto, wire ports -> row */
+	struct xarray hosts;		/* id -> host */
+	u32 next_host;
+	struct delayed_work gc;
+	struct work_struct wake;
+	struct sk_buff_head held;	/* packets that wait for a move */
+	struct delayed_work release;
+	ihmp_okfn okfn[2];		/* what follows LOCAL_IN, by family */
+};
+
+int ihmp_tables_init(struct ihmp_net *in);
+void ihmp_tables_exit(struct ihmp_net *in);
+void ihmp_hold_init(struct ihmp_net *in);
+void ihmp_hold_exit(struct ihmp_net *in);
+
+#endif

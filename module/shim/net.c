@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Life of a network namespace: its state, its hooks, its counters, its work. */
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
+#include <linux/slab.h>
+#include <net/netns/generic.h>
+#include <net/netfilter/ipv6/nf_defrag_ipv6.h>
+
+#include "internal.h"
+
+static unsigned int ihmp_net_id;
+
+struct ihmp_net *ihmp_net_of(struct net *net)
+{
+	return net_generic(net, ihmp_net_id);
+}
+
+struct net *ihmp_net_ns(struct ihmp_net *in)
+{
+	return in->net;
+}
+
+void *ihmp_net_state(struct ihmp_net *in)
+{
+	return in->state;
+}
+
+static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, u32 hook)
+{
+	switch (ihmp_rs_hook(in->state, skb, hook, true)) {
+	case IHMP_ACCEPT:
+		return NF_ACCEPT;
+	case IHMP_DROP:
+		kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
+		return NF_STOLEN;
+	default:
+		return NF_STOLEN;
+	}
+}
+
+static unsigned int ihmp_out4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	return ihmp_hook_run(priv, skb, IHMP_HOOK_OUT4);
+}
+
+static unsigned int ihmp_out6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	return ihmp_hook_run(priv, skb, IHMP_HOOK_OUT6);
+}
+
+static unsigned int ihmp_in4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct ihmp_net *in = priv;
+
+	WRITE_ONCE(in->okfn[0], state->okfn);
+	return ihmp_hook_run(in, skb, IHMP_HOOK_IN4);
+}
+
+static unsigned int ihmp_in6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct ihmp_net *in = priv;
+
+	WRITE_ONCE(in->okfn[1], state->okfn);
+	return ihmp_hook_run(in, skb, IHMP_HOOK_IN6);
+}
+
+/* Out: before everybody. In: after everybody. See Documentation/firewall.rst. */
+static const struct nf_hook_ops ihmp_hook_ops[IHMP_HOOK_MAX] = {
+	[IHMP_HOOK_OUT4] = { .hook = ihmp_out4, .pf = NFPROTO_IPV4,
+			     .hooknum = NF_INET_LOCAL_OUT, .priority = NF_IP_PRI_FIRST },
+	[IHMP_HOOK_OUT6] = { .hook = ihmp_out6, .pf = NFPROTO_IPV6,
+			     .hooknum = NF_INET_LOCAL_OUT, .priority = NF_IP6_PRI_FIRST },
+	[IHMP_HOOK_IN4] = { .hook = ihmp_in4, .pf = NFPROTO_IPV4,
+			    .hooknum = NF_INET_LOCAL_IN, .priority = NF_IP_PRI_LAST },
+	[IHMP_HOOK_IN6] = { .hook = ihmp_in6, .pf = NFPROTO_IPV6,
+			    .hooknum = NF_INET_LOCAL_IN, .priority = NF_IP6_PRI_LAST },
+};
+
+static void ihmp_hooks_off(struct ihmp_net *in)
+{
+	nf_unregister_net_hooks(in->net, in->ops, IHMP_HOOK_MAX);
+	nf_defrag_ipv6_disable(in->net);
+	WRITE_ONCE(in->hooked, false);
+}
+
+static int ihmp_hooks_on(struct ihmp_net *in)
+{
+	int err = nf_defrag_ipv6_enable(in->net);
+
+	if (err)
+		return err;
+	err = nf_register_net_hooks(in->net, in->ops, IHMP_HOOK_MAX);
+	if (err)
+		nf_defrag_ipv6_disable(in->net);
+	else
+		WRITE_ONCE(in->hooked, true);
+	return err;
+}
+
+/* The caller serialises calls for one namespace. */
+int ihmp_hooks_set(struct ihmp_net *in, bool on)
+{
+	if (on == in->hooked)
+		return 0;
+	if (on)
+		return ihmp_hooks_on(in);
+	ihmp_hooks_off(in);
+	return 0;
+}
+
+u32 ihmp_hooks_count(const struct ihmp_net *in)
+{
+	return READ_ONCE(in->hooked) ? IHMP_HOOK_MAX : 0;
+}
+
+void ihmp_count(struct ihmp_net *in, u32 counter, u64 n)
+{
+	this_cpu_add(in->counters->n[counter], n);
+}
+
+u64 ihmp_count_read(struct ihmp_net *in, u32 counter)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(in->counters, cpu)->n[counter]);
+	return sum;
+}
+
+void ihmp_count_reset(struct ihmp_net *in)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		memset(per_cpu_ptr(in->counters, cpu), 0, sizeof(struct ihmp_counters));
+}
+
+static void ihmp_gc_work(struct work_struct *work)
+{
+	ihmp_rs_gc(container_of(work, struct ihmp_net, gc.work)->state);
+}
+
+static void ihmp_wake_work(struct work_struct *work)
+{
+	ihmp_rs_wake(container_of(work, struct ihmp_net, wake)->state);
+}
+
+void ihmp_gc_schedule(struct ihmp_net *in, u32 ms)
+{
+	queue_delayed_work(system_power_efficient_wq, &in->gc, msecs_to_jiffies(ms));
+}
+
+void ihmp_wake_schedule(struct ihmp_net *in)
+{
+	queue_work(system_highpri_wq, &in->wake);
+}
+
+static int __net_init ihmp_net_init(struct net *net)
+{
+	struct ihmp_net *in = ihmp_net_of(net);
+	int err, i;
+
+	in->net = net;
+	for (i = 0; i < IHMP_HOOK_MAX; i++) {
+		in->ops[i] = ihmp_hook_ops[i];
+		in->ops[i].priv = in;
+	}
+	INIT_DELAYED_WORK(&in->gc, ihmp_gc_work);
+	INIT_WORK(&in->wake, ihmp_wake_work);
+	ihmp_hold_init(in);
+	in->counters = alloc_percpu(struct ihmp_counters);
+	if (!in->counters)
+		return -ENOMEM;
+	err = ihmp_tables_init(in);
+	if (err)
+		goto free_counters;
+	in->state = ihmp_rs_net_init(in);
+	if (in->state)
+		return 0;
+	err = -ENOMEM;
+	ihmp_tables_exit(in);
+free_counters:
+	free_percpu(in->counters);
+	return err;
+}
+
+/* Before the grace period that the core waits for: no new packet enters. */
+static void __net_exit ihmp_net_pre_exit(struct net *net)
+{
+	struct ihmp_net *in = ihmp_net_of(net);
+
+	if (in->hooked)
+		ihmp_hooks_off(in);
+}
+
+/* After the grace period: no hook runs any more. */
+static void __net_exit ihmp_net_exit(struct net *net)
+{
+	struct ihmp_net *in = ihmp_net_of(net);
+
+	ihmp_hold_exit(in);
+	disable_delayed_work_sync(&in->gc);
+	disable_work_sync(&in->wake);
+	ihmp_rs_net_exit(in->state);
+	ihmp_tables_exit(in);
+	free_percpu(in->counters);
+}
+
+static struct pernet_operations ihmp_pernet_ops = {
+	.init = ihmp_net_init,
+	.pre_exit = ihmp_net_pre_exit,
+	.exit = ihmp_net_exit,
+	.id = &ihmp_net_id,
+	.size = sizeof(struct ihmp_net),
+};
+
+int ihmp_pernet_register(void)
+{
+	return register_pernet_subsys(&ihmp_pernet_ops);
+}
+
+void ihmp_pernet_unregister(void)
+{
+	unregister_pernet_subsys(&ihmp_pernet_ops);
+	/* A row's callback may retire its host: two generations. */
+	rcu_barrier();
+	rcu_barrier();
+	rcu_barrier();
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Where a packet goes after it was rewritten on its way out. */
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
+#include <net/addrconf.h>
+#include <net/dst_cache.h>
+#include <net/ip.h>
+#include <net/ip6_route.h>
+#include <net/l3mdev.h>
+#include <net/route.h>
+#include <net/sock.h>
+
+#include "shim.h"
+
+struct dst_cache *ihmp_dst_cache_new(void)
+{
+	struct dst_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL);
+
+	if (!cache)
+		return NULL;
+	if (!dst_cache_init(cache, GFP_KERNEL))
+		return cache;
+	kfree(cache);
+	return NULL;
+}
+
+void ihmp_dst_cache_free(struct dst_cache *cache)
+{
+	dst_cache_destroy(cache);
+	kfree(cache);
+}
+
+/* Nothing but the addresses decides the route: one route serves the path. */
+static bool ihmp_route_is_plain(struct net *net, struct sk_buff *skb, bool ipv6)
+{
+	const struct sock *sk = skb->sk;
+
+	if (skb->mark || (sk && sk_fullsock(sk) && sk->sk_bound_dev_if))
+		return false;
+	if (netif_is_l3_master(skb_dst_dev(skb)) || netif_is_l3_slave(skb_dst_dev(skb)))
+		return false;
+	return ipv6 ? !ip6_flowinfo(ipv6_hdr(skb)) || !net->ipv6.fib6_has_custom_rules
+		    : !ip_hdr(skb)->tos;
+}
+
+static struct dst_entry *ihmp_cached(struct sk_buff *skb, struct dst_cache *cache, bool ipv6)
+{
+	struct in6_addr saddr6;
+	struct rtable *rt;
+	__be32 saddr4;
+
+	if (ipv6)
+		return dst_cache_get_ip6(cache, &saddr6);
+	rt = dst_cache_get_ip4(cache, &saddr4);
+	return rt ? &rt->dst : NULL;
+}
+
+static void ihmp_cache(struct sk_buff *skb, struct dst_cache *cache, bool ipv6)
+{
+	if (ipv6)
+		dst_cache_set_ip6(cache, skb_dst(skb), &ipv6_hdr(skb)->saddr);
+	else
+		dst_cache_set_ip4(cache, skb_dst(skb), ip_hdr(skb)->saddr);
+}
+
+static int ihmp_route_full(struct net *net, struct sk_buff *skb, bool ipv6)
+{
+	if (ipv6)
+		return ip6_route_me_harder(net, skb->sk, skb);
+	return ip_route_me_harder(net, skb->sk, skb, RTN_UNSPEC);
+}
+
+static int ihmp_headroom(struct sk_buff *skb)
+{
+	unsigned int hh_len = LL_RESERVED_SPACE(skb_dst_dev(skb));
+
+	return skb_headroom(skb) >= hh_len ? 0 : skb_cow_head(skb, hh_len);
+}
+
+/* Bottom halves off for the per-CPU cache. */
+static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct dst_cache *cache,
+			     bool ipv6)
+{
+	struct dst_entry *dst = ihmp_cached(skb, cache, ipv6);
+	int err;
+
+	if (dst) {
+		skb_dst_drop(skb);
+		skb_dst_set(skb, dst);
+		return ihmp_headroom(skb);
+	}
+	err = ihmp_route_full(net, skb, ipv6);
+	if (!err && !dst_xfrm(skb_dst(skb)))
+		ihmp_cache(skb, cache, ipv6);
+	return err;
+}
+
+int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, bool ipv6)
+{
+	int err;
+
+	if (!cache || !ihmp_route_is_plain(net, skb, ipv6))
+		return ihmp_route_full(net, skb, ipv6);
+	local_bh_disable();
+	err = ihmp_route_cached(net, skb, cache, ipv6);
+	local_bh_enable();
+	return err;
+}
+
+bool ihmp_is_local(struct net *net, const u8 *addr, bool ipv6)
+{
+	struct in6_addr a6;
+	__be32 a4;
+
+	if (ipv6) {
+		memcpy(&a6, addr, sizeof(a6));
+		return ipv6_chk_addr(net, &a6, NULL, 0);
+	}
+	memcpy(&a4, addr + 12, sizeof(a4));
+	return inet_addr_type(net, a4) == RTN_LOCAL;
+}

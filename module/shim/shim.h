@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The C side of the fence: everything that Rust may call, and everything
+ * that C calls in Rust. Only scalars, byte pointers and opaque pointers
+ * cross, so no layout of a kernel structure is known on the other side.
+ *
+ * "payload" is a Rust value that lives behind a header of ours in one
+ * allocation; C hands out and takes the address of the payload only.
+ */
+#ifndef IHMP_SHIM_H
+#define IHMP_SHIM_H
+
+#ifdef __BINDGEN__
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed int s32;
+typedef _Bool bool;
+#else
+#include <linux/types.h>
+#endif
+
+struct sk_buff;
+struct sock;
+struct net;
+struct nlattr;
+struct genl_info;
+struct netlink_callback;
+struct dst_cache;
+struct ihmp_net;
+
+/* Octets of the keys at the head of the payloads. */
+enum {
+	IHMP_ADDR_KEY = 16,	/* address node: the address */
+	IHMP_FLOW_KEY = 40,	/* row: five identifiers */
+	IHMP_WIRE_KEY = 12,	/* row, after the flow key: host, proto, ports */
+	IHMP_COUNTERS = 64,	/* per-CPU counters of a namespace */
+};
+
+/* Kinds of payload. */
+enum ihmp_kind {
+	IHMP_KIND_HOST,
+	IHMP_KIND_VIEW,
+	IHMP_KIND_ADDR,
+	IHMP_KIND_ROW,
+	IHMP_KIND_POLICY,
+	IHMP_KIND_MAX,
+};
+
+/* Netfilter hooks of a namespace. */
+enum ihmp_hook {
+	IHMP_HOOK_OUT4,
+	IHMP_HOOK_OUT6,
+	IHMP_HOOK_IN4,
+	IHMP_HOOK_IN6,
+	IHMP_HOOK_MAX,
+};
+
+/* What a hook wants done with the packet. */
+enum ihmp_verdict {
+	IHMP_ACCEPT,
+	IHMP_DROP,	/* freed without an error for the sender */
+	IHMP_STOLEN,	/* the module keeps the packet */
+};
+
+/* net.c: life of a network namespace */
+int ihmp_pernet_register(void);
+void ihmp_pernet_unregister(void);
+struct ihmp_net *ihmp_net_of(struct net *net);
+struct net *ihmp_net_ns(struct ihmp_net *in);
+void *ihmp_net_state(struct ihmp_net *in);
+int ihmp_hooks_set(struct ihmp_net *in, bool on);
+u32 ihmp_hooks_count(const struct ihmp_net *in);
+void ihmp_count(struct ihmp_net *in, u32 counter, u64 n);
+u64 ihmp_count_read(struct ihmp_net *in, u32 counter);
+void ihmp_count_reset(struct ihmp_net *in);
+void ihmp_gc_schedule(struct ihmp_net *in, u32 ms);
+void ihmp_wake_schedule(struct ihmp_net *in);
+
+/* object.c: payloads under RCU and the tables that hold them */
+void *ihmp_object_alloc(u32 kind, u64 size, bool atomic);
+void ihmp_object_free(void *payload);
+void ihmp_object_retire(void *payload);
+bool ihmp_object_get(void *payload);
+void ihmp_object_put(void *payload);
+void *ihmp_publish(void **slot, void *payload);
+void *ihmp_deref(void *const *slot);
+
+void *ihmp_addr_lookup(struct ihmp_net *in, const void *key);
+int ihmp_addr_insert(struct ihmp_net *in, void *payload);
+void ihmp_addr_remove(struct ihmp_net *in, void *payload);
+
+void *ihmp_row_by_flow(struct ihmp_net *in, const void *key);
+void *ihmp_row_by_wire(struct ihmp_net *in, const void *key);
+int ihmp_row_insert_flow(struct ihmp_net *in, void *payload);
+int ihmp_row_insert_wire(struct ihmp_net *in, void *payload);
+int ihmp_row_remove_flow(struct ihmp_net *in, void *payload);
+int ihmp_row_remove_wire(struct ihmp_net *in, void *payload);
+int ihmp_row_link(void *host, void *row);
+void ihmp_row_unlink(void *host, void *row);
+void *ihmp_row_next(void *host, u32 *id);
+
+int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id);
+void *ihmp_host_by_id(struct ihmp_net *in, u32 id);
+void *ihmp_host_unlink(struct ihmp_net *in, u32 id);
+void *ihmp_host_next(struct ihmp_net *in, u32 *id);
+
+/* skb.c: one packet */
+const u8 *ihmp_skb_head(struct sk_buff *skb, u32 *len);
+bool ihmp_skb_pull(struct sk_buff *skb, u32 len);
+u8 *ihmp_skb_writable(struct sk_buff *skb, u32 len);
+void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mangle_zero, bool ipv6);
+u32 ihmp_skb_len(const struct sk_buff *skb);
+u32 ihmp_skb_mark(const struct sk_buff *skb);
+bool ihmp_skb_out_loopback(const struct sk_buff *skb);
+bool ihmp_skb_in_loopback(const struct sk_buff *skb);
+struct sock *ihmp_skb_sock(const struct sk_buff *skb);
+void ihmp_skb_forget_sock(struct sk_buff *skb);
+void ihmp_skb_free(struct sk_buff *skb);
+u32 ihmp_skb_ifindex(const struct sk_buff *skb);
+
+/* route.c: where a packet goes after rewriting */
+struct dst_cache *ihmp_dst_cache_new(void);
+void ihmp_dst_cache_free(struct dst_cache *cache);
+int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, bool ipv6);
+bool ihmp_is_local(struct net *net, const u8 *addr, bool ipv6);
+
+/* sock.c: sockets, looked up by identifiers, ports in host order */
+struct sock *ihmp_sock_tcp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
+			   u32 ifindex, bool ipv6);
+struct sock *ihmp_sock_udp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
+			   u32 ifindex, bool ipv6);
+void ihmp_sock_put(struct sock *sk);
+u64 ihmp_sock_cookie(struct sock *sk);
+bool ihmp_sock_established(const struct sock *sk);
+bool ihmp_sock_opening(const struct sock *sk);
+bool ihmp_sock_is_user(const struct sock *sk);
+bool ihmp_sock_transparent(const struct sock *sk);
+void ihmp_sock_set_transparent(struct sock *sk, bool on);
+bool ihmp_sock_may_spoof(struct sock *sk);
+bool ihmp_sock_wake(struct sock *sk);
+
+/* hold.c: packets that wait for an announced move */
+bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most);
+void ihmp_hold_release(struct ihmp_net *in);
+
+/* genl.c: messages of the family */
+int ihmp_family_register(void);
+void ihmp_family_unregister(void);
+struct ihmp_net *ihmp_info_net(struct genl_info *info);
+struct ihmp_net *ihmp_cb_net(struct netlink_callback *cb);
+const struct nlattr *ihmp_info_attr(const struct genl_info *info, u32 type);
+const struct nlattr *ihmp_info_next(const struct genl_info *info, const struct nlattr *prev, u32 type);
+const struct nlattr *ihmp_cb_attr(const struct netlink_callback *cb, u32 type);
+const struct nlattr *ihmp_nest_attr(const struct nlattr *nest, u32 type);
+u32 ihmp_attr_len(const struct nlattr *attr);
+const u8 *ihmp_attr_data(const struct nlattr *attr);
+u64 ihmp_attr_uint(const struct nlattr *attr);
+void ihmp_info_error(struct genl_info *info, const struct nlattr *attr, const u8 *text, u64 len);
+void ihmp_info_missing(struct genl_info *info, u32 type);
+u64 *ihmp_cb_position(struct netlink_callback *cb);
+
+struct sk_buff *ihmp_reply_new(struct genl_info *info, void **header);
+struct sk_buff *ihmp_event_new(u32 cmd, void **header);
+void *ihmp_dump_put(struct sk_buff *msg, struct netlink_callback *cb, u32 cmd);
+void ihmp_msg_end(struct sk_buff *msg, void *header);
+void ihmp_msg_cancel(struct sk_buff *msg, void *header);
+int ihmp_reply_send(struct sk_buff *msg, struct genl_info *info);
+void ihmp_event_send(struct ihmp_net *in, struct sk_buff *msg);
+bool ihmp_event_wanted(struct ihmp_net *in);
+void ihmp_msg_free(struct sk_buff *msg);
+int ihmp_put(struct sk_buff *msg, u32 type, const void *data, u32 len);
+int ihmp_put_uint(struct sk_buff *msg, u32 type, u64 value);
+struct nlattr *ihmp_nest_start(struct sk_buff *msg, u32 type);
+void ihmp_nest_end(struct sk_buff *msg, struct nlattr *nest);
+
+/* time.c: clocks and chance */
+u64 ihmp_jiffies(void);
+u64 ihmp_jiffies_to_ms(u64 jiffies);
+u64 ihmp_ms_to_jiffies(u64 ms);
+u32 ihmp_random(void);
+
+/* Called by C, written in Rust (module/ffi/entry.rs). */
+void *ihmp_rs_net_init(struct ihmp_net *in);
+void ihmp_rs_net_exit(void *state);
+u32 ihmp_rs_hook(void *state, struct sk_buff *skb, u32 hook, bool may_hold);
+void ihmp_rs_drop(u32 kind, void *payload);
+void ihmp_rs_gc(void *state);
+void ihmp_rs_wake(void *state);
+
+#endif

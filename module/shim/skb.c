@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+/* One packet in a hook: skb->data is the network header. */
+#include <linux/skbuff.h>
+#include <net/checksum.h>
+#include <net/dst.h>
+#include <net/sock.h>
+
+#include "shim.h"
+
+const u8 *ihmp_skb_head(struct sk_buff *skb, u32 *len)
+{
+	*len = skb_headlen(skb);
+	return skb->data;
+}
+
+bool ihmp_skb_pull(struct sk_buff *skb, u32 len)
+{
+	return pskb_may_pull(skb, len);
+}
+
+/* The returned octets are the packet's own copy; earlier views are void. */
+u8 *ihmp_skb_writable(struct sk_buff *skb, u32 len)
+{
+	return skb_ensure_writable(skb, len) ? NULL : skb->data;
+}
+
+/* The checksum at `at` follows changes that were made to addresses and ports. */
+void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mangle_zero, bool ipv6)
+{
+	__sum16 *sum = (__sum16 *)(skb->data + at);
+
+	inet_proto_csum_replace_by_diff(sum, skb, (__force __wsum)pseudo, true, ipv6);
+	inet_proto_csum_replace_by_diff(sum, skb, (__force __wsum)plain, false, ipv6);
+	if (mangle_zero && !*sum && skb->ip_summed != CHECKSUM_PARTIAL)
+		*sum = CSUM_MANGLED_0;
+}
+
+u32 ihmp_skb_len(const struct sk_buff *skb)
+{
+	return skb->len;
+}
+
+u32 ihmp_skb_mark(const struct sk_buff *skb)
+{
+	return skb->mark;
+}
+
+bool ihmp_skb_out_loopback(const struct sk_buff *skb)
+{
+	return skb_dst(skb) && (skb_dst_dev(skb)->flags & IFF_LOOPBACK);
+}
+
+bool ihmp_skb_in_loopback(const struct sk_buff *skb)
+{
+	return skb->dev && (skb->dev->flags & IFF_LOOPBACK);
+}
+
+/* The full socket that sends the packet, or NULL. */
+struct sock *ihmp_skb_sock(const struct sk_buff *skb)
+{
+	return skb->sk && sk_fullsock(skb->sk) ? skb->sk : NULL;
+}
+
+/* Early demultiplexing looked at the wire addresses: undo it. */
+void ihmp_skb_forget_sock(struct sk_buff *skb)
+{
+	if (skb->sk && skb_sk_is_prefetched(skb))
+		skb_orphan(skb);
+}
+
+void ihmp_skb_free(struct sk_buff *skb)
+{
+	kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
+}
+
+u32 ihmp_skb_ifindex(const struct sk_buff *skb)
+{
+	return skb->dev ? skb->dev->ifindex : 0;
+}

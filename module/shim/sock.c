@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sockets, found by the identifiers they are bound to. Addresses are 16
+ * octets, IPv4 as ::ffff:a.b.c.d; ports are in host order.
+ */
+#include <net/inet6_hashtables.h>
+#include <net/inet_hashtables.h>
+#include <net/tcp.h>
+#include <net/udp.h>
+
+#include "shim.h"
+
+static __be32 ihmp_v4(const u8 *addr)
+{
+	__be32 a;
+
+	memcpy(&a, addr + 12, sizeof(a));
+	return a;
+}
+
+static struct in6_addr ihmp_v6(const u8 *addr)
+{
+	struct in6_addr a;
+
+	memcpy(&a, addr, sizeof(a));
+	return a;
+}
+
+/* The caller puts the socket; it may be a time-wait or request socket. */
+struct sock *ihmp_sock_tcp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
+			   u32 ifindex, bool ipv6)
+{
+	struct in6_addr l6 = ihmp_v6(laddr), f6 = ihmp_v6(faddr);
+
+	if (ipv6)
+		return __inet6_lookup_established(net, &f6, htons(fport), &l6, lport, ifindex, 0);
+	return __inet_lookup_established(net, ihmp_v4(faddr), htons(fport), ihmp_v4(laddr), lport,
+					 ifindex, 0);
+}
+
+struct sock *ihmp_sock_udp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
+			   u32 ifindex, bool ipv6)
+{
+	struct in6_addr l6 = ihmp_v6(laddr), f6 = ihmp_v6(faddr);
+
+	if (ipv6)
+		return udp6_lib_lookup(net, &f6, htons(fport), &l6, htons(lport), ifindex);
+	return udp4_lib_lookup(net, ihmp_v4(faddr), htons(fport), ihmp_v4(laddr), htons(lport),
+			       ifindex);
+}
+
+void ihmp_sock_put(struct sock *sk)
+{
+	sock_gen_put(sk);
+}
+
+/* Tells live sockets apart; 0 for time-wait and request sockets. */
+u64 ihmp_sock_cookie(struct sock *sk)
+{
+	return sk_fullsock(sk) ? (uintptr_t)sk : 0;
+}
+
+bool ihmp_sock_established(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_state) == TCP_ESTABLISHED;
+}
+
+bool ihmp_sock_opening(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_state) == TCP_SYN_SENT;
+}
+
+bool ihmp_sock_is_user(const struct sock *sk)
+{
+	return sk_fullsock(sk) && sk->sk_socket && sk->sk_socket->file;
+}
+
+bool ihmp_sock_transparent(const struct sock *sk)
+{
+	return inet_test_bit(TRANSPARENT, sk);
+}
+
+/* The flag lets IPv4 route from an address that is no longer local. */
+void ihmp_sock_set_transparent(struct sock *sk, bool on)
+{
+	if (sk_fullsock(sk))
+		inet_assign_bit(TRANSPARENT, sk, on);
+}
+
+/* The opener of the socket may send from any address without our help. */
+bool ihmp_sock_may_spoof(struct sock *sk)
+{
+	return !ihmp_sock_is_user(sk) ||
+	       file_ns_capable(sk->sk_socket->file, sock_net(sk)->user_ns, CAP_NET_RAW);
+}
+
+/*
+ * The path is back: retransmit now instead of at the end of the back-off.
+ * True when something was waiting.
+ */
+bool ihmp_sock_wake(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = inet_csk(sk);
+	bool waits = false;
+
+	if (!sk_fullsock(sk) || sk->sk_protocol != IPPROTO_TCP)
+		return false;
+	local_bh_disable();
+	bh_lock_sock(sk);
+	if (icsk->icsk_pending && (icsk->icsk_retransmits || icsk->icsk_probes_out || tcp_sk(sk)->packets_out)) {
+		waits = true;
+		if (!sock_owned_by_user(sk)) {
+			icsk->icsk_backoff = 0;
+			if (tcp_sk(sk)->srtt_us)
+				icsk->icsk_rto = __tcp_set_rto(tcp_sk(sk));
+		}
+		sk_reset_timer(sk, &sk->tcp_retransmit_timer, jiffies);
+	}
+	bh_unlock_sock(sk);
+	local_bh_enable();
+	return waits;
+}
