@@ -246,6 +246,7 @@ impl Sets {
     /// Makes `entries` the whole of a role. Active and unreachable addresses that are left out become aliases if
     /// `retire`, as by [`Sets::retire`], and are forgotten otherwise. On error the sets are half changed.
     pub fn replace(&mut self, role: Role, entries: &[Entry], retire: bool) -> Result<(), SetError> {
+        let retire = retire && matches!(role, Role::Active | Role::Unreachable);
         let mut at = 0_usize;
         while let Some(&Entry { addr, .. }) = self.list(role).get(at) {
             if entries.iter().any(|entry| entry.addr == addr) {
