@@ -32,6 +32,11 @@ pub struct Paths {
     paths: [Path; MAX_PATHS],
 }
 
+/// How many pairs of locators of one family there are.
+fn count(sets: &Sets, family: Family) -> usize {
+    pairs(sets, family).fold(0, |count, _| count.saturating_add(1))
+}
+
 /// The pairs of locators of one family, the active ones of each local one together.
 fn pairs(sets: &Sets, family: Family) -> impl Iterator<Item = Path> + '_ {
     let of = move |role| {
@@ -94,8 +99,8 @@ impl Paths {
     /// Of more than [`MAX_PATHS`] pairs those with the lowest local preference, then the lowest remote preference, are
     /// kept; neither family takes more than half from the other.
     pub fn fill(&mut self, sets: &Sets) {
-        let v4 = pairs(sets, Family::V4).count();
-        let v6 = pairs(sets, Family::V6).count();
+        let v4 = count(sets, Family::V4);
+        let v6 = count(sets, Family::V6);
         let half = MAX_PATHS / 2;
         self.v4 = v4.min(MAX_PATHS.saturating_sub(v6.min(half)));
         self.len = self.v4.saturating_add(v6).min(MAX_PATHS);

@@ -23,16 +23,14 @@ pub struct Backup;
 impl Scheduler for Backup {
     #[inline]
     fn pick(&self, paths: &[Path], heard: Option<Addr>) -> Option<usize> {
-        paths
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, path)| {
+        (0..paths.len()).min_by_key(|&index| {
+            paths.get(index).map(|path| {
                 (
                     path.local_preference,
                     Some(path.remote) != heard,
                     path.remote_preference,
                 )
             })
-            .map(|(index, _)| index)
+        })
     }
 }
