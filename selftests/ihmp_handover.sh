@@ -264,25 +264,25 @@ ten() {
 	begin "$family" || return
 	DOWN=$EPOCHREALTIME
 	for ((i = 1; i <= 10; i++)); do
-		to=$([ $at = eth0 ] && echo wifi0 || echo eth0)
+		to=$([ "$at" = eth0 ] && echo wifi0 || echo eth0)
 		new=${base[$to]}$((20 + i))
 		ADDR[m.$to.$family]=$new
 		if [ $((i % 2)) = 1 ]; then
 			join m "$to" $((100 - i)) || return
 			must "move $i: c hears m from $new" busywait 10 path_is c "$first" - "$new" || return
-			leave m $at
+			leave m "$at"
 		else
-			leave m $at
+			leave m "$at"
 			must "move $i: stands in the gap" busywait 10 stands "$client" tcp || return
 			join m "$to" $((100 - i)) || return
 		fi
 		must "move $i: goes on" goes_on "$client" 20 || return
 		at=$to
 	done
-	leave m $at
+	leave m "$at"
 	must "stands in the last gap" busywait 10 stands "$client" tcp || return
 	ADDR[m.$at.$family]=$first
-	join m $at || return
+	join m "$at" || return
 	UP=$EPOCHREALTIME
 	must "goes on at the first address" goes_on "$client" 20 || return
 	must "c sends to the first address again" path_is c "$first" "$C" "$first" || return

@@ -113,15 +113,18 @@ run_cases() {
 	RESULTS=()
 	scope "$@"
 	for name in $expected; do
-		if [ "$CASE_STATUS" = fail ] && [ -z "${RESULTS[$name]:-}" ]; then
-			result fail "$prefix: $name" "the scenario failed before"
-		elif [ "${RESULTS[$name]:-}" = ok ]; then
-			result ok "$prefix: $name # $CASE_MS ms"
-		else
-			result fail "$prefix: $name" "${RESULTS[$name]:-nothing found}"
-		fi
+		outcome "$prefix: $name" "${RESULTS[$name]:-the scenario failed before}"
 	done
 	CASE=
+}
+
+# outcome NAME ok|TEXT: one TAP line.
+outcome() {
+	if [ "$2" = ok ]; then
+		result ok "$1 # $CASE_MS ms"
+	else
+		result fail "$1" "$2"
+	fi
 }
 
 # wanted NAME: is the case selected? IHMP_CASES is an extended regular expression; everything without it.
@@ -566,4 +569,28 @@ judge_ok() {
 judge() {
 	jq -rn --slurpfile c "$TMP/run.$1.json" --slurpfile s "$TMP/serve.$2.json" --arg mode "$3" --argjson down "$4" \
 		--argjson up "$5" --argjson limit "$6" --arg address "$7" -f "$SELFTESTS/judge.jq"
+}
+
+# --- hosts by hand
+
+declare -A HID=()
+
+# introduce A ADDR_A B ADDR_B: host entries at both ends, without an agent; HID[A] and HID[B] are their numbers.
+introduce() {
+	HID[$1]=$(ctl "$1" -j host add remote "$4" local "$2" | jq .id)
+	HID[$3]=$(ctl "$3" -j host add remote "$2" local "$4" | jq .id)
+	[ -n "${HID[$1]}" ] && [ -n "${HID[$3]}" ] || fail "the hosts cannot be added"
+}
+
+# moved MOVER PEER NEW: what the agents would say when MOVER goes to NEW.
+moved() {
+	ctl "$1" host set "${HID[$1]}" local "$3" && ctl "$2" host set "${HID[$2]}" remote "$3"
+}
+
+# csum_errors NAME: packets that were refused because of their checksum.
+csum_errors() {
+	# shellcheck disable=SC2016 # awk's
+	in_ns "$1" sh -c 'cat /proc/net/snmp6; awk "{ if (\$1 == last) { for (i = 2; i <= NF; i++) print name[i], \$i }
+		else { last = \$1; split(\$0, name) } }" /proc/net/snmp /proc/net/netstat' |
+		awk '/CsumErrors|InHdrErrors/ { sum += $2 } END { print sum + 0 }'
 }

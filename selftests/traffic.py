@@ -13,7 +13,7 @@ sending, waits for what is on the way, and says what never came. A server ends a
 Stream options: send=0|1, recv=0|1 (which way data go; both by default), rate (octets a second and direction, 0 for as
 fast as it goes), bytes (a finite transfer, hashed), count (that many connections), burst=1 (nothing until told).
 Datagram options: interval (seconds), size, reply (octets of the answer, size by default), source=1 (the server sends
-by itself), df=1, recverr=1. All: name, sport, bind, dev, mark, ttl. ping: interval, size, args.
+by itself), df=1, recverr=1, nocheck=1 (no UDP checksum over IPv4). All: name, sport, bind, dev, mark, ttl. ping: interval, size, args.
 On stdin a client takes "burst N": every stream sends N octets both ways, every datagram flow N octets in datagrams;
 "burst done" is printed when all of it came back right.
 
@@ -44,7 +44,7 @@ MAGIC = 0x49484D50
 ECHO, START, DATA = range(3)
 IP_RECVERR, IPV6_RECVERR = 11, 25
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_MTU, IPV6_MTU = 10, 23, 14, 24
-SO_BINDTODEVICE, SO_MARK = 25, 36
+SO_BINDTODEVICE, SO_MARK, SO_NO_CHECK = 25, 36, 11
 
 
 def pattern(position, size):
@@ -165,6 +165,8 @@ class Program:
         if "recverr" in opts:
             level, option = (41, IPV6_RECVERR) if six else (0, IP_RECVERR)
             sock.setsockopt(level, option, 1)
+        if "nocheck" in opts:
+            sock.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
         if "rcvbuf" in opts:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(opts["rcvbuf"]))
 

@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# After a move a new connection can equal an old one on the wire: both work, by another port for the new one.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# at_peer FAMILY KIND: c has a connection from port 7000 to m's old address and opens one from port 7000 to the new one.
+at_peer() {
+	local family=$1 kind=$2 M C NEW port
+
+	FAMILIES=$family topo_pair delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${M}0
+	port=$([ "$kind" = tcp ] && echo 5000 || echo 5002)
+	agent_start m c && serve m "$family" tcp:5000 udpu:5002 || return
+	traffic c "$family" "$M" "$kind:$port,sport=7000,rate=50000" || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	address m eth0 "$family" "$NEW" "$M" || return
+	must "c knows" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "the old one goes on" goes_on c || return
+	traffic c@new "$family" "$NEW" "$kind:$port,sport=7000,rate=50000" || return
+	both c "$M" "$C" "$NEW" "$family" "$kind"
+	traffic_end c && traffic_end c@new && serve_end m || return
+	[ "$kind" = tcp ] || return 0
+	judge_ok c m hard 0 0 1000 "$M"
+}
+
+# both OPENER OLD_PEER C NEW FAMILY KIND: the findings that the two directions share.
+both() {
+	must "the new one goes on" goes_on "$1@new" || return
+	must "and the old one" goes_on "$1" || return
+	equal "flows with another port" 1 "$(figure "$1" port-mapped)"
+	equal "flows that show it" 1 "$(ctl "$1" -j flow show |
+		jq '[.[] | select(."wire-port" != null and ."wire-port" != ."local-port" and ."local-port" == 7000)] | length')"
+	equal "port-exhausted" 0 "$(reason "$1" port-exhausted)"
+	must "and still both" goes_on "$1@new" 20 || return
+	must "and still the old one" goes_on "$1" 20
+}
+
+# at_mover FAMILY KIND: m opens both itself, from the same port, before and after the move.
+at_mover() {
+	local family=$1 kind=$2 M C NEW port
+
+	FAMILIES=$family topo_pair delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${M}0
+	port=$([ "$kind" = tcp ] && echo 5000 || echo 5002)
+	agent_start m c && serve c "$family" tcp:5000 udpu:5002 || return
+	traffic m "$family" "$C" "$kind:$port,bind=$M,sport=7000,rate=50000" || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	address m eth0 "$family" "$NEW" "$M" || return
+	must "c knows" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "the old one goes on" goes_on m || return
+	traffic m@new "$family" "$C" "$kind:$port,bind=$NEW,sport=7000,rate=50000" || return
+	both m "$C" "$M" "$NEW" "$family" "$kind"
+	traffic_end m && traffic_end m@new && serve_end c || return
+	judge_ok m@new c hard 0 0 1000 "$C" || true
+}
+
+# wildcard FAMILY: a UDP server on the wildcard address answers from its new address: that is no collision.
+wildcard() {
+	local family=$1 M C NEW
+
+	FAMILIES=$family topo_pair delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${M}0
+	agent_start m c && serve m "$family" udpu:5002 || return
+	traffic c "$family" "$M" udpu:5002 || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	address m eth0 "$family" "$NEW" "$M" || return
+	must "c knows" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "goes on" goes_on c 20 || return
+	equal "flows with another port at m" 0 "$(figure m port-mapped)"
+	traffic_end c && serve_end m || return
+	equal "answers came from" "$M 5002" "$(jq -r '.flows[0].sources | keys[]' "$TMP/run.c.json")"
+}
+
+for family in 4 6; do
+	for kind in tcp udpu; do
+		run_case "IPv$family, $kind: the peer opens the same ports to the new address" at_peer $family $kind
+		run_case "IPv$family, $kind: the host that moved opens the same ports from the new address" at_mover $family $kind
+	done
+	run_case "IPv$family: a server on the wildcard address keeps its clients" wildcard $family
+done
+suite_end

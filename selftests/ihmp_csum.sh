@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Checksums and offloads: translated streams are intact whatever the device does itself, no checksum error is counted,
+# and a packet with a wrong checksum is as wrong after translation as before.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+FEATURES=(tso gso gro tx rx)
+SIZE=${SIZE:-200000}
+
+# stage FAMILY: translated flows of all kinds, moved by hand; they wait for bursts.
+stage() {
+	local family=$1
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${M}0
+	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
+	traffic m "$family" "$C" tcp:5000,burst=1 "udpc:5001,burst=1,size=1400" "udpu:5002,burst=1,size=3000" \
+		"udpu:5002,burst=1,size=700,nocheck=1" ping,interval=0.2 || return
+	must "flows" busywait 5 figure_at_least m flows 5 || return
+	must "before the move" burst m 10000 || return
+	address m eth0 "$family" "$NEW" "$M" && moved m c "$NEW" || return
+	must "after the move" burst m 10000
+}
+
+# set_features NAME DEVICE BITS: one bit a feature.
+set_features() {
+	local i words=()
+
+	for i in "${!FEATURES[@]}"; do
+		words+=("${FEATURES[i]}" "$([ $(($3 >> i & 1)) = 1 ] && echo on || echo off)")
+	done
+	in_ns "$1" ethtool -K "$2" "${words[@]}" >/dev/null 2>&1
+	# tso without tx cannot be: the kernel takes it back, which is as good as off.
+	return 0
+}
+
+describe() {
+	local i text=
+
+	for i in "${!FEATURES[@]}"; do
+		text+=" ${FEATURES[i]}=$([ $(($1 >> i & 1)) = 1 ] && echo on || echo off)"
+	done
+	echo "${text# }"
+}
+
+combination() {
+	local errors
+
+	errors=$(($(csum_errors m) + $(csum_errors c)))
+	set_features m eth0 "$1" && set_features c eth0 "$1" || return
+	must "streams are intact" burst m "$SIZE" 30 || return
+	equal "checksum errors" "$errors" "$(($(csum_errors m) + $(csum_errors c)))"
+}
+
+matrix() {
+	local family=$1 M C NEW bits out
+
+	stage "$family" || return
+	for ((bits = 0; bits < 32; bits++)); do
+		if combination "$bits"; then
+			RESULTS[$(describe "$bits")]=ok
+		else
+			RESULTS[$(describe "$bits")]="$(tail -n 3 "$TMP/run.m.log")"
+			return
+		fi
+	done
+	out=$(figure m out-translated)
+	traffic_end m && serve_end c || return
+	at_least "translated packets" 1000 "$out"
+	RESULTS[data]=ok
+	[ "$(jq '[.flows[] | select(.corrupt != 0 or .errors != {} or (.lost // 0) != 0)] | length' "$TMP/run.m.json")" = 0 ] &&
+		[ "$(jq '[.flows[] | select(.corrupt != 0 or .errors != {})] | length' "$TMP/serve.c.json")" = 0 ] ||
+		RESULTS[data]=$(jq -c '.flows[] | {name, corrupt, errors, lost}' "$TMP/run.m.json" "$TMP/serve.c.json")
+}
+
+# run_matrix FAMILY: one TAP line a combination.
+run_matrix() {
+	local bits name
+
+	CASE="IPv$1: offloads"
+	wanted "$CASE" || return 0
+	RESULTS=()
+	scope matrix "$1"
+	for ((bits = 0; bits < 32; bits++)); do
+		name=$(describe $bits)
+		outcome "$CASE: $name" "${RESULTS[$name]:-not reached}"
+	done
+	outcome "$CASE: no octet lost or changed" "${RESULTS[data]:-not reached}"
+	CASE=
+}
+
+# refused FAMILY WHAT RX: packets of a translated flow with a wrong checksum are counted and not delivered; a right one is.
+refused() {
+	local family=$1 what=$2 M C NEW sport errors before args
+
+	stage "$family" || return
+	in_ns m ethtool -K eth0 rx "$3" >/dev/null 2>&1
+	in_ns c ping -qc 1 -W 1 "$NEW" >/dev/null || return
+	sport=$(ctl m -j flow show | jq --argjson p "$([ "$what" = tcp ] && echo 6 || echo 17)" --argjson r \
+		"$([ "$what" = tcp ] && echo 5000 || echo 5001)" '.[] | select(.proto == $p and ."remote-port" == $r) | ."local-port"')
+	args=(eth0 "$what" "$C" "$NEW" --sport "$([ "$what" = tcp ] && echo 5000 || echo 5001)" --dport "$sport")
+	errors=$(csum_errors m)
+	in_ns c "$SELFTESTS/inject.py" "${args[@]}" --wrong-checksum --count 5 || return
+	must "they are counted as checksum errors" busywait 5 more_errors m $((errors + 5)) || return
+	equal "checksum errors" $((errors + 5)) "$(csum_errors m)"
+	in_ns c "$SELFTESTS/inject.py" "${args[@]}" --count 5 || return
+	must "streams are intact afterwards" burst m 10000 || return
+	equal "checksum errors afterwards" $((errors + 5)) "$(csum_errors m)"
+	before=$(figure m in-translated)
+	at_least "translated" 10 "$before"
+	traffic_end m || return
+	# The right ones arrived: they are not traffic.py's, so it counts their four octets as corrupt.
+	[ "$what" = tcp ] || equal "octets of the right packets" 20 "$(jq '[.flows[] | select(.name == "udpc")][0].corrupt' "$TMP/run.m.json")"
+}
+
+more_errors() {
+	[ "$(csum_errors "$1")" -ge "$2" ]
+}
+
+# zero: UDP over IPv4 without a checksum stays without one.
+zero() {
+	local M C NEW
+
+	stage 4 || return
+	capture c eth0 -vv "udp and port 5002 and udp[6:2] = 0" || return
+	must burst burst m 7000 || return
+	traffic_end m
+	capture_end c eth0
+	at_least "datagrams without a checksum on the wire" 10 "$(grep -c "$NEW" "$TMP/cap.c.eth0")"
+}
+
+for family in 4 6; do
+	run_matrix $family
+	for what in udp tcp; do
+		for rx in on off; do
+			run_case "IPv$family: $what with a wrong checksum is refused, rx $rx" refused $family $what $rx
+		done
+	done
+done
+run_case "IPv4: a UDP checksum of zero stays zero" zero
+suite_end

@@ -1,0 +1,130 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# ICMP: errors reach the socket that they are about, with the addresses that it knows, in both directions; echo both ways.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# stage FAMILY [FLOW...]: a translated flow of m, moved by hand.
+stage() {
+	local family=$1
+	shift
+
+	FAMILIES=$family topo_testbed || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	introduce m "$M" c "$C" || return
+	serve c "$family" tcp:5000 udpc:5001 udpu:5002 && traffic m "$family" "$C" "$@" || return
+	must "flows" busywait 5 figure_at_least m flows $# || return
+	join m wifi0 50 && leave m eth0 && moved m c "$NEW" || return
+	must "goes on after the move" goes_on m
+}
+
+errors() {
+	jq --arg name "$2" '[.flows[].errors[$name] // 0] | add' "$TMP/run.$1.json"
+}
+
+# The server's socket goes: its host says port unreachable, and the client's socket hears it.
+port_unreachable() {
+	local M C NEW
+
+	stage "$1" udpc:5001 || return
+	stop_process "${SERVER[c]}" KILL
+	must "m translates the error" busywait 5 figure_at_least m icmp-in 1 || return
+	at_least "errors that c translated" 1 "$(figure c icmp-out)"
+	nap 0.1
+	traffic_end m
+	at_least "ECONNREFUSED" 1 "$(errors m 'recv ECONNREFUSED')"
+}
+
+# The other way round: the socket of the host that moved goes, the other hears it.
+port_unreachable_at_mover() {
+	local M C NEW family=$1
+
+	FAMILIES=$family topo_testbed || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	introduce m "$M" c "$C" && serve m "$family" udpc:5001 && traffic c "$family" "$M" udpc:5001 || return
+	must "flow" busywait 5 figure_at_least c flows 1 || return
+	join m wifi0 50 && leave m eth0 && moved m c "$NEW" || return
+	must "goes on after the move" goes_on c || return
+	capture c eth0 "icmp or icmp6" || return
+	stop_process "${SERVER[m]}" KILL
+	must "c translates the error" busywait 5 figure_at_least c icmp-in 1 || return
+	nap 0.1
+	traffic_end c
+	capture_end c eth0
+	at_least "ECONNREFUSED" 1 "$(errors c 'recv ECONNREFUSED')"
+	equal "errors that show the old address on the wire" 0 "$(captured c eth0 "${M}[ :,]")"
+}
+
+# A router on the way says that the time is exceeded; it quotes locators.
+time_exceeded() {
+	local M C NEW family=$1
+
+	stage "$family" udpc:5001 "udpc:5001,ttl=1,recverr=1,name=short" || true
+	# The second one cannot have worked: it dies at the first router.
+	must "m translates the error" busywait 5 figure_at_least m icmp-in 1 || return
+	traffic_end m
+	at_least "errors" 1 "$(jq '[.flows[] | select(.name == "short") | .errors[]] | add // 0' "$TMP/run.m.json")"
+	equal "errors of the other flow" 0 "$(jq '[.flows[] | select(.name == "udpc") | .errors[]] | add // 0' "$TMP/run.m.json")"
+}
+
+# An error that quotes a packet of nobody is counted and passed.
+no_flow() {
+	local M C NEW family=$1 sport
+
+	stage "$family" udpc:5001 || return
+	in_ns r2 ping -qc 1 -W 1 "$NEW" >/dev/null
+	in_ns r2 "$SELFTESTS/inject.py" lan unreachable "${ADDR[r2.lan.$family]}" "$NEW" \
+		--quote "$NEW" "$C" 9 9 17 --count 3 || return
+	must "counted" busywait 5 reason_at_least m icmp-no-flow 3 || return
+	must "goes on" goes_on m || return
+	traffic_end m
+	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
+	# One about the flow itself, on the locators: the socket hears it.
+	return 0
+}
+
+# One about the flow, forged by a router, reaches the socket; with a wrong checksum it does not.
+about_the_flow() {
+	local M C NEW family=$1 sport before
+
+	stage "$family" udpc:5001 || return
+	sport=$(ctl m -j flow show | jq '.[0]."local-port"')
+	in_ns r2 ping -qc 1 -W 1 "$NEW" >/dev/null
+	before=$(csum_errors m)
+	in_ns r2 "$SELFTESTS/inject.py" lan unreachable "${ADDR[r2.lan.$family]}" "$NEW" \
+		--quote "$NEW" "$C" "$sport" 5001 17 --wrong-checksum || return
+	must "refused by its checksum" busywait 5 more_errors m "$before" || return
+	must "goes on" goes_on m || return
+	in_ns r2 "$SELFTESTS/inject.py" lan unreachable "${ADDR[r2.lan.$family]}" "$NEW" \
+		--quote "$NEW" "$C" "$sport" 5001 17 || return
+	must "translated" busywait 5 figure_at_least m icmp-in 1 || return
+	must "goes on after the error" goes_on m || return
+	traffic_end m
+	equal "ECONNREFUSED" 1 "$(errors m 'recv ECONNREFUSED')"
+}
+
+more_errors() {
+	[ "$(csum_errors "$1")" -gt "$2" ]
+}
+
+# Traceroute from a socket that is older than the move: every router is seen.
+ping_after_move() {
+	local M C NEW family=$1
+
+	stage "$family" ping || return
+	must "goes on" goes_on m 20 || return
+	traffic_end m
+	equal "answers came from" "$C" "$(jq -r '.flows[0].sources | keys[]' "$TMP/run.m.json")"
+	equal "lost" 0 "$(jq '.flows[0].lost_runs | length' "$TMP/run.m.json")"
+}
+
+for family in 4 6; do
+	run_case "IPv$family: port unreachable from the peer reaches the socket that moved" port_unreachable $family
+	run_case "IPv$family: port unreachable from the host that moved reaches the peer" port_unreachable_at_mover $family
+	run_case "IPv$family: time exceeded from a router reaches its socket only" time_exceeded $family
+	run_case "IPv$family: an error about no flow is counted and harms nothing" no_flow $family
+	run_case "IPv$family: an error about a flow counts only with a right checksum" about_the_flow $family
+	run_case "IPv$family: echo requests go on after the move" ping_after_move $family
+done
+suite_end

@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A path with a smaller MTU after the move, and datagrams that have to be fragmented.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+SMALL=1300
+
+# narrow: what r2 forwards, in both directions, may have SMALL octets at most; the links themselves carry more.
+narrow() {
+	local f
+
+	for f in $(families_of m wifi0); do
+		if [ "$f" = 4 ]; then
+			batch r2 <<-END
+				route replace 203.0.113.0/24 dev wan mtu lock $SMALL
+				route replace 198.51.100.0/24 dev lan mtu lock $SMALL
+			END
+		else
+			batch r2 <<-END
+				route del 2001:db8:3::/64 dev wan
+				route add 2001:db8:3::/64 dev wan metric 1 mtu lock $SMALL
+				route del 2001:db8:2::/64 dev lan
+				route add 2001:db8:2::/64 dev lan metric 1 mtu lock $SMALL
+			END
+		fi
+	done
+	# Answers to every packet that is too big.
+	sysctl_in r2 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+	in_ns r2 sh -c 'echo 1000000 >/proc/sys/net/ipv4/icmp_msgs_per_sec' 2>/dev/null
+	in_ns r2 sh -c 'echo 1000000 >/proc/sys/net/ipv4/icmp_msgs_burst' 2>/dev/null
+	return 0
+}
+
+# stage FAMILY WHO FLOW...: agents, traffic, both ends up.
+stage() {
+	local family=$1 who=$2
+	shift 2
+
+	FAMILIES=$family topo_testbed delay 5ms || return
+	narrow
+	client=m server=c
+	[ "$who" = client ] || client=c server=m
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} TARGET=${ADDR[$server.eth0.$family]}
+	NEW=${ADDR[m.wifi0.$family]}
+	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
+	traffic "$client" "$family" "$TARGET" "$@" || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	must "flows" busywait 10 figure_at_least "$client" flows $# || return
+	must "goes on" goes_on "$client"
+}
+
+# go: soft, so that whatever is lost is lost to the MTU.
+go() {
+	join m wifi0 50 || return
+	must "c hears the new address" busywait 10 path_is c "$M" - "$NEW" || return
+	UP=$EPOCHREALTIME
+	leave m eth0
+}
+
+tcp_goes_on() {
+	local family=$1 who=$2 client server M C TARGET NEW UP
+
+	stage "$family" "$who" tcp:5000,rate=1000000 || return
+	go || return
+	must "goes on" goes_on "$client" 50 || return
+	traffic_end "$client" && serve_end "$server" || return
+	judge_ok "$client" "$server" soft 0 "$UP" $((1500 + SLACK_MS)) "$TARGET"
+	at_least "ICMP errors that were translated at m" 1 "$(figure m icmp-in)"
+	at_least "ICMP errors that were translated at c" 1 "$(figure c icmp-in)"
+}
+
+# The socket sends 1400 octets with DF: it learns of the smaller MTU as without us.
+udp_learns() {
+	local family=$1 who=$2 client server M C TARGET NEW UP
+
+	stage "$family" "$who" "udpc:5001,size=1400,reply=100,df=1" || return
+	go || return
+	busywait 5 figure_at_least "$client" icmp-in 1
+	nap 0.3
+	traffic_end "$client" && serve_end "$server" || return
+	at_least "EMSGSIZE" 1 "$(jq '.flows[0].errors["send EMSGSIZE"] // 0' "$TMP/run.$client.json")"
+	equal "other errors" '' "$(jq -r '.flows[0].errors | del(.["send EMSGSIZE"]) | del(.["recv EMSGSIZE"]) | keys[]' "$TMP/run.$client.json")"
+	equal "the MTU that the socket knows" "$SMALL" "$(jq '.flows[0].mtu' "$TMP/run.$client.json")"
+	equal "corrupt" 0 "$(jq '.flows[0].corrupt' "$TMP/run.$client.json")"
+}
+
+# big FAMILY WHO: 8 kB datagrams and pings, over a path of 1500 and then one of 1300.
+big() {
+	local family=$1 who=$2 client server M C TARGET NEW UP
+
+	stage "$family" "$who" "udpc:5001,size=8000,interval=0.05" "udpu:5002,size=8000,interval=0.05" \
+		"ping,size=8000,interval=0.05" || return
+	go || return
+	must "goes on" goes_on "$client" 10 || return
+	traffic_end "$client" && serve_end "$server" || return
+	# A sender may lose what it had on the way when it learns of the MTU, not more.
+	judge_ok "$client" "$server" hard "$UP" "$UP" 500 "$TARGET"
+	equal "the size arrives" '["8000"]' "$(jq -c '.flows[0].sizes | keys' "$TMP/run.$client.json")"
+}
+
+# wide FAMILY: the same without a smaller MTU: nothing at all is lost.
+wide() {
+	local family=$1 who=$2 client server M C TARGET NEW UP
+
+	narrow() { :; }
+	stage "$family" "$who" "udpc:5001,size=8000,interval=0.05" "udpu:5002,size=30000,interval=0.05" \
+		"ping,size=8000,interval=0.05" || return
+	go || return
+	must "goes on" goes_on "$client" 10 || return
+	traffic_end "$client" && serve_end "$server" || return
+	judge_ok "$client" "$server" soft 0 "$UP" $((100 + SLACK_MS)) "$TARGET"
+}
+
+for family in 4 6; do
+	for who in client server; do
+		run_case "IPv$family, $who moves: TCP goes on over a path with a smaller MTU" tcp_goes_on $family $who
+		run_case "IPv$family, $who moves: UDP gets its error and the new MTU" udp_learns $family $who
+		run_case "IPv$family, $who moves: 8 kB datagrams and pings, smaller MTU" big $family $who
+	done
+done
+for family in 4 6; do
+	for who in client server; do
+		run_case "IPv$family, $who moves: big datagrams and pings in fragments" wide $family $who
+	done
+done
+suite_end

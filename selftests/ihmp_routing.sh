@@ -1,0 +1,148 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Routing after rewriting: what binds a socket to a device, a mark, a VRF or a rule still binds it.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# stage FAMILY FLOW: m has eth0 and wifi0 on one link; a flow with hosts by hand, moved to a second address of m on eth0
+# while the main table prefers wifi0.
+stage() {
+	local family=$1 net
+	shift
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.eth0.$family]}0
+	net=$([ "$family" = 4 ] && echo 192.0.2.0/24 || echo 2001:db8:1::/64)
+	join m wifi0 && ipn m route replace "$net" dev wifi0 metric 5 || return
+	[ "$family" = 4 ] || ipn m route del "$net" dev eth0 metric 256
+	[ "$family" = 4 ] || ipn m route add "$net" dev eth0 metric 500
+	sysctl_in m net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.all.arp_announce=0
+	address m eth0 "$family" "$NEW" || return
+	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
+}
+
+# leaves DEVICE PORT: after the move, packets to that port leave by that device and by no other.
+leaves() {
+	local other=wifi0
+
+	[ "$1" = eth0 ] || other=eth0
+	capture m eth0 -Q out "port $2" && capture m wifi0 -Q out "port $2" || return
+	must "goes on after the move" goes_on m 20 || return
+	traffic_end m
+	capture_end m eth0 && capture_end m wifi0
+	at_least "packets by $1" 10 "$(captured m "$1" "$NEW")"
+	equal "packets by $other" 0 "$(captured m "$other" "($NEW|$M)\.")"
+	equal "old address on the wire" 0 "$(captured m "$1" " ${M}\.")"
+}
+
+main_table() {
+	local M C NEW
+
+	stage "$1" && traffic m "$1" "$C" "$2,bind=$M" || return
+	must "flow" busywait 5 figure_at_least m flows 1 || return
+	moved m c "$NEW" && leaves wifi0 "$3"
+}
+
+bound_to_device() {
+	local M C NEW
+
+	stage "$1" && traffic m "$1" "$C" "$2,bind=$M,dev=eth0" || return
+	must "flow" busywait 5 figure_at_least m flows 1 || return
+	moved m c "$NEW" && leaves eth0 "$3"
+}
+
+marked() {
+	local M C NEW
+
+	stage "$1" || return
+	ipn m "-$1" rule add fwmark 7 lookup 100 && ipn m "-$1" route add "$C" dev eth0 table 100 || return
+	traffic m "$1" "$C" "$2,bind=$M,mark=7" || return
+	must "flow" busywait 5 figure_at_least m flows 1 || return
+	moved m c "$NEW" && leaves eth0 "$3"
+}
+
+# The rule names the locator: routing happens with the addresses that are on the wire.
+by_source() {
+	local M C NEW
+
+	stage "$1" || return
+	ipn m "-$1" rule add from "$NEW" lookup 101 && ipn m "-$1" route add "$C" dev eth0 table 101 || return
+	traffic m "$1" "$C" "$2,bind=$M" || return
+	must "flow" busywait 5 figure_at_least m flows 1 || return
+	moved m c "$NEW" && leaves eth0 "$3"
+}
+
+vrf() {
+	local M C NEW family=$1
+
+	FAMILIES=$family topo_testbed || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	leave m eth0
+	batch m <<-END || { skip "no VRF in this kernel" && return; }
+		link add red type vrf table 10
+		link set red up
+		link set eth0 master red
+		link set wifi0 master red
+		link set eth0 up
+		addr add $(own m eth0 "$family") dev eth0 $(dad "$family")
+		route add default via ${GATE[m.eth0.$family]} dev eth0 table 10 metric 100
+	END
+	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
+	traffic m "$family" "$C" "$2,dev=red" || return
+	must "flow" busywait 5 figure_at_least m flows 1 || return
+	batch m <<-END
+		link set wifi0 up
+		addr add $(own m wifi0 "$family") dev wifi0 $(dad "$family")
+		route add default via ${GATE[m.wifi0.$family]} dev wifi0 table 10 metric 50
+		addr flush dev eth0 scope global
+		link set eth0 down
+	END
+	moved m c "$NEW" || return
+	must "goes on after the move" goes_on m 20 || return
+	traffic_end m && serve_end c && judge_ok m c hard 0 0 1000 "$C"
+}
+
+# The path's destination cache forgets what routing changed.
+route_change() {
+	local M C NEW
+
+	stage "$1" && traffic m "$1" "$C" "$2,bind=$M" || return
+	must "flow" busywait 5 figure_at_least m flows 1 || return
+	moved m c "$NEW" || return
+	must "goes on after the move" goes_on m || return
+	ipn m "-$1" route replace "$C" dev eth0 metric 1 || return
+	leaves eth0 "$3"
+}
+
+# No route to the locator: refused, counted, no error; and on when there is one.
+no_route() {
+	local M C NEW family=$1
+
+	FAMILIES=$family topo_testbed || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
+	traffic m "$family" "$C" "$2" || return
+	must "flow" busywait 5 figure_at_least m flows 1 || return
+	ipn m "-$family" rule add from "$NEW" unreachable || return
+	join m wifi0 50 && moved m c "$NEW" || return
+	must "refused" busywait 10 reason_at_least m no-route 3 || return
+	ipn m "-$family" rule del from "$NEW" unreachable || return
+	must "goes on when there is a route" goes_on m 5 || return
+	traffic_end m
+	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
+}
+
+for family in 4 6; do
+	for flow in "tcp:5000,rate=50000 5000" "udpc:5001 5001"; do
+		read -r what port <<<"$flow"
+		run_case "IPv$family, ${what%%:*}: the main table decides for free sockets" main_table $family "$what" "$port"
+		run_case "IPv$family, ${what%%:*}: SO_BINDTODEVICE is kept" bound_to_device $family "$what" "$port"
+		run_case "IPv$family, ${what%%:*}: a mark is kept" marked $family "$what" "$port"
+		run_case "IPv$family, ${what%%:*}: a rule by source sees the locator" by_source $family "$what" "$port"
+		run_case "IPv$family, ${what%%:*}: a VRF is kept" vrf $family "$what" "$port"
+		run_case "IPv$family, ${what%%:*}: a changed route is followed" route_change $family "$what" "$port"
+		run_case "IPv$family, ${what%%:*}: no route is refused with its reason" no_route $family "$what" "$port"
+	done
+done
+suite_end

@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Who sees what: locators on the wire, in conntrack and in nft; identifiers in the sockets.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# stage FAMILY WHO: traffic between m and c, agents, both ends up.
+stage() {
+	local family=$1
+
+	FAMILIES=$family topo_testbed delay 5ms || return
+	client=m server=c
+	[ "$2" = client ] || client=c server=m
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
+	traffic "$client" "$family" "${ADDR[$server.eth0.$family]}" "tcp:5000,rate=50000" udpc:5001 udpu:5002 ping || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	must "flows" busywait 10 figure_at_least c flows 4
+}
+
+go() {
+	join m wifi0 50 && leave m eth0 || return
+	must "goes on" goes_on "$client" 20
+}
+
+wire() {
+	local family=$1 client server M C NEW
+
+	stage "$family" "$2" && go || return
+	must "the move is over" path_is c "$M" "$C" "$NEW" || return
+	capture m wifi0 not udp port 61453 && capture r2 wan not udp port 61453 && capture c eth0 not udp port 61453 || return
+	must "goes on with captures" goes_on "$client" 30 || return
+	traffic_end "$client"
+	for where in m.wifi0 r2.wan c.eth0; do
+		capture_end "${where%.*}" "${where#*.}"
+		at_least "packets with the locators at $where" 100 "$(captured "${where%.*}" "${where#*.}" "(${NEW}[. ].*${C}|${C}[. ].*${NEW})")"
+		equal "packets with the old address at $where" 0 "$(captured "${where%.*}" "${where#*.}" " ${M}[.: ]")"
+	done
+}
+
+# sockets FAMILY WHO: ss shows the addresses that the connection began with.
+sockets() {
+	local family=$1 client server M C NEW host
+
+	stage "$family" "$2" && go || return
+	for host in m c; do
+		in_ns "$host" ss -tunH state established >"$TMP/ss.$host"
+		at_least "connections of $host by identifiers" 2 "$(grep -cF "$M" "$TMP/ss.$host")"
+		equal "locators in the sockets of $host" 0 "$(grep -cF "$NEW" "$TMP/ss.$host")"
+	done
+}
+
+# tracked FAMILY WHO: conntrack has one entry a flow, with both directions, and the new address only.
+tracked() {
+	local family=$1 client server M C NEW host kind
+
+	stage "$family" "$2" || return
+	for host in m c; do
+		in_ns "$host" nft -f - <<-END || { skip "no nft" && return; }
+			table inet watch { chain in { type filter hook input priority 0; ct state new,established counter; }
+				chain out { type filter hook output priority 0; ct state new,established counter; } }
+		END
+	done
+	must "goes on with conntrack" goes_on "$client" 10 || return
+	go || return
+	for host in m c; do
+		in_ns "$host" conntrack -L -f ipv"$family" >"$TMP/ct.$host" 2>/dev/null || { skip "no conntrack tool" && return; }
+		for kind in tcp udp icmp; do
+			at_least "$host: $kind entries on locators" 1 "$(grep -E "^$kind" "$TMP/ct.$host" | grep -cF "$NEW ")"
+			equal "$host: $kind entries that mix both addresses" 0 \
+				"$(grep -E "^$kind" "$TMP/ct.$host" | grep -F "$NEW " | grep -cF "$M ")"
+		done
+		equal "$host: tcp entries on locators" 1 "$(grep -E '^tcp' "$TMP/ct.$host" | grep -F 'port=5000 ' | grep -cF "$NEW ")"
+		equal "$host: entries without an answer" 0 "$(grep -F "$NEW " "$TMP/ct.$host" | grep -vF 61453 | grep -cF UNREPLIED)"
+		equal "$host: invalid" 0 "$(in_ns "$host" conntrack -S 2>/dev/null | grep -o 'invalid=[0-9]*' | cut -d= -f2 | awk '{ s += $1 } END { print s + 0 }')"
+	done
+}
+
+# firewall FAMILY: an ordinary stateful firewall on the host that moves, written without a thought of us but for the
+# port of the signalling.
+firewall() {
+	local family=$1 client server M C NEW
+
+	stage "$family" client || return
+	in_ns m nft -f - <<-END || { skip "no nft" && return; }
+		table inet fw {
+			chain input {
+				type filter hook input priority 0; policy drop;
+				ct state established,related accept
+				meta l4proto ipv6-icmp icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+				udp dport 61453 accept
+				counter comment "dropped"
+			}
+		}
+	END
+	must "goes on behind the firewall" goes_on m 10 || return
+	go || return
+	traffic_end m && serve_end c || return
+	equal "packets that the firewall dropped" 0 \
+		"$(in_ns m nft -j list chain inet fw input | jq '[.. | .counter? // empty | .packets?] | add')"
+	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
+}
+
+# by_locator FAMILY: a rule names locators: one for the old network does not let the new one in.
+by_locator() {
+	local family=$1 client server M C NEW net word
+
+	stage "$family" client || return
+	net=$([ "$family" = 4 ] && echo 192.0.2.0/24 || echo 2001:db8:1::/64)
+	word=$([ "$family" = 4 ] && echo ip || echo ip6)
+	in_ns c nft -f - <<-END || { skip "no nft" && return; }
+		table inet fw {
+			counter old { }
+			counter new { }
+			chain input {
+				type filter hook input priority 0;
+				tcp dport 5000 $word saddr $net counter name old accept
+				tcp dport 5000 $word saddr $NEW counter name new drop
+			}
+		}
+	END
+	must "goes on in the old network" goes_on m 10 || return
+	at_least "packets from the old network" 1 "$(in_ns c nft -j list counter inet fw old | jq '.nftables[1].counter.packets')"
+	in_ns c nft reset counter inet fw old >/dev/null
+	join m wifi0 50 && leave m eth0 || return
+	must "refused from the new one" busywait 10 rule_hit || return
+	in_ns c nft reset counter inet fw old >/dev/null
+	must "the connection stands" busywait 10 stands m tcp || return
+	equal "packets from the old network" 0 "$(in_ns c nft -j list counter inet fw old | jq '.nftables[1].counter.packets')"
+	in_ns c nft flush chain inet fw input || return
+	must "goes on when the rule is gone" goes_on m 5 || return
+	traffic_end m && serve_end c
+	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
+}
+
+rule_hit() {
+	[ "$(in_ns c nft -j list counter inet fw new | jq '.nftables[1].counter.packets')" -gt 0 ]
+}
+
+for family in 4 6; do
+	for who in client server; do
+		run_case "IPv$family, $who moves: locators only on the wire" wire $family $who
+		run_case "IPv$family, $who moves: identifiers only in ss" sockets $family $who
+		run_case "IPv$family, $who moves: conntrack sees one consistent tuple" tracked $family $who
+	done
+	run_case "IPv$family: a stateful firewall lets a moved connection on" firewall $family
+	run_case "IPv$family: nft rules are about locators" by_locator $family
+done
+suite_end
