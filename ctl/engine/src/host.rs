@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A foreign host: its addresses, what it was told of ours, and what is on the way.
+
+use ihmp_core::addr::{Addr, Family};
+use ihmp_core::message::{Control, MAX_ADDRESSES};
+use ihmp_core::time::{Duration, Instant};
+
+use crate::io::{Change, Key, Local, Output, Record, State, Via};
+use crate::leg::Leg;
+use crate::limits::MAX_TOLD;
+use crate::seqno::Window;
+use crate::world::World;
+
+/// Added to the preference of an address that is being proven while a proven one is there.
+const UNPROVEN_PENALTY: u16 = 20;
+
+/// What the peer holds one of our addresses for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It acknowledged a message from it, or sent us one to it.
+    Active,
+    /// It was told of it; it is in its unreachable set.
+    Unreachable,
+    /// It was told that the address came or went, but has not acknowledged it.
+    Maybe,
+}
+
+/// One of our addresses that the peer was told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) addr: Addr,
+    pub(crate) standing: Standing,
+}
+
+/// Where the kernel's entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It was asked for.
+    Asked,
+    /// It has this number.
+    Id(u32),
+}
+
+/// An address that could not be proven, to be reported from another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) addr: Addr,
+    /// The lost address, when it was announced by a hand-off.
+    pub(crate) old: Option<Addr>,
+}
+
+/// An ACK that waits until the kernel has made the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) from: Addr,
+    pub(crate) to: Addr,
+    pub(crate) seqno: u16,
+    /// Octets of the HELLO.
+    pub(crate) asked: usize,
+}
+
+/// A foreign host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) key: Key,
+    pub(crate) entry: Entry,
+    pub(crate) state: State,
+    /// The administrator's; left alone.
+    pub(crate) managed: bool,
+
+    // What the peer has.
+    pub(crate) active: Vec<Addr>,
+    pub(crate) unreachable: Vec<Addr>,
+    pub(crate) alias: Vec<Addr>,
+    /// Where its last message came from.
+    pub(crate) heard: Option<Addr>,
+    pub(crate) window: Window,
+
+    // What the peer knows of us.
+    pub(crate) told: Vec<Told>,
+    /// The last own address that it confirmed: it names us.
+    pub(crate) anchor: Option<Addr>,
+    pub(crate) next_seqno: u16,
+    /// It does not know where our counter stands.
+    pub(crate) needs_hello: bool,
+
+    // What is on the way.
+    /// Own addresses from which it can be reached, best first.
+    pub(crate) usable: Vec<Via>,
+    /// Own addresses to be proven.
+    pub(crate) prove: Vec<Addr>,
+    pub(crate) report: Vec<Report>,
+    pub(crate) legs: Vec<Leg>,
+    /// The last request that carried a list of addresses.
+    pub(crate) newest_list: Option<u16>,
+    pub(crate) replies: Vec<Reply>,
+    /// When an unanswered change is signalled again.
+    pub(crate) retry_at: Option<Instant>,
+    pub(crate) retry_after: Duration,
+    /// When it is to be greeted; its turn may come later.
+    pub(crate) greet_at: Option<Instant>,
+    /// It waits in the queue of the engine.
+    pub(crate) queued: bool,
+    /// How long it is left alone when it is classic.
+    pub(crate) classic_for: Duration,
+    pub(crate) smoothed: Option<Duration>,
+    /// When it may be told again that its number is wrong.
+    pub(crate) wrong_after: Instant,
+    /// IS answers in a row.
+    pub(crate) resyncs: u32,
+
+    // What others hold of it.
+    pub(crate) published: Option<Record>,
+    /// Names under which the index knows it.
+    pub(crate) indexed: Vec<Addr>,
+    /// When the timer table will wake it.
+    pub(crate) wake: Option<Instant>,
+}
+
+/// Appends unless it is there or the list is full.
+pub(crate) fn include(list: &mut Vec<Addr>, addr: Addr) {
+    if list.len() < MAX_ADDRESSES && !list.contains(&addr) {
+        list.push(addr);
+    }
+}
+
+impl Host {
+    pub(crate) fn new(key: Key, entry: Entry, state: State, world: &mut World) -> Host {
+        Host {
+            key,
+            entry,
+            state,
+            managed: false,
+            active: Vec::new(),
+            unreachable: Vec::new(),
+            alias: Vec::new(),
+            heard: None,
+            window: Window::default(),
+            told: Vec::new(),
+            anchor: None,
+            next_seqno: world.seqno(),
+            needs_hello: false,
+            usable: Vec::new(),
+            prove: Vec::new(),
+            report: Vec::new(),
+            legs: Vec::new(),
+            newest_list: None,
+            replies: Vec::new(),
+            retry_at: None,
+            retry_after: world.limits.retry_first,
+            greet_at: None,
+            queued: false,
+            classic_for: world.limits.classic,
+            smoothed: None,
+            wrong_after: Instant::ZERO,
+            resyncs: 0,
+            published: None,
+            indexed: Vec::new(),
+            wake: None,
+        }
+    }
+
+    /// An address to name the host by in the log.
+    pub(crate) fn name(&self) -> Addr {
+        let active = self.heard.filter(|heard| self.active.contains(heard));
+        active
+            .or(self.active.first().copied())
+            .unwrap_or(Addr::UNSPECIFIED)
+    }
+
+    /// Whether data can go to the peer in this family.
+    pub(crate) fn speaks(&self, family: Family) -> bool {
+        self.active.iter().any(|addr| addr.family() == family)
+    }
+
+    /// Whether the host goes by this address now, or went by it.
+    pub(crate) fn knows(&self, addr: Addr) -> bool {
+        self.active.contains(&addr)
+            || self.unreachable.contains(&addr)
+            || self.alias.contains(&addr)
+    }
+
+    pub(crate) fn standing(&self, addr: Addr) -> Option<Standing> {
+        self.told
+            .iter()
+            .find(|told| told.addr == addr)
+            .map(|told| told.standing)
+    }
+
+    pub(crate) fn tell(&mut self, addr: Addr, standing: Standing) {
+        match self.told.iter_mut().find(|told| told.addr == addr) {
+            Some(told) => told.standing = standing,
+            None => self.told.push(Told { addr, standing }),
+        }
+    }
+
+    pub(crate) fn is_usable(&self, addr: Addr) -> bool {
+        self.usable.iter().any(|via| via.local == addr)
+    }
+
+    /// Usable addresses that the peer confirmed, best first.
+    pub(crate) fn proven(&self) -> impl Iterator<Item = Addr> + '_ {
+        let usable = self.usable.iter().map(|via| via.local);
+        usable.filter(|addr| self.standing(*addr) == Some(Standing::Active))
+    }
+
+    /// The peer was seen to send from this address.
+    pub(crate) fn activate(&mut self, addr: Addr) {
+        self.unreachable.retain(|other| *other != addr);
+        self.alias.retain(|other| *other != addr);
+        if self.active.len() >= MAX_ADDRESSES && !self.active.contains(&addr) {
+            let oldest = self.active.remove(0);
+            self.retire(oldest);
+        }
+        include(&mut self.active, addr);
+    }
+
+    /// The peer has the address, but has not been seen to send from it.
+    pub(crate) fn claim(&mut self, addr: Addr) {
+        if !self.active.contains(&addr) {
+            self.alias.retain(|other| *other != addr);
+            include(&mut self.unreachable, addr);
+        }
+    }
+
+    /// The peer has the address no longer; flows may still know it by it.
+    pub(crate) fn retire(&mut self, addr: Addr) {
+        self.active.retain(|other| *other != addr);
+        self.unreachable.retain(|other| *other != addr);
+        self.alias.retain(|other| *other != addr);
+        if self.alias.len() >= MAX_ADDRESSES {
+            self.alias.remove(0);
+        }
+        self.alias.push(addr);
+    }
+
+    /// Own addresses from which a known address of the peer can be reached, best first.
+    ///
+    /// While the answer to a question about routes is out, the addresses in use are kept.
+    pub(crate) fn find_usable(&self, world: &World) -> Vec<Via> {
+        let mut usable: Vec<Via> = Vec::new();
+        for local in &world.local {
+            let mut best: Option<u16> = None;
+            let mut asked = false;
+            for peer in self
+                .active
+                .iter()
+                .filter(|peer| peer.family() == local.family())
+            {
+                match world.routes.get(peer) {
+                    Some(routes) => {
+                        let found = routes.iter().find(|via| via.local == *local);
+                        best = found
+                            .map(|via| via.preference)
+                            .into_iter()
+                            .chain(best)
+                            .min();
+                    }
+                    None => asked = true,
+                }
+            }
+            let kept = self.usable.iter().find(|via| via.local == *local && asked);
+            if let Some(preference) = best.or(kept.map(|via| via.preference)) {
+                usable.push(Via {
+                    local: *local,
+                    preference,
+                });
+            }
+        }
+        usable.sort_by_key(|via| via.preference);
+        usable
+    }
+
+    /// Our addresses as the peer should know them, the most important ones first.
+    ///
+    /// In a family in which the peer is reached, those with a route to it; in the other, all.
+    pub(crate) fn list(&self, world: &World) -> Vec<Addr> {
+        let mut list: Vec<Addr> = self.proven().collect();
+        let proving = self.usable.iter().map(|via| via.local);
+        let quiet = world
+            .local
+            .iter()
+            .copied()
+            .filter(|addr| !self.speaks(addr.family()));
+        for addr in proving.chain(quiet) {
+            if !list.contains(&addr) {
+                list.push(addr);
+            }
+        }
+        list.truncate(MAX_TOLD);
+        list
+    }
+
+    /// Addresses that the peer was told of and should forget: those that cannot wait for the next message.
+    pub(crate) fn lost(&self, list: &[Addr]) -> Vec<Told> {
+        let gone = self.told.iter().filter(|told| !list.contains(&told.addr));
+        gone.filter(|told| self.speaks(told.addr.family()))
+            .copied()
+            .collect()
+    }
+
+    /// Where to send to from an address of this family: the address last heard from, the other active ones, then
+    /// those that may have become reachable.
+    pub(crate) fn targets(&self, family: Family, control: Control) -> Vec<Addr> {
+        let heard = self
+            .heard
+            .iter()
+            .filter(|heard| self.active.contains(heard));
+        let mut targets: Vec<Addr> = Vec::new();
+        let known = heard.chain(&self.active);
+        let more = self
+            .unreachable
+            .iter()
+            .filter(|_| control != Control::Hello || self.state == State::Up);
+        for addr in known.chain(more) {
+            if addr.family() == family && !targets.contains(addr) {
+                targets.push(*addr);
+            }
+        }
+        targets.truncate(4);
+        targets
+    }
+
+    /// The complete sets for the kernel.
+    pub(crate) fn record(&self) -> Record {
+        let any_proven = self.proven().next().is_some();
+        let mut local = Vec::new();
+        for via in &self.usable {
+            let unproven = self.standing(via.local) != Some(Standing::Active);
+            let tried = self.prove.contains(&via.local)
+                || self.legs.iter().any(|leg| leg.from == via.local);
+            if unproven && !tried && self.state == State::Up {
+                continue;
+            }
+            let penalty = if unproven && any_proven {
+                UNPROVEN_PENALTY
+            } else {
+                0
+            };
+            let preference = via.preference.saturating_add(penalty);
+            local.push(Local {
+                addr: via.local,
+                preference,
+                unproven,
+            });
+        }
+        local.truncate(MAX_ADDRESSES);
+        Record {
+            state: self.state,
+            active: self.active.clone(),
+            unreachable: self.unreachable.clone(),
+            local,
+            expires: (self.state == State::Classic).then_some(self.classic_for),
+        }
+    }
+
+    /// Tells the kernel what changed.
+    pub(crate) fn publish(&mut self, world: &mut World) {
+        let Entry::Id(id) = self.entry else {
+            return;
+        };
+        // A host that is being asked stays as the module made it.
+        if self.managed || self.state == State::New {
+            return;
+        }
+        let record = self.record();
+        if self.published.as_ref() != Some(&record) {
+            self.published = Some(record.clone());
+            world
+                .outputs
+                .push_back(Output::Table(Change::Set { id, record }));
+        }
+    }
+
+    /// Asks the kernel for an entry.
+    pub(crate) fn make(&mut self, world: &mut World) {
+        let record = self.record();
+        self.published = Some(record.clone());
+        world.outputs.push_back(Output::Table(Change::New {
+            key: self.key,
+            record,
+        }));
+    }
+
+    /// Whether a new host can be greeted and is not.
+    pub(crate) fn wants_greeting(&self) -> bool {
+        self.state == State::New && self.legs.is_empty() && !self.usable.is_empty()
+    }
+
+    /// Asks for the routes to addresses that became active.
+    pub(crate) fn ask(&self, world: &mut World) {
+        for addr in &self.active {
+            if !world.routes.contains_key(addr) {
+                world.outputs.push_back(Output::Ask(*addr));
+            }
+        }
+    }
+
+    /// The next moment at which something is to be done.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        let legs = self.legs.iter().map(|leg| leg.due);
+        legs.chain(self.retry_at).chain(self.greet_at).min()
+    }
+
+    /// Takes a measured round trip (RFC 6298 section 2).
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        let smoothed = match self.smoothed {
+            None => round_trip.as_nanos(),
+            Some(old) => {
+                (old.as_nanos()
+                    .saturating_mul(7)
+                    .saturating_add(round_trip.as_nanos()))
+                    / 8
+            }
+        };
+        self.smoothed = Some(Duration::from_nanos(smoothed));
+    }
+
+    /// The first retransmission time-out of a request.
+    pub(crate) fn time_out(&self, world: &World) -> Duration {
+        match self.smoothed {
+            Some(smoothed) => smoothed.saturating_mul(2).max(world.limits.rto_floor),
+            None => world.limits.rto_first,
+        }
+    }
+}

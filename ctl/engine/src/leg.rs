@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A request on its way: from one own address, to one address of the peer after the other, until it is acknowledged.
+
+use ihmp_core::addr::Addr;
+use ihmp_core::message::{Addresses, Control, Message, Options};
+use ihmp_core::time::{Duration, Instant};
+
+use crate::host::{Host, Report, Standing};
+use crate::io::{Note, State};
+use crate::limits::MAX_SENDS;
+use crate::world::World;
+
+/// A request that was not acknowledged yet. At most one is out from each own address.
+#[derive(Clone, Debug)]
+pub(crate) struct Leg {
+    pub(crate) control: Control,
+    pub(crate) seqno: u16,
+    pub(crate) from: Addr,
+    /// The Host ID.
+    host: Addr,
+    /// The announced address, when it is not `from`.
+    pub(crate) new: Option<Addr>,
+    /// The lost address.
+    old: Option<Addr>,
+    /// All our addresses, as the peer should know them.
+    pub(crate) list: Vec<Addr>,
+    /// Where it was sent to.
+    pub(crate) tried: Vec<Addr>,
+    pub(crate) sends: u32,
+    first_sent: Instant,
+    pub(crate) due: Instant,
+    time_out: Duration,
+}
+
+impl Leg {
+    /// Whether an ACK proves the source: the message announced it.
+    pub(crate) fn proves(&self) -> bool {
+        matches!(
+            self.control,
+            Control::Hello | Control::AddrUp | Control::Handoff
+        )
+    }
+
+    /// Whether it tells the peer all our addresses in place of those it knew.
+    pub(crate) fn replaces(&self) -> bool {
+        self.control != Control::Hello
+    }
+
+    fn addresses(&self) -> Addresses {
+        let mut addresses = Addresses::EMPTY;
+        let mut room = addresses.push(self.from);
+        if matches!(self.control, Control::AddrUp | Control::Handoff) {
+            room &= addresses.push(self.from);
+        }
+        for addr in self.new.into_iter().chain(self.old) {
+            room &= addresses.push(addr);
+        }
+        for addr in &self.list {
+            if *addr != self.from && Some(*addr) != self.new {
+                room &= addresses.push(*addr);
+            }
+        }
+        debug_assert!(room);
+        addresses
+    }
+}
+
+impl Host {
+    /// Makes a request and sends it; false when the peer has no address in the family of `from`.
+    pub(crate) fn request(
+        &mut self,
+        world: &mut World,
+        control: Control,
+        from: Addr,
+        new: Option<Addr>,
+        old: Option<Addr>,
+    ) -> bool {
+        let targets = self.targets(from.family(), control);
+        if targets.is_empty() {
+            return false;
+        }
+        let mut list = self.list(world);
+        if !list.contains(&from) {
+            list.insert(0, from);
+            list.truncate(crate::limits::MAX_TOLD);
+        }
+        let seqno = self.next_seqno;
+        self.next_seqno = seqno.wrapping_add(1);
+        let host = self.anchor.unwrap_or(from);
+        let time_out = match control {
+            Control::Hello if self.state == State::New => world.limits.rto_first,
+            _ => self.time_out(world),
+        };
+        let leg = Leg {
+            control,
+            seqno,
+            from,
+            host,
+            new,
+            old,
+            list,
+            tried: Vec::new(),
+            sends: 0,
+            first_sent: world.now,
+            due: world.now,
+            time_out,
+        };
+        if leg.replaces() {
+            self.newest_list = Some(seqno);
+            for told in &mut self.told {
+                if !leg.list.contains(&told.addr) {
+                    told.standing = Standing::Maybe;
+                }
+            }
+        }
+        if leg.proves() && self.standing(from) != Some(Standing::Active) {
+            self.tell(from, Standing::Maybe);
+        }
+        self.legs.retain(|other| {
+            let superseded = other.from == from;
+            if superseded {
+                world.note(Note::Superseded {
+                    control: other.control,
+                    seqno: other.seqno,
+                    from,
+                });
+            }
+            !superseded
+        });
+        self.legs.push(leg);
+        self.send_due(world);
+        true
+    }
+
+    /// Sends what is due, and gives up what was sent often enough.
+    pub(crate) fn send_due(&mut self, world: &mut World) {
+        let mut failed = Vec::new();
+        for mut leg in std::mem::take(&mut self.legs) {
+            if leg.due > world.now {
+                self.legs.push(leg);
+                continue;
+            }
+            let targets = self.targets(leg.from.family(), leg.control);
+            let count = u32::try_from(targets.len()).unwrap_or(1).max(1);
+            let most = world
+                .limits
+                .sends_of(leg.control)
+                .saturating_mul(count)
+                .min(MAX_SENDS);
+            let turn = targets.get((leg.sends % count) as usize).copied();
+            match turn {
+                Some(to) if leg.sends < most => {
+                    self.send_leg(&mut leg, to, count, world);
+                    self.legs.push(leg);
+                }
+                _ => failed.push(leg),
+            }
+        }
+        for leg in failed {
+            self.unanswered(leg, world);
+        }
+    }
+
+    /// Sends a request once; the time-out doubles after each round over the peer's addresses.
+    fn send_leg(&self, leg: &mut Leg, to: Addr, count: u32, world: &mut World) {
+        let round = leg.sends / count;
+        leg.sends += 1;
+        if !leg.tried.contains(&to) {
+            leg.tried.push(to);
+        }
+        if leg.sends == 1 {
+            leg.first_sent = world.now;
+        }
+        let time_out = leg.time_out.saturating_mul(1 << round.min(16));
+        leg.due = world.now.after(world.jitter(time_out));
+        let message = Message {
+            control: leg.control,
+            options: Options::NONE,
+            seqno: leg.seqno,
+            signature: None,
+            host: leg.host,
+            addresses: leg.addresses(),
+        };
+        world.send(leg.from, to, &message);
+        world.note(Note::Sent {
+            control: leg.control,
+            seqno: leg.seqno,
+            from: leg.from,
+            to,
+            attempt: leg.sends,
+        });
+    }
+
+    /// Starts the requests over whose last destination the peer no longer has.
+    pub(crate) fn retarget(&mut self, world: &mut World) {
+        for leg in &mut self.legs {
+            let current = leg.tried.last();
+            if !current.is_some_and(|to| self.active.contains(to)) {
+                leg.sends = 0;
+                leg.due = world.now;
+            }
+        }
+        self.send_due(world);
+    }
+
+    /// No address of the peer acknowledged a request.
+    fn unanswered(&mut self, leg: Leg, world: &mut World) {
+        let to = leg.tried.last().copied().unwrap_or(Addr::UNSPECIFIED);
+        world.note(Note::Unanswered {
+            control: leg.control,
+            seqno: leg.seqno,
+            from: leg.from,
+            to,
+        });
+        if leg.control == Control::Hello {
+            if self.state == State::New {
+                self.state = State::Classic;
+                world.note(Note::Classic {
+                    peer: self.name(),
+                    reason: "no-answer",
+                });
+                return;
+            }
+            // Its own HELLO may have come in the meantime; and who is only greeted to be known may be silent.
+            if !self.needs_hello || self.standing(leg.from) == Some(Standing::Active) {
+                return;
+            }
+        }
+        self.tell(leg.from, Standing::Maybe);
+        let proven = self.proven().next().is_some();
+        if leg.replaces() && proven {
+            // The peer learns from an address that works which one does not.
+            self.prove.retain(|addr| *addr != leg.from);
+            self.report.retain(|report| report.addr != leg.from);
+            self.report.push(Report {
+                addr: leg.from,
+                old: leg.old.filter(|_| leg.proves()),
+            });
+        } else {
+            if !self.prove.contains(&leg.from) {
+                self.prove.push(leg.from);
+            }
+            self.retry_at = Some(world.now.after(world.jitter(self.retry_after)));
+            self.retry_after = self
+                .retry_after
+                .saturating_mul(2)
+                .min(world.limits.retry_last);
+        }
+    }
+
+    /// Takes the request that this ACK answers off the list.
+    pub(crate) fn take_acknowledged(&mut self, seqno: u16, from: Addr, to: Addr) -> Option<Leg> {
+        let answered =
+            |leg: &Leg| leg.seqno == seqno && leg.from == to && leg.tried.contains(&from);
+        let at = self.legs.iter().position(answered)?;
+        Some(self.legs.remove(at))
+    }
+
+    /// The time that an acknowledged request took, where it tells a round trip (Karn's rule).
+    pub(crate) fn time(&mut self, leg: &Leg, by: Addr, world: &mut World) {
+        let after = world.now.since(leg.first_sent);
+        if leg.sends == 1 {
+            self.measured(after);
+        }
+        world.note(Note::Acked {
+            control: leg.control,
+            seqno: leg.seqno,
+            from: leg.from,
+            by,
+            after,
+        });
+    }
+}

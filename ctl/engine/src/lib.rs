@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The signalling of IHMP: one machine, driven from outside.
+//!
+//! [`Engine`] takes an [`Input`] with the time and a random number, and is then asked for its [`Output`]s until there
+//! are none. It reads no clock, opens no socket and draws no random number, so that the same inputs always give the
+//! same outputs: the tests run it for two hosts or a thousand under a virtual clock. The agent `ihmpd` is the loop
+//! around it; Documentation/ihmp-wire.rst has the rules that it follows.
+//!
+//! ```
+//! use ihmp_core::time::Instant;
+//! use ihmp_engine::{Engine, Input, Limits, Output, Routes, Via};
+//!
+//! let here = "192.0.2.1".parse().unwrap();
+//! let there = "198.51.100.7".parse().unwrap();
+//! let mut engine = Engine::new(Limits::default());
+//! let now = Instant::ZERO;
+//! engine.handle(now, 1, Input::Network { local: vec![here], routes: vec![] });
+//!
+//! // The module saw a flow to an address that it did not know.
+//! engine.handle(now, 2, Input::Discovered { id: 7, local: here, remote: there });
+//! while let Some(output) = engine.poll() {
+//!     if let Output::Ask(peer) = output {
+//!         let via = vec![Via { local: here, preference: 0 }];
+//!         engine.handle(now, 3, Input::Routes(Routes { peer, via }));
+//!     } else if let Output::Send { from, to, bytes } = output {
+//!         assert_eq!((from, to, bytes[0]), (here, there, 0)); // a HELLO
+//!     }
+//! }
+//! assert!(engine.next_timeout().is_some());
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod bucket;
+mod engine;
+mod host;
+mod io;
+mod leg;
+mod limits;
+mod receive;
+mod reconcile;
+mod seqno;
+mod world;
+
+pub use engine::Engine;
+pub use io::{
+    Change, Input, KernelHost, Key, Local, Note, Output, Record, Refusal, Routes, State, Via,
+};
+pub use limits::{Limits, Rate};

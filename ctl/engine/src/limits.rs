@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Every timer and bound of the protocol on one page.
+
+use ihmp_core::message::{Control, MAX_ADDRESSES};
+use ihmp_core::time::Duration;
+
+/// How many own addresses a message can tell besides its source, the new and the old one.
+pub(crate) const MAX_TOLD: usize = MAX_ADDRESSES - 3;
+/// Sends of one request, however many addresses the peer has.
+pub(crate) const MAX_SENDS: u32 = 16;
+/// A reply has at most this many times the octets of what it answers.
+pub(crate) const AMPLIFICATION: usize = 3;
+
+/// A token bucket's size and speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Tokens that come back in a second; at least 1.
+    pub per_second: u32,
+    /// Tokens when it is full; at least 1.
+    pub burst: u32,
+}
+
+/// The timers and bounds of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sends of a HELLO in all.
+    pub hello_sends: u32,
+    /// Sends of another request to each address of the peer.
+    pub sends: u32,
+    /// Retransmission time-out before a round trip was measured.
+    pub rto_first: Duration,
+    /// Least retransmission time-out; else it is twice the smoothed round trip.
+    pub rto_floor: Duration,
+    /// How long a host that did not answer is left alone.
+    pub classic: Duration,
+    /// Pause before a move that nobody acknowledged is signalled again; doubled each time.
+    pub retry_first: Duration,
+    /// Longest such pause.
+    pub retry_last: Duration,
+    /// Pause before a host that was taken over from the kernel is greeted.
+    pub adopt: Duration,
+    /// Most hosts.
+    pub max_hosts: usize,
+    /// Most hosts that are being asked at a time; the others wait.
+    pub max_pending: usize,
+    /// HELLOs sent to hosts that may not take part.
+    pub hello_out: Rate,
+    /// HELLOs taken from unknown hosts.
+    pub hello_in: Rate,
+    /// HELLOs taken from one /24 or /64.
+    pub hello_prefix: Rate,
+    /// ACKs with IS sent in all.
+    pub wrong: Rate,
+    /// Least time between two of them to one host.
+    pub wrong_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            hello_sends: 3,
+            sends: 4,
+            rto_first: Duration::from_secs(1),
+            rto_floor: Duration::from_millis(200),
+            classic: Duration::from_secs(600),
+            retry_first: Duration::from_secs(5),
+            retry_last: Duration::from_secs(60),
+            adopt: Duration::from_secs(1),
+            max_hosts: 65_536,
+            max_pending: 1_024,
+            hello_out: Rate {
+                per_second: 100,
+                burst: 200,
+            },
+            hello_in: Rate {
+                per_second: 200,
+                burst: 400,
+            },
+            hello_prefix: Rate {
+                per_second: 20,
+                burst: 40,
+            },
+            wrong: Rate {
+                per_second: 50,
+                burst: 50,
+            },
+            wrong_pause: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Limits {
+    /// Sends of a request of this kind to one address.
+    pub(crate) fn sends_of(&self, control: Control) -> u32 {
+        match control {
+            Control::Hello => self.hello_sends,
+            _ => self.sends,
+        }
+    }
+}

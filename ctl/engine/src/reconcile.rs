@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What to tell a peer: the difference between what it knows of our addresses and what they are.
+
+use ihmp_core::addr::{Addr, Family};
+use ihmp_core::message::Control;
+
+use crate::host::{Host, Standing, Told};
+use crate::io::{Note, State};
+use crate::leg::Leg;
+use crate::world::World;
+
+/// The lost address that a message from an address of this family names: one of that family if there is one.
+fn old_for(lost: &[Told], family: Family) -> Option<Addr> {
+    let same_family = lost.iter().find(|told| told.addr.family() == family);
+    same_family.or(lost.first()).map(|told| told.addr)
+}
+
+impl Host {
+    /// Our addresses or the routes changed: what is usable now and was not is to be proven.
+    pub(crate) fn network_changed(&mut self, world: &mut World) {
+        let usable = self.find_usable(world);
+        let gained = usable
+            .iter()
+            .map(|via| via.local)
+            .filter(|addr| !self.is_usable(*addr));
+        let gained: Vec<Addr> = gained
+            .filter(|addr| self.standing(*addr) != Some(Standing::Active))
+            .collect();
+        if !gained.is_empty() {
+            self.retry_at = None;
+            self.retry_after = world.limits.retry_first;
+        }
+        self.report.retain(|report| !gained.contains(&report.addr));
+        for addr in gained {
+            if self.state == State::Up && !self.prove.contains(&addr) {
+                self.prove.push(addr);
+            }
+        }
+        self.reconcile(world);
+    }
+
+    /// Sends what the peer has to know. Does nothing when it is on the way already, or when there is nothing.
+    pub(crate) fn reconcile(&mut self, world: &mut World) {
+        let had = !self.usable.is_empty();
+        self.usable = self.find_usable(world);
+        if self.managed || self.state == State::Classic {
+            return;
+        }
+        if had && self.usable.is_empty() {
+            world.note(Note::Lost { peer: self.name() });
+        }
+        self.drop_legs(world, |host, leg| !host.is_usable(leg.from));
+        if self.state == State::New {
+            return;
+        }
+        let standing = |host: &Host, addr: Addr| {
+            host.is_usable(addr) && host.standing(addr) != Some(Standing::Active)
+        };
+        let prove = std::mem::take(&mut self.prove);
+        self.prove = prove
+            .into_iter()
+            .filter(|addr| standing(self, *addr))
+            .collect();
+        let report = std::mem::take(&mut self.report);
+        self.report = report
+            .into_iter()
+            .filter(|report| standing(self, report.addr))
+            .collect();
+
+        if self.proven().next().is_none() {
+            self.prove_something();
+        }
+        if self.retry_at.is_some() {
+            return;
+        }
+        let list = self.list(world);
+        let lost = self.lost(&list);
+        let tells = |leg: &Leg| Some(leg.seqno) == self.newest_list && leg.replaces();
+        let forgets = |leg: &Leg| lost.iter().all(|told| !leg.list.contains(&told.addr));
+        let covered = lost.is_empty() || self.legs.iter().any(|leg| tells(leg) && forgets(leg));
+        if self.needs_hello {
+            if !covered || !self.prove.is_empty() {
+                self.greet(world);
+            }
+            return;
+        }
+        self.announce(world, &lost, covered);
+    }
+
+    /// Chooses what to prove when no usable address is proven: the best one of each family.
+    fn prove_something(&mut self) {
+        for family in [Family::V4, Family::V6] {
+            let of_family = |addr: &Addr| addr.family() == family;
+            if self.prove.iter().any(of_family) {
+                continue;
+            }
+            let best = self.usable.iter().map(|via| via.local).find(of_family);
+            self.prove.extend(best);
+        }
+    }
+
+    /// Announces gained addresses, else lost ones, else those that did not work.
+    fn announce(&mut self, world: &mut World, lost: &[Told], covered: bool) {
+        let proven = self.proven().next();
+        let on_the_way =
+            |host: &Host, addr: Addr| host.legs.iter().any(|leg| leg.from == addr && leg.proves());
+        let waiting = self.prove.iter().copied();
+        let gained: Vec<Addr> = waiting
+            .filter(|addr| !on_the_way(self, *addr) || (!covered && proven.is_none()))
+            .collect();
+        if !gained.is_empty() {
+            self.drop_legs(world, |_, leg| leg.replaces() && !leg.proves());
+            for from in gained {
+                match old_for(lost, from.family()).filter(|_| !covered || proven.is_none()) {
+                    Some(old) => self.request(world, Control::Handoff, from, None, Some(old)),
+                    None => self.request(world, Control::AddrUp, from, None, None),
+                };
+            }
+            return;
+        }
+        let Some(from) = proven else {
+            return;
+        };
+        let reporting = self.legs.iter().any(|leg| leg.new.is_some());
+        let report = self.report.first().copied().filter(|_| !reporting);
+        if let Some(report) = report {
+            let old = report
+                .old
+                .or(old_for(lost, report.addr.family()).filter(|_| !covered));
+            let control = match old {
+                Some(_) => Control::HandoffUnreachable,
+                None => Control::AddrUpUnreachable,
+            };
+            self.drop_legs(world, |_, leg| leg.replaces() && !leg.proves());
+            self.request(world, control, from, Some(report.addr), old);
+        } else if !covered {
+            let reached = lost
+                .iter()
+                .find(|told| told.standing != Standing::Unreachable);
+            let (control, old) = match reached {
+                Some(told) => (Control::AddrDown, Some(told.addr)),
+                None => (
+                    Control::AddrDownUnreachable,
+                    lost.first().map(|told| told.addr),
+                ),
+            };
+            self.drop_legs(world, |_, leg| leg.replaces() && !leg.proves());
+            self.request(world, control, from, None, old);
+        }
+    }
+
+    /// Sends a HELLO, unless one is out: to a new host from the address of its flow, else from the address to be
+    /// proven or the best one.
+    pub(crate) fn greet(&mut self, world: &mut World) {
+        if self.legs.iter().any(|leg| leg.control == Control::Hello) {
+            return;
+        }
+        let of_flow = self
+            .anchor
+            .filter(|anchor| self.state == State::New && self.is_usable(*anchor));
+        let to_prove = self.prove.first().copied();
+        let best = self
+            .proven()
+            .next()
+            .or(self.usable.first().map(|via| via.local));
+        if let Some(from) = of_flow.or(to_prove).or(best) {
+            self.request(world, Control::Hello, from, None, None);
+        }
+    }
+
+    /// Gives up the requests for which `pred` holds.
+    pub(crate) fn drop_legs(&mut self, world: &mut World, pred: impl Fn(&Host, &Leg) -> bool) {
+        for leg in std::mem::take(&mut self.legs) {
+            if pred(self, &leg) {
+                world.note(Note::Superseded {
+                    control: leg.control,
+                    seqno: leg.seqno,
+                    from: leg.from,
+                });
+            } else {
+                self.legs.push(leg);
+            }
+        }
+    }
+}

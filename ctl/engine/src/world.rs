@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What all hosts share: the own addresses, the routes, the outputs, the limits.
+
+use std::collections::{HashMap, VecDeque};
+
+use ihmp_core::addr::Addr;
+use ihmp_core::message::{Addresses, Control, Message, Options, MAX_LEN};
+use ihmp_core::time::{Duration, Instant};
+
+use crate::bucket::{Bucket, Prefixes};
+use crate::io::{Note, Output, Refusal, Routes, Via};
+use crate::limits::Limits;
+
+/// Numbers that follow from the one that came with the input (splitmix64).
+#[derive(Clone, Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The surroundings of the hosts while an input is handled.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) limits: Limits,
+    /// Usable own addresses.
+    pub(crate) local: Vec<Addr>,
+    /// Own addresses from which a peer address can be reached.
+    pub(crate) routes: HashMap<Addr, Vec<Via>>,
+    pub(crate) outputs: VecDeque<Output>,
+    /// Messages not used, by reason.
+    pub(crate) refusals: HashMap<Refusal, u64>,
+    /// HELLOs sent to hosts that may not take part.
+    pub(crate) hello_out: Bucket,
+    pub(crate) hello_in: Bucket,
+    pub(crate) hello_prefix: Prefixes,
+    pub(crate) wrong: Bucket,
+    random: Random,
+}
+
+impl World {
+    pub(crate) fn new(limits: Limits) -> World {
+        World {
+            now: Instant::ZERO,
+            local: Vec::new(),
+            routes: HashMap::new(),
+            outputs: VecDeque::new(),
+            refusals: HashMap::new(),
+            hello_out: Bucket::new(limits.hello_out),
+            hello_in: Bucket::new(limits.hello_in),
+            hello_prefix: Prefixes::new(limits.hello_prefix),
+            wrong: Bucket::new(limits.wrong),
+            random: Random(0),
+            limits,
+        }
+    }
+
+    /// Begins an input.
+    pub(crate) fn begin(&mut self, now: Instant, random: u64) {
+        self.now = self.now.max(now);
+        self.random.0 ^= random;
+    }
+
+    /// A fresh sequence number.
+    pub(crate) fn seqno(&mut self) -> u16 {
+        let [low, high, ..] = self.random.next().to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    /// `span` and up to a quarter more.
+    pub(crate) fn jitter(&mut self, span: Duration) -> Duration {
+        let quarter = span.as_nanos() / 4;
+        let more = self.random.next() % quarter.saturating_add(1);
+        span.saturating_add(Duration::from_nanos(more))
+    }
+
+    pub(crate) fn set_routes(&mut self, routes: Routes) {
+        self.routes.insert(routes.peer, routes.via);
+    }
+
+    pub(crate) fn note(&mut self, note: Note) {
+        self.outputs.push_back(Output::Note(note));
+    }
+
+    pub(crate) fn refuse(&mut self, reason: Refusal, from: Addr, to: Addr) {
+        *self.refusals.entry(reason).or_insert(0) += 1;
+        self.note(Note::Refused { reason, from, to });
+    }
+
+    pub(crate) fn send(&mut self, from: Addr, to: Addr, message: &Message<'_>) {
+        let mut buffer = [0; MAX_LEN];
+        if let Ok(octets) = message.emit(&mut buffer) {
+            self.outputs.push_back(Output::Send {
+                from,
+                to,
+                bytes: octets.to_vec(),
+            });
+        }
+    }
+
+    /// Sends an ACK: the first address is the source, others may follow.
+    pub(crate) fn acknowledge(
+        &mut self,
+        from: Addr,
+        to: Addr,
+        seqno: u16,
+        options: Options,
+        addresses: Addresses,
+    ) {
+        let message = Message {
+            control: Control::Ack,
+            options,
+            seqno,
+            signature: None,
+            host: from,
+            addresses,
+        };
+        self.send(from, to, &message);
+        self.note(Note::Sent {
+            control: Control::Ack,
+            seqno,
+            from,
+            to,
+            attempt: 1,
+        });
+    }
+}
