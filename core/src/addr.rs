@@ -53,8 +53,12 @@ impl Addr {
     /// The IPv4 address with these octets, network order.
     #[inline]
     pub const fn v4(octets: [u8; 4]) -> Addr {
-        let [a, b, c, d] = octets;
-        Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+        let mut addr = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
+        // One move of four octets; single octets would be moved one by one everywhere after.
+        if let Some(low) = addr.last_chunk_mut() {
+            *low = octets;
+        }
+        Addr(addr)
     }
 
     /// The IPv6 address with these octets, network order; an IPv4-mapped one is the IPv4 address.
@@ -89,8 +93,10 @@ impl Addr {
     /// The last 4 octets: the IPv4 address when [`Addr::is_v4`].
     #[inline]
     pub const fn low(&self) -> [u8; 4] {
-        let [.., a, b, c, d] = self.0;
-        [a, b, c, d]
+        match self.0.last_chunk() {
+            Some(low) => *low,
+            None => [0; 4],
+        }
     }
 
     /// Whether this is an IPv4 address.

@@ -41,15 +41,20 @@ pub const fn replace(check: u16, diff: u32) -> u16 {
     !fold(add(diff, !(check as u32)))
 }
 
-/// Four 32-bit words in one sum.
+/// The sum of two sums of 64 bits.
 #[inline]
-const fn quad(octets: &[u8; 16]) -> u64 {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *octets;
-    // Four terms below 2^32 each.
-    (u32::from_ne_bytes([a, b, c, d]) as u64)
-        .wrapping_add(u32::from_ne_bytes([e, f, g, h]) as u64)
-        .wrapping_add(u32::from_ne_bytes([i, j, k, l]) as u64)
-        .wrapping_add(u32::from_ne_bytes([m, n, o, p]) as u64)
+const fn add_wide(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum.wrapping_add(carry as u64)
+}
+
+/// Both 64-bit words of an address in one sum.
+#[inline]
+const fn halves(octets: &[u8; 16]) -> u64 {
+    match (octets.first_chunk(), octets.last_chunk()) {
+        (Some(high), Some(low)) => add_wide(u64::from_ne_bytes(*high), u64::from_ne_bytes(*low)),
+        _ => 0,
+    }
 }
 
 /// The sum in 32 bits.
@@ -67,7 +72,7 @@ pub const fn pair_v4(a: [u8; 4], b: [u8; 4]) -> u32 {
 /// The sum of two IPv6 addresses.
 #[inline]
 pub const fn pair_v6(a: &[u8; 16], b: &[u8; 16]) -> u32 {
-    narrow(quad(a).wrapping_add(quad(b)))
+    narrow(add_wide(halves(a), halves(b)))
 }
 
 /// The sum of any octets; an odd one at the end is padded with zero. Not for the hot path.

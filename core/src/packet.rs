@@ -261,47 +261,55 @@ struct Network {
     fragment: bool,
 }
 
+/// The `N` octets at a place that is known to be inside; zeros if it is not.
+#[inline]
+fn field<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
+    match octets.get(at..).and_then(|rest| rest.first_chunk()) {
+        Some(field) => *field,
+        None => [0; N],
+    }
+}
+
 impl Network {
     #[inline]
     fn v4(octets: &[u8; IPV4_LEN]) -> Result<Network, ParseError> {
-        let [first, _, t0, t1, _, _, f0, f1, _, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
-            *octets;
+        let [first] = field(octets, 0);
         let len = usize::from(first & 0x0f).saturating_mul(4);
         if first >> 4 != 4 || len < IPV4_LEN {
             return Err(ParseError::Malformed);
         }
+        let [proto] = field(octets, 9);
         Ok(Network {
-            src: Addr::v4([s0, s1, s2, s3]),
-            dst: Addr::v4([d0, d1, d2, d3]),
+            src: Addr::v4(field(octets, 12)),
+            dst: Addr::v4(field(octets, 16)),
             proto,
             len,
             // Zero stands for more than 65535 octets, in a segment that was not cut yet.
-            total: match be(t0, t1) {
+            total: match u16::from_be_bytes(field(octets, 2)) {
                 0 => None,
                 total => Some(usize::from(total)),
             },
-            fragment: be(f0, f1) & 0x1fff != 0,
+            fragment: u16::from_be_bytes(field(octets, 6)) & 0x1fff != 0,
         })
     }
 
     #[inline]
     fn v6(octets: &[u8; IPV6_LEN]) -> Result<Network, ParseError> {
-        let [first, _, _, _, p0, p1, proto, _, addrs @ ..] = octets;
-        let (src, dst) = match (addrs.first_chunk(), addrs.last_chunk()) {
-            (Some(src), Some(dst)) => (Addr::v6(*src), Addr::v6(*dst)),
-            _ => return Err(ParseError::Malformed),
-        };
+        let [first] = field(octets, 0);
+        let src = Addr::v6(field(octets, 8));
+        let dst = Addr::v6(field(octets, 24));
         // IPv4-mapped addresses do not belong on the wire, and would be taken for IPv4 here.
         if first >> 4 != 6 || src.is_v4() || dst.is_v4() {
             return Err(ParseError::Malformed);
         }
+        let [proto] = field(octets, 6);
         Ok(Network {
             src,
             dst,
-            proto: *proto,
+            proto,
             len: IPV6_LEN,
             // Zero stands for more than 65535 octets, with a jumbo payload option or in a segment that was not cut yet.
-            total: match be(*p0, *p1) {
+            total: match u16::from_be_bytes(field(octets, 4)) {
                 0 => None,
                 payload => Some(usize::from(payload).saturating_add(IPV6_LEN)),
             },

@@ -64,15 +64,59 @@ const fn header_len(family: Family) -> usize {
     }
 }
 
-/// Where the ports of a packet are.
-#[inline]
-const fn slots_of(pkt: &Packet) -> Slots {
-    match pkt.kind {
-        Kind::Tcp { .. } | Kind::Udp { .. } | Kind::UdpLite => Slots::Pair,
-        Kind::Echo { request: true } => Slots::Request,
-        Kind::Echo { request: false } => Slots::Reply,
-        Kind::Other if matches!(pkt.tuple.proto, SCTP | DCCP) => Slots::Pair,
-        Kind::Error(_) | Kind::Icmp | Kind::Other => Slots::None,
+/// What is rewritten of a transport header.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Where the ports are.
+    slots: Slots,
+    /// Where the checksum over addresses or ports is, counted from the transport header.
+    csum: Option<usize>,
+}
+
+impl Layout {
+    #[inline]
+    const fn of(pkt: &Packet) -> Layout {
+        let slots = match pkt.kind {
+            Kind::Tcp { .. } => {
+                return Layout {
+                    slots: Slots::Pair,
+                    csum: Some(16),
+                }
+            }
+            Kind::Udp { .. } | Kind::UdpLite => {
+                return Layout {
+                    slots: Slots::Pair,
+                    csum: Some(6),
+                }
+            }
+            Kind::Echo { request: true } => Slots::Request,
+            Kind::Echo { request: false } => Slots::Reply,
+            Kind::Other if matches!(pkt.tuple.proto, SCTP | DCCP) => Slots::Pair,
+            Kind::Error(_) | Kind::Icmp | Kind::Other => Slots::None,
+        };
+        Layout {
+            slots,
+            csum: checksum_offset(pkt.tuple.proto, pkt.family),
+        }
+    }
+
+    /// Octets from the transport header to the end of ports and checksum.
+    #[inline]
+    fn len(self) -> usize {
+        let ports = slots_len(self.slots);
+        match self.csum {
+            Some(offset) => ports.max(offset.saturating_add(2)),
+            None => ports,
+        }
+    }
+
+    /// Octets from the network header to the end of what is rewritten, the quote of an error left out.
+    #[inline]
+    fn span(self, pkt: &Packet) -> usize {
+        match self.len() {
+            0 => header_len(pkt.family),
+            len => pkt.l4.saturating_add(len),
+        }
     }
 }
 
@@ -86,24 +130,11 @@ const fn slots_len(slots: Slots) -> usize {
     }
 }
 
-/// Octets from the transport header to the end of ports and checksum.
-#[inline]
-fn transport_len(pkt: &Packet) -> usize {
-    let ports = slots_len(slots_of(pkt));
-    match checksum_offset(pkt.tuple.proto, pkt.family) {
-        Some(offset) => ports.max(offset.saturating_add(2)),
-        None => ports,
-    }
-}
-
 /// How many octets from the network header must be writable for [`apply`] or, with an ICMP error, [`apply_error`]; the
 /// transport checksum is among them.
 #[inline]
 pub fn span(pkt: &Packet) -> usize {
-    let own = match transport_len(pkt) {
-        0 => header_len(pkt.family),
-        len => pkt.l4.saturating_add(len),
-    };
+    let own = Layout::of(pkt).span(pkt);
     match &pkt.kind {
         Kind::Error(quoted) => own.max(quoted_span(quoted, pkt.family)),
         _ => own,
@@ -134,31 +165,32 @@ fn write_network(head: &mut [u8], l3: usize, family: Family, to: &Rewrite) -> Op
     let rest = head.get_mut(l3..)?;
     match family {
         Family::V4 => {
-            let [.., c0, c1, s0, s1, s2, s3, d0, d1, d2, d3] =
-                rest.first_chunk_mut::<IPV4_LEN>()?;
-            let old = csum::pair_v4([*s0, *s1, *s2, *s3], [*d0, *d1, *d2, *d3]);
-            let (src, dst) = (to.src.low(), to.dst.low());
-            let addrs = csum::sub(csum::pair_v4(src, dst), old);
-            let check = u16::from_ne_bytes([*c0, *c1]);
-            let new_check = csum::replace(check, addrs);
-            [*c0, *c1] = new_check.to_ne_bytes();
-            [*s0, *s1, *s2, *s3] = src;
-            [*d0, *d1, *d2, *d3] = dst;
-            let check = csum::sub(u32::from(new_check), u32::from(check));
+            let header = rest.first_chunk_mut::<IPV4_LEN>()?;
+            let (check_field, addrs) = header.get_mut(10..)?.split_first_chunk_mut::<2>()?;
+            let (src, addrs) = addrs.split_first_chunk_mut::<4>()?;
+            let dst = addrs.first_chunk_mut::<4>()?;
+            let old = csum::pair_v4(*src, *dst);
+            *src = to.src.low();
+            *dst = to.dst.low();
+            let addrs = csum::sub(csum::pair_v4(to.src.low(), to.dst.low()), old);
+            let old = u16::from_ne_bytes(*check_field);
+            let new = csum::replace(old, addrs);
+            *check_field = new.to_ne_bytes();
+            let check = csum::sub(u32::from(new), u32::from(old));
             Some(NetworkDiff {
                 addrs,
                 header: csum::add(addrs, check),
             })
         }
         Family::V6 => {
-            let [_, _, _, _, _, _, _, _, addrs @ ..] = rest.first_chunk_mut::<IPV6_LEN>()?;
-            let (src, dst) = addrs.split_at_mut(16);
-            let src = src.first_chunk_mut::<16>()?;
-            let dst = dst.first_chunk_mut::<16>()?;
+            let header = rest.first_chunk_mut::<IPV6_LEN>()?;
+            let (src, addrs) = header.get_mut(8..)?.split_first_chunk_mut::<16>()?;
+            let dst = addrs.first_chunk_mut::<16>()?;
             let old = csum::pair_v6(src, dst);
-            *src = to.src.octets();
-            *dst = to.dst.octets();
-            let addrs = csum::sub(csum::pair_v6(src, dst), old);
+            let (new_src, new_dst) = (to.src.octets(), to.dst.octets());
+            *src = new_src;
+            *dst = new_dst;
+            let addrs = csum::sub(csum::pair_v6(&new_src, &new_dst), old);
             Some(NetworkDiff {
                 addrs,
                 header: addrs,
@@ -199,19 +231,20 @@ fn write_ports(head: &mut [u8], l4: usize, slots: Slots, to: &Rewrite) -> Option
 /// protocol has no checksum over addresses and ports, the packet has none, or it stays right by itself. Of an ICMP error
 /// only the outer addresses are rewritten.
 ///
-/// Nothing is written when `head` is shorter than [`span`] or an address of `to` is of the other family.
+/// Nothing is written when `head` is shorter than what is rewritten (at most [`span`]) or an address of `to` is of the
+/// other family.
 ///
 /// An IPv6 packet whose transport checksum does not cover the addresses (SCTP, a zero UDP checksum, unknown protocols)
 /// sums to another value afterwards, so that `CHECKSUM_COMPLETE` must be given up for it.
 #[inline]
 pub fn apply(head: &mut [u8], pkt: &Packet, to: &Rewrite) -> Option<Fix> {
-    if head.len() < span(pkt) || !to.is(pkt.family) {
+    let layout = Layout::of(pkt);
+    if head.len() < layout.span(pkt) || !to.is(pkt.family) {
         return None;
     }
     let pseudo = write_network(head, 0, pkt.family, to)?.addrs;
-    let plain = write_ports(head, pkt.l4, slots_of(pkt), to)?;
-    let proto = pkt.tuple.proto;
-    let at = pkt.l4.saturating_add(checksum_offset(proto, pkt.family)?);
+    let plain = write_ports(head, pkt.l4, layout.slots, to)?;
+    let at = pkt.l4.saturating_add(layout.csum?);
     let absent = match pkt.kind {
         Kind::Udp { no_csum } => no_csum,
         Kind::UdpLite => head.get(at..)?.first_chunk() == Some(&[0, 0]),
@@ -220,6 +253,7 @@ pub fn apply(head: &mut [u8], pkt: &Packet, to: &Rewrite) -> Option<Fix> {
     if absent {
         return None;
     }
+    let proto = pkt.tuple.proto;
     let pseudo = if covers_addresses(proto) { pseudo } else { 0 };
     Fix {
         at,
