@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Objects as JSON: the keys are the names of the attributes in uapi/ihmp.yaml, flags are always there, what a message
+//! leaves out is left out.
+
+use std::time::Duration;
+
+use ihmp_nl::{
+    Counter,
+    Event,
+    Flow,
+    Host,
+    HostAddr,
+    Params,
+    Path,
+    Policy,
+    Stats, //
+};
+use serde_json::{
+    json,
+    Map,
+    Value, //
+};
+
+/// An object from its members, in order; those that are null are left out.
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let present = members.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(
+        present
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect::<Map<_, _>>(),
+    )
+}
+
+fn millis(time: Option<Duration>) -> Value {
+    // Came as a number of milliseconds in 64 bits.
+    time.and_then(|time| u64::try_from(time.as_millis()).ok())
+        .into()
+}
+
+fn address(addr: &HostAddr) -> Value {
+    json!({
+        "address": addr.addr,
+        "set": addr.set.name(),
+        "preference": addr.preference,
+        "unproven": addr.unproven,
+    })
+}
+
+pub(super) fn host(host: &Host) -> Value {
+    object([
+        ("id", json!(host.id)),
+        ("mode", json!(host.mode.name())),
+        ("state", json!(host.state.name())),
+        ("scheduler", json!(host.scheduler.name())),
+        ("name", json!(host.name)),
+        ("addr", host.addrs.iter().map(address).collect()),
+        ("expires-in", millis(host.expires_in)),
+        ("local", json!(host.local)),
+        ("remote", json!(host.remote)),
+        ("flows", json!(host.flows)),
+        ("tx-packets", json!(host.tx_packets)),
+        ("rx-packets", json!(host.rx_packets)),
+        ("idle", millis(host.idle)),
+    ])
+}
+
+pub(super) fn path(path: &Path) -> Value {
+    json!({
+        "host-id": path.host_id,
+        "local": path.local,
+        "remote": path.remote,
+        "preference": path.preference,
+        "active": path.active,
+        "unproven": path.unproven,
+    })
+}
+
+pub(super) fn flow(flow: &Flow) -> Value {
+    object([
+        ("host-id", json!(flow.host_id)),
+        ("proto", json!(flow.proto)),
+        ("local", json!(flow.local)),
+        ("remote", json!(flow.remote)),
+        ("local-port", json!(flow.local_port)),
+        ("remote-port", json!(flow.remote_port)),
+        ("wire-port", json!(flow.wire_port)),
+        ("idle", millis(flow.idle)),
+    ])
+}
+
+pub(super) fn policy(policy: &Policy) -> Value {
+    json!({
+        "address": policy.addr,
+        "prefix-len": policy.prefix_len,
+        "action": policy.action.name(),
+    })
+}
+
+pub(super) fn params(params: &Params) -> Value {
+    json!({
+        "discovery": u8::from(params.discovery),
+        "port": params.port,
+        "max-hosts": params.max_hosts,
+        "max-flows": params.max_flows,
+        "udp-timeout": params.udp_timeout,
+        "hold-time": params.hold_time,
+        "scheduler": params.scheduler.name(),
+        "version": params.version,
+    })
+}
+
+fn counter(counter: &Counter) -> Value {
+    json!({
+        "reason": counter.reason.to_string(),
+        "effect": counter.effect.name(),
+        "packets": counter.packets,
+    })
+}
+
+pub(super) fn stats(stats: &Stats) -> Value {
+    json!({
+        "hosts": stats.hosts,
+        "flows": stats.flows,
+        "hooks": stats.hooks,
+        "out-translated": stats.out_translated,
+        "out-unchanged": stats.out_unchanged,
+        "in-translated": stats.in_translated,
+        "in-unchanged": stats.in_unchanged,
+        "icmp-out": stats.icmp_out,
+        "icmp-in": stats.icmp_in,
+        "port-mapped": stats.port_mapped,
+        "tcp-woken": stats.tcp_woken,
+        "discovered": stats.discovered,
+        "flows-made": stats.flows_made,
+        "flows-expired": stats.flows_expired,
+        "counter": stats.counters.iter().map(counter).collect::<Value>(),
+    })
+}
+
+/// The notification's name in the spec, the time if it is wanted, and the notification's attributes.
+pub(super) fn event(event: &Event, timestamp: Option<String>) -> Value {
+    let (name, attributes) = match event {
+        Event::HostChanged(changed) => ("host-ntf", host(changed)),
+        Event::HostDeleted(id) => ("host-del-ntf", json!({ "id": id })),
+        Event::PathChanged {
+            host_id,
+            local,
+            remote,
+            cause,
+        } => (
+            "path-ntf",
+            object([
+                ("host-id", json!(host_id)),
+                ("local", json!(local)),
+                ("remote", json!(remote)),
+                ("cause", json!(cause.name())),
+            ]),
+        ),
+        Event::Discover {
+            host_id,
+            proto,
+            local,
+            remote,
+        } => (
+            "discover-ntf",
+            json!({ "host-id": host_id, "proto": proto, "local": local, "remote": remote }),
+        ),
+        Event::Limit { reason, packets } => (
+            "limit-ntf",
+            json!({ "reason": reason.to_string(), "packets": packets }),
+        ),
+        Event::Resync => ("resync", json!({})),
+    };
+    let mut line = Map::new();
+    line.extend(timestamp.map(|timestamp| ("timestamp".to_owned(), timestamp.into())));
+    line.insert("event".to_owned(), name.into());
+    if let Value::Object(attributes) = attributes {
+        line.extend(attributes);
+    }
+    Value::Object(line)
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Objects of the model as text or as JSON.
+
+use std::{
+    io::{
+        self,
+        Write, //
+    },
+    net::IpAddr,
+    time::SystemTime, //
+};
+
+use ihmp_nl::{
+    Event,
+    Flow,
+    Host,
+    Params,
+    Path,
+    Policy,
+    Stats, //
+};
+use serde::{
+    Serialize,
+    Serializer, //
+};
+use serde_json::{
+    json,
+    Value, //
+};
+
+mod json;
+mod text;
+mod time;
+
+/// Protocols that have a name here.
+pub(crate) const PROTOCOLS: &[(&str, u8)] = &[
+    ("icmp", 1),
+    ("tcp", 6),
+    ("udp", 17),
+    ("dccp", 33),
+    ("icmpv6", 58),
+    ("sctp", 132),
+    ("udplite", 136), //
+];
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Style {
+    pub(crate) json: bool,
+    pub(crate) pretty: bool,
+    pub(crate) timestamp: bool,
+    pub(crate) family: Option<Family>,
+}
+
+/// Which addresses to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Style {
+    fn shows(&self, addr: IpAddr) -> bool {
+        match self.family {
+            None => true,
+            Some(Family::V4) => addr.is_ipv4(),
+            Some(Family::V6) => addr.is_ipv6(),
+        }
+    }
+}
+
+/// Where to print, and how.
+pub(crate) struct Output<'a> {
+    pub(crate) to: &'a mut dyn Write,
+    pub(crate) style: Style,
+    pub(crate) clock: fn() -> SystemTime,
+}
+
+impl Output<'_> {
+    /// A line as it is.
+    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.to, "{text}")
+    }
+
+    /// The id of a new host.
+    pub(crate) fn id(&mut self, id: u32) -> io::Result<()> {
+        if self.style.json {
+            self.value(&json!({ "id": id }))
+        } else {
+            writeln!(self.to, "{id}")
+        }
+    }
+
+    pub(crate) fn hosts(&mut self, mut hosts: Vec<Host>) -> io::Result<()> {
+        if self.style.family.is_some() {
+            for host in &mut hosts {
+                host.addrs.retain(|addr| self.style.shows(addr.addr));
+            }
+            hosts.retain(|host| !host.addrs.is_empty());
+        }
+        self.rows(&hosts, json::host, |host, to| {
+            text::host(host, "\n    ", to)
+        })
+    }
+
+    pub(crate) fn paths(&mut self, mut paths: Vec<Path>) -> io::Result<()> {
+        paths.retain(|path| self.style.shows(path.remote));
+        self.rows(&paths, json::path, text::path)
+    }
+
+    pub(crate) fn flows(&mut self, mut flows: Vec<Flow>) -> io::Result<()> {
+        flows.retain(|flow| self.style.shows(flow.remote));
+        self.rows(&flows, json::flow, text::flow)
+    }
+
+    pub(crate) fn policies(&mut self, mut policies: Vec<Policy>) -> io::Result<()> {
+        policies.retain(|policy| self.style.shows(policy.addr));
+        self.rows(&policies, json::policy, text::policy)
+    }
+
+    pub(crate) fn params(&mut self, params: &Params) -> io::Result<()> {
+        self.object(params, json::params, text::params)
+    }
+
+    pub(crate) fn stats(&mut self, stats: &Stats) -> io::Result<()> {
+        self.object(stats, json::stats, text::stats)
+    }
+
+    /// An event on a line of its own, at once.
+    pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
+        let now = self.style.timestamp.then(|| time::utc((self.clock)()));
+        if self.style.json {
+            serde_json::to_writer(&mut *self.to, &json::event(event, now))?;
+        } else {
+            if let Some(now) = now {
+                write!(self.to, "[{now}] ")?;
+            }
+            text::event(event, self.to)?;
+        }
+        writeln!(self.to)?;
+        self.to.flush()
+    }
+
+    pub(crate) fn version(&mut self, program: &str, module: Option<&str>) -> io::Result<()> {
+        if self.style.json {
+            self.value(&json!({ "ihmpctl": program, "module": module }))
+        } else {
+            writeln!(
+                self.to,
+                "ihmpctl {program}, module {}",
+                module.unwrap_or("not loaded")
+            )
+        }
+    }
+
+    /// Objects of one kind: lines, or an array that is never wholly in memory.
+    fn rows<T>(
+        &mut self,
+        rows: &[T],
+        json: fn(&T) -> Value,
+        text: impl Fn(&T, &mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.style.json {
+            return self.value(&Rows { rows, json });
+        }
+        for row in rows {
+            text(row, self.to)?;
+            writeln!(self.to)?;
+        }
+        Ok(())
+    }
+
+    /// One object: lines, or a JSON object.
+    fn object<T>(
+        &mut self,
+        object: &T,
+        json: fn(&T) -> Value,
+        text: fn(&T, &mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.style.json {
+            self.value(&json(object))
+        } else {
+            text(object, self.to)
+        }
+    }
+
+    fn value(&mut self, value: &impl Serialize) -> io::Result<()> {
+        if self.style.pretty {
+            serde_json::to_writer_pretty(&mut *self.to, value)?;
+        } else {
+            serde_json::to_writer(&mut *self.to, value)?;
+        }
+        writeln!(self.to)
+    }
+}
+
+/// A JSON array whose elements are made as they are written.
+struct Rows<'a, T> {
+    rows: &'a [T],
+    json: fn(&T) -> Value,
+}
+
+impl<T> Serialize for Rows<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rows.iter().map(self.json))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Objects as text, in the words that the commands understand.
+
+use std::{
+    fmt,
+    io::{
+        self,
+        Write, //
+    },
+    time::Duration,
+};
+
+use ihmp_nl::{
+    AddrSet,
+    Event,
+    Flow,
+    Host,
+    HostAddr,
+    Params,
+    Path,
+    Policy,
+    Stats, //
+};
+
+use super::PROTOCOLS;
+
+/// A time in seconds, to the millisecond, without needless digits.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:03}", self.0.as_secs(), self.0.subsec_millis());
+        write!(f, "{}s", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// A protocol by name, if it has one.
+struct Protocol(u8);
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match PROTOCOLS.iter().find(|(_, number)| *number == self.0) {
+            Some((name, _)) => f.write_str(name),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+/// A name that the terminal cannot take for an order.
+struct Name<'a>(&'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => write!(f, "{c}"),
+        })
+    }
+}
+
+fn set(set: AddrSet) -> &'static str {
+    match set {
+        AddrSet::Active => "remote",
+        other => other.name(),
+    }
+}
+
+fn address(addr: &HostAddr, to: &mut dyn Write) -> io::Result<()> {
+    write!(to, "{} {}", set(addr.set), addr.addr)?;
+    if addr.preference != 0 {
+        write!(to, " preference {}", addr.preference)?;
+    }
+    if addr.unproven {
+        write!(to, " unproven")?;
+    }
+    Ok(())
+}
+
+/// A host, its parts separated by a line break or by a blank.
+pub(super) fn host(host: &Host, separator: &str, to: &mut dyn Write) -> io::Result<()> {
+    write!(to, "host {}", host.id)?;
+    if let Some(name) = &host.name {
+        write!(to, " name {}", Name(name))?;
+    }
+    write!(
+        to,
+        " state {} mode {} scheduler {}",
+        host.state, host.mode, host.scheduler
+    )?;
+    if let Some(time) = host.expires_in {
+        write!(to, " expires {}", Seconds(time))?;
+    }
+    for addr in &host.addrs {
+        write!(to, "{separator}")?;
+        address(addr, to)?;
+    }
+    match (host.local, host.remote) {
+        (Some(local), Some(remote)) => write!(to, "{separator}path {local} {remote}")?,
+        _ => write!(to, "{separator}path none")?,
+    }
+    write!(
+        to,
+        "{separator}flows {} tx {} rx {}",
+        host.flows, host.tx_packets, host.rx_packets
+    )?;
+    if let Some(time) = host.idle {
+        write!(to, " idle {}", Seconds(time))?;
+    }
+    Ok(())
+}
+
+pub(super) fn path(path: &Path, to: &mut dyn Write) -> io::Result<()> {
+    write!(
+        to,
+        "host {} local {} remote {} preference {}",
+        path.host_id, path.local, path.remote, path.preference
+    )?;
+    if path.active {
+        write!(to, " active")?;
+    }
+    if path.unproven {
+        write!(to, " unproven")?;
+    }
+    Ok(())
+}
+
+/// A flow; its first five words are what `flow del` wants.
+pub(super) fn flow(flow: &Flow, to: &mut dyn Write) -> io::Result<()> {
+    write!(
+        to,
+        "{} {} {}",
+        Protocol(flow.proto),
+        flow.local,
+        flow.local_port
+    )?;
+    write!(
+        to,
+        " {} {} host {}",
+        flow.remote, flow.remote_port, flow.host_id
+    )?;
+    if let Some(port) = flow.wire_port {
+        write!(to, " wire-port {port}")?;
+    }
+    if let Some(time) = flow.idle {
+        write!(to, " idle {}", Seconds(time))?;
+    }
+    Ok(())
+}
+
+pub(super) fn policy(policy: &Policy, to: &mut dyn Write) -> io::Result<()> {
+    write!(
+        to,
+        "{}/{} {}",
+        policy.addr, policy.prefix_len, policy.action
+    )
+}
+
+pub(super) fn params(params: &Params, to: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        to,
+        "discovery {}",
+        if params.discovery { "on" } else { "off" }
+    )?;
+    writeln!(to, "port {}", params.port)?;
+    writeln!(to, "max-hosts {}", params.max_hosts)?;
+    writeln!(to, "max-flows {}", params.max_flows)?;
+    writeln!(to, "udp-timeout {}", params.udp_timeout)?;
+    writeln!(to, "hold-time {}", params.hold_time)?;
+    writeln!(to, "scheduler {}", params.scheduler)?;
+    writeln!(to, "version {}", params.version)
+}
+
+pub(super) fn stats(stats: &Stats, to: &mut dyn Write) -> io::Result<()> {
+    let counters = [
+        ("hosts", stats.hosts.into()),
+        ("flows", stats.flows.into()),
+        ("hooks", stats.hooks.into()),
+        ("out-translated", stats.out_translated),
+        ("out-unchanged", stats.out_unchanged),
+        ("in-translated", stats.in_translated),
+        ("in-unchanged", stats.in_unchanged),
+        ("icmp-out", stats.icmp_out),
+        ("icmp-in", stats.icmp_in),
+        ("port-mapped", stats.port_mapped),
+        ("tcp-woken", stats.tcp_woken),
+        ("discovered", stats.discovered),
+        ("flows-made", stats.flows_made),
+        ("flows-expired", stats.flows_expired),
+    ];
+    for (name, value) in counters {
+        writeln!(to, "{name} {value}")?;
+    }
+    for counter in &stats.counters {
+        writeln!(
+            to,
+            "{} {} {}",
+            counter.effect, counter.reason, counter.packets
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn event(event: &Event, to: &mut dyn Write) -> io::Result<()> {
+    match event {
+        Event::HostChanged(changed) => host(changed, " ", to),
+        Event::HostDeleted(id) => write!(to, "deleted host {id}"),
+        Event::PathChanged {
+            host_id,
+            local: Some(local),
+            remote: Some(remote),
+            cause,
+        } => {
+            write!(
+                to,
+                "path host {host_id} local {local} remote {remote} cause {cause}"
+            )
+        }
+        Event::PathChanged { host_id, cause, .. } => {
+            write!(to, "path host {host_id} none cause {cause}")
+        }
+        Event::Discover {
+            host_id,
+            proto,
+            local,
+            remote,
+        } => {
+            write!(
+                to,
+                "discover host {host_id} proto {} local {local} remote {remote}",
+                Protocol(*proto)
+            )
+        }
+        Event::Limit { reason, packets } => write!(to, "limit {reason} packets {packets}"),
+        Event::Resync => write!(to, "resync events were lost"),
+    }
+}
