@@ -6,6 +6,7 @@
 # half-written entry is never seen, and two callers never build the same thing twice.
 
 VM=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC2034 # for who sources this
 REPO=$(cd "$VM/../.." && pwd)
 CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ihmp
 

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+# Verbs only: what is compiled how is said in Kbuild and Cargo.toml, how guests are made in selftests/vm/.
+
+VM := selftests/vm
+ENTER := $(VM)/enter
+
+.PHONY: help module guest-modules ctl kernels regen check fmt test demo clean
+
+help:
+	@echo 'make module         ihmp.ko for KDIR=..., this machine'\''s kernel, or the stock guest'
+	@echo 'make guest-modules  ihmp.ko for the three guest kernels'
+	@echo 'make ctl            ihmpctl and ihmpd, in build/bin'
+	@echo 'make kernels        the guest kernels (two are long builds; cached)'
+	@echo 'make regen          everything that is generated from uapi/ihmp.yaml'
+	@echo 'make check          formatting, lints, stale generated files, house rules'
+	@echo 'make test           cargo tests, then the selftests in the guests'
+	@echo 'make demo           the demonstration on the stock kernel: a table and a picture in build/results'
+	@echo 'make fmt            formats the Rust sources'
+	@echo 'make clean          removes build/ (the cache stays: $${XDG_CACHE_HOME:-~/.cache}/ihmp)'
+
+module:
+	@$(VM)/module auto
+
+guest-modules:
+	@$(VM)/module stock
+	@$(VM)/module uml
+	@$(VM)/module debug
+
+ctl:
+	@$(VM)/ctl
+
+kernels:
+	@$(VM)/kernel stock
+	@$(VM)/kernel uml
+	@$(VM)/kernel debug
+
+regen:
+	@kdir=$$($(VM)/kernel stock) && KDIR=$$kdir $(ENTER) uapi/regen.sh
+
+check:
+	@$(VM)/check
+
+fmt:
+	@$(ENTER) cargo fmt
+	@$(ENTER) sh -c 'rustfmt --edition 2021 $$(find module -name "*.rs")'
+
+test:
+	@$(VM)/test
+
+demo: ctl
+	@$(VM)/module stock
+	@selftests/demo/run
+
+clean:
+	rm -rf build
