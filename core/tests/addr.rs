@@ -169,7 +169,7 @@ fn prefixes() {
 fn bits(addr: Addr) -> Vec<bool> {
     addr.wire()
         .iter()
-        .flat_map(|octet| (0..8).map(move |bit| octet >> (7 - bit) & 1 == 1))
+        .flat_map(|octet| (0..8).map(move |bit| (octet >> (7 - bit)) & 1 == 1))
         .collect()
 }
 

@@ -186,7 +186,7 @@ fn wrong_checksums_stay_wrong() {
             fields.push(10);
         }
         let word =
-            |packet: &[u8], at: usize| u32::from(packet[at]) << 8 | u32::from(packet[at + 1]);
+            |packet: &[u8], at: usize| u32::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
         let mut errors = Vec::new();
         for &at in &fields {
             let right = word(&packet, at);
