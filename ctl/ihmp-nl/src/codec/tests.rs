@@ -186,18 +186,13 @@ fn octets(hex: &str) -> Vec<u8> {
         .collect();
     digits
         .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
+        .map(|pair| (pair[0] << 4) | pair[1])
         .collect()
 }
 
-/// Compares in hexadecimal, which can be read when it fails.
 fn same(request: &Request, hex: &str) {
-    let digits: String = request
-        .bytes()
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
-    assert_eq!(digits, hex.split_whitespace().collect::<String>());
+    let bytes = request.bytes();
+    assert!(bytes == octets(hex), "{bytes:02x?} is not {hex}");
 }
 
 fn v4(octets: [u8; 4]) -> IpAddr {
