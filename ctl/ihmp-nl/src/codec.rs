@@ -349,7 +349,7 @@ pub(crate) fn read_host(message: &[u8]) -> Result<Host> {
         id: need(id, "host id")?,
         mode: need(mode, "mode of a host")?,
         state: need(state, "state of a host")?,
-        scheduler: need(scheduler, "scheduler of a host")?,
+        scheduler,
         name,
         addrs,
         expires_in,

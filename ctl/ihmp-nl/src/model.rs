@@ -14,7 +14,10 @@ pub use ihmp_uapi::{
     Mode,
     PathCause,
     PolicyAction,
-    Scheduler, //
+    Scheduler,
+    DEFAULT_PORT,
+    MAX_ADDRS,
+    NAME_MAX, //
 };
 
 /// Why a packet was refused; a number, because a later module may know more reasons than this library.
@@ -87,8 +90,8 @@ pub struct Host {
     pub mode: Mode,
     /// What is known about its signalling.
     pub state: HostState,
-    /// How its path is chosen.
-    pub scheduler: Scheduler,
+    /// How its path is chosen; `None` for the namespace's default.
+    pub scheduler: Option<Scheduler>,
     /// Administrator's name.
     pub name: Option<String>,
     /// All addresses, of every set.

@@ -104,7 +104,6 @@ const HOST_MIN: &str = "
     0800010001000000
     0800020000000000
     0800030001000000
-    0800040000000000
     08000c0000000000
     08000d0000000000
     08000e0000000000";
@@ -295,7 +294,7 @@ fn hosts() {
         id: 7,
         mode: Mode::StackTrans,
         state: HostState::New,
-        scheduler: Scheduler::Backup,
+        scheduler: Some(Scheduler::Backup),
         name: Some("lab".to_owned()),
         addrs: addrs(),
         expires_in: Some(Duration::from_secs(600)),
@@ -315,6 +314,7 @@ fn hosts() {
     let least = Host {
         id: 1,
         state: HostState::Up,
+        scheduler: None,
         name: None,
         addrs: Vec::new(),
         expires_in: None,

@@ -8,7 +8,8 @@ use ihmp_nl::{
     Client,
     HostRequest,
     HostState,
-    Scheduler, //
+    Scheduler,
+    NAME_MAX, //
 };
 
 use super::{
@@ -141,7 +142,7 @@ fn properties(words: &mut Words<'_>, mut host: HostRequest) -> Result<HostReques
     );
     while words.peek().is_some() {
         match words.choice("a property of a host", &keywords)? {
-            Property::Name => once(&mut host.name, "name", words.need("a name")?.to_owned())?,
+            Property::Name => once(&mut host.name, "name", name(words.need("a name")?)?)?,
             Property::State => {
                 let state = words.value("a state", HostState::ALL, HostState::name)?;
                 once(&mut host.state, "state", state)?;
@@ -160,6 +161,14 @@ fn properties(words: &mut Words<'_>, mut host: HostRequest) -> Result<HostReques
         }
     }
     Ok(host)
+}
+
+/// A name that is not too long; the kernel's own words for that are dark.
+fn name(word: &str) -> Result<String> {
+    if word.len() > usize::from(NAME_MAX) {
+        return Err(Usage(format!("the name is longer than {NAME_MAX} octets")));
+    }
+    Ok(word.to_owned())
 }
 
 fn once<T>(place: &mut Option<T>, what: &str, value: T) -> Result<()> {

@@ -265,6 +265,11 @@ fn mistakes_are_explained() {
     ] {
         assert_eq!(wrong(text), why, "{text}");
     }
+    assert!(line(&format!("host add name {}", "x".repeat(63))).is_ok());
+    assert_eq!(
+        wrong(&format!("host add name {}", "x".repeat(64))),
+        "the name is longer than 63 octets"
+    );
     // Only in set, where there is something to clear.
     assert!(wrong("host add clear remote").starts_with("\"clear\" is not a property of a host"));
 }

@@ -13,6 +13,7 @@ use ihmp_nl::{
     Params,
     Path,
     Policy,
+    Scheduler,
     Stats, //
 };
 use serde_json::{
@@ -51,7 +52,7 @@ pub(super) fn host(host: &Host) -> Value {
         ("id", json!(host.id)),
         ("mode", json!(host.mode.name())),
         ("state", json!(host.state.name())),
-        ("scheduler", json!(host.scheduler.name())),
+        ("scheduler", json!(host.scheduler.map(Scheduler::name))),
         ("name", json!(host.name)),
         ("addr", host.addrs.iter().map(address).collect()),
         ("expires-in", millis(host.expires_in)),

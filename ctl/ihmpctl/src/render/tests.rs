@@ -78,7 +78,7 @@ fn hosts() -> Vec<Host> {
         id: 7,
         mode: Mode::StackTrans,
         state: HostState::Up,
-        scheduler: Scheduler::Backup,
+        scheduler: Some(Scheduler::Backup),
         name: Some("lab".to_owned()),
         addrs: vec![
             HostAddr::active(addr("198.51.100.7")),
@@ -105,6 +105,7 @@ fn hosts() -> Vec<Host> {
     let bare = Host {
         id: 8,
         state: HostState::Classic,
+        scheduler: None,
         name: None,
         addrs: vec![HostAddr::active(addr("2001:db8::8"))],
         expires_in: None,

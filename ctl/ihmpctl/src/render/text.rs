@@ -82,11 +82,10 @@ pub(super) fn host(host: &Host, separator: &str, to: &mut dyn Write) -> io::Resu
     if let Some(name) = &host.name {
         write!(to, " name {}", Name(name))?;
     }
-    write!(
-        to,
-        " state {} mode {} scheduler {}",
-        host.state, host.mode, host.scheduler
-    )?;
+    write!(to, " state {} mode {}", host.state, host.mode)?;
+    if let Some(scheduler) = host.scheduler {
+        write!(to, " scheduler {scheduler}")?;
+    }
     if let Some(time) = host.expires_in {
         write!(to, " expires {}", Seconds(time))?;
     }
