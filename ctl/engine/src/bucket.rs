@@ -10,6 +10,8 @@ use crate::limits::Rate;
 
 /// Most prefixes that are counted apart; a new one then takes the place of one whose bucket is full again.
 const MAX_PREFIXES: usize = 4_096;
+/// Least time between two searches for such buckets.
+const SWEEP: Duration = Duration::from_millis(100);
 
 /// A token bucket, kept as the moment at which it is full.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,7 @@ impl Bucket {
 pub(crate) struct Prefixes {
     rate: Rate,
     buckets: HashMap<[u8; 16], Bucket>,
+    sweep_after: Instant,
 }
 
 impl Prefixes {
@@ -66,6 +69,7 @@ impl Prefixes {
         Prefixes {
             rate,
             buckets: HashMap::new(),
+            sweep_after: Instant::ZERO,
         }
     }
 
@@ -76,6 +80,10 @@ impl Prefixes {
         let kept = if addr.is_v4() { 15 } else { 8 };
         prefix[kept..].fill(0);
         if !self.buckets.contains_key(&prefix) && self.buckets.len() >= MAX_PREFIXES {
+            if now < self.sweep_after {
+                return false;
+            }
+            self.sweep_after = now.after(SWEEP);
             self.buckets.retain(|_, bucket| bucket.full_at > now);
             if self.buckets.len() >= MAX_PREFIXES {
                 return false;

@@ -429,6 +429,12 @@ impl Engine {
                 .map(|local| local.addr);
             let first = known.local.first().map(|local| local.addr);
             host.anchor = confirmed.or(known.identifiers.first().copied()).or(first);
+            if let Some(anchor) = host
+                .anchor
+                .filter(|anchor| host.standing(*anchor).is_none())
+            {
+                host.tell(anchor, Standing::Maybe);
+            }
             if host.managed || host.state != State::Up {
                 return;
             }
@@ -448,9 +454,7 @@ impl Engine {
         let (Some(host), Some(other)) = (self.hosts.get(&key), self.hosts.get(&other)) else {
             return false;
         };
-        host.active
-            .iter()
-            .any(|addr| other.unreachable.contains(addr))
+        host.active.iter().any(|addr| other.claims(*addr))
     }
 
     /// Merges a host with those that it claims an active address of, and that claim one of its own.
@@ -458,11 +462,8 @@ impl Engine {
         let Some(host) = self.hosts.get(&key) else {
             return;
         };
-        let claimed: BTreeSet<Key> = host
-            .unreachable
-            .iter()
-            .filter_map(|addr| self.active(*addr))
-            .collect();
+        let claims = host.unreachable.iter().chain(&host.contested);
+        let claimed: BTreeSet<Key> = claims.filter_map(|addr| self.active(*addr)).collect();
         for other in claimed {
             if other != key && self.is_claimed_back(key, other) {
                 self.merge(key.min(other), key.max(other));
@@ -499,6 +500,7 @@ impl Engine {
             for addr in &other.unreachable {
                 host.claim(*addr);
             }
+            host.contested.retain(|addr| !other.active.contains(addr));
             for addr in &other.alias {
                 if !host.knows(*addr) {
                     include(&mut host.alias, *addr);

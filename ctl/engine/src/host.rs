@@ -49,6 +49,15 @@ pub(crate) struct Report {
     pub(crate) old: Option<Addr>,
 }
 
+/// Addresses that a peer says it has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    /// Those that no other host is active at.
+    pub(crate) free: Vec<Addr>,
+    /// The others.
+    pub(crate) contested: Vec<Addr>,
+}
+
 /// An ACK that waits until the kernel has made the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -72,6 +81,8 @@ pub(crate) struct Host {
     pub(crate) active: Vec<Addr>,
     pub(crate) unreachable: Vec<Addr>,
     pub(crate) alias: Vec<Addr>,
+    /// Addresses that it says it has, and that are active at another host.
+    pub(crate) contested: Vec<Addr>,
     /// Where its last message came from.
     pub(crate) heard: Option<Addr>,
     pub(crate) window: Window,
@@ -134,6 +145,7 @@ impl Host {
             active: Vec::new(),
             unreachable: Vec::new(),
             alias: Vec::new(),
+            contested: Vec::new(),
             heard: None,
             window: Window::default(),
             told: Vec::new(),
@@ -223,6 +235,21 @@ impl Host {
         }
     }
 
+    /// Takes note of what the peer says it has.
+    pub(crate) fn take_claims(&mut self, claims: &Claims) {
+        for addr in &claims.free {
+            self.claim(*addr);
+        }
+        for addr in &claims.contested {
+            include(&mut self.contested, *addr);
+        }
+    }
+
+    /// Whether the peer says it has this address.
+    pub(crate) fn claims(&self, addr: Addr) -> bool {
+        self.unreachable.contains(&addr) || self.contested.contains(&addr)
+    }
+
     /// The peer has the address no longer; flows may still know it by it.
     pub(crate) fn retire(&mut self, addr: Addr) {
         self.active.retain(|other| *other != addr);
@@ -234,33 +261,20 @@ impl Host {
         self.alias.push(addr);
     }
 
-    /// Own addresses from which a known address of the peer can be reached, best first.
-    ///
-    /// While the answer to a question about routes is out, the addresses in use are kept.
+    /// Whether the routes to all addresses in use are known.
+    pub(crate) fn is_routed(&self, world: &World) -> bool {
+        self.active
+            .iter()
+            .all(|addr| world.routes.contains_key(addr))
+    }
+
+    /// Own addresses from which an active address of the peer can be reached, best first.
     pub(crate) fn find_usable(&self, world: &World) -> Vec<Via> {
         let mut usable: Vec<Via> = Vec::new();
         for local in &world.local {
-            let mut best: Option<u16> = None;
-            let mut asked = false;
-            for peer in self
-                .active
-                .iter()
-                .filter(|peer| peer.family() == local.family())
-            {
-                match world.routes.get(peer) {
-                    Some(routes) => {
-                        let found = routes.iter().find(|via| via.local == *local);
-                        best = found
-                            .map(|via| via.preference)
-                            .into_iter()
-                            .chain(best)
-                            .min();
-                    }
-                    None => asked = true,
-                }
-            }
-            let kept = self.usable.iter().find(|via| via.local == *local && asked);
-            if let Some(preference) = best.or(kept.map(|via| via.preference)) {
+            let routes = self.active.iter().filter_map(|peer| world.routes.get(peer));
+            let mine = routes.flatten().filter(|via| via.local == *local);
+            if let Some(preference) = mine.map(|via| via.preference).min() {
                 usable.push(Via {
                     local: *local,
                     preference,

@@ -5,7 +5,7 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Message, Options, ADDRESS_LEN, HEADER_LEN};
 
 use crate::engine::Engine;
-use crate::host::{Entry, Host, Reply, Standing};
+use crate::host::{Claims, Entry, Host, Reply, Standing};
 use crate::io::{Key, Note, Refusal, State, Via};
 use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
@@ -208,16 +208,14 @@ impl Engine {
                 let other = self
                     .hosts
                     .get(&id)
-                    .filter(|host| host.knows(*from))
+                    .filter(|host| host.claims(*from))
                     .filter(named);
                 other.map(|_| Some(id)).ok_or(Refusal::OtherHost)
             }
             (Some(source), _) => Ok(Some(source)),
             (None, Some(id)) => Ok(Some(id)),
             (None, None) => {
-                let claiming = self
-                    .known(*from)
-                    .filter(|host| host.unreachable.contains(from));
+                let claiming = self.known(*from).filter(|host| host.claims(*from));
                 Ok(claiming.filter(named).map(|host| host.key).next())
             }
         }
@@ -270,9 +268,7 @@ impl Engine {
         let world = &mut self.world;
         let before = host.active.clone();
         host.activate(from);
-        for addr in claims {
-            host.claim(addr);
-        }
+        host.take_claims(&claims);
         host.heard = Some(from);
         if host.window.greet(message.seqno) {
             host.window.learn(message.seqno);
@@ -315,15 +311,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Own addresses never, and others only if they can be used.
-    fn claims(&self, key: Key, addresses: &[Addr]) -> Vec<Addr> {
-        let usable = |addr: &&Addr| {
-            let taken = self
-                .active(**addr)
-                .is_some_and(|other| other != key && !self.is_claimed_back(key, other));
-            addr.translatable() && !self.world.local.contains(addr) && !taken
-        };
-        addresses.iter().filter(usable).copied().collect()
+    /// Which of these addresses a host can be said to have: own ones never, and others only if they can be used.
+    fn claims(&self, key: Key, addresses: &[Addr]) -> Claims {
+        let usable = |addr: &&Addr| addr.translatable() && !self.world.local.contains(addr);
+        let taken = |addr: &Addr| self.active(*addr).is_some_and(|other| other != key);
+        let (contested, free) = addresses
+            .iter()
+            .filter(usable)
+            .partition(|addr| taken(addr));
+        Claims { free, contested }
     }
 
     fn ack(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
@@ -368,9 +364,7 @@ impl Engine {
             host.window.learn(leg.seqno);
             host.needs_hello = false;
             host.greet_at = None;
-            for addr in claims {
-                host.claim(addr);
-            }
+            host.take_claims(&claims);
             if host.state != State::Up {
                 host.state = State::Up;
                 world.note(Note::Up { peer: from });
@@ -440,8 +434,7 @@ impl Engine {
         }
         self.received(received);
         let claims = self.claims(key, received.after(announced.fixed));
-        let unreachable = announced.unreachable.into_iter().collect::<Vec<_>>();
-        let unreachable = self.claims(key, &unreachable);
+        let unreachable = self.claims(key, announced.unreachable.as_slice());
         let Some(host) = self.hosts.get_mut(&key) else {
             return Err(Refusal::UnknownHost);
         };
@@ -449,10 +442,9 @@ impl Engine {
         let before = host.active.clone();
         if class == Class::New {
             host.window.accept(message.seqno);
-            host.replace(from, received.after(announced.fixed), &unreachable);
-            for addr in claims.iter().chain(&unreachable) {
-                host.claim(*addr);
-            }
+            host.replace(from, received.after(announced.fixed), &unreachable.free);
+            host.take_claims(&claims);
+            host.take_claims(&unreachable);
         }
         host.activate(from);
         host.heard = Some(from);
@@ -501,6 +493,7 @@ impl Host {
                 self.retire(addr);
             }
         }
+        self.contested.clear();
         for addr in unreachable {
             self.active.retain(|other| other != addr);
         }

@@ -18,6 +18,10 @@ fn old_for(lost: &[Told], family: Family) -> Option<Addr> {
 impl Host {
     /// Our addresses or the routes changed: what is usable now and was not is to be proven.
     pub(crate) fn network_changed(&mut self, world: &mut World) {
+        if !self.is_routed(world) {
+            self.ask(world);
+            return;
+        }
         let usable = self.find_usable(world);
         let gained = usable
             .iter()
@@ -39,8 +43,12 @@ impl Host {
         self.reconcile(world);
     }
 
-    /// Sends what the peer has to know. Does nothing when it is on the way already, or when there is nothing.
+    /// Sends what the peer has to know. Does nothing when it is on the way already, or when there is nothing; and waits
+    /// for the answer to a question about routes.
     pub(crate) fn reconcile(&mut self, world: &mut World) {
+        if !self.is_routed(world) {
+            return;
+        }
         let had = !self.usable.is_empty();
         self.usable = self.find_usable(world);
         if self.managed || self.state == State::Classic {

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Many machines: message counts, bounds, floods.
+
+mod sim;
+
+use ihmp_core::addr::Addr;
+use ihmp_core::message::Control::{self, *};
+use ihmp_core::message::{Addresses, Message, Options, MAX_LEN};
+use ihmp_engine::{Input, Limits, Note, State};
+use sim::{addr, ms, secs, Sim, Weather, FAIR};
+
+fn client(number: usize) -> String {
+    format!("10.{}.{}.1", number / 250, number % 250)
+}
+
+/// A server with so many clients.
+fn crowd(clients: usize, weather: Weather) -> Sim {
+    let mut sim = Sim::new(7, weather);
+    sim.add(&["192.0.2.1"]);
+    for number in 0..clients {
+        let own = client(number);
+        let at = sim.add(&[&own]);
+        sim.flow(at, &own, "192.0.2.1");
+        sim.run(ms(10));
+    }
+    sim.run(secs(10));
+    sim
+}
+
+#[test]
+fn server_of_a_thousand_moves() {
+    let clients = 1_000;
+    let mut sim = crowd(clients, FAIR);
+    assert_eq!(sim.count(), 2 * clients);
+    sim.change(0, &["192.0.2.1"], &["198.51.100.1"]);
+    sim.run(secs(10));
+    assert_eq!(sim.count(), 2 * clients);
+    for at in 1..=clients {
+        sim.agree(0, at);
+    }
+}
+
+#[test]
+fn thousand_clients_move_at_once() {
+    let clients = 1_000;
+    let mut sim = crowd(clients, FAIR);
+    sim.sent();
+    for number in 0..clients {
+        let (old, new) = (client(number), client(number + clients));
+        sim.change(number + 1, &[&old], &[&new]);
+    }
+    sim.run(secs(10));
+    assert_eq!(sim.count(), 2 * clients);
+    for at in 1..=clients {
+        sim.agree(0, at);
+    }
+}
+
+#[test]
+fn crowd_in_bad_weather_converges() {
+    let clients = 100;
+    let weather = Weather {
+        spread: ms(50),
+        loss: 10,
+        duplication: 5,
+        ..FAIR
+    };
+    let mut sim = crowd(clients, weather);
+    for round in 0..5 {
+        for number in 0..clients {
+            let have = sim.nodes[number + 1].local[0].to_string();
+            let new = client(number + (round + 1) * 250);
+            sim.change(number + 1, &[&have], &[&new]);
+        }
+        let pause = ms(sim.random.below(500));
+        sim.run(pause);
+    }
+    sim.change(0, &[], &["198.51.100.1"]);
+    sim.run(secs(100));
+    sim.change(0, &["192.0.2.1"], &[]);
+    sim.run(secs(200));
+    for at in 1..=clients {
+        // One in a thousand is not heard three times and stays classic.
+        let row = sim.nodes[at].kernel.rows.values().next().unwrap();
+        if row.record.state == State::Up {
+            sim.agree(0, at);
+        }
+    }
+}
+
+#[test]
+fn busy_client_does_not_spray() {
+    let mut sim = Sim::new(1, FAIR);
+    sim.add(&["192.0.2.1"]);
+    for number in 0..5_000 {
+        sim.flow(0, "192.0.2.1", &client(number));
+    }
+    let Limits { hello_out, .. } = Limits::default();
+    assert_eq!(sim.count(), hello_out.burst as usize);
+    sim.run(secs(1));
+    // The first ones are asked again after a second and more.
+    let sends = sim.count();
+    assert!(sends <= 101, "{sends}");
+    sim.run(secs(200));
+    assert_eq!(
+        sim.nodes[0].engine.as_ref().unwrap().counts(),
+        [0, 0, 5_000]
+    );
+    assert!(sim.sent().iter().all(|control| *control == Hello));
+}
+
+#[test]
+fn few_are_asked_at_a_time() {
+    let limits = Limits {
+        max_pending: 10,
+        ..Limits::default()
+    };
+    let mut sim = Sim::new(1, FAIR);
+    sim.add_with(&["192.0.2.1"], limits);
+    for number in 0..50 {
+        sim.flow(0, "192.0.2.1", &client(number));
+    }
+    assert_eq!(sim.count(), 10);
+    sim.run(secs(60));
+    assert_eq!(sim.count(), 140);
+    let classic = |note: &Note| matches!(note, Note::Classic { .. });
+    assert_eq!(sim.noted(0, classic), 50);
+}
+
+fn hello(buffer: &mut [u8; MAX_LEN], seqno: u16, from: Addr) -> Vec<u8> {
+    let message = Message {
+        control: Control::Hello,
+        options: Options::NONE,
+        seqno,
+        signature: None,
+        host: from,
+        addresses: Addresses::of(&[from]).unwrap(),
+    };
+    message.emit(buffer).unwrap().to_vec()
+}
+
+#[test]
+fn flood_of_greetings_is_bounded() {
+    let limits = Limits {
+        max_hosts: 500,
+        ..Limits::default()
+    };
+    let mut sim = Sim::new(1, FAIR);
+    sim.add_with(&["192.0.2.1"], limits);
+    sim.add(&["198.51.100.1"]);
+    sim.flow(1, "198.51.100.1", "192.0.2.1");
+    sim.run(secs(1));
+    sim.sent();
+    let mut buffer = [0; MAX_LEN];
+    for number in 0..100_000_u32 {
+        let [_, high, mid, low] = number.to_be_bytes();
+        let from = Addr::v4([100, high.wrapping_add(1), mid, low]);
+        let bytes = hello(&mut buffer, low.into(), from);
+        sim.inject(0, from, addr("192.0.2.1"), &bytes);
+        if number % 100 == 0 {
+            sim.run(ms(1));
+        }
+    }
+    assert!(sim.nodes[0].kernel.rows.len() <= 500);
+    assert!(sim.count() <= 500);
+    let refusals = sim.nodes[0].engine.as_ref().unwrap().refusals();
+    assert!(
+        refusals["rate"] > 0 && refusals["host-limit"] > 0,
+        "{refusals:?}"
+    );
+    // Who is known already moves as before.
+    sim.change(1, &["198.51.100.1"], &["198.51.100.2"]);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [Handoff, Ack]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn random_octets_and_events_never_panic() {
+    for seed in 1..40 {
+        let mut sim = Sim::new(
+            seed,
+            Weather {
+                spread: ms(40),
+                ..FAIR
+            },
+        );
+        sim.add(&["192.0.2.1", "2001:db8::1"]);
+        sim.add(&["198.51.100.1", "2001:db8:1::1"]);
+        sim.flow(0, "192.0.2.1", "198.51.100.1");
+        sim.run(secs(1));
+        let pool: Vec<Addr> = [
+            "192.0.2.1",
+            "192.0.2.2",
+            "198.51.100.1",
+            "198.51.100.2",
+            "203.0.113.9",
+        ]
+        .into_iter()
+        .chain([
+            "2001:db8::1",
+            "2001:db8:1::1",
+            "2001:db8:1::2",
+            "::",
+            "10.0.0.1",
+        ])
+        .map(addr)
+        .collect();
+        let mut buffer = [0; MAX_LEN];
+        for _ in 0..2_000 {
+            let pick = |sim: &mut Sim| pool[sim.random.below(pool.len() as u64) as usize];
+            let (from, to, host) = (pick(&mut sim), pick(&mut sim), pick(&mut sim));
+            let mut addresses = Addresses::EMPTY;
+            let _ = addresses.push(from);
+            for _ in 0..sim.random.below(5) {
+                let _ = addresses.push(pick(&mut sim));
+            }
+            let control = Control::ALL[sim.random.below(11) as usize];
+            let options = Options::from_bits((sim.random.next() as u8) & 0xf8).unwrap();
+            // Close to what is expected, so that much is accepted.
+            let seqno = sim.random.below(40) as u16;
+            let message = Message {
+                control,
+                options,
+                seqno,
+                signature: None,
+                host,
+                addresses,
+            };
+            let mut bytes = message.emit(&mut buffer).unwrap().to_vec();
+            if sim.random.percent(10) {
+                let at = sim.random.below(bytes.len() as u64) as usize;
+                bytes[at] ^= sim.random.next() as u8;
+            }
+            let at = sim.random.below(2) as usize;
+            sim.inject(at, from, to, &bytes);
+            match sim.random.below(20) {
+                0 => {
+                    let id = 1 + u32::from(seqno) % 4;
+                    sim.nodes[at].kernel.take(id);
+                    sim.give(at, Input::Removed { id });
+                }
+                1 => sim.network(at),
+                2 => sim.give(at, Input::Timer),
+                3 => sim.restart(at),
+                4 => sim.run(ms(seqno.into())),
+                5 => {
+                    let hosts = sim.nodes[at].kernel.dump();
+                    sim.give(at, Input::Kernel { hosts });
+                }
+                _ => {}
+            }
+        }
+        sim.run(secs(300));
+    }
+}

@@ -1,0 +1,763 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Two machines: greeting, moves, restarts, and what does not get through.
+
+mod sim;
+
+use ihmp_core::addr::Addr;
+use ihmp_core::message::Control::{self, *};
+use ihmp_engine::{Note, Refusal, State};
+use sim::{addr, ms, secs, Sim, Weather, FAIR};
+
+const A1: &str = "192.0.2.1";
+const A2: &str = "198.51.100.2";
+const A3: &str = "203.0.113.3";
+const B1: &str = "10.9.0.1";
+const B2: &str = "10.8.0.2";
+const A61: &str = "2001:db8:a1::1";
+const A62: &str = "2001:db8:a2::1";
+const B61: &str = "2001:db8:b1::1";
+
+/// The addresses that a node holds for active at the other, sorted.
+fn active(sim: &Sim, at: usize, of: usize) -> Vec<Addr> {
+    let mut active = sim.row(at, of).record.active.clone();
+    active.sort();
+    active
+}
+
+/// A client and a server that know each other; only the client's module saw the flow.
+fn acquainted(a: &[&str], b: &[&str]) -> Sim {
+    let mut sim = Sim::new(1, FAIR);
+    sim.add(a);
+    sim.add(b);
+    sim.flow(0, a[0], b[0]);
+    sim.run(ms(500));
+    assert_eq!(sim.sent(), [Hello, Ack]);
+    sim.agree(0, 1);
+    sim
+}
+
+#[test]
+fn greeting_takes_one_exchange() {
+    let sim = acquainted(&[A1, A2, A61], &[B1, B2]);
+    assert_eq!(active(&sim, 0, 1), [addr(B1)]);
+    assert_eq!(active(&sim, 1, 0), [addr(A1)]);
+    assert_eq!(sim.row(0, 1).record.unreachable, [addr(B2)]);
+    let mut others = sim.row(1, 0).record.unreachable.clone();
+    others.sort();
+    let mut expected = vec![addr(A2), addr(A61)];
+    expected.sort();
+    assert_eq!(others, expected);
+}
+
+#[test]
+fn glare_ends_in_one_entry_at_each_end() {
+    for seed in 0..50 {
+        let mut sim = Sim::new(
+            seed,
+            Weather {
+                spread: ms(20),
+                loss: seed % 30,
+                ..FAIR
+            },
+        );
+        sim.add(&[A1]);
+        sim.add(&[B1]);
+        sim.flow(0, A1, B1);
+        sim.run(ms(seed % 40));
+        sim.flow(1, B1, A1);
+        sim.run(secs(10));
+        sim.agree(0, 1);
+        sim.weather = FAIR;
+        sim.sent();
+        sim.change(0, &[A1], &[A2]);
+        sim.run(secs(1));
+        assert_eq!(sim.sent(), [Handoff, Ack], "seed {seed}");
+        sim.change(1, &[B1], &[B2]);
+        sim.run(secs(1));
+        assert_eq!(sim.sent(), [Handoff, Ack], "seed {seed}");
+        sim.agree(0, 1);
+    }
+}
+
+#[test]
+fn silent_peer_is_asked_three_times() {
+    let mut sim = Sim::new(1, FAIR);
+    sim.add(&[A1]);
+    sim.flow(0, A1, B1);
+    sim.run(secs(60));
+    assert_eq!(sim.sent(), [Hello; 3]);
+    let row = sim.nodes[0].kernel.rows.values().next().unwrap();
+    assert_eq!(row.record.state, State::Classic);
+    let left = row.expires.unwrap().since(sim.now).as_secs();
+    assert!((540..=600).contains(&left), "{left}");
+    // A move tells it nothing; after ten minutes it may be asked again.
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(600));
+    assert_eq!(sim.count(), 0);
+    assert!(sim.nodes[0].kernel.rows.is_empty());
+    sim.flow(0, A2, B1);
+    sim.run(secs(60));
+    assert_eq!(sim.sent(), [Hello; 3]);
+}
+
+#[test]
+fn classic_peer_that_greets_takes_part() {
+    let mut sim = Sim::new(1, FAIR);
+    sim.add(&[A1]);
+    sim.flow(0, A1, B1);
+    sim.run(secs(60));
+    sim.add(&[B1]);
+    sim.flow(1, B1, A1);
+    sim.run(secs(1));
+    sim.agree(0, 1);
+    assert_eq!(sim.row(0, 1).expires, None);
+}
+
+#[test]
+fn hard_move_takes_two_messages() {
+    for mover in [0, 1] {
+        let mut sim = acquainted(&[A1], &[B1]);
+        let (old, new) = if mover == 0 { (A1, A2) } else { (B1, B2) };
+        sim.change(mover, &[old], &[]);
+        assert!(sim.row(mover, 1 - mover).record.local.is_empty());
+        sim.run(secs(5));
+        assert_eq!(sim.count(), 0);
+        sim.change(mover, &[], &[new]);
+        // Data may follow the announcement at once.
+        let local = &sim.row(mover, 1 - mover).record.local;
+        assert_eq!((local[0].addr, local[0].unproven), (addr(new), true));
+        sim.run(secs(5));
+        assert_eq!(sim.sent(), [Handoff, Ack]);
+        sim.agree(0, 1);
+        assert_eq!(sim.row(1 - mover, mover).alias, [addr(old)]);
+    }
+}
+
+#[test]
+fn soft_move_takes_four_messages() {
+    for mover in [0, 1] {
+        let mut sim = acquainted(&[A1], &[B1]);
+        let (old, new) = if mover == 0 { (A1, A2) } else { (B1, B2) };
+        sim.change(mover, &[], &[new]);
+        // The old address is preferred until the new one is acknowledged.
+        let local = sim.row(mover, 1 - mover).record.local.clone();
+        let of = |text| local.iter().find(|local| local.addr == addr(text)).unwrap();
+        assert!(of(old).preference < of(new).preference && of(new).unproven);
+        sim.run(secs(5));
+        assert_eq!(sim.sent(), [AddrUp, Ack]);
+        sim.agree(0, 1);
+        let local = sim.row(mover, 1 - mover).record.local.clone();
+        let of = |text| local.iter().find(|local| local.addr == addr(text)).unwrap();
+        assert!(of(new).preference < of(old).preference && !of(new).unproven);
+        sim.change(mover, &[old], &[]);
+        sim.run(secs(5));
+        assert_eq!(sim.sent(), [AddrDown, Ack]);
+        sim.agree(0, 1);
+    }
+}
+
+#[test]
+fn address_replaced_in_one_batch_is_one_handoff() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(5));
+    assert_eq!(sim.sent(), [Handoff, Ack]);
+    // Also with a third address that stays.
+    sim.change(0, &[], &[A3]);
+    sim.run(secs(5));
+    sim.sent();
+    sim.change(0, &[A2], &[A1]);
+    sim.run(secs(5));
+    assert_eq!(sim.sent(), [Handoff, Ack]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn added_then_removed_at_once_is_still_agreed_on() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.change(0, &[], &[A2]);
+    sim.run(ms(1));
+    sim.change(0, &[A1], &[]);
+    sim.run(secs(5));
+    assert_eq!(sim.sent(), [AddrUp, Handoff, Ack, Ack]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn address_that_flaps_in_the_gap_costs_nothing() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.change(0, &[A1], &[]);
+    sim.run(secs(5));
+    sim.change(0, &[], &[A1]);
+    sim.run(secs(5));
+    assert_eq!(sim.count(), 0);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn ten_moves_and_back() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    let mut old = A1.to_string();
+    for number in 0..10 {
+        let new = format!("203.0.113.{}", 10 + number);
+        sim.change(0, &[&old], &[]);
+        sim.run(secs(1));
+        sim.change(0, &[], &[&new]);
+        sim.run(secs(1));
+        assert_eq!(sim.sent(), [Handoff, Ack]);
+        sim.agree(0, 1);
+        old = new;
+    }
+    sim.change(0, &[&old], &[A1]);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [Handoff, Ack]);
+    sim.agree(0, 1);
+    assert_eq!(active(&sim, 1, 0), [addr(A1)]);
+}
+
+#[test]
+fn newest_of_many_moves_wins() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    let mut old = A1.to_string();
+    for number in 0..10 {
+        let new = format!("203.0.113.{}", 10 + number);
+        sim.change(0, &[&old], &[&new]);
+        sim.run(ms(5));
+        old = new;
+    }
+    sim.run(secs(5));
+    sim.agree(0, 1);
+    assert_eq!(active(&sim, 1, 0), [addr(&old)]);
+    assert!(sim.count() <= 24);
+}
+
+#[test]
+fn lost_messages_are_sent_again() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.weather.loss = 100;
+    sim.change(0, &[A1], &[A2]);
+    let start = sim.now;
+    sim.run(ms(1_500));
+    sim.weather.loss = 0;
+    // Smoothed round trip 60 ms: 200 ms, doubled, with up to a quarter of jitter.
+    let sends = sim.count();
+    assert!((3..=4).contains(&sends), "{sends}");
+    sim.run(secs(5));
+    sim.agree(0, 1);
+    let acked = |note: &Note| {
+        matches!(
+            note,
+            Note::Acked {
+                control: Handoff,
+                ..
+            }
+        )
+    };
+    assert_eq!(sim.noted(0, acked), 1);
+    assert!(sim.now.since(start) < secs(7));
+}
+
+#[test]
+fn lost_ack_is_given_again() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.blocked.insert((addr(B1), addr(A2)));
+    sim.change(0, &[A1], &[A2]);
+    sim.run(ms(100));
+    sim.blocked.clear();
+    sim.run(secs(2));
+    assert_eq!(sim.sent(), [Handoff, Ack, Handoff, Ack]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn new_address_that_cannot_reach_the_peer_is_reported_unreachable() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.blocked.insert((addr(A2), addr(B1)));
+    sim.change(0, &[], &[A2]);
+    sim.run(secs(20));
+    assert_eq!(
+        sim.sent(),
+        [AddrUp, AddrUp, AddrUp, AddrUp, AddrUpUnreachable, Ack]
+    );
+    sim.agree(0, 1);
+    assert_eq!(sim.row(1, 0).record.unreachable, [addr(A2)]);
+    sim.change(0, &[A2], &[]);
+    sim.run(secs(20));
+    assert_eq!(sim.sent(), [AddrDownUnreachable, Ack]);
+    sim.agree(0, 1);
+    assert!(sim.row(1, 0).record.unreachable.is_empty());
+}
+
+#[test]
+fn handoff_to_an_address_that_cannot_reach_the_peer() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.change(0, &[], &[A3]);
+    sim.run(secs(1));
+    sim.sent();
+    sim.blocked.insert((addr(A2), addr(B1)));
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(20));
+    assert_eq!(
+        sim.sent(),
+        [Handoff, Handoff, Handoff, Handoff, HandoffUnreachable, Ack]
+    );
+    sim.agree(0, 1);
+    assert_eq!(active(&sim, 1, 0), [addr(A3)]);
+    assert_eq!(sim.row(1, 0).record.unreachable, [addr(A2)]);
+    assert_eq!(sim.row(1, 0).alias, [addr(A1)]);
+}
+
+#[test]
+fn unanswered_move_is_tried_again_later() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.weather.loss = 100;
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(100));
+    let sends = sim.count();
+    assert!((8..=30).contains(&sends), "{sends}");
+    sim.weather.loss = 0;
+    sim.run(secs(80));
+    sim.agree(0, 1);
+}
+
+#[test]
+fn partial_simultaneous_moves_converge() {
+    // The server keeps one of two addresses, the client none.
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.change(1, &[], &[B2]);
+    sim.run(secs(1));
+    sim.sent();
+    let start = sim.now;
+    sim.change(0, &[A1], &[A2]);
+    sim.change(1, &[B1], &[]);
+    while sim.now.since(start) < secs(3) {
+        sim.run(ms(10));
+        let row = sim.nodes[1].kernel.rows.values().next().unwrap();
+        if row.record.active == [addr(A2)] {
+            break;
+        }
+    }
+    // Half a round trip after the first time-out, which has up to a quarter of jitter.
+    assert!(
+        sim.now.since(start) <= ms(290),
+        "{:?}",
+        sim.now.since(start)
+    );
+    sim.run(secs(5));
+    sim.agree(0, 1);
+    assert_eq!(active(&sim, 0, 1), [addr(B2)]);
+}
+
+#[test]
+fn both_gain_and_lose_at_the_same_time() {
+    for seed in 0..40 {
+        let mut sim = Sim::new(
+            seed,
+            Weather {
+                spread: ms(30),
+                loss: seed % 20,
+                duplication: 10,
+                ..FAIR
+            },
+        );
+        sim.add(&[A1]);
+        sim.add(&[B1]);
+        sim.flow(0, A1, B1);
+        sim.run(secs(5));
+        sim.change(0, &[], &[A2]);
+        sim.change(1, &[], &[B2]);
+        sim.run(secs(5));
+        sim.change(0, &[A1], &[]);
+        sim.change(1, &[B1], &[]);
+        sim.run(secs(90));
+        sim.agree(0, 1);
+    }
+}
+
+#[test]
+fn full_double_move_recovers_when_one_returns() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.change(0, &[A1], &[A2]);
+    sim.change(1, &[B1], &[B2]);
+    sim.run(secs(30));
+    sim.change(0, &[A2], &[A1]);
+    sim.run(secs(90));
+    sim.agree(0, 1);
+}
+
+#[test]
+fn storm_of_moves_in_bad_weather_converges() {
+    for seed in 0..60 {
+        let weather = Weather {
+            latency: ms(40),
+            spread: ms(80),
+            loss: 20,
+            duplication: 20,
+        };
+        let mut sim = Sim::new(seed, weather);
+        sim.add(&[A1]);
+        sim.add(&[B1]);
+        sim.flow(0, A1, B1);
+        sim.flow(1, B1, A1);
+        sim.run(secs(10));
+        if sim.nodes[0]
+            .kernel
+            .rows
+            .values()
+            .any(|row| row.record.state != State::Up)
+        {
+            continue;
+        }
+        // The client moves as it likes; the server never loses its last address.
+        let pool = [A1, A2, A3, "203.0.113.4", "203.0.113.5"];
+        for _ in 0..30 {
+            let have = sim.nodes[0].local.clone();
+            let pick = pool[sim.random.below(pool.len() as u64) as usize];
+            if have.contains(&addr(pick)) {
+                sim.change(0, &[pick], &[]);
+            } else if sim.random.percent(50) {
+                sim.change(0, &[], &[pick]);
+            } else {
+                let old: Vec<String> = have.iter().map(|addr| addr.to_string()).collect();
+                let old: Vec<&str> = old.iter().map(String::as_str).collect();
+                sim.change(0, &old, &[pick]);
+            }
+            if sim.random.percent(20) {
+                let (lose, gain) = if sim.nodes[1].local.contains(&addr(B2)) {
+                    (B2, None)
+                } else {
+                    ("", Some(B2))
+                };
+                let lose: &[&str] = if gain.is_some() { &[] } else { &[lose] };
+                sim.change(1, lose, gain.as_slice());
+            }
+            let pause = ms(sim.random.below(400));
+            sim.run(pause);
+        }
+        if sim.nodes[0].local.is_empty() {
+            sim.change(0, &[], &[A1]);
+        }
+        sim.weather = FAIR;
+        sim.run(secs(200));
+        sim.agree(0, 1);
+        sim.sent();
+        sim.run(secs(200));
+        assert_eq!(
+            sim.count(),
+            0,
+            "seed {seed}: it has something to say although all is said"
+        );
+    }
+}
+
+#[test]
+fn four_and_six_are_one_host() {
+    let mut sim = acquainted(&[A1, A61], &[B1, B61]);
+    sim.flow(0, A61, B61);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [Hello, Ack]);
+    sim.agree(0, 1);
+    assert_eq!(sim.nodes[0].kernel.rows.len(), 1);
+    assert_eq!(sim.nodes[1].kernel.rows.len(), 1);
+    assert_eq!(active(&sim, 0, 1).len(), 2);
+    // Both families move in one batch: one exchange for each.
+    sim.change(0, &[A1, A61], &[A2, A62]);
+    sim.run(ms(61));
+    assert_eq!(sim.sent(), [Handoff, Handoff, Ack, Ack]);
+    sim.agree(0, 1);
+    assert_eq!(active(&sim, 1, 0).len(), 2);
+    // They come one after the other: the second does not wait for the first.
+    sim.change(0, &[A2, A62], &[]);
+    sim.run(secs(1));
+    sim.change(0, &[], &[A1]);
+    sim.run(ms(5));
+    sim.change(0, &[], &[A61]);
+    sim.run(ms(61));
+    assert_eq!(sim.count(), 4);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn four_and_six_found_at_the_same_time_are_one_host() {
+    for seed in 0..30 {
+        let mut sim = Sim::new(
+            seed,
+            Weather {
+                spread: ms(20),
+                loss: seed % 15,
+                ..FAIR
+            },
+        );
+        sim.add(&[A1, A61]);
+        sim.add(&[B1, B61]);
+        sim.flow(0, A1, B1);
+        sim.flow(0, A61, B61);
+        sim.flow(1, B1, A1);
+        sim.flow(1, B61, A61);
+        sim.run(secs(30));
+        sim.agree(0, 1);
+        assert_eq!(sim.nodes[0].kernel.rows.len(), 1, "seed {seed}");
+        sim.weather = FAIR;
+        sim.sent();
+        sim.change(0, &[A1, A61], &[A2, A62]);
+        sim.run(secs(2));
+        assert_eq!(sim.count(), 4, "seed {seed}");
+        sim.agree(0, 1);
+    }
+}
+
+#[test]
+fn address_of_the_unused_family_rides_along() {
+    let mut sim = acquainted(&[A1, A61], &[B1, B61]);
+    sim.change(0, &[A61], &[]);
+    sim.change(0, &[], &[A62]);
+    sim.run(secs(5));
+    assert_eq!(sim.count(), 0);
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(5));
+    assert_eq!(sim.sent(), [Handoff, Ack]);
+    assert_eq!(sim.row(1, 0).record.unreachable, [addr(A62)]);
+    assert!(sim
+        .row(0, 1)
+        .record
+        .local
+        .iter()
+        .all(|local| local.addr.is_v4()));
+}
+
+#[test]
+fn restarted_agent_goes_on() {
+    for who in [0, 1] {
+        for mover in [0, 1] {
+            let mut sim = acquainted(&[A1], &[B1]);
+            sim.restart(who);
+            // Before the peers are greeted.
+            let (old, new) = if mover == 0 { (A1, A2) } else { (B1, B2) };
+            sim.run(ms(100));
+            sim.change(mover, &[old], &[new]);
+            sim.run(secs(10));
+            sim.agree(0, 1);
+            let sent = sim.count();
+            assert!(sent <= 8, "{sent}");
+            // And after it.
+            let (old, new) = if mover == 0 {
+                (A2, A3)
+            } else {
+                (B2, "10.7.0.3")
+            };
+            sim.change(mover, &[old], &[new]);
+            sim.run(secs(10));
+            assert_eq!(sim.sent(), [Handoff, Ack]);
+            sim.agree(0, 1);
+        }
+    }
+}
+
+#[test]
+fn restarted_agent_greets_without_being_asked() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.restart(1);
+    sim.run(secs(5));
+    assert_eq!(sim.sent(), [Hello, Ack]);
+    for (mover, old, new) in [(0, A1, A2), (1, B1, B2)] {
+        sim.change(mover, &[old], &[new]);
+        sim.run(secs(1));
+        assert_eq!(sim.sent(), [Handoff, Ack]);
+        sim.agree(0, 1);
+    }
+}
+
+#[test]
+fn move_while_the_agent_is_dead_is_made_up_for() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.nodes[0].engine = None;
+    sim.nodes[0].local = vec![addr(A2)];
+    sim.run(secs(3));
+    sim.restart(0);
+    sim.run(secs(3));
+    sim.agree(0, 1);
+    assert_eq!(active(&sim, 1, 0), [addr(A2)]);
+    assert_eq!(sim.row(1, 0).alias, [addr(A1)]);
+}
+
+#[test]
+fn killed_between_announcement_and_acknowledgement() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.weather.loss = 100;
+    sim.change(0, &[A1], &[A2]);
+    sim.weather.loss = 0;
+    sim.restart(0);
+    sim.run(secs(10));
+    sim.agree(0, 1);
+    assert_eq!(sim.row(1, 0).alias, [addr(A1)]);
+}
+
+#[test]
+fn silent_peer_of_an_adopted_host_stays_up() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.nodes[1].engine = None;
+    sim.restart(0);
+    sim.run(secs(300));
+    assert_eq!(sim.sent(), [Hello; 3]);
+    assert_eq!(sim.row(0, 1).record.state, State::Up);
+    assert!(sim
+        .row(0, 1)
+        .record
+        .local
+        .iter()
+        .all(|local| !local.unproven));
+}
+
+#[test]
+fn named_host_is_the_administrators() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.nodes[0]
+        .kernel
+        .rows
+        .values_mut()
+        .for_each(|row| row.name = Some("by-hand".into()));
+    sim.restart(0);
+    let before = format!("{:?}", sim.nodes[0].kernel.rows);
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(10));
+    assert_eq!(sim.count(), 0);
+    assert_eq!(format!("{:?}", sim.nodes[0].kernel.rows), before);
+}
+
+#[test]
+fn forged_and_odd_messages_change_nothing() {
+    use ihmp_core::message::{Addresses, Message, Options, MAX_LEN};
+    let mut sim = acquainted(&[A1], &[B1]);
+    let stranger = addr("203.0.113.66");
+    let mut buffer = [0; MAX_LEN];
+    let before = format!("{:?}", sim.nodes[1].kernel.rows);
+    let mut send = |sim: &mut Sim, control: Control, seqno, from, host, addresses: &[Addr]| {
+        let addresses = Addresses::of(addresses).unwrap();
+        let message = Message {
+            control,
+            options: Options::NONE,
+            seqno,
+            signature: None,
+            host,
+            addresses,
+        };
+        let octets = message.emit(&mut buffer).unwrap().to_vec();
+        sim.inject(1, from, addr(B1), &octets);
+    };
+    let mut expected = vec![];
+    // The right Host ID, but the number has to be guessed.
+    let mut wrong = 0;
+    for seqno in (0..u16::MAX).step_by(16).take(200) {
+        send(
+            &mut sim,
+            Handoff,
+            seqno,
+            stranger,
+            addr(A1),
+            &[stranger, stranger, addr(A1)],
+        );
+        wrong += 1;
+    }
+    expected.push((Refusal::Seqno, wrong));
+    // Nobody goes by this address.
+    send(
+        &mut sim,
+        AddrUp,
+        1,
+        stranger,
+        stranger,
+        &[stranger, stranger],
+    );
+    expected.push((Refusal::UnknownHost, 1));
+    // Behind a NAT.
+    send(
+        &mut sim,
+        Hello,
+        1,
+        stranger,
+        addr("10.1.1.1"),
+        &[addr("10.1.1.1")],
+    );
+    expected.push((Refusal::NatDetected, 1));
+    send(
+        &mut sim,
+        Hello,
+        1,
+        addr("127.0.0.1"),
+        stranger,
+        &[addr("127.0.0.1")],
+    );
+    expected.push((Refusal::NotUnicast, 1));
+    send(&mut sim, Hello, 1, addr(B1), addr(B1), &[addr(B1)]);
+    expected.push((Refusal::OwnAddress, 1));
+    send(&mut sim, Hello, 1, stranger, stranger, &[]);
+    send(&mut sim, AddrDown, 1, stranger, addr(A1), &[stranger]);
+    expected.push((Refusal::Payload, 2));
+    send(&mut sim, Ack, 1, addr(A1), addr(A1), &[addr(A1)]);
+    expected.push((Refusal::UnexpectedAck, 1));
+    for control in [PathProbe, RouterAck, NatEntry] {
+        send(&mut sim, control, 1, addr(A1), addr(A1), &[addr(A1)]);
+        expected.push((Refusal::Unsupported(control), 1));
+    }
+    for (reason, count) in expected {
+        let refused =
+            |note: &Note| matches!(note, Note::Refused { reason: seen, .. } if *seen == reason);
+        assert_eq!(sim.noted(1, refused), count, "{reason:?}");
+    }
+    let after = format!("{:?}", sim.nodes[1].kernel.rows);
+    assert_eq!(before, after);
+    // At most one answer in a second about the wrong number, and one to the stranger.
+    assert_eq!(sim.sent(), [Ack, Ack]);
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [Handoff, Ack]);
+}
+
+#[test]
+fn address_of_another_host_is_not_taken() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    let other = sim.add(&[A2]);
+    sim.flow(other, A2, B1);
+    sim.run(secs(1));
+    sim.sent();
+    // Node 0 announces the address that node 2 is seen at.
+    sim.nodes[other].local.clear();
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(5));
+    assert!(
+        sim.noted(1, |note| matches!(
+            note,
+            Note::Refused {
+                reason: Refusal::OtherHost,
+                ..
+            }
+        )) >= 1
+    );
+    let owners = sim.nodes[1]
+        .kernel
+        .rows
+        .values()
+        .filter(|row| row.record.active.contains(&addr(A2)));
+    assert_eq!(owners.count(), 1);
+}
+
+#[test]
+fn reply_is_at_most_three_times_the_greeting() {
+    let many: Vec<String> = (1..=12).map(|number| format!("10.9.0.{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let sim = acquainted(&[A1], &many);
+    let row = sim.row(0, 1);
+    assert_eq!(1 + row.record.unreachable.len(), 5);
+}
+
+#[test]
+fn removed_by_the_administrator_is_gone() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    let id = *sim.nodes[1].kernel.rows.keys().next().unwrap();
+    sim.nodes[1].kernel.take(id);
+    sim.give(1, ihmp_engine::Input::Removed { id });
+    // The client's next move finds that out, and makes them known to each other again.
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(5));
+    sim.agree(0, 1);
+}

@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Machines with engines, model kernels and a network between them, under a virtual clock.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use ihmp_core::addr::Addr;
+use ihmp_core::message::{Control, Message, Options};
+use ihmp_core::time::{Duration, Instant};
+use ihmp_engine::{
+    Change, Engine, Input, KernelHost, Limits, Note, Output, Record, Routes, State, Via,
+};
+
+pub(crate) fn addr(text: &str) -> Addr {
+    text.parse().unwrap()
+}
+
+pub(crate) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// xorshift64*, seeded by the test.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// True in so many of a hundred cases.
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+}
+
+/// A host entry of the model kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) record: Record,
+    pub(crate) alias: Vec<Addr>,
+    pub(crate) name: Option<String>,
+    pub(crate) expires: Option<Instant>,
+}
+
+/// The host table of one machine, with the rules of the module.
+#[derive(Default)]
+pub(crate) struct Kernel {
+    pub(crate) rows: BTreeMap<u32, Row>,
+    next: u32,
+    owners: BTreeMap<Addr, u32>,
+    expiries: BTreeSet<(Instant, u32)>,
+    /// Identifiers of its flows, for adoption.
+    pub(crate) identifiers: BTreeMap<u32, Vec<Addr>>,
+}
+
+impl Kernel {
+    fn owner(&self, of: Addr) -> Option<u32> {
+        self.owners.get(&of).copied()
+    }
+
+    fn check(&self, id: Option<u32>, record: &Record) {
+        for set in [&record.active, &record.unreachable] {
+            assert!(set.len() <= 16, "{record:?}");
+            let unique: BTreeSet<_> = set.iter().collect();
+            assert_eq!(unique.len(), set.len(), "{record:?}");
+        }
+        for active in &record.active {
+            assert!(!record.unreachable.contains(active), "{record:?}");
+            let owner = self.owner(*active);
+            assert!(
+                owner.is_none() || owner == id,
+                "{active} is taken by {owner:?}, wanted by {id:?}"
+            );
+        }
+    }
+
+    fn put(&mut self, id: u32, record: Record, alias: Vec<Addr>, now: Instant) {
+        let name = self.rows.get(&id).and_then(|row| row.name.clone());
+        self.take(id);
+        let expires = record.expires.map(|span| now.after(span));
+        for active in &record.active {
+            self.owners.insert(*active, id);
+        }
+        self.expiries.extend(expires.map(|expires| (expires, id)));
+        let row = Row {
+            record,
+            alias,
+            name,
+            expires,
+        };
+        self.rows.insert(id, row);
+    }
+
+    /// Removes an entry.
+    pub(crate) fn take(&mut self, id: u32) -> Option<Row> {
+        let row = self.rows.remove(&id)?;
+        for active in &row.record.active {
+            self.owners.remove(active);
+        }
+        if let Some(expires) = row.expires {
+            self.expiries.remove(&(expires, id));
+        }
+        Some(row)
+    }
+
+    pub(crate) fn make(&mut self, record: Record, now: Instant) -> u32 {
+        self.check(None, &record);
+        self.next += 1;
+        self.put(self.next, record, vec![], now);
+        self.next
+    }
+
+    fn set(&mut self, id: u32, record: Record, now: Instant) {
+        self.check(Some(id), &record);
+        let row = &self.rows[&id];
+        let mut alias = row.alias.clone();
+        for gone in row.record.active.iter().chain(&row.record.unreachable) {
+            if !alias.contains(gone) {
+                alias.push(*gone);
+            }
+        }
+        alias.retain(|alias| !record.active.contains(alias) && !record.unreachable.contains(alias));
+        self.put(id, record, alias, now);
+    }
+
+    /// What an agent reads when it starts.
+    pub(crate) fn dump(&self) -> Vec<KernelHost> {
+        let host = |(id, row): (&u32, &Row)| KernelHost {
+            id: *id,
+            state: row.record.state,
+            managed: row.name.is_some(),
+            active: row.record.active.clone(),
+            unreachable: row.record.unreachable.clone(),
+            alias: row.alias.clone(),
+            local: row.record.local.clone(),
+            identifiers: self.identifiers.get(id).cloned().unwrap_or_default(),
+        };
+        self.rows.iter().map(host).collect()
+    }
+}
+
+/// A machine.
+pub(crate) struct Node {
+    /// `None` when the agent does not run.
+    pub(crate) engine: Option<Engine>,
+    pub(crate) kernel: Kernel,
+    /// Oldest first; the newest of a family is the preferred one.
+    pub(crate) local: Vec<Addr>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Flight {
+    at: Instant,
+    order: u64,
+    from: Addr,
+    to: Addr,
+    bytes: Vec<u8>,
+}
+
+/// How the network treats packets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weather {
+    /// One way.
+    pub(crate) latency: Duration,
+    /// Up to so much more, so that packets overtake each other.
+    pub(crate) spread: Duration,
+    pub(crate) loss: u64,
+    pub(crate) duplication: u64,
+}
+
+pub(crate) const FAIR: Weather = Weather {
+    latency: Duration::from_millis(30),
+    spread: Duration::ZERO,
+    loss: 0,
+    duplication: 0,
+};
+
+/// The machines and what flies between them.
+pub(crate) struct Sim {
+    pub(crate) now: Instant,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) weather: Weather,
+    pub(crate) random: Random,
+    /// Pairs between which nothing passes.
+    pub(crate) blocked: BTreeSet<(Addr, Addr)>,
+    flights: BinaryHeap<Reverse<Flight>>,
+    order: u64,
+    /// What was sent since the last [`Sim::sent`].
+    log: Vec<(usize, Control, Options, Addr, Addr)>,
+    pub(crate) trace: bool,
+}
+
+impl Sim {
+    pub(crate) fn new(seed: u64, weather: Weather) -> Sim {
+        Sim {
+            now: Instant::ZERO,
+            nodes: vec![],
+            weather,
+            random: Random(seed.wrapping_mul(2).wrapping_add(1)),
+            blocked: BTreeSet::new(),
+            flights: BinaryHeap::new(),
+            order: 0,
+            log: vec![],
+            trace: std::env::var_os("TRACE").is_some(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, local: &[&str]) -> usize {
+        self.add_with(local, Limits::default())
+    }
+
+    pub(crate) fn add_with(&mut self, local: &[&str], limits: Limits) -> usize {
+        let local = local.iter().map(|text| addr(text)).collect();
+        let engine = Some(Engine::new(limits));
+        self.nodes.push(Node {
+            engine,
+            kernel: Kernel::default(),
+            local,
+            notes: vec![],
+            limits,
+        });
+        let at = self.nodes.len() - 1;
+        self.network(at);
+        at
+    }
+
+    fn via(node: &Node, peer: Addr, blocked: &BTreeSet<(Addr, Addr)>) -> Vec<Via> {
+        let _ = blocked;
+        let family = |of: &&Addr| of.family() == peer.family();
+        let newest = node.local.iter().rfind(family).copied();
+        let via = |local: &Addr| Via {
+            local: *local,
+            preference: if Some(*local) == newest { 0 } else { 10 },
+        };
+        node.local.iter().filter(family).map(via).collect()
+    }
+
+    pub(crate) fn give(&mut self, at: usize, input: Input<'_>) {
+        let random = self.random.next();
+        let now = self.now;
+        let Some(engine) = self.nodes[at].engine.as_mut() else {
+            return;
+        };
+        engine.handle(now, random, input);
+        self.drain(at);
+    }
+
+    fn drain(&mut self, at: usize) {
+        loop {
+            let node = &mut self.nodes[at];
+            let Some(output) = node.engine.as_mut().and_then(Engine::poll) else {
+                return;
+            };
+            match output {
+                Output::Send { from, to, bytes } => self.transmit(at, from, to, bytes),
+                Output::Table(Change::New { key, record }) => {
+                    let id = node.kernel.make(record, self.now);
+                    self.give(at, Input::Made { key, id });
+                }
+                Output::Table(Change::Set { id, record }) => node.kernel.set(id, record, self.now),
+                Output::Table(Change::Del { id }) => {
+                    node.kernel.take(id).unwrap();
+                }
+                Output::Ask(peer) => {
+                    let via = Sim::via(node, peer, &self.blocked);
+                    self.give(at, Input::Routes(Routes { peer, via }));
+                }
+                Output::Note(note) => {
+                    if self.trace {
+                        println!("{:>12} us node {at}: {note}", self.now.as_nanos() / 1000);
+                    }
+                    node.notes.push(note);
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self, at: usize, from: Addr, to: Addr, bytes: Vec<u8>) {
+        assert!(
+            self.nodes[at].local.contains(&from),
+            "sent from {from}, which node {at} does not have"
+        );
+        assert_eq!(from.family(), to.family());
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!(message.addresses.as_slice().first(), Some(&from));
+        self.log
+            .push((at, message.control, message.options, from, to));
+        if self.blocked.contains(&(from, to)) || self.random.percent(self.weather.loss) {
+            return;
+        }
+        let copies = if self.random.percent(self.weather.duplication) {
+            2
+        } else {
+            1
+        };
+        for _ in 0..copies {
+            let spread = self.random.below(self.weather.spread.as_nanos() + 1);
+            let at = self
+                .now
+                .after(self.weather.latency)
+                .after(Duration::from_nanos(spread));
+            self.order += 1;
+            let flight = Flight {
+                at,
+                order: self.order,
+                from,
+                to,
+                bytes: bytes.clone(),
+            };
+            self.flights.push(Reverse(flight));
+        }
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        let flight = self.flights.peek().map(|Reverse(flight)| flight.at);
+        let timers = self
+            .nodes
+            .iter()
+            .filter_map(|node| node.engine.as_ref()?.next_timeout());
+        let first = |node: &Node| node.kernel.expiries.first().map(|(at, _)| *at);
+        let expiries = self.nodes.iter().filter_map(first);
+        flight.into_iter().chain(timers).chain(expiries).min()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now.after(span);
+        let mut steps = 0;
+        while let Some(next) = self.next_event().filter(|next| *next <= end) {
+            steps += 1;
+            assert!(steps < 5_000_000, "it goes round in circles");
+            self.now = self.now.max(next);
+            while self
+                .flights
+                .peek()
+                .is_some_and(|Reverse(flight)| flight.at <= self.now)
+            {
+                let Reverse(flight) = self.flights.pop().unwrap();
+                let owner = self
+                    .nodes
+                    .iter()
+                    .position(|node| node.local.contains(&flight.to));
+                if let Some(at) = owner {
+                    self.give(
+                        at,
+                        Input::Message {
+                            from: flight.from,
+                            to: flight.to,
+                            bytes: &flight.bytes,
+                        },
+                    );
+                }
+            }
+            for at in 0..self.nodes.len() {
+                let due = self.nodes[at]
+                    .engine
+                    .as_ref()
+                    .and_then(Engine::next_timeout);
+                if due.is_some_and(|due| due <= self.now) {
+                    self.give(at, Input::Timer);
+                }
+                while let Some((end, id)) = self.nodes[at].kernel.expiries.first().copied() {
+                    if end > self.now {
+                        break;
+                    }
+                    self.nodes[at].kernel.take(id);
+                    self.give(at, Input::Removed { id });
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    /// A datagram from outside.
+    pub(crate) fn inject(&mut self, at: usize, from: Addr, to: Addr, bytes: &[u8]) {
+        self.give(at, Input::Message { from, to, bytes });
+    }
+
+    /// Tells the engine of a node what its addresses are.
+    pub(crate) fn network(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        let Some(engine) = node.engine.as_ref() else {
+            return;
+        };
+        let peers = engine.peers();
+        let routes = peers.into_iter().map(|peer| Routes {
+            peer,
+            via: Sim::via(node, peer, &self.blocked),
+        });
+        let input = Input::Network {
+            local: node.local.clone(),
+            routes: routes.collect(),
+        };
+        self.give(at, input);
+    }
+
+    /// One batch of address events.
+    pub(crate) fn change(&mut self, at: usize, lose: &[&str], gain: &[&str]) {
+        if self.trace {
+            println!(
+                "{:>12} us node {at}: -{lose:?} +{gain:?}",
+                self.now.as_nanos() / 1000
+            );
+        }
+        let node = &mut self.nodes[at];
+        node.local
+            .retain(|local| !lose.iter().any(|text| addr(text) == *local));
+        node.local.extend(gain.iter().map(|text| addr(text)));
+        self.network(at);
+    }
+
+    /// The module sees a flow.
+    pub(crate) fn flow(&mut self, at: usize, local: &str, remote: &str) {
+        let (local, remote) = (addr(local), addr(remote));
+        let node = &mut self.nodes[at];
+        if node.kernel.owner(remote).is_some() {
+            return;
+        }
+        let record = Record {
+            state: State::New,
+            active: vec![remote],
+            unreachable: vec![],
+            local: vec![ihmp_engine::Local {
+                addr: local,
+                preference: 0,
+                unproven: false,
+            }],
+            expires: None,
+        };
+        let id = node.kernel.make(record, self.now);
+        node.kernel.identifiers.insert(id, vec![local]);
+        self.give(at, Input::Discovered { id, local, remote });
+    }
+
+    /// Kills the agent of a node and starts another one.
+    pub(crate) fn restart(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        node.engine = Some(Engine::new(node.limits));
+        let hosts = node.kernel.dump();
+        self.network(at);
+        self.give(at, Input::Kernel { hosts });
+    }
+
+    /// The kinds of what was sent since the last call.
+    pub(crate) fn sent(&mut self) -> Vec<Control> {
+        std::mem::take(&mut self.log)
+            .into_iter()
+            .map(|(_, control, ..)| control)
+            .collect()
+    }
+
+    /// How many messages were sent since the last call.
+    pub(crate) fn count(&mut self) -> usize {
+        self.sent().len()
+    }
+
+    /// The only entry of a node that takes part and has one of these addresses.
+    pub(crate) fn row(&self, at: usize, of: usize) -> &Row {
+        let theirs = &self.nodes[of].local;
+        let rows = self.nodes[at]
+            .kernel
+            .rows
+            .values()
+            .filter(|row| row.record.state == State::Up);
+        let mut rows = rows.filter(|row| {
+            row.record
+                .active
+                .iter()
+                .any(|active| theirs.contains(active))
+        });
+        let row = rows
+            .next()
+            .unwrap_or_else(|| panic!("node {at} has no entry of node {of} {theirs:?}"));
+        assert!(
+            rows.next().is_none(),
+            "node {at} has two entries of node {of}"
+        );
+        row
+    }
+
+    /// Asserts that both ends hold the same of each other, and that data can pass.
+    pub(crate) fn agree(&self, one: usize, other: usize) {
+        for (near, far) in [(one, other), (other, one)] {
+            let ours = &self.row(near, far).record;
+            let theirs = &self.row(far, near).record;
+            let active: BTreeSet<Addr> = ours.active.iter().copied().collect();
+            let local: BTreeSet<Addr> = theirs.local.iter().map(|local| local.addr).collect();
+            assert_eq!(active, local, "active at node {near}, local at node {far}");
+            assert!(
+                theirs.local.iter().all(|local| !local.unproven),
+                "{theirs:?}"
+            );
+            assert!(
+                active
+                    .iter()
+                    .all(|addr| self.nodes[far].local.contains(addr)),
+                "{ours:?}"
+            );
+            assert!(!active.is_empty());
+            let foreign = ours
+                .unreachable
+                .iter()
+                .all(|addr| self.nodes[far].local.contains(addr));
+            assert!(
+                foreign,
+                "node {near} still has {:?} of node {far}",
+                ours.unreachable
+            );
+            let pairs = ours.local.iter().any(|local| {
+                ours.active.iter().any(|active| {
+                    active.family() == local.addr.family()
+                        && !self.blocked.contains(&(local.addr, *active))
+                })
+            });
+            assert!(pairs, "no path from {near} to {far}: {ours:?}");
+        }
+    }
+
+    pub(crate) fn noted(&self, at: usize, pred: impl Fn(&Note) -> bool) -> usize {
+        self.nodes[at]
+            .notes
+            .iter()
+            .filter(|note| pred(note))
+            .count()
+    }
+}
