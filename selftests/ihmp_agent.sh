@@ -1,0 +1,238 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The agent: killed and restarted without a loss, messages lost and repeated, what it leaves alone, its configuration.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# stage FAMILY WHO: the testbed with agents and traffic.
+stage() {
+	local family=$1
+
+	FAMILIES=$family topo_testbed delay 10ms || return
+	client=m server=c
+	[ "$2" = client ] || client=c server=m
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	TARGET=${ADDR[$server.eth0.$family]}
+	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
+	traffic "$client" "$family" "$TARGET" "tcp:5000,rate=50000" udpc:5001 udpu:5002 ping || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	must "flows" busywait 10 figure_at_least c flows 4
+}
+
+go() {
+	join m wifi0 50 && leave m eth0 || return
+	must "goes on after the move" goes_on "$client" || return
+	must "c sends to the new address" busywait 10 path_is c "$M" "$C" "$NEW"
+}
+
+# killed FAMILY WHO WHICH: kill -9 in mid-transfer, restart, and then the next move.
+killed() {
+	local client server M C NEW TARGET UP id host before
+
+	stage "$1" "$2" && go || return
+	id=$(host_json m "$C" | jq .id)
+	before=$EPOCHREALTIME
+	for host in $3; do
+		agent_stop "$host" KILL
+	done
+	must "translated flows go on without the agent" goes_on "$client" 20 || return
+	agent_start "$3" || return
+	must "and with the new one" goes_on "$client" 20 || return
+	equal "the host is the same" "$id" "$(host_json m "$C" | jq .id)"
+	must "still up" hosts_up m "$C" c "$M" || return
+	equal "hosts at m" 1 "$(figure m hosts)"
+	equal "hosts at c" 1 "$(figure c hosts)"
+	# Back to the first network.
+	UP=$EPOCHREALTIME
+	join m eth0 20 && leave m wifi0 || return
+	must "goes on after the next move" goes_on "$client" || return
+	must "c sends to the first address" busywait 10 path_is c "$M" "$C" "$M" || return
+	traffic_end "$client" && serve_end "$server" && judge_ok "$client" "$server" soft "$before" "$UP" $((60 + SLACK_MS)) "$TARGET"
+}
+
+# moved_meanwhile FAMILY WHO: the host moves while its agent is dead; the next one makes up for it.
+moved_meanwhile() {
+	local client server M C NEW TARGET UP DOWN
+
+	stage "$1" "$2" || return
+	DOWN=$EPOCHREALTIME
+	agent_stop m KILL
+	must "goes on" goes_on "$client" || return
+	leave m eth0 && join m wifi0 50 || return
+	must "nobody tells" busywait 10 stands "$client" tcp || return
+	UP=$EPOCHREALTIME
+	agent_start m || return
+	must "goes on when somebody does" goes_on "$client" || return
+	must "c sends to the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	traffic_end "$client" && serve_end "$server" && judge_ok "$client" "$server" hard "$DOWN" "$UP" $((1000 + SLACK_MS)) "$TARGET"
+}
+
+# stopped FAMILY: a clean stop keeps what is established.
+stopped() {
+	local client server M C NEW TARGET
+
+	stage "$1" client && go || return
+	agents_stop m c
+	must "goes on after a clean stop" goes_on m 20 || return
+	traffic_end m && serve_end c && judge_ok m c hard 0 0 1000 "$TARGET"
+}
+
+# flushed: ihmpd --flush takes away what the agent made, in the module and in the routing tables.
+flushed() {
+	local before after
+
+	topo_pair || return
+	before=$(own_state m)
+	agent_start m c && serve c 4 tcp:5000 && traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=20000 || return
+	must "both hosts know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
+	check "last-resort routes" sh -c "ip -n ${NS[m]} route show table 61453 | grep -q ihmp0"
+	traffic_end m
+	agents_stop m
+	in_ns m ihmpd --config "$SELFTESTS/ihmpd.toml" --flush || fail "--flush fails"
+	after=$(own_state m)
+	equal "addresses, routes and rules" "$before" "$after"
+	equal "hosts" 0 "$(figure m hosts)"
+	equal "discovery" 0 "$(ctl m -j param show | jq .discovery)"
+	equal "hooks" 0 "$(figure m hooks)"
+}
+
+# own_state NAME: what an agent could have changed.
+own_state() {
+	ipn "$1" -o link show | sed 's/ state .*//; s/ qdisc.*//; s/^[0-9]*: //; s/@[^:]*//'
+	ipn "$1" -o addr show | awk '{ print $2, $3, $4 }'
+	ipn "$1" -4 route show table all
+	ipn "$1" -6 route show table all | sed 's/ expires [0-9]*sec//; s/ pref medium//; s/ metric [0-9]*//'
+	ipn "$1" -4 rule show
+	ipn "$1" -6 rule show
+}
+
+# hands_off: the agent changes no address, route or rule that is not its own.
+hands_off() {
+	local before after
+
+	topo_testbed || return
+	ipn m rule add from 203.0.113.77 lookup 7 && ipn m route add 203.0.113.99 dev eth0 table 7 || return
+	before=$(own_state m)
+	agent_start m c && serve c 4 tcp:5000 && traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=20000 || return
+	must "both hosts know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
+	after=$(own_state m | grep -vE 'ihmp0|61453')
+	equal "what is not its own" "$before" "$after"
+}
+
+# lost_messages FAMILY COUNT: the first messages of the hand-off are lost, and repeated.
+lost_messages() {
+	local client server M C NEW TARGET UP DOWN family=$1
+
+	stage "$family" client || return
+	in_ns r2 nft -f - <<-END || { skip "no nft" && return; }
+		table inet lossy { chain forward { type filter hook forward priority 0;
+			udp dport 61453 limit rate over 1/hour burst $2 packets accept
+			udp dport 61453 counter drop } }
+	END
+	DOWN=$EPOCHREALTIME
+	leave m eth0 && join m wifi0 50 || return
+	UP=$EPOCHREALTIME
+	must "goes on after the repetition" goes_on m 5 30 || return
+	must "c knows" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	at_least "lost messages" "$2" "$(in_ns r2 nft -j list chain inet lossy forward | jq '[.. | .counter? // empty | .packets?] | add')"
+	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((4000 * $2 + SLACK_MS)) "$TARGET"
+}
+
+# ignored DEVICE: addresses of containers and tunnels are nobody's business.
+ignored() {
+	local client server M C NEW TARGET dev=$1
+
+	stage 4 client || return
+	capture c eth0 udp port 61453 || return
+	ipn m link add "$dev" type dummy && ipn m link set "$dev" up && ipn m addr add 198.51.100.200/32 dev "$dev" || return
+	ipn m addr add 198.51.100.201/32 dev lo || return
+	must "goes on" goes_on m 30 || return
+	check "not among the local addresses" host_is m "$C" 'all(.addr[]; .address | startswith("198.51.100.20") | not)'
+	capture_end c eth0
+	equal "messages" 0 "$(captured c eth0 61453)"
+}
+
+# storm: many addresses at once are one matter, and routes none at all.
+storm() {
+	local client server M C NEW TARGET i
+
+	stage 4 client || return
+	capture c eth0 udp port 61453 || return
+	for ((i = 1; i <= 2000; i++)); do
+		echo "route add 203.0.113.128/32 dev eth0 metric $((1000 + i))"
+	done | batch m || return
+	for ((i = 30; i < 38; i++)); do
+		echo "addr add 192.0.2.$i/24 dev eth0"
+	done | batch m || return
+	for ((i = 30; i < 38; i++)); do
+		echo "addr del 192.0.2.$i/24 dev eth0"
+	done | batch m || return
+	must "goes on" goes_on m 50 || return
+	must "the old address only" busywait 10 host_is m "$C" '[.addr[] | select(.set == "local") | .address] == ["192.0.2.10"]' || return
+	must "path" path_is m "$C" "$M" "$C" || return
+	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$TARGET"
+	capture_end c eth0
+	at_most "messages" 40 "$(captured c eth0 61453)"
+}
+
+# --- configuration
+
+config_good() {
+	printf '# nothing but a comment\n' >"$TMP/empty.toml"
+	check "an empty file" ihmpd --config "$TMP/empty.toml" --check
+	check "the tests' file" ihmpd --config "$SELFTESTS/ihmpd.toml" --check
+}
+
+config_bad() {
+	local text
+
+	for text in 'port = "a"' 'port = 0' 'no_such_setting = 1' 'port = 61453
+port = 61453' '[unfinished'; do
+		printf '%s\n' "$text" >"$TMP/bad.toml"
+		check "refused: $text" not ihmpd --config "$TMP/bad.toml" --check
+	done
+	check "says where" sh -c "ihmpd --config '$TMP/bad.toml' --check 2>&1 | grep -q 'bad.toml'"
+	check "refused: a file that is not there" not ihmpd --config "$TMP/nothing.toml" --check
+	topo_pair || return
+	check "does not run with it" not timeout 5 nsenter --net="/run/netns/${NS[m]}" ihmpd --config "$TMP/bad.toml"
+	equal "discovery" 0 "$(ctl m -j param show | jq .discovery)"
+}
+
+second_one() {
+	topo_pair && agent_start m || return
+	check "a second agent in the namespace gives up" not timeout 5 nsenter --net="/run/netns/${NS[m]}" ihmpd --config "$SELFTESTS/ihmpd.toml"
+	check "the first one lives" kill -0 "${AGENT[m]}"
+}
+
+without_module() {
+	module_unload || return
+	defer module_load
+	topo_pair || return
+	timeout 5 nsenter --net="/run/netns/${NS[m]}" ihmpd --config "$SELFTESTS/ihmpd.toml" >"$TMP/out" 2>&1
+	[ $? != 124 ] || fail "it hangs"
+	check "says what is missing" grep -qi module "$TMP/out"
+}
+
+for family in 4 6; do
+	for who in client server; do
+		run_case "IPv$family, $who moves: the moving host's agent is killed and restarted" killed $family $who m
+		run_case "IPv$family, $who moves: the peer's agent is killed and restarted" killed $family $who c
+		run_case "IPv$family, $who moves: both agents are killed and restarted" killed $family $who "m c"
+		run_case "IPv$family, $who moves: while its agent is dead" moved_meanwhile $family $who
+	done
+	run_case "IPv$family: stopped cleanly, established flows go on" stopped $family
+	run_case "IPv$family: the first message of a hand-off is lost" lost_messages $family 1
+	run_case "IPv$family: the first two messages of a hand-off are lost" lost_messages $family 2
+done
+run_case "ihmpd --flush leaves nothing" flushed
+run_case "nothing that is not the agent's own is changed" hands_off
+for dev in veth7 docker0 br-1234 tun3; do
+	run_case "addresses of $dev and lo are ignored" ignored $dev
+done
+run_case "a storm of addresses and routes" storm
+run_case "configuration: empty is safe" config_good
+run_case "configuration: bad is refused whole" config_bad
+run_case "a second agent is refused" second_one
+run_case "no module: said plainly" without_module
+suite_end

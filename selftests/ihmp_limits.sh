@@ -1,0 +1,134 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Limits: what does not fit is passed untranslated, counted and announced; what is over makes room.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# refused TEXT CMD...: CMD fails with status 2 and says TEXT.
+refused() {
+	local text=$1 status
+	shift
+
+	"$@" >"$TMP/out" 2>&1
+	status=$?
+	[ "$status" = 2 ] || { fail "$*: status $status" || return; }
+	grep -qi -- "$text" "$TMP/out" || fail "$*: said $(cat "$TMP/out")"
+}
+
+hosts() {
+	topo_trio || return
+	ctl m param set max-hosts 2 || return
+	ctl m host add remote 192.0.2.50 local 192.0.2.1 >/dev/null && ctl m host add remote 192.0.2.51 local 192.0.2.1 >/dev/null || return
+	refused 'ihmp: ' ctl m host add remote 192.0.2.52 local 192.0.2.1
+	equal "hosts" 2 "$(figure m hosts)"
+	ctl m param set discovery 1 && serve c 4 tcp:5000 && traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=20000 || return
+	must "an undiscovered peer is served as without us" goes_on m || return
+	must "and counted" busywait 5 reason_at_least m host-limit 1 || return
+	ctl m host flush
+	must "room again: discovered" busywait 10 figure_at_least m discovered 1 || return
+	refused 'ihmp: \|range' ctl m param set max-hosts 0
+}
+
+flows() {
+	local family=$1 M C
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	ctl m param set max-flows 4 && introduce m "$M" c "$C" || return
+	start m ihmpctl -j monitor >"$TMP/events" 2>&1
+	serve c "$family" tcp:5000 && traffic m "$family" "$C" "tcp:5000,rate=20000,count=8" || return
+	must "all go on" goes_on m || return
+	equal "flows" 4 "$(figure m flows)"
+	at_least "counted" 1 "$(reason m flow-limit)"
+	must "announced" busywait 5 has_line "$TMP/events" flow-limit || return
+	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$C"
+	equal "flows that were made" 4 "$(figure m flows-made)"
+}
+
+# quiet FAMILY: unconnected UDP without traffic goes after udp-timeout, a connected or listening flow with its socket.
+timeouts() {
+	local family=$1 M C before
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	ctl m param set udp-timeout 2 && introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
+	traffic m "$family" "$C" tcp:5000,burst=1 udpc:5001,burst=1,size=100 udpu:5002,burst=1,size=100 || return
+	equal "flows" 3 "$(figure m flows)"
+	must "the unconnected one goes" busywait 30 flows_are m 2 || return
+	check "TCP stays" has_flow m 6
+	check "connected UDP stays" has_flow m 17
+	# All of it works still.
+	must "everything goes on" burst m 300 || return
+	equal "flows again" 3 "$(figure m flows)"
+	before=$(figure m flows-expired)
+	at_least "expired" 1 "$before"
+	traffic_end m && serve_end c || return
+	must "nothing is left when the sockets are closed" busywait 150 flows_are m 0
+}
+
+flows_are() {
+	[ "$(figure "$1" flows)" = "$2" ]
+}
+
+has_flow() {
+	ctl "$1" -j flow show | jq -e --argjson p "$2" 'any(.[]; .proto == $p)'
+}
+
+addresses() {
+	local words=() i
+
+	topo_pair || return
+	for ((i = 1; i <= 16; i++)); do
+		words+=(remote "198.51.100.$i")
+	done
+	check "sixteen addresses" ctl m host add "${words[@]}" local 192.0.2.1
+	refused 'ihmp: ' ctl m host add "${words[@]}" remote 198.51.100.17 local 192.0.2.1
+	equal "hosts" 1 "$(figure m hosts)"
+	refused 'ihmp: ' ctl m path add host 1 remote 198.51.100.17
+	refused 'ihmp: ' ctl m host add remote 224.0.0.1 local 192.0.2.1
+	refused 'ihmp: ' ctl m host add remote 127.0.0.1 local 192.0.2.1
+	refused 'ihmp: ' ctl m host add remote ff02::1 local 192.0.2.1
+	refused 'ihmp: ' ctl m host add remote fe80::1 local 192.0.2.1
+	refused 'ihmp: ' ctl m host add remote 0.0.0.0 local 192.0.2.1
+}
+
+# hosts that expire
+expiry() {
+	topo_pair || return
+	ctl m host add expires 1 remote 192.0.2.50 local 192.0.2.1 >/dev/null && ctl m host add remote 192.0.2.51 local 192.0.2.1 >/dev/null || return
+	equal "hosts" 2 "$(figure m hosts)"
+	must "one goes" busywait 5 hosts_are m 1 || return
+	check "the other stays" host_is m 192.0.2.51 true
+}
+
+hosts_are() {
+	[ "$(figure "$1" hosts)" = "$2" ]
+}
+
+# many_flows: rows are bounded in time too: thousands of connections leave nothing.
+churn() {
+	FAMILIES=4 topo_pair && introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" || return
+	sysctl_in m net.ipv4.ip_local_port_range='10000 60000'
+	serve c 4 tcp:5000 || return
+	in_ns m python3 - "${ADDR[c.eth0.4]}" <<-'END' || { fail "connections fail" || return; }
+		import socket, struct, sys
+		for _ in range(2000):
+		    s = socket.create_connection((sys.argv[1], 5000))
+		    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+		    s.close()
+	END
+	at_least "flows made" 2000 "$(figure m flows-made)"
+	must "none is left" busywait 150 flows_are m 0 || return
+	must "none at the peer" busywait 150 flows_are c 0
+}
+
+run_case "hosts: refused by command, passed and counted by discovery" hosts
+for family in 4 6; do
+	run_case "IPv$family: flows over the limit pass, are counted and announced" flows $family
+	run_case "IPv$family: flows go when they are idle or their sockets are closed" timeouts $family
+done
+run_case "addresses: how many and which" addresses
+run_case "hosts expire" expiry
+run_case "two thousand connections leave no row" churn
+suite_end

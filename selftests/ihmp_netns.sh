@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Namespaces: everything is one's own, and a namespace that is deleted under traffic takes its state with it.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+ROUNDS=${ROUNDS:-20}
+
+isolated() {
+	topo_trio || return
+	introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" || return
+	ctl m policy add 203.0.113.0/24 never && ctl m param set max-hosts 7 udp-timeout 9 || return
+	equal "hosts at d" 0 "$(figure d hosts)"
+	equal "hooks at d" 0 "$(figure d hooks)"
+	equal "policy at d" 0 "$(ctl d -j policy show | jq '[.[] | select(.address == "203.0.113.0")] | length')"
+	[ "$(ctl d -j param show | jq '."max-hosts"')" != 7 ] || fail "the limit of m is the limit of d"
+	check "traffic of d" in_ns d ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}"
+	equal "flows at d" 0 "$(figure d flows-made)"
+	# The counters of one are not the counters of the other.
+	in_ns m ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}" >/dev/null
+	at_least "seen at m" 3 "$(figure m out-unchanged)"
+	equal "seen at d" 0 "$(figure d out-unchanged)"
+}
+
+# events stay where they happen
+events() {
+	topo_trio || return
+	start m ihmpctl -j monitor >"$TMP/events.m" 2>&1
+	start d ihmpctl -j monitor >"$TMP/events.d" 2>&1
+	must "m hears its own events" busywait 10 heard || return
+	equal "what d hears" '' "$(cat "$TMP/events.d")"
+}
+
+heard() {
+	ctl m -j host add remote 192.0.2.77 local "${ADDR[m.eth0.4]}" >/dev/null
+	ctl m host flush
+	[ -s "$TMP/events.m" ]
+}
+
+# deleted HOW: hosts, flows and traffic in both directions, and then the namespace goes.
+deleted() {
+	local i how=$1 pid
+
+	for ((i = 1; i <= ROUNDS; i++)); do
+		drop_topo
+		FAMILIES='4 6' topo_pair || return
+		introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" && introduce m "${ADDR[m.eth0.6]}" c "${ADDR[c.eth0.6]}" || return
+		[ "$how" = plain ] || moved m c "${ADDR[m.eth0.6]}" 2>/dev/null
+		start c ping -q -i 0.002 "${ADDR[m.eth0.4]}" >/dev/null 2>&1
+		start c ping -q -i 0.002 "${ADDR[m.eth0.6]}" >/dev/null 2>&1
+		start m ping -q -i 0.002 "${ADDR[c.eth0.4]}" >/dev/null 2>&1
+		pid=$BG
+		must "round $i: flows" busywait 5 figure_at_least m flows 2 || return
+		if [ "$how" = agents ]; then
+			ctl m param set discovery 1
+		fi
+		kill -KILL "$pid"
+		ip netns del "${NS[m]}" || { fail "round $i: cannot delete m" || return; }
+		unset "NS[m]"
+		# c goes on sending into the void, and is deleted under that.
+		ip netns pids "${NS[c]}" | xargs -r kill -KILL
+		ip netns del "${NS[c]}"
+		unset "NS[c]"
+	done
+	# All namespaces are gone for the module too, when it can be unloaded.
+	drop_topo
+	must "the module can be unloaded" busywait 10 module_unload || return
+	module_load
+}
+
+with_agent() {
+	local i
+
+	for ((i = 1; i <= ROUNDS / 4; i++)); do
+		drop_topo
+		FAMILIES=4 topo_pair && agent_start m c && serve c 4 tcp:5000 || return
+		traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=100000 ping,interval=0.005 || return
+		must "round $i: up" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
+		drop_ns m
+		must "round $i: c lives" ctl c stats show || return
+	done
+}
+
+run_case "hosts, policies, parameters and counters are the namespace's own" isolated
+run_case "events are the namespace's own" events
+run_case "deleted under traffic, $ROUNDS times" deleted plain
+run_case "deleted under traffic with discovery, $ROUNDS times" deleted agents
+run_case "deleted with agent and connections, $((ROUNDS / 4)) times" with_agent
+suite_end
