@@ -294,6 +294,31 @@ fn linear_part() {
     }
 }
 
+/// Three pulls are enough for an error with usual headers.
+#[test]
+fn few_pulls() {
+    for (family, header, quote) in [(Family::V4, 20, 100), (Family::V6, 40, 128)] {
+        let packet = error(
+            &udp(family),
+            3,
+            &Spec {
+                rest: vec![0; quote],
+                ..udp(family)
+            }
+            .build(),
+        );
+        let mut have = 0;
+        for wanted in [header, header + 8, packet.len().min(header + 8 + 128)] {
+            assert_eq!(
+                parse(&packet[..have], family),
+                Err(ParseError::Short(wanted))
+            );
+            have = wanted;
+        }
+        assert!(parse(&packet[..have], family).is_ok());
+    }
+}
+
 /// What follows the packet by its own length field is not looked at.
 #[test]
 fn trailing_octets() {
@@ -495,7 +520,7 @@ fn padded_quotes() {
             rest: vec![1; 300],
             ..udp(family)
         };
-        let options = 124 - header;
+        let options = (128 - header).next_multiple_of(8);
         match family {
             Family::V4 => long.options = vec![1; 40],
             Family::V6 => {

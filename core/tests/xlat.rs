@@ -342,6 +342,44 @@ fn outer_of_errors() {
     });
 }
 
+/// A UDP checksum that comes out as zero is written as ones, in the packet and in a quote of it.
+#[test]
+fn zero_becomes_ones() {
+    let mut prng = Prng::new(11);
+    for family in [Family::V4, Family::V6] {
+        for proto in [Proto::Udp, Proto::UdpLite] {
+            for _ in 0..ROUNDS {
+                let mut spec = Spec::random(&mut prng, family, proto);
+                let mut to = moved(&mut prng, &spec);
+                let at = spec.checksum_at().unwrap();
+                to.rest[..2].fill(0);
+                let missing = to.build()[at..at + 2].to_vec();
+                to.rest[..2].copy_from_slice(&missing);
+                spec.rest = to.rest.clone();
+                let expected = to.build();
+                assert_eq!(expected[at..at + 2], [0xff, 0xff]);
+
+                let packet = spec.build();
+                let pkt = parsed(&packet, family);
+                let f = |head: &mut [u8]| apply(head, &pkt, &rewrite(&to));
+                assert_eq!(translate(&packet, &pkt, Summed::None, &mut 0, f), expected);
+
+                let outer = Spec {
+                    more: false,
+                    ..Spec::random(&mut prng, family, Proto::OtherIcmp)
+                };
+                let packet = quoting(&outer, 3, &spec, 1_000);
+                let pkt = parsed(&packet, family);
+                let f = |head: &mut [u8]| apply_error(head, &pkt, &rewrite(&outer), &rewrite(&to));
+                assert_eq!(
+                    translate(&packet, &pkt, Summed::None, &mut 0, f),
+                    quoting(&outer, 3, &to, 1_000)
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn nothing_to_fix() {
     each(8, |_, spec| {
