@@ -34,6 +34,7 @@
 pub mod addr;
 pub mod csum;
 pub mod flow;
+mod header;
 pub mod message;
 pub mod packet;
 pub mod paths;

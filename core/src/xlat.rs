@@ -3,10 +3,8 @@
 
 use crate::addr::{Addr, Family};
 use crate::csum;
-use crate::packet::{
-    checksum_offset, zero_is_none, Kind, Packet, Quoted, Slots, DCCP, ICMP, IPV4_LEN, IPV6_LEN,
-    SCTP,
-};
+use crate::header::{IPV4_LEN, IPV6_LEN};
+use crate::packet::{checksum_offset, zero_is_none, Kind, Packet, Quoted, Slots, DCCP, ICMP, SCTP};
 
 /// The new values of a tuple; the addresses have the family of the packet.
 ///
