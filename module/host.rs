@@ -253,6 +253,12 @@ impl View {
         self.path(Family::V4).or_else(|| self.path(Family::V6))
     }
 
+    /// Whether both ends of a path are still in the sets.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.sets.lookup(Role::Local, path.local).is_some()
+            && self.sets.lookup(Role::Active, path.remote).is_some()
+    }
+
     /// All paths.
     pub(crate) fn paths(&self) -> &[Path] {
         self.paths.as_slice()
@@ -286,8 +292,6 @@ pub(crate) struct Host {
     pub(crate) rx: Atomic<u64>,
     last: Atomic<u64>,
     expires: Atomic<u64>,
-    /// A path came back: sockets are to be woken.
-    pub(crate) wake: Atomic<bool>,
 }
 
 impl Host {
@@ -301,7 +305,6 @@ impl Host {
             rx: Atomic::new(0),
             last: Atomic::new(clock::jiffies()),
             expires: Atomic::new(0),
-            wake: Atomic::new(false),
         };
         Ok(Owned::new(host, atomic)?.share())
     }

@@ -29,6 +29,7 @@ use crate::{
         HostState,
         PathCause, //
     },
+    wake, //
 };
 use ihmp_core::{
     addr::Addr,
@@ -204,6 +205,8 @@ impl Netns {
         }
         let new_path = view.any_path().copied();
         let translates = view.state == HostState::Up;
+        // A path that is still there may carry what is in flight.
+        let gone = old_path.is_none_or(|path| !view.has(&path));
         host.view.replace(view);
         self.sync_nodes(host, &old_sets);
 
@@ -216,11 +219,11 @@ impl Netns {
                 _ => PathCause::Configured,
             };
             notify::path(self, host.id(), new_path.as_ref(), cause);
-            if translates && new_path.is_some() {
-                host.wake.store(true, Relaxed);
-                self.net.schedule_wake();
-            }
         }
+        if moved && gone && translates && new_path.is_some() {
+            wake::host(self, host);
+        }
+        // After the sockets were woken: what was held may be the acknowledgement that they need.
         self.net.release_held();
         Ok(())
     }

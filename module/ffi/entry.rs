@@ -30,8 +30,7 @@ use crate::{
         View, //
     },
     netns::Netns,
-    policy::PolicyTable,
-    wake, //
+    policy::PolicyTable, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -156,13 +155,6 @@ unsafe extern "C" fn ihmp_rs_hook(
 unsafe extern "C" fn ihmp_rs_gc(state: *mut c_void) {
     // SAFETY: The work is stopped before `ihmp_rs_net_exit`.
     expiry::run(unsafe { netns(state) });
-}
-
-/// Wakes the sockets of hosts whose path came back.
-#[no_mangle]
-unsafe extern "C" fn ihmp_rs_wake(state: *mut c_void) {
-    // SAFETY: The work is stopped before `ihmp_rs_net_exit`.
-    wake::run(unsafe { netns(state) });
 }
 
 /// Handlers that the generated table of operations names.

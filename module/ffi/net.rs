@@ -91,12 +91,6 @@ impl Net {
         unsafe { raw::ihmp_gc_schedule(self.raw(), ms) }
     }
 
-    /// Asks for a run of the waking.
-    pub(crate) fn schedule_wake(&self) {
-        // SAFETY: By the invariant.
-        unsafe { raw::ihmp_wake_schedule(self.raw()) }
-    }
-
     /// Keeps a packet for `ms` milliseconds, or gives it back when `most` are kept already.
     pub(crate) fn hold<'a>(&self, skb: Skb<'a>, ms: u32, most: u32) -> Option<Skb<'a>> {
         // SAFETY: By the invariant; when taken, the packet belongs to C and `skb` is gone.

@@ -124,7 +124,7 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_may_spoof(self.sk.as_ptr()) }
     }
 
-    /// Makes TCP retransmit now; true when something was waiting.
+    /// Makes TCP retransmit and acknowledge now; true when something was waiting.
     pub(crate) fn wake(&self) -> bool {
         // SAFETY: By the invariant; the function takes the socket's lock itself.
         unsafe { raw::ihmp_sock_wake(self.sk.as_ptr()) }

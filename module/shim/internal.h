@@ -32,7 +32,6 @@ struct ihmp_net {
 	struct xarray hosts;		/* id -> host */
 	u32 next_host;
 	struct delayed_work gc;
-	struct work_struct wake;
 	struct sk_buff_head held;	/* packets that wait for a move */
 	struct delayed_work release;
 	ihmp_okfn okfn[2];		/* what follows LOCAL_IN, by family */

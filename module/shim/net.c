@@ -141,19 +141,9 @@ static void ihmp_gc_work(struct work_struct *work)
 	ihmp_rs_gc(container_of(work, struct ihmp_net, gc.work)->state);
 }
 
-static void ihmp_wake_work(struct work_struct *work)
-{
-	ihmp_rs_wake(container_of(work, struct ihmp_net, wake)->state);
-}
-
 void ihmp_gc_schedule(struct ihmp_net *in, u32 ms)
 {
 	queue_delayed_work(system_power_efficient_wq, &in->gc, msecs_to_jiffies(ms));
-}
-
-void ihmp_wake_schedule(struct ihmp_net *in)
-{
-	queue_work(system_highpri_wq, &in->wake);
 }
 
 static int __net_init ihmp_net_init(struct net *net)
@@ -167,7 +157,6 @@ static int __net_init ihmp_net_init(struct net *net)
 		in->ops[i].priv = in;
 	}
 	INIT_DELAYED_WORK(&in->gc, ihmp_gc_work);
-	INIT_WORK(&in->wake, ihmp_wake_work);
 	ihmp_hold_init(in);
 	in->counters = alloc_percpu(struct ihmp_counters);
 	if (!in->counters)
@@ -201,7 +190,6 @@ static void __net_exit ihmp_net_exit(struct net *net)
 
 	ihmp_hold_exit(in);
 	disable_delayed_work_sync(&in->gc);
-	disable_work_sync(&in->wake);
 	ihmp_rs_net_exit(in->state);
 	ihmp_tables_exit(in);
 	free_percpu(in->counters);

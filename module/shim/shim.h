@@ -76,7 +76,6 @@ void ihmp_count(struct ihmp_net *in, u32 counter, u64 n);
 u64 ihmp_count_read(struct ihmp_net *in, u32 counter);
 void ihmp_count_reset(struct ihmp_net *in);
 void ihmp_gc_schedule(struct ihmp_net *in, u32 ms);
-void ihmp_wake_schedule(struct ihmp_net *in);
 
 /* object.c: payloads under RCU and the tables that hold them */
 void *ihmp_object_alloc(u32 kind, u64 size, bool atomic);
@@ -139,6 +138,8 @@ bool ihmp_sock_is_user(const struct sock *sk);
 bool ihmp_sock_transparent(const struct sock *sk);
 void ihmp_sock_set_transparent(struct sock *sk, bool on);
 bool ihmp_sock_may_spoof(struct sock *sk);
+
+/* wake.c: TCP after a gap */
 bool ihmp_sock_wake(struct sock *sk);
 
 /* hold.c: packets that wait for an announced move */
@@ -187,6 +188,5 @@ void ihmp_rs_net_exit(void *state);
 u32 ihmp_rs_hook(void *state, struct sk_buff *skb, u32 hook, bool may_hold);
 void ihmp_rs_drop(u32 kind, void *payload);
 void ihmp_rs_gc(void *state);
-void ihmp_rs_wake(void *state);
 
 #endif

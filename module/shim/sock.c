@@ -93,30 +93,3 @@ bool ihmp_sock_may_spoof(struct sock *sk)
 	return !ihmp_sock_is_user(sk) ||
 	       file_ns_capable(sk->sk_socket->file, sock_net(sk)->user_ns, CAP_NET_RAW);
 }
-
-/*
- * The path is back: retransmit now instead of at the end of the back-off.
- * True when something was waiting.
- */
-bool ihmp_sock_wake(struct sock *sk)
-{
-	struct inet_connection_sock *icsk = inet_csk(sk);
-	bool waits = false;
-
-	if (!sk_fullsock(sk) || sk->sk_protocol != IPPROTO_TCP)
-		return false;
-	local_bh_disable();
-	bh_lock_sock(sk);
-	if (icsk->icsk_pending && (icsk->icsk_retransmits || icsk->icsk_probes_out || tcp_sk(sk)->packets_out)) {
-		waits = true;
-		if (!sock_owned_by_user(sk)) {
-			icsk->icsk_backoff = 0;
-			if (tcp_sk(sk)->srtt_us)
-				icsk->icsk_rto = __tcp_set_rto(tcp_sk(sk));
-		}
-		sk_reset_timer(sk, &sk->tcp_retransmit_timer, jiffies);
-	}
-	bh_unlock_sock(sk);
-	local_bh_enable();
-	return waits;
-}
