@@ -28,7 +28,7 @@ def unsigned(value):
 
 
 def doc(text, indent=""):
-    for line in textwrap.wrap(" ".join(text.split()), WIDTH - len(indent) - 4):
+    for line in textwrap.wrap(" ".join(text.split()), WIDTH - len(indent) - 4, break_on_hyphens=False):
         print(f"{indent}/// {line}")
 
 

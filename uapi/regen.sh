@@ -46,6 +46,7 @@ ynl uapi header uapi/linux/ihmp.h
 ynl kernel header module/shim/netlink_gen.h
 ynl kernel source module/shim/netlink_gen.c
 uapi/gen-rust.py uapi/ihmp.yaml | rustfmt --edition 2021 >"$TMP/out/uapi/rust/src/lib.rs"
+uapi/gen-rst.py uapi/ihmp.yaml Documentation/netlink.rst >"$TMP/out/Documentation/netlink.rst"
 
 FAILED=
 while read -r file; do
