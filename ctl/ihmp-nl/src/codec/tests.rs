@@ -4,11 +4,13 @@
 #![cfg(target_endian = "little")]
 
 use std::net::{
+    IpAddr,
     Ipv4Addr,
     Ipv6Addr, //
 };
 
 use super::*;
+use crate::model::*;
 
 const HOST_NEW: &str = "
     02010000
