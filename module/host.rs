@@ -8,6 +8,7 @@ use crate::{
     ffi::{
         clock,
         object::{
+            copy_of,
             Owned,
             Shared,
             Slot, //
@@ -149,30 +150,36 @@ fn index_of(family: Family) -> usize {
     }
 }
 
+static NO_ADDRESSES: Sets = Sets::new();
+static NO_PATHS: Paths = Paths::EMPTY;
+
 impl View {
-    /// A host without addresses.
-    pub(crate) fn new(state: HostState) -> Self {
-        Self {
+    /// A host without addresses; made in place, it is too big for the stack.
+    pub(crate) fn new(state: HostState) -> impl Init<Self> {
+        init!(Self {
             state,
             scheduler: None,
             name: Name::EMPTY,
-            sets: Sets::new(),
+            sets <- copy_of(&NO_ADDRESSES),
             former: [Addr::UNSPECIFIED; FORMER],
-            paths: Paths::EMPTY,
+            paths <- copy_of(&NO_PATHS),
             caches: [const { None }; CACHES],
             current: [Atomic::new(NONE), Atomic::new(NONE)],
-        }
+        })
     }
 
     /// The same knowledge, to be changed; paths are chosen again by [`View::settle`].
-    pub(crate) fn like(&self) -> Self {
-        Self {
+    pub(crate) fn like(&self) -> impl Init<Self> + '_ {
+        init!(Self {
+            state: self.state,
             scheduler: self.scheduler,
             name: self.name,
-            sets: self.sets.clone(),
+            sets <- copy_of(&self.sets),
             former: self.former,
-            ..Self::new(self.state)
-        }
+            paths <- copy_of(&NO_PATHS),
+            caches: [const { None }; CACHES],
+            current: [Atomic::new(NONE), Atomic::new(NONE)],
+        })
     }
 
     /// Makes paths of the sets and chooses among them, as `before` heard the host.

@@ -191,15 +191,10 @@ impl Netns {
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
         let old_path = before.any_path().copied();
-        let old_sets = before.sets.clone();
         view.edit().remember_former(before);
+        view.edit().settle(Some(before));
         drop(guard);
-
-        // Allocates route caches and may sleep; readers of `before` are not affected. Only this
-        // lock's holder replaces the view, so it is read again rather than kept.
-        let heard = rcu::read_lock();
-        view.edit().settle(Some(host.view.read(&heard)));
-        drop(heard);
+        // May sleep. Only the holder of the lock replaces the view, so it is still the same one.
         if view.state == HostState::Up {
             view.edit().make_caches();
         }
@@ -207,8 +202,11 @@ impl Netns {
         let translates = view.state == HostState::Up;
         // A path that is still there may carry what is in flight.
         let gone = old_path.is_none_or(|path| !view.has(&path));
+        let guard = rcu::read_lock();
+        let before = host.view.read(&guard);
         host.view.replace(view);
-        self.sync_nodes(host, &old_sets);
+        self.sync_nodes(host, &before.sets, &guard);
+        drop(guard);
 
         let moved = old_path.map(|path| (path.local, path.remote))
             != new_path.map(|path| (path.local, path.remote));
@@ -273,8 +271,7 @@ impl Netns {
                 let owner = node.host(&guard).id();
                 if owner != host.id() {
                     // Discovered between the check and now.
-                    drop(guard);
-                    self.sync_nodes(host, sets);
+                    self.sync_nodes(host, sets, &guard);
                     return Err(Conflict::Taken(addr, owner));
                 }
                 continue;
@@ -285,7 +282,7 @@ impl Netns {
             let added = AddrNode::new(addr, first, host.clone(), false)
                 .and_then(|node| self.net.addr_insert(node));
             if added.is_err() {
-                self.sync_nodes(host, sets);
+                self.sync_nodes(host, sets, &rcu::read_lock());
                 return Err(Conflict::Memory);
             }
         }
@@ -294,14 +291,13 @@ impl Netns {
 
     /// Gives the nodes of a host the roles that its view has, and removes those of `old` that it
     /// has not.
-    fn sync_nodes(&self, host: &Host, old: &Sets) {
-        let guard = rcu::read_lock();
-        let sets = &host.view.read(&guard).sets;
+    fn sync_nodes(&self, host: &Host, old: &Sets, guard: &Guard) {
+        let sets = &host.view.read(guard).sets;
         for (addr, _) in Iterator::chain(foreign(old), foreign(sets)) {
-            let Some(node) = self.net.addr(&addr.octets(), &guard) else {
+            let Some(node) = self.net.addr(&addr.octets(), guard) else {
                 continue;
             };
-            if node.host(&guard).id() != host.id() {
+            if node.host(guard).id() != host.id() {
                 continue;
             }
             match sets.role_of(addr) {

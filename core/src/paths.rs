@@ -25,7 +25,7 @@ pub struct Path {
 }
 
 /// The paths of one host; about 1.4 KB.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Paths {
     v4: usize,
     len: usize,

@@ -79,7 +79,7 @@ pub enum SetError {
 }
 
 /// One set, in the order of insertion.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct List {
     len: usize,
     entries: [Entry; MAX_ADDRS],
@@ -90,7 +90,7 @@ struct List {
 /// # Invariants
 ///
 /// An address is in at most one of the foreign roles, and at most once in each role.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sets {
     lists: [List; ROLES],
 }

@@ -98,7 +98,7 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
     request.need(HostAttr::ADDR.0)?;
     let config = netns.lock();
     let host = find(netns, request)?;
-    change(netns, request, &host, &config, |view| {
+    change(netns, request, &host, &config, |view, _| {
         for nest in request.attrs(HostAttr::ADDR.0) {
             let (role, entry) = parse(request, nest)?;
             insert(request, nest, &mut view.sets, role, entry)?;
@@ -112,7 +112,7 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
     request.need(HostAttr::ADDR.0)?;
     let config = netns.lock();
     let host = find(netns, request)?;
-    change(netns, request, &host, &config, |view| {
+    change(netns, request, &host, &config, |view, _| {
         for nest in request.attrs(HostAttr::ADDR.0) {
             let (role, entry) = parse(request, nest)?;
             if view.sets.lookup(role, entry.addr).is_none() {

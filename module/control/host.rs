@@ -68,18 +68,20 @@ pub(super) fn find(netns: &Netns, request: &Request<'_>) -> Result<Shared<Host>>
         .ok_or_else(|| request.refuse(Some(attr), ENOENT, format_args!("there is no host {id}")))
 }
 
-/// Lets `edit` change a copy of what is known, and publishes it: all of it or nothing.
+/// Lets `edit` change a copy of what is known, and publishes it: all of it or nothing. The second
+/// argument of `edit`, which may not sleep, is what was known before.
 pub(super) fn change(
     netns: &Netns,
     request: &Request<'_>,
     host: &Shared<Host>,
     config: &Config,
-    edit: impl FnOnce(&mut View) -> Result,
+    edit: impl FnOnce(&mut View, &Sets) -> Result,
 ) -> Result {
     let guard = rcu::read_lock();
-    let mut view = Owned::new(host.view.read(&guard).like(), true)?;
+    let before = host.view.read(&guard);
+    let mut view = Owned::new(before.like(), true)?;
+    edit(view.edit(), &before.sets)?;
     drop(guard);
-    edit(view.edit())?;
     refuse_never(netns, request, &view.sets)?;
     netns
         .host_change(host, view, config)
@@ -183,7 +185,7 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
     let up = request
         .attr(HostAttr::STATE.0)
         .is_some_and(|attr| attr.u32() == HostState::Up.number());
-    change(netns, request, &host, &config, |view| {
+    change(netns, request, &host, &config, |view, before| {
         apply(request, view)?;
         let mut named = [false; Role::ALL.len()];
         for attr in request.attrs(HostAttr::CLEAR.0) {
@@ -195,7 +197,6 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
             let (role, _) = parse(request, nest)?;
             named[role as usize] = true;
         }
-        let before = view.sets.clone();
         for role in Role::ALL {
             if named[role as usize] {
                 view.sets.clear(role);
@@ -206,7 +207,7 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
             insert(request, nest, &mut view.sets, role, entry)?;
         }
         if !named[Role::Alias as usize] {
-            keep_names(&before, &mut view.sets);
+            keep_names(before, &mut view.sets);
         }
         Ok(())
     })?;

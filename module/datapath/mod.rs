@@ -83,8 +83,10 @@ fn rewrite(skb: &mut Skb<'_>, packet: &Packet, to: &Rewrite) -> bool {
     let Some(head) = skb.writable(span) else {
         return false;
     };
-    if let Some(fix) = xlat::apply(head, packet, to) {
-        skb.fix_checksum(&fix, span, packet.family == Family::V6);
+    match xlat::apply(head, packet, to) {
+        Some(fix) => skb.fix_checksum(&fix, span, packet.family == Family::V6),
+        // A device's sum over the whole IPv6 packet no longer fits, if no field made up for it.
+        None => skb.forget_checksum(),
     }
     true
 }

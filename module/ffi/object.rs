@@ -35,6 +35,18 @@ pub(crate) trait Payload: PayloadKind + Send + Sync {}
 
 impl<T: PayloadKind + Send + Sync> Payload for T {}
 
+/// Initialises with a copy of `from`, which may be too big for the stack.
+pub(crate) fn copy_of<T: Copy>(from: &T) -> impl Init<T> + '_ {
+    // SAFETY: The slot has the size of `T` and is initialised completely, and nothing is dropped
+    // or pinned by a copy.
+    unsafe {
+        pin_init::init_from_closure(move |slot: *mut T| {
+            core::ptr::copy_nonoverlapping(from, slot, 1);
+            Ok(())
+        })
+    }
+}
+
 /// A value that nobody else can see yet.
 ///
 /// # Invariants
@@ -46,15 +58,14 @@ pub(crate) struct Owned<T: Payload>(NonNull<T>);
 unsafe impl<T: Payload> Send for Owned<T> {}
 
 impl<T: Payload> Owned<T> {
-    /// Puts `value` into memory of its own; `atomic` when the caller may not sleep.
-    #[inline(never)]
-    pub(crate) fn new(value: T, atomic: bool) -> Result<Self> {
+    /// Makes a value in memory of its own, in place; `atomic` when the caller may not sleep.
+    pub(crate) fn new(value: impl Init<T>, atomic: bool) -> Result<Self> {
         // SAFETY: The function has no requirements.
         let memory = unsafe { raw::ihmp_object_alloc(T::KIND, size_of::<T>() as u64, atomic) };
         let payload = NonNull::new(memory.cast::<T>()).ok_or(ENOMEM)?;
         const { assert!(align_of::<T>() <= 16) };
-        // SAFETY: The memory has the size of `T` and is aligned to 16.
-        unsafe { payload.write(value) };
+        // SAFETY: The memory has the size of `T` and is aligned to 16; the error cannot be.
+        let Ok(()) = unsafe { value.__init(payload.as_ptr()) };
         // INVARIANT: Just initialised, and nobody else knows it.
         Ok(Self(payload))
     }

@@ -86,6 +86,12 @@ impl<'a> Skb<'a> {
         }
     }
 
+    /// Gives up a sum that the device made over the packet; the stack makes its own.
+    pub(crate) fn forget_checksum(&mut self) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_forget_csum(self.raw()) }
+    }
+
     /// Length of the packet from its network header, in octets.
     pub(crate) fn len(&self) -> u32 {
         // SAFETY: By the invariant.

@@ -35,6 +35,12 @@ void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mang
 		*sum = CSUM_MANGLED_0;
 }
 
+void ihmp_skb_forget_csum(struct sk_buff *skb)
+{
+	if (skb->ip_summed == CHECKSUM_COMPLETE)
+		skb->ip_summed = CHECKSUM_NONE;
+}
+
 u32 ihmp_skb_len(const struct sk_buff *skb)
 {
 	return skb->len;
