@@ -28,6 +28,7 @@ mod codec;
 mod error;
 mod events;
 pub mod model;
+pub mod rtnl;
 mod socket;
 
 pub use client::Client;

@@ -117,7 +117,11 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn open() -> Result<Self, Error> {
-        let inner = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
+        Self::open_family(NlFamily::Generic)
+    }
+
+    pub(crate) fn open_family(family: NlFamily) -> Result<Self, Error> {
+        let inner = NlSocket::connect(family, None, Groups::empty())?;
         inner.enable_ext_ack(true)?;
         Ok(Self {
             inner,
@@ -143,6 +147,13 @@ impl Socket {
         Ok(self
             .inner
             .add_mcast_membership(Groups::new_groups(&[*id]))?)
+    }
+
+    /// Joins multicast groups by number.
+    pub(crate) fn join_groups(&self, groups: &[u32]) -> Result<(), Error> {
+        Ok(self
+            .inner
+            .add_mcast_membership(Groups::new_groups(groups))?)
     }
 
     /// Sends a request; returns the sequence number that its answers carry.

@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the agent asks of rtnetlink: links, addresses, the source the kernel would choose, and the last-resort
+//! routes of our own.
+//!
+//! C headers: linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h, linux/fib_rules.h
+
+use std::{
+    io,
+    net::{
+        IpAddr,
+        Ipv4Addr,
+        Ipv6Addr, //
+    },
+    os::fd::{
+        AsRawFd,
+        RawFd, //
+    },
+};
+
+use neli::{
+    consts::{
+        nl::NlmF,
+        socket::NlFamily, //
+    },
+    nl::NlPayload, //
+};
+
+use crate::{
+    attrs::{
+        Attrs,
+        Writer, //
+    },
+    error::Error,
+    socket::{
+        Message,
+        Socket,
+        Wait, //
+    },
+};
+
+/// Name of the device that last-resort routes point to.
+pub const DEVICE: &str = "ihmp0";
+/// Number of the routing table for last-resort routes, and of our protocol there.
+pub const TABLE: u32 = 61_453;
+/// Preference of the rule that looks the table up: after `main` (32766) and `default` (32767).
+const RULE_PREFERENCE: u32 = 40_000;
+/// Marks routes and rules as ours (`rtm_protocol`, no assigned meaning).
+const PROTOCOL: u8 = 213;
+
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+// enum rtnetlink message types
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
+const RTM_GETADDR: u16 = 22;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
+const RTM_NEWRULE: u16 = 32;
+const RTM_DELRULE: u16 = 33;
+
+// RTNLGRP_*
+const GROUP_LINK: u32 = 1;
+const GROUP_IPV4_IFADDR: u32 = 5;
+const GROUP_IPV4_ROUTE: u32 = 7;
+const GROUP_IPV6_IFADDR: u32 = 9;
+const GROUP_IPV6_ROUTE: u32 = 11;
+
+const IFF_UP: u32 = 1;
+const IFF_LOOPBACK: u32 = 1 << 3;
+const IFF_NOARP: u32 = 1 << 7;
+const IFF_LOWER_UP: u32 = 1 << 16;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_FLAGS: u16 = 8;
+const IFA_F_OPTIMISTIC: u32 = 0x04;
+const IFA_F_DADFAILED: u32 = 0x08;
+const IFA_F_DEPRECATED: u32 = 0x20;
+const IFA_F_TENTATIVE: u32 = 0x40;
+
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_PREFSRC: u16 = 7;
+const RTA_TABLE: u16 = 15;
+const RT_TABLE_UNSPEC: u8 = 0;
+const RT_SCOPE_UNIVERSE: u8 = 0;
+const RT_SCOPE_LINK: u8 = 253;
+const RTN_UNICAST: u8 = 1;
+
+const FR_ACT_TO_TBL: u8 = 1;
+const FRA_PRIORITY: u16 = 6;
+const FRA_TABLE: u16 = 15;
+const FRA_PROTOCOL: u16 = 21;
+
+const EEXIST: i32 = 17;
+const ESRCH: i32 = 3;
+const ENODEV: i32 = 19;
+const ENOENT: i32 = 2;
+const ENOBUFS: i32 = 105;
+
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Index of the device.
+    pub index: u32,
+    /// Name of the device.
+    pub name: String,
+    /// Kind of a virtual device (`veth`, `dummy`, `wireguard`), none for a real one.
+    pub kind: Option<String>,
+    /// The device is up and has a carrier.
+    pub up: bool,
+    /// The device is a loopback.
+    pub loopback: bool,
+}
+
+/// An address of a network device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Index of the device.
+    pub index: u32,
+    /// The address.
+    pub addr: IpAddr,
+    /// Length of its prefix, in bits.
+    pub prefix_len: u8,
+    /// It can be a source now: not tentative unless optimistic, not deprecated, not a duplicate.
+    pub usable: bool,
+}
+
+/// What has changed since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// A device.
+    pub links: bool,
+    /// An address.
+    pub addresses: bool,
+    /// A default route, or a route to one of the destinations that are watched; others are passed over.
+    pub routes: bool,
+    /// Events were lost: everything may have changed.
+    pub overrun: bool,
+}
+
+impl Changes {
+    /// Whether anything changed that matters to an agent.
+    pub fn any(&self) -> bool {
+        self.links || self.addresses || self.routes || self.overrun
+    }
+}
+
+fn family_of(addr: IpAddr) -> u8 {
+    match addr {
+        IpAddr::V4(_) => AF_INET,
+        IpAddr::V6(_) => AF_INET6,
+    }
+}
+
+fn bits(addr: IpAddr) -> u8 {
+    match addr {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// The body of a message: a fixed header and the attributes behind it.
+fn body(message: &Message) -> Option<&[u8]> {
+    match message.nl_payload() {
+        NlPayload::Payload(payload) => Some(payload.as_ref()),
+        _ => None,
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .map_or(0, |octets| u32::from_ne_bytes(*octets))
+}
+
+fn octet(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or(0)
+}
+
+/// `struct ifinfomsg` is 16 octets.
+fn read_link(bytes: &[u8]) -> Result<Link, Error> {
+    let flags = word(bytes, 8);
+    let mut link = Link {
+        index: word(bytes, 4),
+        name: String::new(),
+        kind: None,
+        up: flags & IFF_UP != 0 && flags & IFF_LOWER_UP != 0,
+        loopback: flags & IFF_LOOPBACK != 0,
+    };
+    for attr in Attrs::new(bytes.get(16..).unwrap_or_default()) {
+        let attr = attr?;
+        match attr.number {
+            IFLA_IFNAME => link.name = attr.string()?.to_owned(),
+            IFLA_LINKINFO => {
+                for inner in attr.nest() {
+                    let inner = inner?;
+                    if inner.number == IFLA_INFO_KIND {
+                        link.kind = Some(inner.string()?.to_owned());
+                    }
+                }
+            }
+            _ => (),
+        }
+    }
+    Ok(link)
+}
+
+/// `struct ifaddrmsg` is 8 octets.
+fn read_address(bytes: &[u8]) -> Result<Option<Address>, Error> {
+    let mut flags = u32::from(octet(bytes, 2));
+    let (mut local, mut address) = (None, None);
+    for attr in Attrs::new(bytes.get(8..).unwrap_or_default()) {
+        let attr = attr?;
+        match attr.number {
+            IFA_LOCAL => local = Some(attr.addr()?),
+            IFA_ADDRESS => address = Some(attr.addr()?),
+            IFA_FLAGS => flags = attr.u32()?,
+            _ => (),
+        }
+    }
+    let blocked = IFA_F_DEPRECATED | IFA_F_DADFAILED;
+    let tentative = flags & IFA_F_TENTATIVE != 0 && flags & IFA_F_OPTIMISTIC == 0;
+    Ok(local.or(address).map(|addr| Address {
+        index: word(bytes, 4),
+        addr,
+        prefix_len: octet(bytes, 1),
+        usable: flags & blocked == 0 && !tentative,
+    }))
+}
+
+/// `struct rtmsg` is 12 octets: whether it is a default route of a table that sockets look up.
+fn is_default_route(bytes: &[u8]) -> bool {
+    octet(bytes, 1) == 0
+}
+
+/// A socket for questions and orders.
+pub struct Rtnl {
+    socket: Socket,
+}
+
+impl Rtnl {
+    /// Opens a socket in the network namespace of the thread.
+    pub fn connect() -> Result<Self, Error> {
+        Ok(Self {
+            socket: Socket::open_family(NlFamily::Route)?,
+        })
+    }
+
+    fn answers(
+        &mut self,
+        kind: u16,
+        flags: NlmF,
+        payload: Vec<u8>,
+        mut each: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let many = flags.contains(NlmF::DUMP);
+        let seq = self.socket.send(kind, flags, payload)?;
+        loop {
+            for message in self.socket.receive(Wait::Yes)? {
+                if *message.nl_seq() != seq {
+                    continue;
+                }
+                match message.nl_payload() {
+                    NlPayload::Err(error) => {
+                        return Err(io::Error::from_raw_os_error(-*error.error()).into())
+                    }
+                    NlPayload::Ack(_) => return Ok(()),
+                    NlPayload::Empty | NlPayload::DumpExtAck(_) => return Ok(()),
+                    NlPayload::Payload(_) if *message.nl_type() == 3 => return Ok(()),
+                    NlPayload::Payload(payload) => {
+                        each(payload.as_ref())?;
+                        if !many {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, kind: u16, flags: NlmF, payload: Vec<u8>) -> Result<(), Error> {
+        self.answers(kind, flags | NlmF::ACK, payload, |_| Ok(()))
+    }
+
+    /// All devices.
+    pub fn links(&mut self) -> Result<Vec<Link>, Error> {
+        let mut links = Vec::new();
+        self.answers(RTM_GETLINK, NlmF::DUMP, vec![0; 16], |bytes| {
+            links.push(read_link(bytes)?);
+            Ok(())
+        })?;
+        Ok(links)
+    }
+
+    /// All addresses of both families.
+    pub fn addresses(&mut self) -> Result<Vec<Address>, Error> {
+        let mut addresses = Vec::new();
+        self.answers(RTM_GETADDR, NlmF::DUMP, vec![0; 8], |bytes| {
+            addresses.extend(read_address(bytes)?);
+            Ok(())
+        })?;
+        Ok(addresses)
+    }
+
+    /// The source address that the kernel would choose for a destination, if it has a route other than our own.
+    pub fn source_for(&mut self, dst: IpAddr) -> Result<Option<IpAddr>, Error> {
+        let header = [family_of(dst), bits(dst), 0, 0, RT_TABLE_UNSPEC, 0, 0, 0, 0, 0, 0, 0];
+        let mut attrs = Writer::default();
+        attrs.addr(RTA_DST, dst);
+        let payload = [&header[..], attrs.0.as_slice()].concat();
+        let (mut source, mut table) = (None, 0);
+        let result = self.answers(RTM_GETROUTE, NlmF::empty(), payload, |bytes| {
+            for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
+                let attr = attr?;
+                match attr.number {
+                    RTA_PREFSRC => source = Some(attr.addr()?),
+                    RTA_TABLE => table = attr.u32()?,
+                    _ => (),
+                }
+            }
+            Ok(())
+        });
+        match result {
+            Ok(()) => Ok(source.filter(|_| table != TABLE)),
+            // No route at all.
+            Err(Error::Io(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Index of our device, if it is there.
+    fn device(&mut self) -> Result<Option<u32>, Error> {
+        Ok(self
+            .links()?
+            .into_iter()
+            .find(|link| link.name == DEVICE)
+            .map(|link| link.index))
+    }
+
+    /// Makes the device and the rules for last-resort routes, where they are missing. Gives the device's index.
+    pub fn ensure_last_resort(&mut self) -> Result<u32, Error> {
+        if self.device()?.is_none() {
+            let mut kind = Writer::default();
+            kind.string(IFLA_INFO_KIND, "dummy");
+            let mut attrs = Writer::default();
+            attrs.string(IFLA_IFNAME, DEVICE);
+            attrs.nest(IFLA_LINKINFO, &kind);
+            let mut header = vec![0; 16];
+            let flags = IFF_UP | IFF_NOARP;
+            header[8..12].copy_from_slice(&flags.to_ne_bytes());
+            header[12..16].copy_from_slice(&flags.to_ne_bytes());
+            header.extend_from_slice(&attrs.0);
+            self.order(RTM_NEWLINK, NlmF::CREATE | NlmF::EXCL, header)?;
+        }
+        for family in [AF_INET, AF_INET6] {
+            // Without IPv6 in the kernel there are no IPv6 sockets to save.
+            match self.order(RTM_NEWRULE, NlmF::CREATE | NlmF::EXCL, rule(family)) {
+                Err(Error::Io(error)) if error.raw_os_error() == Some(EEXIST) => (),
+                Err(error) if family == AF_INET => return Err(error),
+                _ => (),
+            }
+        }
+        self.device()?.ok_or_else(|| {
+            io::Error::from_raw_os_error(ENODEV).into() //
+        })
+    }
+
+    /// Keeps an identifier routable when no other route is left.
+    pub fn last_resort_add(&mut self, device: u32, addr: IpAddr) -> Result<(), Error> {
+        let flags = NlmF::CREATE | NlmF::REPLACE;
+        self.order(RTM_NEWROUTE, flags, route(device, addr))
+    }
+
+    /// No longer keeps an identifier routable.
+    pub fn last_resort_del(&mut self, device: u32, addr: IpAddr) -> Result<(), Error> {
+        match self.order(RTM_DELROUTE, NlmF::empty(), route(device, addr)) {
+            Err(Error::Io(error)) if error.raw_os_error() == Some(ESRCH) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The identifiers that have a last-resort route.
+    pub fn last_resort_list(&mut self) -> Result<Vec<IpAddr>, Error> {
+        let mut found = Vec::new();
+        for family in [AF_INET, AF_INET6] {
+            let mut header = vec![0; 12];
+            header[0] = family;
+            self.answers(RTM_GETROUTE, NlmF::DUMP, header, |bytes| {
+                let (mut dst, mut table) = (None, u32::from(octet(bytes, 4)));
+                for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
+                    let attr = attr?;
+                    match attr.number {
+                        RTA_DST => dst = Some(attr.addr()?),
+                        RTA_TABLE => table = attr.u32()?,
+                        _ => (),
+                    }
+                }
+                if table == TABLE && octet(bytes, 5) == PROTOCOL {
+                    found.extend(dst);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Removes device, routes and rules of ours.
+    pub fn last_resort_remove(&mut self) -> Result<(), Error> {
+        for family in [AF_INET, AF_INET6] {
+            match self.order(RTM_DELRULE, NlmF::empty(), rule(family)) {
+                Err(Error::Io(error)) if error.raw_os_error() == Some(ENOENT) => (),
+                Err(error) if family == AF_INET => return Err(error),
+                _ => (),
+            }
+        }
+        if let Some(index) = self.device()? {
+            let mut header = vec![0; 16];
+            header[4..8].copy_from_slice(&index.to_ne_bytes());
+            self.order(RTM_DELLINK, NlmF::empty(), header)?;
+        }
+        Ok(())
+    }
+}
+
+/// `struct fib_rule_hdr` and attributes of our rule.
+fn rule(family: u8) -> Vec<u8> {
+    let header = [family, 0, 0, 0, RT_TABLE_UNSPEC, 0, 0, FR_ACT_TO_TBL, 0, 0, 0, 0];
+    let mut attrs = Writer::default();
+    attrs.u32(FRA_PRIORITY, RULE_PREFERENCE);
+    attrs.u32(FRA_TABLE, TABLE);
+    attrs.u8(FRA_PROTOCOL, PROTOCOL);
+    [&header[..], attrs.0.as_slice()].concat()
+}
+
+/// `struct rtmsg` and attributes of a last-resort route.
+fn route(device: u32, addr: IpAddr) -> Vec<u8> {
+    let scope = match addr {
+        IpAddr::V4(_) => RT_SCOPE_LINK,
+        IpAddr::V6(_) => RT_SCOPE_UNIVERSE,
+    };
+    let header = [
+        family_of(addr),
+        bits(addr),
+        0,
+        0,
+        RT_TABLE_UNSPEC,
+        PROTOCOL,
+        scope,
+        RTN_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let mut attrs = Writer::default();
+    attrs.u32(RTA_TABLE, TABLE);
+    attrs.addr(RTA_DST, addr);
+    attrs.u32(RTA_OIF, device);
+    [&header[..], attrs.0.as_slice()].concat()
+}
+
+/// A socket that hears of changes.
+pub struct Watch {
+    socket: Socket,
+}
+
+impl Watch {
+    /// Begins to listen, in the network namespace of the thread.
+    pub fn subscribe() -> Result<Self, Error> {
+        let socket = Socket::open_family(NlFamily::Route)?;
+        socket.set_receive_buffer(1 << 20)?;
+        socket.join_groups(&[
+            GROUP_LINK,
+            GROUP_IPV4_IFADDR,
+            GROUP_IPV6_IFADDR,
+            GROUP_IPV4_ROUTE,
+            GROUP_IPV6_ROUTE,
+        ])?;
+        Ok(Self { socket })
+    }
+
+    /// Reads all that is there, without waiting. Host routes of others, a million of them, are no change.
+    pub fn drain(&mut self) -> Result<Changes, Error> {
+        let mut changes = Changes::default();
+        loop {
+            match self.socket.receive(Wait::No) {
+                Ok(messages) => {
+                    for message in &messages {
+                        note(&mut changes, message);
+                    }
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(changes)
+                }
+                Err(Error::Io(error)) if error.raw_os_error() == Some(ENOBUFS) => {
+                    changes.overrun = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn note(changes: &mut Changes, message: &Message) {
+    match *message.nl_type() {
+        RTM_NEWLINK | RTM_DELLINK => changes.links = true,
+        RTM_NEWADDR | RTM_DELADDR => changes.addresses = true,
+        RTM_NEWROUTE | RTM_DELROUTE => {
+            changes.routes |= body(message).is_some_and(is_default_route);
+        }
+        _ => (),
+    }
+}
+
+impl AsRawFd for Watch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Whether an address can name this host towards others: unicast, not loopback, not link-local.
+pub fn is_global(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(addr) => is_global_v4(addr),
+        IpAddr::V6(addr) => is_global_v6(addr),
+    }
+}
+
+fn is_global_v4(addr: Ipv4Addr) -> bool {
+    !(addr.is_loopback()
+        || addr.is_link_local()
+        || addr.is_multicast()
+        || addr.is_broadcast()
+        || addr.is_unspecified())
+}
+
+fn is_global_v6(addr: Ipv6Addr) -> bool {
+    !(addr.is_loopback()
+        || addr.is_unicast_link_local()
+        || addr.is_multicast()
+        || addr.is_unspecified()
+        || addr.to_ipv4_mapped().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_there() {
+        let mut rtnl = Rtnl::connect().unwrap();
+        let links = rtnl.links().unwrap();
+        let lo = links.iter().find(|link| link.loopback).unwrap();
+        assert_eq!(lo.name, "lo");
+        let addresses = rtnl.addresses().unwrap();
+        let local: IpAddr = Ipv4Addr::LOCALHOST.into();
+        assert!(addresses
+            .iter()
+            .any(|addr| addr.index == lo.index && addr.addr == local && addr.usable));
+        assert_eq!(rtnl.source_for(local).unwrap(), Some(local));
+    }
+
+    #[test]
+    fn tentative_and_optimistic() {
+        let message = |flags: u32| {
+            let mut attrs = Writer::default();
+            attrs.addr(IFA_ADDRESS, "2001:db8::1".parse().unwrap());
+            attrs.u32(IFA_FLAGS, flags);
+            [&[AF_INET6, 64, 0, 0, 7, 0, 0, 0][..], attrs.0.as_slice()].concat()
+        };
+        let usable = |flags| read_address(&message(flags)).unwrap().unwrap().usable;
+        assert!(usable(0));
+        assert!(!usable(IFA_F_TENTATIVE));
+        assert!(usable(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC));
+        assert!(!usable(IFA_F_DEPRECATED));
+        assert!(!usable(IFA_F_DADFAILED | IFA_F_TENTATIVE));
+    }
+}
