@@ -91,6 +91,8 @@ pub(crate) struct Host {
     pub(crate) told: Vec<Told>,
     /// The last own address that it confirmed: it names us.
     pub(crate) anchor: Option<Addr>,
+    /// The one before.
+    pub(crate) former: Option<Addr>,
     pub(crate) next_seqno: u16,
     /// It does not know where our counter stands.
     pub(crate) needs_hello: bool,
@@ -150,6 +152,7 @@ impl Host {
             window: Window::default(),
             told: Vec::new(),
             anchor: None,
+            former: None,
             next_seqno: world.seqno(),
             needs_hello: false,
             usable: Vec::new(),
@@ -203,6 +206,15 @@ impl Host {
         match self.told.iter_mut().find(|told| told.addr == addr) {
             Some(told) => told.standing = standing,
             None => self.told.push(Told { addr, standing }),
+        }
+    }
+
+    /// The peer knows us by this address.
+    pub(crate) fn confirm(&mut self, addr: Addr) {
+        self.tell(addr, Standing::Active);
+        if self.anchor != Some(addr) {
+            self.former = self.anchor;
+            self.anchor = Some(addr);
         }
     }
 

@@ -5,7 +5,7 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Message, Options};
 use ihmp_core::time::{Duration, Instant};
 
-use crate::host::{Host, Report, Standing};
+use crate::host::{Host, Report, Standing, Told};
 use crate::io::{Note, State};
 use crate::limits::MAX_SENDS;
 use crate::world::World;
@@ -86,7 +86,7 @@ impl Host {
         }
         let seqno = self.next_seqno;
         self.next_seqno = seqno.wrapping_add(1);
-        let host = self.anchor.unwrap_or(from);
+        let host = self.host_id(control, from);
         let time_out = match control {
             Control::Hello if self.state == State::New => world.limits.rto_first,
             _ => self.time_out(world),
@@ -105,6 +105,10 @@ impl Host {
             due: world.now,
             time_out,
         };
+        if control == Control::Hello {
+            // The peer may start over from this number as soon as it has heard it.
+            self.window.learn(seqno);
+        }
         if leg.replaces() {
             self.newest_list = Some(seqno);
             for told in &mut self.told {
@@ -130,6 +134,19 @@ impl Host {
         self.legs.push(leg);
         self.send_due(world);
         true
+    }
+
+    /// By which of our addresses the peer knows us: the last one that it confirmed.
+    ///
+    /// A HELLO from that address, after the peer may have heard that we left it, must not look like that of a newcomer
+    /// there: then one that it confirmed before, or at least was told of.
+    fn host_id(&self, control: Control, from: Addr) -> Addr {
+        let returned = self.anchor == Some(from) && self.standing(from) != Some(Standing::Active);
+        let left = control == Control::Hello && returned;
+        let maybe = |told: &&Told| told.addr != from && told.standing == Standing::Maybe;
+        let other = || self.told.iter().rev().find(maybe).map(|told| told.addr);
+        let other = left.then(|| self.former.or_else(other)).flatten();
+        other.or(self.anchor).unwrap_or(from)
     }
 
     /// Sends what is due, and gives up what was sent often enough.
@@ -223,6 +240,13 @@ impl Host {
             }
             // Its own HELLO may have come in the meantime; and who is only greeted to be known may be silent.
             if !self.needs_hello || self.standing(leg.from) == Some(Standing::Active) {
+                if let Some(heard) = self
+                    .window
+                    .heard()
+                    .filter(|_| self.next_seqno == leg.seqno.wrapping_add(1))
+                {
+                    self.next_seqno = heard.wrapping_add(1);
+                }
                 return;
             }
         }

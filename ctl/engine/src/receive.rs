@@ -283,8 +283,7 @@ impl Engine {
             host.state = State::Up;
             world.note(Note::Up { peer: from });
         }
-        host.tell(to, Standing::Active);
-        host.anchor = Some(to);
+        host.confirm(to);
         if !host.is_usable(to) {
             host.usable.push(Via {
                 local: to,
@@ -348,12 +347,14 @@ impl Engine {
             return Ok(());
         }
         host.time(&leg, from, world);
-        host.heard = Some(from);
-        host.activate(from);
+        // It may have moved on since it sent this.
+        if !host.alias.contains(&from) {
+            host.heard = Some(from);
+            host.activate(from);
+        }
         host.retry_at = None;
         host.retry_after = world.limits.retry_first;
-        host.tell(leg.from, Standing::Active);
-        host.anchor = Some(leg.from);
+        host.confirm(leg.from);
         host.prove.retain(|addr| *addr != leg.from);
         for addr in &leg.list {
             if host.standing(*addr).is_none() {
@@ -398,10 +399,9 @@ impl Engine {
             from, to, message, ..
         } = *received;
         let announced = Announced::new(received)?;
-        let by_id = self.named(message.host);
-        let found = by_id
-            .or_else(|| self.active(from))
-            .or_else(|| announced.old.and_then(|old| self.named(old)));
+        let by_source = || self.active(from).or_else(|| self.named(from));
+        let by_old = || announced.old.and_then(|old| self.named(old));
+        let found = self.named(message.host).or_else(by_source).or_else(by_old);
         let Some(key) = found else {
             self.incorrect_seqno(received, None);
             return Err(Refusal::UnknownHost);
@@ -448,9 +448,9 @@ impl Engine {
         }
         host.activate(from);
         host.heard = Some(from);
-        if host.standing(to) != Some(Standing::Active) && class == Class::New {
-            host.tell(to, Standing::Active);
-            host.anchor = Some(to);
+        // It reaches us where we thought it could not: worth an announcement. What is on the way settles itself.
+        if host.standing(to) == Some(Standing::Unreachable) && !host.prove.contains(&to) {
+            host.prove.push(to);
         }
         host.ask(world);
         host.publish(world);

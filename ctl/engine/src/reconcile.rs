@@ -132,9 +132,10 @@ impl Host {
         let reporting = self.legs.iter().any(|leg| leg.new.is_some());
         let report = self.report.first().copied().filter(|_| !reporting);
         if let Some(report) = report {
-            let old = report
-                .old
-                .or(old_for(lost, report.addr.family()).filter(|_| !covered));
+            // What was lost when it was announced may be back.
+            let announced = report.old.filter(|old| !self.is_usable(*old));
+            let unsaid = old_for(lost, report.addr.family()).filter(|_| !covered);
+            let old = announced.or(unsaid);
             let control = match old {
                 Some(_) => Control::HandoffUnreachable,
                 None => Control::AddrUpUnreachable,

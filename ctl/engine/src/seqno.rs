@@ -7,7 +7,7 @@
 //! request can follow, until one was accepted.
 
 /// How far ahead of the expected number one may be: superseded requests are abandoned and may have been lost.
-pub(crate) const AHEAD: u16 = 8;
+pub(crate) const AHEAD: u16 = 16;
 /// How many HELLOs are remembered.
 const REMEMBERED: usize = 4;
 
@@ -82,6 +82,11 @@ impl Window {
         first
     }
 
+    /// The last HELLO that was heard since a request was accepted.
+    pub(crate) fn heard(&self) -> Option<u16> {
+        self.greeted.last().copied()
+    }
+
     /// Whether a HELLO with this number was overtaken by a later request.
     pub(crate) fn is_stale(&self, seqno: u16) -> bool {
         self.stale.contains(&seqno)
@@ -129,7 +134,7 @@ mod tests {
                 .filter(|seqno| window.classify(*seqno) == class)
                 .count()
         };
-        assert_eq!((of(Class::New), of(Class::Old)), (8, 8));
+        assert_eq!((of(Class::New), of(Class::Old)), (16, 16));
     }
 
     #[test]

