@@ -10,7 +10,7 @@ idle() {
 	equal "hooks" 0 "$(figure m hooks)"
 	equal "hosts" 0 "$(figure m hosts)"
 	equal "discovery" 0 "$(ctl m -j param show | jq .discovery)"
-	check "ping" in_ns m ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}"
+	check "ping" quiet in_ns m ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}"
 	equal "packets seen" 0 "$(ctl m -j stats show | jq '."out-unchanged" + ."in-unchanged" + ."flows-made"')"
 }
 

@@ -16,7 +16,13 @@ stage() {
 	serve c "$family" tcp:5000 udpc:5001 udpu:5002 && traffic m "$family" "$C" "$@" || return
 	must "flows" busywait 5 figure_at_least m flows $# || return
 	join m wifi0 50 && leave m eth0 && moved m c "$NEW" || return
-	must "goes on after the move" goes_on m
+	local first=${1%%[:,]*}
+	must "goes on after the move" busywait 15 beyond m "$first" $(($(progress m "$first") + 5))
+}
+
+# beyond NAME FLOW UNITS
+beyond() {
+	[ "$(progress "$1" "$2")" -ge "$3" ]
 }
 
 errors() {
@@ -60,8 +66,8 @@ port_unreachable_at_mover() {
 time_exceeded() {
 	local M C NEW family=$1
 
-	stage "$family" udpc:5001 "udpc:5001,ttl=1,recverr=1,name=short" || true
-	# The second one cannot have worked: it dies at the first router.
+	# The second one goes no further than the first router.
+	stage "$family" udpc:5001 "udpc:5001,ttl=1,recverr=1,name=short,wait=0" || return
 	must "m translates the error" busywait 5 figure_at_least m icmp-in 1 || return
 	traffic_end m
 	at_least "errors" 1 "$(jq '[.flows[] | select(.name == "short") | .errors[]] | add // 0' "$TMP/run.m.json")"

@@ -82,7 +82,7 @@ addresses() {
 	for ((i = 1; i <= 16; i++)); do
 		words+=(remote "198.51.100.$i")
 	done
-	check "sixteen addresses" ctl m host add "${words[@]}" local 192.0.2.1
+	check "sixteen addresses" quiet ctl m host add "${words[@]}" local 192.0.2.1
 	refused 'ihmp: ' ctl m host add "${words[@]}" remote 198.51.100.17 local 192.0.2.1
 	equal "hosts" 1 "$(figure m hosts)"
 	refused 'ihmp: ' ctl m path add host 1 remote 198.51.100.17

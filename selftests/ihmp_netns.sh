@@ -15,7 +15,7 @@ isolated() {
 	equal "hooks at d" 0 "$(figure d hooks)"
 	equal "policy at d" 0 "$(ctl d -j policy show | jq '[.[] | select(.address == "203.0.113.0")] | length')"
 	[ "$(ctl d -j param show | jq '."max-hosts"')" != 7 ] || fail "the limit of m is the limit of d"
-	check "traffic of d" in_ns d ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}"
+	check "traffic of d" quiet in_ns d ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}"
 	equal "flows at d" 0 "$(figure d flows-made)"
 	# The counters of one are not the counters of the other.
 	in_ns m ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}" >/dev/null
@@ -78,7 +78,7 @@ with_agent() {
 		traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=100000 ping,interval=0.005 || return
 		must "round $i: up" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
 		drop_ns m
-		must "round $i: c lives" ctl c stats show || return
+		must "round $i: c lives" quiet ctl c stats show || return
 	done
 }
 

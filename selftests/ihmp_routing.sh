@@ -14,11 +14,14 @@ stage() {
 	FAMILIES=$family topo_pair || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.eth0.$family]}0
 	net=$([ "$family" = 4 ] && echo 192.0.2.0/24 || echo 2001:db8:1::/64)
-	join m wifi0 && ipn m route replace "$net" dev wifi0 metric 5 || return
-	[ "$family" = 4 ] || ipn m route del "$net" dev eth0 metric 256
-	[ "$family" = 4 ] || ipn m route add "$net" dev eth0 metric 500
-	sysctl_in m net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.all.arp_announce=0
+	join m wifi0 || return
+	if [ "$family" = 4 ]; then
+		ipn m route del "$net" dev eth0 && ipn m route add "$net" dev eth0 metric 500
+	else
+		ipn m route add "$net" dev wifi0 metric 5
+	fi || return
 	address m eth0 "$family" "$NEW" || return
+	[ "$family" = 6 ] || ipn m route del "$net" dev eth0 metric 0 2>/dev/null
 	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
 }
 

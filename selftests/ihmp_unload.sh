@@ -76,7 +76,7 @@ translated() {
 		address m eth0 4 "$new" "${ADDR[m.eth0.4]}" && moved m c "$new" || return
 		must "round $i: goes on after the move" goes_on m || return
 		must "round $i: unload" module_unload || return
-		check "round $i: the host can be reached" in_ns m ping -qc 2 -i 0.01 -W 1 "${ADDR[c.eth0.4]}"
+		check "round $i: the host can be reached" quiet in_ns m ping -qc 2 -i 0.01 -W 1 "${ADDR[c.eth0.4]}"
 		stop_process "${CLIENT[m]}" KILL
 		stop_process "${SERVER[c]}" KILL
 	done

@@ -227,8 +227,13 @@ busywait() {
 	until "$@" >/dev/null 2>&1; do
 		[ "$(now_ms)" -lt "$end" ] || return 1
 		nap "0.$(printf %03d $pause)"
-		[ $pause -ge 40 ] || pause=$((pause * 2))
+		[ $pause -ge 160 ] || pause=$((pause * 2))
 	done
+}
+
+# quiet CMD...: without what it prints.
+quiet() {
+	"$@" >/dev/null 2>&1
 }
 
 # not CMD...: CMD fails.
@@ -273,7 +278,8 @@ setup_ns() {
 		in_ns "$name" sh -c '
 			cd /proc/sys/net/ipv6/conf
 			echo 0 >all/accept_dad; echo 0 >default/accept_dad
-			echo 0 >default/router_solicitations; echo 0 >all/router_solicitations'
+			echo 0 >default/router_solicitations; echo 0 >all/router_solicitations
+			echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries'
 	done
 }
 
@@ -328,17 +334,23 @@ have_module() {
 
 # ctl NAME ARGUMENT...: ihmpctl in a namespace.
 ctl() {
-	in_ns "$1" ihmpctl "${@:2}"
+	ihmpctl -n "${NS[$1]}" "${@:2}"
 }
 
 # figure NAME FIELD: one counter of the namespace.
 figure() {
-	ctl "$1" -j stats show | jq -r --arg field "$2" '.[$field] // 0'
+	local json
+
+	json=$(ctl "$1" -j stats show)
+	[[ $json =~ \"$2\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
 }
 
 # reason NAME REASON: how often it applied.
 reason() {
-	ctl "$1" -j stats show | jq -r --arg reason "$2" '[.counter[]? | select(.reason == $reason) | .packets] | add // 0'
+	local json
+
+	json=$(ctl "$1" -j stats show)
+	[[ $json =~ \"$2\",\"effect\":\"[a-z]*\",\"packets\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
 }
 
 # reasons NAME: all reasons that applied, "name packets" a line.
@@ -367,11 +379,11 @@ path_is() {
 
 # figure_at_least NAME FIELD VALUE
 figure_at_least() {
-	[ "$(figure "$1" "$2")" -ge "$3" ]
+	[ "$(figure "$1" "$2")" -ge "$3" ] 2>/dev/null
 }
 
 reason_at_least() {
-	[ "$(reason "$1" "$2")" -ge "$3" ]
+	[ "$(reason "$1" "$2")" -ge "$3" ] 2>/dev/null
 }
 
 # --- the agent
@@ -422,7 +434,7 @@ capture() {
 	shift 2
 
 	: >"$file"
-	start "$host" tcpdump -i "$dev" -tt -n -q -l --immediate-mode "$@" >"$file" 2>"$file.err"
+	start "$host" tcpdump -i "$dev" -tt -n -l --immediate-mode "$@" >"$file" 2>"$file.err"
 	CAPTURE[$host.$dev]=$BG
 	busywait 10 has_line "$file.err" 'listening on' || fail "tcpdump does not listen on $host $dev"
 }
@@ -582,9 +594,10 @@ introduce() {
 	[ -n "${HID[$1]}" ] && [ -n "${HID[$3]}" ] || fail "the hosts cannot be added"
 }
 
-# moved MOVER PEER NEW: what the agents would say when MOVER goes to NEW.
+# moved MOVER PEER NEW: what the agents would say when MOVER goes to NEW. The peer is told first, as by a HANDOFF: it
+# would refuse what comes from an address that it does not know.
 moved() {
-	ctl "$1" host set "${HID[$1]}" local "$3" && ctl "$2" host set "${HID[$2]}" remote "$3"
+	ctl "$2" host set "${HID[$2]}" remote "$3" && ctl "$1" host set "${HID[$1]}" local "$3"
 }
 
 # csum_errors NAME: packets that were refused because of their checksum.

@@ -241,7 +241,8 @@ class Stream:
                 size = CHUNK
                 if rate:
                     due = int((time.time() - start + tick) * rate) - self.sent
-                    if due < max(1, tick / 2 * rate) and due < (limit or due + 1) - self.sent:
+                    least = max(1, int(tick / 2 * rate))
+                    if due < (min(least, limit - self.sent) if limit else least):
                         await asyncio.sleep(tick)
                         continue
                     size = min(size, due)
@@ -535,6 +536,14 @@ async def datagram_client(program, flow, _index):
     ended = asyncio.Event()
     meter.extra.update(sources=sources, local=sock.getsockname()[0], size=size)
 
+    def told():
+        """Empties the error queue, which would keep the socket readable."""
+        while flow.flag("recverr"):
+            try:
+                sock.recvmsg(1, 512, socket.MSG_ERRQUEUE)
+            except OSError:
+                break
+
     async def send(data):
         try:
             if connected:
@@ -544,6 +553,7 @@ async def datagram_client(program, flow, _index):
             return True
         except OSError as problem:
             meter.error("send", problem.errno)
+            told()
             if problem.errno == errno.EMSGSIZE:
                 level, option = (41, IPV6_MTU) if program.family == socket.AF_INET6 else (0, IP_MTU)
                 if connected:
@@ -556,6 +566,7 @@ async def datagram_client(program, flow, _index):
                 data, peer = await program.loop.sock_recvfrom(sock, 65536)
             except OSError as problem:
                 meter.error("recv", problem.errno)
+                told()
                 continue
             found = judge(data)
             if not found:
@@ -804,7 +815,8 @@ async def run(args):
 
     async def announce():
         for flow in flows:
-            await flow.open.wait()
+            if flow.flag("wait", 1):
+                await flow.open.wait()
         print("ready", flush=True)
 
     async def do_burst(size):
