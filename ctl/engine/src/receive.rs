@@ -188,7 +188,7 @@ impl Engine {
 
     /// Which host greets: the one that has the source, or that the Host ID names, or that claimed the source before
     /// and is claimed by it now.
-    fn greeting_host(&self, received: &Received<'_>) -> Result<Option<Key>, Refusal> {
+    fn greeting_host(&self, received: &Received<'_>) -> Option<Key> {
         let Received { from, message, .. } = received;
         let by_source = self.active(*from);
         let by_id = if message.host == *from {
@@ -204,19 +204,16 @@ impl Engine {
         };
         match (by_source, by_id) {
             (Some(source), Some(id)) if source != id => {
-                // Two entries; one when each names the other.
-                let other = self
-                    .hosts
-                    .get(&id)
-                    .filter(|host| host.claims(*from))
-                    .filter(named);
-                other.map(|_| Some(id)).ok_or(Refusal::OtherHost)
+                // Two entries, and one host when each names the other; else the source counts.
+                let other = self.hosts.get(&id);
+                let same = other.filter(|host| host.claims(*from)).filter(named);
+                Some(same.map_or(source, |_| id))
             }
-            (Some(source), _) => Ok(Some(source)),
-            (None, Some(id)) => Ok(Some(id)),
+            (Some(source), _) => Some(source),
+            (None, Some(id)) => Some(id),
             (None, None) => {
                 let claiming = self.known(*from).filter(|host| host.claims(*from));
-                Ok(claiming.filter(named).map(|host| host.key).next())
+                claiming.filter(named).map(|host| host.key).next()
             }
         }
     }
@@ -232,7 +229,7 @@ impl Engine {
         if !self.world.hello_prefix.take(from, now) {
             return Err(Refusal::Rate);
         }
-        let found = self.greeting_host(received)?;
+        let found = self.greeting_host(received);
         let key = match found {
             Some(key) => key,
             None => {
