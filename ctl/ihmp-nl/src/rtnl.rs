@@ -90,10 +90,16 @@ const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
+const RTM_F_FIB_MATCH: u32 = 0x2000;
 const RT_TABLE_UNSPEC: u8 = 0;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
+const RTPROT_KERNEL: u8 = 2;
+const RTPROT_BOOT: u8 = 3;
+const RTPROT_STATIC: u8 = 4;
+const RTPROT_RA: u8 = 9;
+const RTPROT_DHCP: u8 = 16;
 
 const FR_ACT_TO_TBL: u8 = 1;
 const FRA_PRIORITY: u16 = 6;
@@ -141,7 +147,7 @@ pub struct Changes {
     pub links: bool,
     /// An address.
     pub addresses: bool,
-    /// A default route, or a route to one of the destinations that are watched; others are passed over.
+    /// A default route, or one that was configured; those of routing daemons are passed over.
     pub routes: bool,
     /// Events were lost: everything may have changed.
     pub overrun: bool,
@@ -238,9 +244,15 @@ fn read_address(bytes: &[u8]) -> Result<Option<Address>, Error> {
     }))
 }
 
-/// `struct rtmsg` is 12 octets: whether it is a default route of a table that sockets look up.
-fn is_default_route(bytes: &[u8]) -> bool {
-    octet(bytes, 1) == 0
+/// `struct rtmsg` is 12 octets: whether somebody configured the route, by hand, by DHCP, by a router's advertisement or
+/// by an address. Routing daemons have protocols of their own; their routes, a million of them, are passed over.
+fn is_configured_route(bytes: &[u8]) -> bool {
+    let configured = matches!(
+        octet(bytes, 5),
+        RTPROT_KERNEL | RTPROT_BOOT | RTPROT_STATIC | RTPROT_RA | RTPROT_DHCP
+    );
+    let default = octet(bytes, 1) == 0;
+    octet(bytes, 7) == RTN_UNICAST && (configured || default)
 }
 
 /// A socket for questions and orders.
@@ -334,6 +346,29 @@ impl Rtnl {
             Ok(()) => Ok(source.filter(|_| table != TABLE)),
             // No route at all.
             Err(Error::Io(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a route leads to a destination by this device.
+    pub fn reaches(&mut self, dst: IpAddr, device: u32) -> Result<bool, Error> {
+        let mut header = vec![0; 12];
+        header[0] = family_of(dst);
+        header[1] = bits(dst);
+        // Without this flag IPv4 takes a destination that it has no route for as on-link.
+        header[8..12].copy_from_slice(&RTM_F_FIB_MATCH.to_ne_bytes());
+        let mut attrs = Writer::default();
+        attrs.addr(RTA_DST, dst);
+        attrs.u32(RTA_OIF, device);
+        header.extend_from_slice(&attrs.0);
+        let mut unicast = false;
+        let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
+            unicast = octet(bytes, 7) == RTN_UNICAST;
+            Ok(())
+        });
+        match result {
+            Ok(()) => Ok(unicast),
+            Err(Error::Io(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -516,7 +551,7 @@ fn note(changes: &mut Changes, message: &Message) {
         RTM_NEWLINK | RTM_DELLINK => changes.links = true,
         RTM_NEWADDR | RTM_DELADDR => changes.addresses = true,
         RTM_NEWROUTE | RTM_DELROUTE => {
-            changes.routes |= body(message).is_some_and(is_default_route);
+            changes.routes |= body(message).is_some_and(is_configured_route);
         }
         _ => (),
     }

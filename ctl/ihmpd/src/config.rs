@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The configuration file: TOML, safe when empty, refused whole when anything in it is wrong.
+
+use std::{
+    fs,
+    io,
+    path::Path, //
+};
+
+use anyhow::{
+    bail,
+    Context, //
+};
+use ihmp_core::time::Duration;
+use ihmp_engine::Limits;
+use serde::Deserialize;
+
+/// Where the file is unless told.
+pub(crate) const DEFAULT_PATH: &str = "/etc/ihmp/ihmpd.toml";
+
+/// Devices of containers, virtual machines and tunnels, and our own.
+const IGNORED: [&str; 14] = [
+    "docker*", "veth*", "br-*", "virbr*", "vnet*", "lxc*", "lxd*", "cni*", "flannel*", "tun*",
+    "tap*", "wg*", "tailscale*", "ihmp*",
+];
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// UDP port of IHMP, at both ends.
+    pub(crate) port: u16,
+    /// Least level of log lines: error, warn, info, debug or trace.
+    pub(crate) log: Level,
+    pub(crate) interfaces: Interfaces,
+    pub(crate) peers: Peers,
+}
+
+/// `log`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `[interfaces]`: whose addresses are told to peers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Interfaces {
+    /// Name patterns of devices that are passed over.
+    pub(crate) ignore: Vec<String>,
+    /// If not empty, name patterns of the only devices that count.
+    pub(crate) only: Vec<String>,
+}
+
+/// `[peers]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Peers {
+    /// Most hosts that the agent keeps.
+    pub(crate) max: u32,
+    /// Seconds for which a host that did not answer is left alone.
+    pub(crate) retry_after: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: 61_453,
+            log: Level::Info,
+            interfaces: Interfaces::default(),
+            peers: Peers::default(),
+        }
+    }
+}
+
+impl Default for Interfaces {
+    fn default() -> Self {
+        Self {
+            ignore: IGNORED.map(String::from).to_vec(),
+            only: Vec::new(),
+        }
+    }
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self {
+            max: 65_536,
+            retry_after: 600,
+        }
+    }
+}
+
+impl Level {
+    /// The level with this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => return None,
+        })
+    }
+}
+
+impl Config {
+    /// Reads a file; one that is not there is an empty one, unless it was asked for by name.
+    pub(crate) fn load(path: &Path, named: bool) -> anyhow::Result<Self> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).map_err(|error| match error {
+                Bad { line, what } => anyhow::anyhow!("{}:{line}: {what}", path.display()),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !named => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Bad> {
+        let config: Self = toml::from_str(text).map_err(|error| Bad {
+            line: error.span().map_or(1, |span| line_of(text, span.start)),
+            what: error.message().to_owned(),
+        })?;
+        config.check().map_err(|(key, error)| Bad {
+            line: text
+                .lines()
+                .position(|line| line.trim_start().starts_with(key))
+                .map_or(1, |at| at + 1),
+            what: error.to_string(),
+        })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, anyhow::Error)> {
+        let within = |key, what: u32, least: u32, most: u32| -> anyhow::Result<()> {
+            if (least..=most).contains(&what) {
+                return Ok(());
+            }
+            bail!("{key} is {what}, it must be {least} to {most}")
+        };
+        within("port", self.port.into(), 1, 65_535).map_err(|error| ("port", error))?;
+        within("max", self.peers.max, 1, 1_048_576).map_err(|error| ("max", error))?;
+        within("retry_after", self.peers.retry_after, 1, 86_400)
+            .map_err(|error| ("retry_after", error))
+    }
+
+    /// The bounds of the engine.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_hosts: self.peers.max as usize,
+            classic: Duration::from_secs(self.peers.retry_after.into()),
+            ..Limits::default()
+        }
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Bad {
+    line: usize,
+    what: String,
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|octet| *octet == b'\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_key() {
+        let text = "port = 50000\nlog = \"debug\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\n\
+                    [peers]\nmax = 10\nretry_after = 5\n";
+        let config = Config::parse(text).unwrap();
+        assert_eq!((config.port, config.log), (50_000, Level::Debug));
+        assert_eq!(config.interfaces.only, ["eth*"]);
+        assert_eq!(config.limits().max_hosts, 10);
+        assert_eq!(config.limits().classic, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn bad_lines_are_named() {
+        let line = |text| Config::parse(text).unwrap_err().line;
+        assert_eq!(line("port = 1\nprot = 2\n"), 2);
+        assert_eq!(line("\n\nport = \"x\"\n"), 3);
+        assert_eq!(line("log = \"info\"\nport = 0\n"), 2);
+        assert_eq!(line("[peers]\n\nmax = 0\n"), 3);
+        assert_eq!(line("port ="), 1);
+        assert_eq!(line("[interfaces]\nignore = [1]\n"), 2);
+    }
+}

@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The loop: wait for something, tell the engine, do what it says.
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    os::fd::AsRawFd,
+    time::Duration, //
+};
+
+use anyhow::Context;
+use ihmp_core::addr::Addr;
+use ihmp_engine::{
+    Change,
+    Engine,
+    Input,
+    Note,
+    Output,
+    Record,
+    Routes,
+    State,
+    Via, //
+};
+use ihmp_nl::{
+    rtnl::{
+        Rtnl,
+        Watch, //
+    },
+    AddrSet,
+    Client,
+    Error,
+    Event,
+    Events,
+    Host,
+    HostState,
+    ParamRequest, //
+};
+use mio::{
+    unix::SourceFd,
+    Interest,
+    Poll,
+    Token, //
+};
+use nix::{
+    errno::Errno,
+    sys::signalfd::SignalFd, //
+};
+
+use crate::{
+    config::Config,
+    interfaces,
+    io::{
+        clock::{
+            self,
+            Clock, //
+        },
+        fallback::Fallback,
+        kernel::{
+            addr,
+            adopted,
+            ip,
+            request, //
+        },
+        udp::Udp, //
+    },
+};
+
+const SIGNAL: Token = Token(0);
+const EVENTS: Token = Token(1);
+const NETWORK: Token = Token(2);
+const DATAGRAM: Token = Token(3);
+
+/// Preference of own addresses that the kernel would not choose as a source.
+const SECOND_CHOICE: u16 = 10;
+/// linux/errno.h
+const EEXIST: i32 = 17;
+const ENOENT: i32 = 2;
+
+/// Why the loop ended.
+pub(crate) enum End {
+    /// A signal asked for it.
+    Signal,
+    /// The module is gone; it may come back.
+    NoModule,
+}
+
+/// Everything that the loop holds.
+struct Driver<'a> {
+    config: &'a Config,
+    clock: Clock,
+    engine: Engine,
+    client: Client,
+    events: Events,
+    rtnl: Rtnl,
+    watch: Watch,
+    udp4: Udp,
+    udp6: Option<Udp>,
+    fallback: Fallback,
+    /// Usable own addresses with their devices.
+    local: Vec<(IpAddr, u32)>,
+}
+
+/// A failure that ends the loop.
+#[derive(Debug)]
+enum Fatal {
+    NoModule,
+    Other(anyhow::Error),
+}
+
+impl From<Error> for Fatal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoModule => Self::NoModule,
+            error => Self::Other(anyhow::anyhow!("{error}")),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Fatal {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Errno> for Fatal {
+    fn from(error: Errno) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// Serves until a signal comes or the module goes. `ready` is called when everything is in place.
+pub(crate) fn serve(
+    config: &Config,
+    signals: &SignalFd,
+    ready: impl FnOnce(),
+) -> anyhow::Result<End> {
+    let end = Driver::start(config).and_then(|mut driver| {
+        ready();
+        driver.run(signals)
+    });
+    match end {
+        Ok(()) => Ok(End::Signal),
+        Err(Fatal::NoModule) => Ok(End::NoModule),
+        Err(Fatal::Other(error)) => Err(error),
+    }
+}
+
+impl<'a> Driver<'a> {
+    fn start(config: &'a Config) -> Result<Self, Fatal> {
+        // Listen first, then look: nothing falls between.
+        let events = Events::subscribe()?;
+        let watch = Watch::subscribe()?;
+        let mut client = Client::connect()?;
+        let mut rtnl = Rtnl::connect()?;
+        let udp4 = Udp::v4(config.port)?;
+        let udp6 = match Udp::v6(config.port) {
+            Ok(udp) => Some(udp),
+            Err(error) => {
+                tracing::warn!("event=no-ipv6 error=\"{error:#}\"");
+                None
+            }
+        };
+        let fallback = Fallback::new(&mut rtnl)?;
+        client.param_set(&ParamRequest {
+            discovery: Some(true),
+            port: Some(config.port),
+            ..ParamRequest::default()
+        })?;
+        let mut driver = Self {
+            config,
+            clock: Clock::start(),
+            engine: Engine::new(config.limits()),
+            client,
+            events,
+            rtnl,
+            watch,
+            udp4,
+            udp6,
+            fallback,
+            local: Vec::new(),
+        };
+        driver.network()?;
+        driver.kernel()?;
+        driver.network()?;
+        driver.perform()?;
+        Ok(driver)
+    }
+
+    fn run(&mut self, signals: &SignalFd) -> Result<(), Fatal> {
+        let mut poll = Poll::new().context("epoll")?;
+        let udp6 = self.udp6.as_ref().map(Udp::as_raw_fd);
+        let fds = [
+            (SIGNAL, Some(signals.as_raw_fd())),
+            (EVENTS, Some(self.events.as_raw_fd())),
+            (NETWORK, Some(self.watch.as_raw_fd())),
+            (DATAGRAM, Some(self.udp4.as_raw_fd())),
+            (DATAGRAM, udp6),
+        ];
+        for (token, fd) in fds {
+            if let Some(fd) = fd {
+                poll.registry()
+                    .register(&mut SourceFd(&fd), token, Interest::READABLE)
+                    .context("epoll")?;
+            }
+        }
+        let mut ready = mio::Events::with_capacity(8);
+        // What came before the descriptors were watched.
+        let mut first = true;
+        loop {
+            let timeout = if first {
+                Some(Duration::ZERO)
+            } else {
+                self.timeout()
+            };
+            match poll.poll(&mut ready, timeout) {
+                Ok(()) => (),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(Fatal::Other(error.into())),
+            }
+            let is = |token| first || ready.iter().any(|event| event.token() == token);
+            if ready.iter().any(|event| event.token() == SIGNAL) {
+                return self.stop();
+            }
+            let (network, events, datagrams) = (is(NETWORK), is(EVENTS), is(DATAGRAM));
+            first = false;
+            // A move is what everybody waits for.
+            if network && self.watch.drain()?.any() {
+                self.network()?;
+                self.perform()?;
+            }
+            if events {
+                self.take_events()?;
+            }
+            if datagrams {
+                self.take_datagrams()?;
+            }
+            let now = self.clock.now();
+            if self.engine.next_timeout().is_some_and(|at| at <= now) {
+                self.tell(Input::Timer)?;
+            }
+            self.perform()?;
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let at = self.engine.next_timeout()?;
+        Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
+    }
+
+    /// A clean end: what is established goes on without us, what is new is not asked about.
+    fn stop(&mut self) -> Result<(), Fatal> {
+        self.client.param_set(&ParamRequest {
+            discovery: Some(false),
+            ..ParamRequest::default()
+        })?;
+        Ok(())
+    }
+
+    fn tell(&mut self, input: Input<'_>) -> Result<(), Fatal> {
+        let random = clock::random()?;
+        self.engine.handle(self.clock.now(), random, input);
+        Ok(())
+    }
+
+    /// Tells the engine the addresses and routes of now.
+    fn network(&mut self) -> Result<(), Fatal> {
+        let links = self.rtnl.links()?;
+        let addrs = self.rtnl.addresses()?;
+        self.local = interfaces::usable(&self.config.interfaces, &links, &addrs);
+        let mut routes = Vec::new();
+        for peer in self.engine.peers() {
+            routes.push(self.routes_to(peer)?);
+        }
+        let local = self.local.iter().map(|(ip, _)| addr(*ip)).collect();
+        self.tell(Input::Network { local, routes })
+    }
+
+    /// The own addresses that reach a peer by their own device; first the one that the kernel would choose.
+    fn routes_to(&mut self, peer: Addr) -> Result<Routes, Fatal> {
+        let to = ip(peer);
+        let chosen = self.rtnl.source_for(to)?;
+        let mut via = Vec::new();
+        for (local, device) in &self.local {
+            if local.is_ipv4() != to.is_ipv4() || !self.rtnl.reaches(to, *device)? {
+                continue;
+            }
+            via.push(Via {
+                local: addr(*local),
+                preference: if Some(*local) == chosen {
+                    0
+                } else {
+                    SECOND_CHOICE
+                },
+            });
+        }
+        Ok(Routes { peer, via })
+    }
+
+    /// Tells the engine all hosts of the kernel.
+    fn kernel(&mut self) -> Result<(), Fatal> {
+        let hosts = self.client.hosts()?;
+        self.fallback.forget();
+        let mut known = Vec::new();
+        for host in &hosts {
+            if host.state == HostState::Up {
+                self.fallback.add(host.id, names(host));
+            }
+            let mut identifiers = BTreeSet::new();
+            if host.addrs.iter().any(|entry| entry.unproven) {
+                for flow in self.client.flows(Some(host.id))? {
+                    identifiers.insert(addr(flow.local));
+                }
+            }
+            known.push(adopted(host, identifiers.into_iter().collect()));
+        }
+        self.tell(Input::Kernel { hosts: known })
+    }
+
+    fn take_events(&mut self) -> Result<(), Fatal> {
+        while let Some(event) = self.events.next()? {
+            match event {
+                Event::Discover {
+                    host_id,
+                    local,
+                    remote,
+                    ..
+                } => self.tell(Input::Discovered {
+                    id: host_id,
+                    local: addr(local),
+                    remote: addr(remote),
+                })?,
+                Event::HostDeleted(id) => {
+                    self.fallback.remove(id);
+                    self.tell(Input::Removed { id })?;
+                }
+                Event::HostChanged(host) => {
+                    // The administrator's hosts have names of their own.
+                    if host.state == HostState::Up {
+                        self.fallback.add(host.id, names(&host));
+                    }
+                }
+                Event::PathChanged { .. } => (),
+                Event::Limit { reason, packets } => {
+                    tracing::warn!("event=limit reason={} packets={packets}", reason.name().unwrap_or("unknown"));
+                }
+                Event::Resync => {
+                    tracing::warn!("event=resync reason=overrun");
+                    self.kernel()?;
+                }
+            }
+            self.perform()?;
+        }
+        Ok(())
+    }
+
+    fn take_datagrams(&mut self) -> Result<(), Fatal> {
+        loop {
+            let mut none = true;
+            for udp in [Some(&self.udp4), self.udp6.as_ref()].into_iter().flatten() {
+                let Some(datagram) = udp.receive()? else {
+                    continue;
+                };
+                none = false;
+                let random = clock::random()?;
+                let input = Input::Message {
+                    from: addr(datagram.from.ip()),
+                    to: addr(datagram.to),
+                    bytes: &datagram.bytes,
+                };
+                self.engine.handle(self.clock.now(), random, input);
+            }
+            if none {
+                return Ok(());
+            }
+            self.perform()?;
+        }
+    }
+
+    /// Does what the engine wants, in its order.
+    fn perform(&mut self) -> Result<(), Fatal> {
+        while let Some(output) = self.engine.poll() {
+            match output {
+                Output::Send { from, to, bytes } => self.send(ip(from), ip(to), &bytes),
+                Output::Table(change) => self.change(change)?,
+                Output::Ask(peer) => {
+                    let routes = self.routes_to(peer)?;
+                    self.tell(Input::Routes(routes))?;
+                }
+                Output::Note(note) => log(&note),
+            }
+        }
+        self.fallback.apply(&mut self.rtnl);
+        Ok(())
+    }
+
+    fn send(&self, from: IpAddr, to: IpAddr, bytes: &[u8]) {
+        let udp = if from.is_ipv4() {
+            Some(&self.udp4)
+        } else {
+            self.udp6.as_ref()
+        };
+        let Some(udp) = udp else { return };
+        // A message that cannot leave is one that is not answered: the machine sends it again.
+        if let Err(error) = udp.send(from, to, bytes) {
+            tracing::info!("event=send-failed from={from} to={to} error=\"{error}\"");
+        }
+    }
+
+    fn change(&mut self, change: Change) -> Result<(), Fatal> {
+        match change {
+            Change::New { key, record } => {
+                let input = match self.make(&record)? {
+                    Some(id) => Input::Made { key, id },
+                    None => Input::Refused { key },
+                };
+                self.tell(input)
+            }
+            Change::Set { id, record } => self.set(id, &record),
+            Change::Del { id } => {
+                self.fallback.remove(id);
+                match self.client.host_del(id) {
+                    Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
+                    result => Ok(result?),
+                }
+            }
+        }
+    }
+
+    /// Makes a host, or takes the one that the module has just discovered under the same address.
+    fn make(&mut self, record: &Record) -> Result<Option<u32>, Fatal> {
+        match self.client.host_new(&request(None, record)) {
+            Ok(id) => {
+                self.learn(id, record);
+                Ok(Some(id))
+            }
+            Err(Error::Kernel { errno: EEXIST, .. }) => {
+                for peer in &record.active {
+                    let Ok(host) = self.client.host_by_address(ip(*peer)) else {
+                        continue;
+                    };
+                    if host.state == HostState::New && host.name.is_none() {
+                        self.set(host.id, record)?;
+                        return Ok(Some(host.id));
+                    }
+                }
+                Ok(None)
+            }
+            Err(error @ Error::Kernel { .. }) => {
+                tracing::warn!("event=host-refused error=\"{error}\"");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn set(&mut self, id: u32, record: &Record) -> Result<(), Fatal> {
+        match self.client.host_set(&request(Some(id), record)) {
+            Ok(()) => {
+                self.learn(id, record);
+                Ok(())
+            }
+            // Removed meanwhile: the event is on its way.
+            Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
+            Err(error @ Error::Kernel { .. }) => {
+                tracing::warn!("event=host-refused id={id} error=\"{error}\"");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn learn(&mut self, id: u32, record: &Record) {
+        if record.state == State::Up {
+            let names = record.active.iter().map(|addr| ip(*addr));
+            self.fallback.add(id, names);
+        }
+    }
+}
+
+/// The foreign addresses that sockets may know a host by.
+fn names(host: &Host) -> Vec<IpAddr> {
+    host.addrs
+        .iter()
+        .filter(|entry| matches!(entry.set, AddrSet::Active | AddrSet::Alias))
+        .map(|entry| entry.addr)
+        .collect()
+}
+
+fn log(note: &Note) {
+    match note {
+        Note::Sent { .. } | Note::Received { .. } | Note::Acked { .. } => tracing::debug!("{note}"),
+        Note::Refused { .. } | Note::Unanswered { .. } | Note::Gone { .. } => {
+            tracing::warn!("{note}");
+        }
+        _ => tracing::info!("{note}"),
+    }
+}

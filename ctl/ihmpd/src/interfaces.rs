@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which of this machine's addresses are told to peers.
+
+use std::{
+    collections::HashSet,
+    net::IpAddr, //
+};
+
+use ihmp_nl::rtnl::{
+    is_global,
+    Address,
+    Link, //
+};
+
+use crate::config::Interfaces;
+
+/// Whether a name matches a pattern; `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, rest)) => match name.strip_prefix(head) {
+            None => false,
+            Some(name) => (0..=name.len())
+                .filter_map(|at| name.get(at..))
+                .any(|tail| matches(rest, tail)),
+        },
+    }
+}
+
+fn is_wanted(config: &Interfaces, link: &Link) -> bool {
+    let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, &link.name));
+    link.up
+        && !link.loopback
+        && (config.only.is_empty() || any(&config.only))
+        && !any(&config.ignore)
+}
+
+/// The addresses that can be used now, with the device of each.
+pub(crate) fn usable(config: &Interfaces, links: &[Link], addrs: &[Address]) -> Vec<(IpAddr, u32)> {
+    let wanted: HashSet<u32> = links
+        .iter()
+        .filter(|link| is_wanted(config, link))
+        .map(|link| link.index)
+        .collect();
+    let mut usable: Vec<(IpAddr, u32)> = Vec::new();
+    for addr in addrs {
+        let new = usable.iter().all(|(known, _)| *known != addr.addr);
+        if addr.usable && is_global(addr.addr) && wanted.contains(&addr.index) && new {
+            usable.push((addr.addr, addr.index));
+        }
+    }
+    usable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(index: u32, name: &str, up: bool) -> Link {
+        Link {
+            index,
+            name: name.into(),
+            kind: None,
+            up,
+            loopback: name == "lo",
+        }
+    }
+
+    fn addr(index: u32, addr: &str) -> Address {
+        Address {
+            index,
+            addr: addr.parse().unwrap(),
+            prefix_len: 24,
+            usable: true,
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        assert!(matches("veth*", "veth0"));
+        assert!(matches("veth*", "veth"));
+        assert!(!matches("veth*", "eth0"));
+        assert!(matches("*", ""));
+        assert!(matches("br-*x", "br-0x0x"));
+        assert!(!matches("br-*x", "br-0y"));
+    }
+
+    #[test]
+    fn containers_and_dead_links_are_left_out() {
+        let links = [
+            link(1, "lo", true),
+            link(2, "eth0", true),
+            link(3, "wlan0", false),
+            link(4, "docker0", true),
+            link(5, "ihmp0", true),
+        ];
+        let addrs = [
+            addr(1, "127.0.0.1"),
+            addr(2, "192.0.2.1"),
+            addr(2, "fe80::1"),
+            addr(3, "198.51.100.1"),
+            addr(4, "172.17.0.1"),
+            addr(5, "203.0.113.1"),
+        ];
+        let found = usable(&Interfaces::default(), &links, &addrs);
+        assert_eq!(found, [("192.0.2.1".parse().unwrap(), 2)]);
+    }
+}

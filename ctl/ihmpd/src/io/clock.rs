@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Time and chance; nothing else of the agent asks for either.
+
+use std::time;
+
+use ihmp_core::time::Instant;
+
+/// A clock that begins with the agent.
+pub(crate) struct Clock(time::Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(time::Instant::now())
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// A number that nobody can guess.
+pub(crate) fn random() -> anyhow::Result<u64> {
+    Ok(getrandom::u64()?)
+}

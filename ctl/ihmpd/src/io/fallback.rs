@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Last-resort routes: identifiers of hosts stay routable when no other route is left, so that packets reach the module
+//! and no socket sees an error in the gap of a move (DESIGN.md section 4.8).
+
+use std::{
+    collections::{
+        BTreeMap,
+        BTreeSet, //
+    },
+    net::IpAddr,
+};
+
+use ihmp_nl::{
+    rtnl::Rtnl,
+    Error, //
+};
+
+/// The names that hosts go by, and the routes that are there for them.
+pub(crate) struct Fallback {
+    device: u32,
+    names: BTreeMap<u32, BTreeSet<IpAddr>>,
+    routed: BTreeSet<IpAddr>,
+    stale: bool,
+}
+
+impl Fallback {
+    /// Makes what is missing; routes of an earlier agent are taken over.
+    pub(crate) fn new(rtnl: &mut Rtnl) -> Result<Self, Error> {
+        let device = rtnl.ensure_last_resort()?;
+        let routed = rtnl.last_resort_list()?.into_iter().collect();
+        Ok(Self {
+            device,
+            names: BTreeMap::new(),
+            routed,
+            stale: true,
+        })
+    }
+
+    /// A host goes by these names, too. It keeps earlier ones: flows may know it by them.
+    pub(crate) fn add(&mut self, id: u32, names: impl IntoIterator<Item = IpAddr>) {
+        let known = self.names.entry(id).or_default();
+        let before = known.len();
+        known.extend(names);
+        self.stale |= known.len() != before;
+    }
+
+    /// The host is gone.
+    pub(crate) fn remove(&mut self, id: u32) {
+        self.stale |= self.names.remove(&id).is_some();
+    }
+
+    /// Forgets all names; those that are still in use are said again.
+    pub(crate) fn forget(&mut self) {
+        self.names.clear();
+        self.stale = true;
+    }
+
+    /// Brings the routes into line with the names. A route that cannot be made is tried again at the next change.
+    pub(crate) fn apply(&mut self, rtnl: &mut Rtnl) {
+        if !std::mem::take(&mut self.stale) {
+            return;
+        }
+        let wanted: BTreeSet<IpAddr> = self.names.values().flatten().copied().collect();
+        for addr in wanted.difference(&self.routed) {
+            if let Err(error) = rtnl.last_resort_add(self.device, *addr) {
+                tracing::warn!("event=route-failed addr={addr} error=\"{error}\"");
+            }
+        }
+        for addr in self.routed.difference(&wanted) {
+            if let Err(error) = rtnl.last_resort_del(self.device, *addr) {
+                tracing::warn!("event=route-failed addr={addr} error=\"{error}\"");
+            }
+        }
+        self.routed = wanted;
+    }
+}

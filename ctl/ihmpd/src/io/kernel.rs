@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The engine's words and the module's: hosts, sets, states.
+
+use std::{
+    net::IpAddr,
+    time, //
+};
+
+use ihmp_core::{
+    addr::Addr,
+    time::Duration, //
+};
+use ihmp_engine::{
+    KernelHost,
+    Local,
+    Record,
+    State, //
+};
+use ihmp_nl::{
+    AddrSet,
+    Host,
+    HostAddr,
+    HostRequest,
+    HostState, //
+};
+
+/// An address of std as one of ours.
+pub(crate) fn addr(ip: IpAddr) -> Addr {
+    match ip {
+        IpAddr::V4(ip) => Addr::v4(ip.octets()),
+        IpAddr::V6(ip) => Addr::v6(ip.octets()),
+    }
+}
+
+/// One of our addresses as std's.
+pub(crate) fn ip(addr: Addr) -> IpAddr {
+    if addr.is_v4() {
+        IpAddr::from(addr.low())
+    } else {
+        IpAddr::from(addr.octets())
+    }
+}
+
+fn state_of(state: State) -> HostState {
+    match state {
+        State::New => HostState::New,
+        State::Up => HostState::Up,
+        State::Classic => HostState::Classic,
+    }
+}
+
+/// A record as the request that makes it true: every set but the aliases is replaced.
+pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
+    let foreign = |set, addrs: &[Addr]| {
+        let of = move |addr: &Addr| HostAddr {
+            addr: ip(*addr),
+            set,
+            preference: 0,
+            unproven: false,
+        };
+        addrs.iter().map(of).collect::<Vec<_>>()
+    };
+    let local = record.local.iter().map(|local| HostAddr {
+        addr: ip(local.addr),
+        set: AddrSet::Local,
+        preference: local.preference,
+        unproven: local.unproven,
+    });
+    let mut addrs = foreign(AddrSet::Active, &record.active);
+    addrs.extend(foreign(AddrSet::Unreachable, &record.unreachable));
+    addrs.extend(local);
+    let clear = match id {
+        Some(_) => vec![AddrSet::Active, AddrSet::Unreachable, AddrSet::Local],
+        None => Vec::new(),
+    };
+    HostRequest {
+        id,
+        state: Some(state_of(record.state)),
+        addrs,
+        clear,
+        expires_in: record
+            .expires
+            .map(|span: Duration| time::Duration::from_nanos(span.as_nanos())),
+        ..HostRequest::default()
+    }
+}
+
+/// A host of the kernel as the engine takes it over.
+pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
+    let of = |set| {
+        host.addrs
+            .iter()
+            .filter(move |entry| entry.set == set)
+            .map(|entry| addr(entry.addr))
+            .collect::<Vec<_>>()
+    };
+    let local = host
+        .addrs
+        .iter()
+        .filter(|entry| entry.set == AddrSet::Local);
+    KernelHost {
+        id: host.id,
+        state: match host.state {
+            HostState::New => State::New,
+            HostState::Up => State::Up,
+            HostState::Classic => State::Classic,
+        },
+        managed: host.name.is_some(),
+        active: of(AddrSet::Active),
+        unreachable: of(AddrSet::Unreachable),
+        alias: of(AddrSet::Alias),
+        local: local
+            .map(|entry| Local {
+                addr: addr(entry.addr),
+                preference: entry.preference,
+                unproven: entry.unproven,
+            })
+            .collect(),
+        identifiers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_the_way_through_the_kernel() {
+        let a = |text: &str| text.parse::<Addr>().unwrap();
+        let record = Record {
+            state: State::Up,
+            active: vec![a("192.0.2.1"), a("2001:db8::1")],
+            unreachable: vec![a("10.0.0.1")],
+            local: vec![Local {
+                addr: a("198.51.100.7"),
+                preference: 10,
+                unproven: true,
+            }],
+            expires: None,
+        };
+        let request = request(Some(7), &record);
+        assert_eq!(request.clear.len(), 3);
+        let host = Host {
+            id: 7,
+            mode: ihmp_nl::Mode::StackTrans,
+            state: HostState::Up,
+            scheduler: None,
+            name: None,
+            addrs: request.addrs,
+            expires_in: None,
+            local: None,
+            remote: None,
+            flows: 0,
+            tx_packets: 0,
+            rx_packets: 0,
+            idle: None,
+        };
+        let back = adopted(&host, Vec::new());
+        assert_eq!(back.active, record.active);
+        assert_eq!(back.unreachable, record.unreachable);
+        assert_eq!(back.local, record.local);
+        assert!(!back.managed);
+    }
+}

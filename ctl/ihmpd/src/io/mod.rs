@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The world outside: clock, datagrams, and the kernel's tables.
+
+pub(crate) mod clock;
+pub(crate) mod fallback;
+pub(crate) mod kernel;
+pub(crate) mod udp;

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Datagrams whose local address is chosen, and known, one by one.
+//!
+//! C headers: linux/in.h (`IP_PKTINFO`), RFC 3542 section 6 (`IPV6_PKTINFO`)
+
+use std::{
+    io::{
+        IoSlice,
+        IoSliceMut, //
+    },
+    net::{
+        IpAddr,
+        Ipv4Addr,
+        Ipv6Addr,
+        SocketAddr,
+        SocketAddrV4,
+        SocketAddrV6, //
+    },
+    os::fd::{
+        AsRawFd,
+        OwnedFd,
+        RawFd, //
+    },
+};
+
+use anyhow::Context;
+use nix::{
+    errno::Errno,
+    libc,
+    sys::socket::{
+        bind,
+        recvmsg,
+        sendmsg,
+        setsockopt,
+        socket,
+        sockopt,
+        AddressFamily,
+        ControlMessage,
+        ControlMessageOwned,
+        MsgFlags,
+        SockFlag,
+        SockType,
+        SockaddrIn,
+        SockaddrIn6,
+        SockaddrStorage, //
+    },
+};
+
+/// Longest datagram that is looked at; a message has at most 400 octets.
+const LONGEST: usize = 2048;
+
+/// A datagram that came in.
+pub(crate) struct Datagram {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: IpAddr,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// One socket of one family, bound to the port of IHMP.
+pub(crate) struct Udp {
+    fd: OwnedFd,
+    port: u16,
+}
+
+impl Udp {
+    pub(crate) fn v4(port: u16) -> anyhow::Result<Self> {
+        let fd = open(AddressFamily::Inet)?;
+        setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
+        let addr = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port));
+        bind(fd.as_raw_fd(), &addr).with_context(|| format!("UDP port {port} of IPv4"))?;
+        Ok(Self { fd, port })
+    }
+
+    pub(crate) fn v6(port: u16) -> anyhow::Result<Self> {
+        let fd = open(AddressFamily::Inet6)?;
+        setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+        setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true)?;
+        let addr = SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));
+        bind(fd.as_raw_fd(), &addr).with_context(|| format!("UDP port {port} of IPv6"))?;
+        Ok(Self { fd, port })
+    }
+
+    /// The next datagram, if there is one.
+    pub(crate) fn receive(&self) -> nix::Result<Option<Datagram>> {
+        let mut bytes = [0; LONGEST];
+        let mut space = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
+        loop {
+            let mut iov = [IoSliceMut::new(&mut bytes)];
+            let received = recvmsg::<SockaddrStorage>(
+                self.fd.as_raw_fd(),
+                &mut iov,
+                Some(&mut space),
+                MsgFlags::MSG_DONTWAIT,
+            );
+            let message = match received {
+                Ok(message) => message,
+                Err(Errno::EAGAIN) => return Ok(None),
+                // Errors of earlier sends are reported here; the machine finds out by itself.
+                Err(
+                    Errno::EINTR
+                    | Errno::ECONNREFUSED
+                    | Errno::EHOSTUNREACH
+                    | Errno::ENETUNREACH
+                    | Errno::EMSGSIZE,
+                ) => continue,
+                Err(error) => return Err(error),
+            };
+            let len = message.bytes;
+            let to = message.cmsgs()?.find_map(destination);
+            let from = message.address.as_ref().and_then(source);
+            if let (Some(from), Some(to)) = (from, to) {
+                let bytes = bytes.get(..len).unwrap_or_default().to_vec();
+                return Ok(Some(Datagram { from, to, bytes }));
+            }
+        }
+    }
+
+    /// Sends from one of our addresses.
+    pub(crate) fn send(&self, from: IpAddr, to: IpAddr, bytes: &[u8]) -> nix::Result<()> {
+        let iov = [IoSlice::new(bytes)];
+        let fd = self.fd.as_raw_fd();
+        match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr {
+                        s_addr: u32::from_ne_bytes(from.octets()),
+                    },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                let control = [ControlMessage::Ipv4PacketInfo(&info)];
+                let to = SockaddrIn::from(SocketAddrV4::new(to, self.port));
+                sendmsg(fd, &iov, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                let info = libc::in6_pktinfo {
+                    ipi6_addr: libc::in6_addr {
+                        s6_addr: from.octets(),
+                    },
+                    ipi6_ifindex: 0,
+                };
+                let control = [ControlMessage::Ipv6PacketInfo(&info)];
+                let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
+                sendmsg(fd, &iov, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+            }
+            _ => return Err(Errno::EAFNOSUPPORT),
+        }
+        Ok(())
+    }
+}
+
+fn open(family: AddressFamily) -> anyhow::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    socket(family, SockType::Datagram, flags, None).context("a UDP socket")
+}
+
+fn destination(message: ControlMessageOwned) -> Option<IpAddr> {
+    match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into())
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into())
+        }
+        _ => None,
+    }
+}
+
+fn source(addr: &SockaddrStorage) -> Option<SocketAddr> {
+    addr.as_sockaddr_in()
+        .map(|addr| SocketAddrV4::from(*addr).into())
+        .or_else(|| {
+            addr.as_sockaddr_in6()
+                .map(|addr| SocketAddrV6::from(*addr).into())
+        })
+}
+
+impl AsRawFd for Udp {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_addresses_are_known() {
+        let port = 61_999;
+        let udp = Udp::v4(port).unwrap();
+        let (from, to) = ("127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap());
+        udp.send(from, to, b"hello").unwrap();
+        let datagram = udp.receive().unwrap().unwrap();
+        assert_eq!(datagram.from, SocketAddr::new(from, port));
+        assert_eq!(datagram.to, to);
+        assert_eq!(datagram.bytes, b"hello");
+        assert!(udp.receive().unwrap().is_none());
+    }
+}

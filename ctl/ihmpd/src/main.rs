@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+//! ihmpd, the agent: signals this host's moves to its peers, and theirs to the kernel.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod driver;
+mod interfaces;
+mod io;
+
+use std::{
+    path::PathBuf,
+    process::ExitCode, //
+};
+
+use anyhow::Context;
+use clap::{
+    value_parser,
+    Arg,
+    ArgAction,
+    Command, //
+};
+use ihmp_nl::{
+    rtnl::Rtnl,
+    Client,
+    ParamRequest, //
+};
+use nix::{
+    poll::{
+        poll,
+        PollFd,
+        PollFlags, //
+    },
+    sys::{
+        signal::{
+            SigSet,
+            Signal, //
+        },
+        signalfd::{
+            SfdFlags,
+            SignalFd, //
+        },
+    },
+};
+use sd_notify::NotifyState;
+use tracing::Level;
+
+use crate::{
+    config::Config,
+    driver::End, //
+};
+
+/// Milliseconds between two looks for a module that is not loaded.
+const MODULE_RETRY_MS: u16 = 500;
+
+fn command() -> Command {
+    Command::new("ihmpd")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Signals the moves of this host to its peers, and theirs to the kernel")
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help(format!("Configuration file [default: {}]", config::DEFAULT_PATH)),
+        )
+        .arg(
+            Arg::new("check")
+                .long("check")
+                .action(ArgAction::SetTrue)
+                .help("Check the configuration file and stop"),
+        )
+        .arg(
+            Arg::new("flush")
+                .long("flush")
+                .action(ArgAction::SetTrue)
+                .help("Remove all hosts, and all routes and rules of the agent, and stop"),
+        )
+        .arg(
+            Arg::new("log")
+                .long("log")
+                .value_name("LEVEL")
+                .value_parser(["error", "warn", "info", "debug", "trace"])
+                .help("Least level of log lines"),
+        )
+}
+
+fn start_log(level: config::Level) {
+    let level = match level {
+        config::Level::Error => Level::ERROR,
+        config::Level::Warn => Level::WARN,
+        config::Level::Info => Level::INFO,
+        config::Level::Debug => Level::DEBUG,
+        config::Level::Trace => Level::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(false)
+        .without_time()
+        .init();
+}
+
+/// Removes what the agent and the module keep.
+fn flush() -> anyhow::Result<()> {
+    Rtnl::connect()?.last_resort_remove()?;
+    let mut client = Client::connect()?;
+    client.param_set(&ParamRequest {
+        discovery: Some(false),
+        ..ParamRequest::default()
+    })?;
+    Ok(client.host_flush()?)
+}
+
+/// SIGTERM and SIGINT as a descriptor.
+fn signals() -> anyhow::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    set.add(Signal::SIGINT);
+    set.thread_block()?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).context("signalfd")
+}
+
+/// Serves as long as there is a module; waits for one that is not there.
+fn serve(config: &Config) -> anyhow::Result<()> {
+    use std::os::fd::AsFd;
+
+    let signals = signals()?;
+    let mut missing = false;
+    loop {
+        let ready = || {
+            tracing::info!("event=ready port={}", config.port);
+            eprintln!("ihmpd ready");
+            // Nobody may have asked to be told.
+            let _ = sd_notify::notify(false, &[NotifyState::Ready]);
+        };
+        match driver::serve(config, &signals, ready)? {
+            End::Signal => return Ok(()),
+            End::NoModule if !missing => {
+                tracing::warn!("event=no-module");
+                missing = true;
+            }
+            End::NoModule => (),
+        }
+        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, MODULE_RETRY_MS).is_ok_and(|ready| ready > 0) {
+            return Ok(());
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let args = command().get_matches();
+    let named = args.get_one::<PathBuf>("config");
+    let path = named.cloned().unwrap_or_else(|| config::DEFAULT_PATH.into());
+    let config = Config::load(&path, named.is_some())?;
+    if args.get_flag("check") {
+        return Ok(());
+    }
+    let told = args.get_one::<String>("log");
+    start_log(
+        told.and_then(|name| config::Level::parse(name))
+            .unwrap_or(config.log),
+    );
+    if args.get_flag("flush") {
+        return flush();
+    }
+    serve(&config)
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ihmpd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
