@@ -11,9 +11,6 @@ use crate::limits::MAX_TOLD;
 use crate::seqno::Window;
 use crate::world::World;
 
-/// Added to the preference of an address that is being proven while a proven one is there.
-const UNPROVEN_PENALTY: u16 = 20;
-
 /// What the peer holds one of our addresses for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -348,8 +345,10 @@ impl Host {
     }
 
     /// The complete sets for the kernel.
+    ///
+    /// An address that is being proven has the preference that the routes give it: what the kernel sends leaves on the
+    /// new network anyway, and there it is better off with the source that belongs there.
     pub(crate) fn record(&self) -> Record {
-        let any_proven = self.proven().next().is_some();
         let mut local = Vec::new();
         for via in &self.usable {
             let unproven = self.standing(via.local) != Some(Standing::Active);
@@ -358,18 +357,13 @@ impl Host {
             if unproven && !tried && self.state == State::Up {
                 continue;
             }
-            let penalty = if unproven && any_proven {
-                UNPROVEN_PENALTY
-            } else {
-                0
-            };
-            let preference = via.preference.saturating_add(penalty);
             local.push(Local {
                 addr: via.local,
-                preference,
+                preference: via.preference,
                 unproven,
             });
         }
+        local.sort_by_key(|local| (local.preference, local.unproven));
         local.truncate(MAX_ADDRESSES);
         Record {
             state: self.state,

@@ -152,10 +152,10 @@ fn soft_move_takes_four_messages() {
         let mut sim = acquainted(&[A1], &[B1]);
         let (old, new) = if mover == 0 { (A1, A2) } else { (B1, B2) };
         sim.change(mover, &[], &[new]);
-        // The old address is preferred until the new one is acknowledged.
+        // Data follows the default route at once.
         let local = sim.row(mover, 1 - mover).record.local.clone();
         let of = |text| local.iter().find(|local| local.addr == addr(text)).unwrap();
-        assert!(of(old).preference < of(new).preference && of(new).unproven);
+        assert!(of(new).preference < of(old).preference && of(new).unproven);
         sim.run(secs(5));
         assert_eq!(sim.sent(), [AddrUp, Ack]);
         sim.agree(0, 1);
