@@ -5,6 +5,7 @@ use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::{Control, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
+use crate::bucket::Bucket;
 use crate::io::{Change, Key, Local, Output, Record, State, Via};
 use crate::leg::Leg;
 use crate::limits::MAX_TOLD;
@@ -114,8 +115,8 @@ pub(crate) struct Host {
     /// How long it is left alone when it is classic.
     pub(crate) classic_for: Duration,
     pub(crate) smoothed: Option<Duration>,
-    /// When it may be told again that its number is wrong.
-    pub(crate) wrong_after: Instant,
+    /// How often it may be told that its number is wrong.
+    pub(crate) wrong: Bucket,
     /// IS answers in a row.
     pub(crate) resyncs: u32,
 
@@ -164,7 +165,7 @@ impl Host {
             queued: false,
             classic_for: world.limits.classic,
             smoothed: None,
-            wrong_after: Instant::ZERO,
+            wrong: Bucket::new(world.limits.wrong_host),
             resyncs: 0,
             published: None,
             indexed: Vec::new(),

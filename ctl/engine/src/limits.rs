@@ -51,8 +51,8 @@ pub struct Limits {
     pub hello_prefix: Rate,
     /// ACKs with IS sent in all.
     pub wrong: Rate,
-    /// Least time between two of them to one host.
-    pub wrong_pause: Duration,
+    /// ACKs with IS sent to one host.
+    pub wrong_host: Rate,
 }
 
 impl Default for Limits {
@@ -65,7 +65,7 @@ impl Default for Limits {
             classic: Duration::from_secs(600),
             retry_first: Duration::from_secs(5),
             retry_last: Duration::from_secs(60),
-            adopt: Duration::from_secs(1),
+            adopt: Duration::from_millis(20),
             max_hosts: 65_536,
             max_pending: 1_024,
             hello_out: Rate {
@@ -84,7 +84,10 @@ impl Default for Limits {
                 per_second: 50,
                 burst: 50,
             },
-            wrong_pause: Duration::from_secs(1),
+            wrong_host: Rate {
+                per_second: 1,
+                burst: 4,
+            },
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::host::{Claims, Entry, Host, Reply, Standing};
 use crate::io::{Key, Note, Refusal, State, Via};
 use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
-use crate::seqno::Class;
+use crate::seqno::{Class, AHEAD};
 use crate::world::World;
 
 /// How far a message is to be believed.
@@ -324,7 +324,12 @@ impl Engine {
         } = *received;
         let answered =
             |leg: &Leg| leg.seqno == message.seqno && leg.from == to && leg.tried.contains(&from);
-        let holder = self.known(from).find(|host| host.legs.iter().any(answered));
+        let refused = message.options.has(Options::INCORRECT_SEQNO);
+        let holds = |host: &&Host| {
+            let recent = host.next_seqno.wrapping_sub(message.seqno);
+            host.legs.iter().any(answered) || (refused && (1..=AHEAD).contains(&recent))
+        };
+        let holder = self.known(from).find(holds);
         let key = holder.map(|host| host.key).ok_or(Refusal::UnexpectedAck)?;
         if self.active(from).is_some_and(|other| other != key) {
             return Err(Refusal::OtherHost);
@@ -335,14 +340,14 @@ impl Engine {
             return Err(Refusal::UnknownHost);
         };
         let world = &mut self.world;
-        let Some(leg) = host.take_acknowledged(message.seqno, from, to) else {
-            return Err(Refusal::UnexpectedAck);
-        };
-        if message.options.has(Options::INCORRECT_SEQNO) {
-            host.resync(&leg, world);
+        if refused {
+            host.resync(world);
             self.settle(key);
             return Ok(());
         }
+        let Some(leg) = host.take_acknowledged(message.seqno, from, to) else {
+            return Err(Refusal::UnexpectedAck);
+        };
         host.time(&leg, from, world);
         // It may have moved on since it sent this.
         if !host.alias.contains(&from) {
@@ -465,10 +470,9 @@ impl Engine {
         } = *received;
         let world = &mut self.world;
         if let Some(host) = key.and_then(|key| self.hosts.get_mut(&key)) {
-            if world.now < host.wrong_after {
+            if !host.wrong.take(world.now) {
                 return;
             }
-            host.wrong_after = world.now.after(world.limits.wrong_pause);
         }
         if world.wrong.take(world.now) {
             let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
@@ -528,13 +532,19 @@ impl Host {
     }
 
     /// The peer said that our number is wrong: greet it, then repeat what it did not take.
-    fn resync(&mut self, leg: &Leg, world: &mut World) {
+    fn resync(&mut self, world: &mut World) {
+        // What came of the first refusal is on its way.
+        if self.needs_hello && self.legs.iter().any(|leg| leg.control == Control::Hello) {
+            return;
+        }
         world.note(Note::Resync { peer: self.name() });
         self.resyncs += 1;
         self.needs_hello = true;
-        self.tell(leg.from, Standing::Maybe);
-        if !self.prove.contains(&leg.from) {
-            self.prove.push(leg.from);
+        for leg in std::mem::take(&mut self.legs) {
+            self.tell(leg.from, Standing::Maybe);
+            if !self.prove.contains(&leg.from) {
+                self.prove.push(leg.from);
+            }
         }
         if self.resyncs > 3 {
             self.retry_at = Some(world.now.after(world.jitter(self.retry_after)));
