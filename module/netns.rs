@@ -265,7 +265,7 @@ impl Netns {
 
     /// Makes the nodes of addresses that have none.
     fn add_nodes(&self, host: &Shared<Host>, sets: &Sets) -> Result<(), Conflict> {
-        for (addr, role) in foreign(sets) {
+        for (addr, _) in foreign(sets) {
             let guard = rcu::read_lock();
             if let Some(node) = self.net.addr(&addr.octets(), &guard) {
                 let owner = node.host(&guard).id();
@@ -278,8 +278,7 @@ impl Netns {
             }
             drop(guard);
             // Until the view is there the address only names the host.
-            let first = if role == Role::Active { Role::Alias } else { role };
-            let added = AddrNode::new(addr, first, host.clone(), false)
+            let added = AddrNode::new(addr, Role::Alias, host.clone(), false)
                 .and_then(|node| self.net.addr_insert(node));
             if added.is_err() {
                 self.sync_nodes(host, sets, &rcu::read_lock());
@@ -301,8 +300,8 @@ impl Netns {
                 continue;
             }
             match sets.role_of(addr) {
-                Some(role) => node.set_role(role),
-                None => self.net.addr_remove(node),
+                Some(role @ (Role::Active | Role::Alias)) => node.set_role(role),
+                _ => self.net.addr_remove(node),
             }
         }
     }
@@ -343,9 +342,10 @@ impl Netns {
     }
 }
 
-/// The foreign addresses of a host with their roles.
+/// The foreign addresses by which a host is found, with their roles. An unreachable address is a claim: whoever is there
+/// may be a host of its own.
 fn foreign(sets: &Sets) -> impl Iterator<Item = (Addr, Role)> + '_ {
-    [Role::Active, Role::Unreachable, Role::Alias]
+    [Role::Active, Role::Alias]
         .into_iter()
         .flat_map(move |role| {
             sets.list(role)

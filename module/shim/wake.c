@@ -40,8 +40,13 @@ static void ihmp_tcp_resume(struct sock *sk)
 
 	if (inet_csk(sk)->icsk_ca_state != TCP_CA_Loss || tcp_in_initial_slowstart(tp))
 		return;
-	/* The loss was real: no trial with new data (RFC 5682). */
+	/*
+	 * The loss was real, though an acknowledgement of what came before the
+	 * gap looks as if it was not: no trial with new data (RFC 5682), no
+	 * return to the state before (RFC 4015).
+	 */
 	tp->frto = 0;
+	tp->undo_marker = 0;
 	tcp_snd_cwnd_set(tp, min(tp->snd_cwnd_clamp, tcp_packets_in_flight(tp) + window));
 }
 
