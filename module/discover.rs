@@ -41,7 +41,10 @@ use ihmp_core::{
 use kernel::{
     prelude::*,
     sync::{
-        atomic::Relaxed,
+        atomic::{
+            Acquire,
+            Relaxed, //
+        },
         rcu::Guard, //
     },
 };
@@ -76,17 +79,16 @@ pub(crate) fn consider<'a>(
         netns.refuse(Reason::DiscoverLimit);
         return None;
     }
-    match make(netns, addr, packet.tuple.src) {
-        Ok(()) => (),
-        Err(EEXIST) => (),
-        Err(_) => {
-            netns.refuse(Reason::NoMemory);
-            return None;
-        }
+    let made = make(netns, addr, packet.tuple.src, guard);
+    if made.is_err_and(|error| error != EEXIST) {
+        netns.refuse(Reason::NoMemory);
+        return None;
     }
     let host = netns.net.addr(&addr.octets(), guard)?.host(guard);
-    netns.count(Counter::Discovered);
-    notify::discover(netns, host.id(), packet);
+    if made.is_ok() {
+        netns.count(Counter::Discovered);
+        notify::discover(netns, host.id(), packet);
+    }
     Some(host)
 }
 
@@ -113,7 +115,7 @@ fn within_rate(netns: &Netns) -> bool {
 }
 
 /// Makes the entry; `EEXIST` when another CPU was faster.
-fn make(netns: &Netns, addr: Addr, local: Addr) -> Result {
+fn make(netns: &Netns, addr: Addr, local: Addr, guard: &Guard) -> Result {
     let mut view = Owned::new(View::new(HostState::New), true)?;
     let sets = &mut view.edit().sets;
     sets.insert(Role::Active, Entry::new(addr))
@@ -123,14 +125,26 @@ fn make(netns: &Netns, addr: Addr, local: Addr) -> Result {
     view.edit().settle(None);
     let host = Host::new(view, true)?;
     host.set_expiry(Some(UNANSWERED_MS));
-    let id = netns.net.host_link(&host)?;
-    host.set_id(id);
-    let added = AddrNode::new(addr, Role::Active, host, true)
-        .and_then(|node| netns.net.addr_insert(node));
+    netns.hosts.fetch_add(1, Relaxed);
+    let added = netns.net.host_link(&host).and_then(|id| {
+        host.set_id(id);
+        AddrNode::new(addr, Role::Active, host.clone(), true)
+            .and_then(|node| netns.net.addr_insert(node))
+            .inspect_err(|_| {
+                netns.net.host_unlink(id);
+            })
+    });
     if let Err(error) = added {
-        netns.net.host_unlink(id);
+        netns.hosts.fetch_sub(1, Relaxed);
         return Err(error);
     }
-    netns.hosts.fetch_add(1, Relaxed);
+    // Removed by a command between the two: then the address must not stay behind.
+    if host.gone.load(Acquire) {
+        if let Some(node) = netns.net.addr(&addr.octets(), guard) {
+            if node.host(guard).id() == host.id() {
+                netns.net.addr_remove(node);
+            }
+        }
+    }
     Ok(())
 }

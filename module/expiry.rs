@@ -3,12 +3,8 @@
 //! The end of rows and hosts: a row goes after its socket, a host entry when its time is over.
 
 use crate::{
-    ffi::{
-        clock,
-        table::row_after, //
-    },
+    ffi::clock,
     flow::Row,
-    host::Host,
     netns::{
         Netns,
         EXPIRY_MS, //
@@ -19,13 +15,7 @@ use ihmp_core::packet::{
     TCP,
     UDP, //
 };
-use kernel::sync::{
-    atomic::Relaxed,
-    rcu::{
-        self,
-        Guard, //
-    },
-};
+use kernel::sync::atomic::Relaxed;
 
 /// Milliseconds for which a TCP row stays though no socket is found: it may be about to come.
 const TCP_GRACE_MS: u64 = 4_000;
@@ -36,18 +26,17 @@ const OTHER_IDLE_MS: u64 = 60_000;
 pub(crate) fn run(netns: &Netns) {
     let config = netns.lock();
     let now = clock::jiffies();
-    let mut id = 0;
-    loop {
-        let guard = rcu::read_lock();
-        let Some(host) = netns.net.host_after(&mut id, &guard) else {
-            break;
-        };
+    netns.each_host(|host| {
         if host.expired(now) {
-            netns.host_remove(host, &config, &guard);
+            netns.host_remove(host, &config);
         } else {
-            expire_rows(netns, host, now, &guard);
+            netns.each_row(host, |row, _| {
+                if !lives(netns, row, now) && netns.flow_close(row) {
+                    netns.count(Counter::FlowsExpired);
+                }
+            });
         }
-    }
+    });
     for sighting in &netns.sightings {
         sighting.store(0, Relaxed);
     }
@@ -56,15 +45,6 @@ pub(crate) fn run(netns: &Netns) {
     } else {
         // Nothing is left to do: the hooks go; unregistering cannot fail.
         let _ = netns.update_hooks(&config);
-    }
-}
-
-fn expire_rows(netns: &Netns, host: &Host, now: u64, guard: &Guard) {
-    let mut index = 0;
-    while let Some(row) = row_after(host, &mut index, guard) {
-        if !lives(netns, row, now) && netns.flow_close(row) {
-            netns.count(Counter::FlowsExpired);
-        }
     }
 }
 

@@ -35,6 +35,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
             Relaxed, //
         },
@@ -53,9 +54,9 @@ pub(crate) struct Row {
     pub(crate) wire_port: u16,
     /// The flow began after its foreign address had left the host: it is not translated.
     pub(crate) plain: bool,
-    /// We let the socket send from an address that is not local.
-    transparent: bool,
     host: Shared<Host>,
+    /// Device that the socket is bound to, or 0.
+    device: u32,
     cookie: u64,
     last: Atomic<u64>,
 }
@@ -69,6 +70,13 @@ pub(crate) enum NoRow {
 }
 
 impl Row {
+    /// Lets an IPv4 socket of the flow send when its address is no longer local.
+    pub(crate) fn keep_source(&self, netns: &Netns) {
+        if let Some(sock) = self.sock(netns).filter(|_| self.key().laddr.is_v4()) {
+            sock.keep_source();
+        }
+    }
+
     /// The five identifiers.
     pub(crate) fn key(&self) -> FlowKey {
         FlowKey::from_bytes(&self.flow)
@@ -96,8 +104,8 @@ impl Row {
     pub(crate) fn sock(&self, netns: &Netns) -> Option<Sock<'static>> {
         let key = self.key();
         match key.proto {
-            TCP => Sock::tcp(&netns.net, &key, 0),
-            UDP => Sock::udp(&netns.net, &key, 0),
+            TCP => Sock::tcp(&netns.net, &key, self.device),
+            UDP => Sock::udp(&netns.net, &key, self.device),
             _ => None,
         }
     }
@@ -109,6 +117,24 @@ fn has_mappable_port(proto: u8) -> bool {
 }
 
 impl Netns {
+    /// Whether a packet is what a row of the same socket looks like on the wire: it was translated
+    /// already (a VRF runs LOCAL_OUT twice), or the socket is bound to no address and now sends
+    /// from the locator itself. Either way it is right as it is.
+    pub(crate) fn is_wire_form(&self, key: &FlowKey, host: &Host, sock: &Sock<'_>, guard: &Guard) -> bool {
+        let wire = WireKey {
+            host: host.id(),
+            proto: key.proto,
+            lport: key.lport,
+            fport: key.fport,
+        };
+        let path = host.view.read(guard).path(key.laddr.family());
+        path.is_some_and(|path| path.local == key.laddr && path.remote == key.faddr)
+            && self
+                .net
+                .row_by_wire(&wire.bytes(), guard)
+                .is_some_and(|row| row.cookie == sock.cookie())
+    }
+
     /// Makes the row of a flow whose socket is known. `opens` when this end may choose another
     /// port on the wire because the flow is new.
     #[inline(never)]
@@ -121,16 +147,11 @@ impl Netns {
         opens: bool,
         guard: &'a Guard,
     ) -> Result<&'a Row, NoRow> {
-        if self.flows.load(Relaxed) >= self.params.max_flows.load(Relaxed) {
-            self.limit_reached(Reason::FlowLimit);
-            return Err(NoRow::Pass);
-        }
         let cookie = sock.cookie();
         let wire_port = self.wire_port(key, host, cookie, opens, guard)?;
         let Some(shared) = Shared::try_from_ref(host, guard) else {
             return Err(NoRow::Pass);
         };
-        let transparent = key.laddr.is_v4() && !sock.transparent();
         let wire = WireKey {
             host: host.id(),
             proto: key.proto,
@@ -143,8 +164,8 @@ impl Netns {
                 wire: wire.bytes(),
                 wire_port,
                 plain,
-                transparent,
                 host: shared,
+                device: sock.device(),
                 cookie,
                 last: Atomic::new(clock::jiffies()),
             },
@@ -154,26 +175,30 @@ impl Netns {
             self.refuse(Reason::NoMemory);
             return Err(NoRow::Pass);
         };
+        // Counted first: it may be removed as soon as it is there.
+        if self.flows.fetch_add(1, Relaxed) >= self.params.max_flows.load(Relaxed) {
+            self.flows.fetch_sub(1, Relaxed);
+            self.limit_reached(Reason::FlowLimit);
+            return Err(NoRow::Pass);
+        }
+        host.flows.fetch_add(1, Relaxed);
         match self.net.row_insert(row, guard) {
             Ok(row) => {
-                if transparent {
-                    sock.set_transparent(true);
-                }
-                self.flows.fetch_add(1, Relaxed);
-                host.flows.fetch_add(1, Relaxed);
                 self.count(Counter::FlowsMade);
-                Ok(row)
+                if host.gone.load(Acquire) {
+                    self.flow_close(row);
+                }
+                return Ok(row);
             }
-            // Another CPU was faster.
-            Err(EEXIST) => self
-                .net
-                .row_by_flow(&key.bytes(), guard)
-                .ok_or(NoRow::Pass),
-            Err(_) => {
-                self.refuse(Reason::NoMemory);
-                Err(NoRow::Pass)
-            }
+            // Another CPU was faster, below.
+            Err(EEXIST) => (),
+            Err(_) => self.refuse(Reason::NoMemory),
         }
+        self.flows.fetch_sub(1, Relaxed);
+        host.flows.fetch_sub(1, Relaxed);
+        self.net
+            .row_by_flow(&key.bytes(), guard)
+            .ok_or(NoRow::Pass)
     }
 
     /// The local port of a new flow on the wire: its own, unless an older flow of the same host
@@ -207,14 +232,17 @@ impl Netns {
         if !opens {
             return Err(NoRow::Pass);
         }
+        let signalling = self.params.port.load(Relaxed) as u16;
         for _ in 0..64 {
             wire.lport = 32_768 | (clock::random() & 0x7fff) as u16;
             let mapped = FlowKey {
                 lport: wire.lport,
                 ..*key
             };
-            let taken = self.net.row_by_wire(&wire.bytes(), guard).is_some()
-                || (key.proto == TCP && Sock::tcp(&self.net, &mapped, 0).is_some());
+            let taken = wire.lport == signalling
+                || self.net.row_by_wire(&wire.bytes(), guard).is_some()
+                || (key.proto == TCP && Sock::tcp(&self.net, &mapped, 0).is_some())
+                || (key.proto == UDP && Sock::udp(&self.net, &mapped, 0).is_some());
             if !taken {
                 self.count(Counter::PortMapped);
                 return Ok(wire.lport);
@@ -228,11 +256,10 @@ impl Netns {
         if !self.net.row_remove(row) {
             return false;
         }
-        if row.transparent {
-            if let Some(sock) = row.sock(self) {
-                if sock.cookie() == row.cookie {
-                    sock.set_transparent(false);
-                }
+        // Another flow of the socket gives the permission back with its next packet.
+        if let Some(sock) = row.sock(self).filter(|_| row.key().laddr.is_v4()) {
+            if sock.cookie() == row.cookie && !sock.may_spoof() {
+                sock.set_transparent(false);
             }
         }
         self.flows.fetch_sub(1, Relaxed);

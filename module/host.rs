@@ -299,6 +299,8 @@ pub(crate) struct Host {
     pub(crate) rx: Atomic<u64>,
     last: Atomic<u64>,
     expires: Atomic<u64>,
+    /// The host was removed: what is being added to it at this moment must go again.
+    pub(crate) gone: Atomic<bool>,
 }
 
 impl Host {
@@ -312,6 +314,7 @@ impl Host {
             rx: Atomic::new(0),
             last: Atomic::new(clock::jiffies()),
             expires: Atomic::new(0),
+            gone: Atomic::new(false),
         };
         Ok(Owned::new(host, atomic)?.share())
     }

@@ -2,9 +2,9 @@
 
 //! The state of one network namespace, and the changes that are made to it as a whole.
 //!
-//! Lock order: `config` (sleeps), then the tables' own locks, then `Pending`'s. Packets take neither
-//! of the first two: they read under RCU, add rows and make hosts in state `new`, which the tables'
-//! own locks suffice for. Addresses of hosts that are there change under `config` only.
+//! Lock order: `config` (sleeps), then the tables' own locks, then `Pending`'s. Packets never take
+//! `config`: they read under RCU, add rows and make hosts in state `new`, for which the tables' own
+//! locks suffice. Addresses of hosts that are there change under `config` only.
 
 use crate::{
     ffi::{
@@ -16,6 +16,7 @@ use crate::{
         },
         table::row_after, //
     },
+    flow::Row,
     host::{
         AddrNode,
         Host,
@@ -32,7 +33,11 @@ use crate::{
     wake, //
 };
 use ihmp_core::{
-    addr::Addr,
+    addr::{
+        Addr,
+        Family, //
+    },
+    paths::Path,
     sets::{
         Entry,
         Role,
@@ -45,6 +50,7 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
+            Full,
             Relaxed, //
         },
         rcu::{
@@ -58,6 +64,11 @@ use kernel::{
 
 /// Milliseconds between two looks at what has expired.
 pub(crate) const EXPIRY_MS: u32 = 5_000;
+/// Rows between two grace periods of a long walk.
+const ROWS_AT_ONCE: usize = 1024;
+/// Both families, in the order in which paths are shown.
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
 /// Counters of packets towards unknown addresses; see [`crate::discover`].
 pub(crate) const SIGHTINGS: usize = 256;
 
@@ -125,14 +136,9 @@ impl Netns {
 
     /// Removes every host and row.
     pub(crate) fn flush(&self, config: &Config) {
-        let mut id = 0;
-        loop {
-            let guard = rcu::read_lock();
-            let Some(host) = self.net.host_after(&mut id, &guard) else {
-                break;
-            };
-            self.host_remove(host, config, &guard);
-        }
+        self.each_host(|host| {
+            self.host_remove(host, config);
+        });
     }
 
     /// Registers the hooks if there is something to do, or else unregisters them.
@@ -185,12 +191,13 @@ impl Netns {
         let guard = rcu::read_lock();
         self.check_conflicts(host, &view.sets, &guard)?;
         drop(guard);
-        self.yield_aliases(host, &view.sets, config);
+        self.yield_aliases(host, &view.sets, config)?;
         self.add_nodes(host, &view.sets)?;
 
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
-        let old_path = before.any_path().copied();
+        let old_paths = FAMILIES.map(|family| before.path(family).copied());
+        let was_up = before.state == HostState::Up;
         view.edit().remember_former(before);
         view.edit().settle(Some(before));
         drop(guard);
@@ -198,27 +205,33 @@ impl Netns {
         if view.state == HostState::Up {
             view.edit().make_caches();
         }
-        let new_path = view.any_path().copied();
-        let translates = view.state == HostState::Up;
-        // A path that is still there may carry what is in flight.
-        let gone = old_path.is_none_or(|path| !view.has(&path));
+        let new_paths = FAMILIES.map(|family| view.path(family).copied());
+        let is_up = view.state == HostState::Up;
+        let mut wake = false;
+        for (old, new) in old_paths.iter().zip(&new_paths) {
+            // A path that is still there may carry what is in flight.
+            let gone = old.is_none_or(|path| !view.has(&path));
+            wake |= is_up && gone && new.is_some() && ends(old) != ends(new);
+        }
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
         host.view.replace(view);
         self.sync_nodes(host, &before.sets, &guard);
         drop(guard);
 
-        let moved = old_path.map(|path| (path.local, path.remote))
-            != new_path.map(|path| (path.local, path.remote));
-        if moved {
-            let cause = match (old_path.is_some(), new_path.is_some()) {
+        for (old, new) in old_paths.iter().zip(&new_paths) {
+            let cause = match (old.is_some(), new.is_some()) {
+                _ if ends(old) == ends(new) => continue,
                 (_, false) => PathCause::Lost,
                 (false, true) => PathCause::Restored,
                 _ => PathCause::Configured,
             };
-            notify::path(self, host.id(), new_path.as_ref(), cause);
+            notify::path(self, host.id(), new.as_ref(), cause);
         }
-        if moved && gone && translates && new_path.is_some() {
+        if is_up && !was_up {
+            self.each_row(host, |row, _| row.keep_source(self));
+        }
+        if wake {
             wake::host(self, host);
         }
         // After the sockets were woken: what was held may be the acknowledgement that they need.
@@ -240,7 +253,7 @@ impl Netns {
     }
 
     /// Another host's former address is this one's address now.
-    fn yield_aliases(&self, host: &Host, sets: &Sets, _: &Config) {
+    fn yield_aliases(&self, host: &Host, sets: &Sets, _: &Config) -> Result<(), Conflict> {
         for (addr, _) in foreign(sets) {
             let guard = rcu::read_lock();
             let Some(node) = self.net.addr(&addr.octets(), &guard) else {
@@ -253,14 +266,25 @@ impl Netns {
             let Some(owner) = Shared::try_from_ref(owner, &guard) else {
                 continue;
             };
-            self.net.addr_remove(node);
-            let view = Owned::new(owner.view.read(&guard).like(), true);
-            if let Ok(mut view) = view {
-                view.edit().sets.remove(Role::Alias, addr);
-                view.edit().settle(Some(owner.view.read(&guard)));
-                owner.view.replace(view);
+            drop(guard);
+            let guard = rcu::read_lock();
+            let mut view = Owned::new(owner.view.read(&guard).like(), true)
+                .map_err(|_| Conflict::Memory)?;
+            view.edit().sets.remove(Role::Alias, addr);
+            view.edit().settle(Some(owner.view.read(&guard)));
+            drop(guard);
+            if view.state == HostState::Up {
+                view.edit().make_caches();
+            }
+            owner.view.replace(view);
+            let guard = rcu::read_lock();
+            if let Some(node) = self.net.addr(&addr.octets(), &guard) {
+                if node.host(&guard).id() == owner.id() {
+                    self.net.addr_remove(node);
+                }
             }
         }
+        Ok(())
     }
 
     /// Makes the nodes of addresses that have none.
@@ -307,10 +331,12 @@ impl Netns {
     }
 
     /// Removes a host with its rows and addresses; true for the caller that did it.
-    pub(crate) fn host_remove(&self, host: &Host, _: &Config, guard: &Guard) -> bool {
+    pub(crate) fn host_remove(&self, host: &Shared<Host>, _: &Config) -> bool {
+        let guard = &rcu::read_lock();
         if !self.net.host_unlink(host.id()) {
             return false;
         }
+        host.gone.xchg(true, Full);
         self.hosts.fetch_sub(1, Relaxed);
         for (addr, _) in foreign(&host.view.read(guard).sets) {
             if let Some(node) = self.net.addr(&addr.octets(), guard) {
@@ -319,17 +345,46 @@ impl Netns {
                 }
             }
         }
-        self.flows_remove(host, guard);
+        self.flows_remove(host);
         notify::host_deleted(self, host.id());
         true
     }
 
-    /// Removes the rows of a host.
-    pub(crate) fn flows_remove(&self, host: &Host, guard: &Guard) {
+    /// Does something with every row of a host; the grace period is not held up by many rows.
+    pub(crate) fn each_row(&self, host: &Shared<Host>, mut act: impl FnMut(&Row, &Guard)) {
         let mut index = 0;
-        while let Some(row) = row_after(host, &mut index, guard) {
-            self.flow_close(row);
+        loop {
+            let guard = rcu::read_lock();
+            for _ in 0..ROWS_AT_ONCE {
+                match row_after(host, &mut index, &guard) {
+                    Some(row) => act(row, &guard),
+                    None => return,
+                }
+            }
         }
+    }
+
+    /// Does something with every host.
+    pub(crate) fn each_host(&self, mut act: impl FnMut(&Shared<Host>)) {
+        let mut id = 0;
+        loop {
+            let guard = rcu::read_lock();
+            let Some(host) = self.net.host_after(&mut id, &guard) else {
+                return;
+            };
+            let host = Shared::try_from_ref(host, &guard);
+            drop(guard);
+            if let Some(host) = host {
+                act(&host);
+            }
+        }
+    }
+
+    /// Removes the rows of a host.
+    pub(crate) fn flows_remove(&self, host: &Shared<Host>) {
+        self.each_row(host, |row, _| {
+            self.flow_close(row);
+        });
     }
 
     /// Counts that a limit was met and tells listeners, at most once a second.
@@ -340,6 +395,11 @@ impl Netns {
             notify::limit(self, reason);
         }
     }
+}
+
+/// The two ends of a path.
+fn ends(path: &Option<Path>) -> Option<(Addr, Addr)> {
+    path.map(|path| (path.local, path.remote))
 }
 
 /// The foreign addresses by which a host is found, with their roles. An unreachable address is a claim: whoever is there

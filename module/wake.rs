@@ -4,28 +4,21 @@
 //! end of a back-off that grew while there was none (DESIGN.md section 4.9).
 
 use crate::{
-    ffi::{
-        sock::Sock,
-        table::row_after, //
-    },
+    ffi::object::Shared,
     host::Host,
     netns::Netns,
     stats::Counter, //
 };
 use ihmp_core::packet::TCP;
-use kernel::sync::rcu;
 
 /// Wakes the sockets of a host.
-pub(crate) fn host(netns: &Netns, host: &Host) {
-    let guard = rcu::read_lock();
-    let mut index = 0;
-    while let Some(row) = row_after(host, &mut index, &guard) {
-        let key = row.key();
-        if key.proto != TCP || row.plain {
-            continue;
+pub(crate) fn host(netns: &Netns, host: &Shared<Host>) {
+    netns.each_row(host, |row, _| {
+        if row.key().proto != TCP || row.plain {
+            return;
         }
-        if Sock::tcp(&netns.net, &key, 0).is_some_and(|sock| sock.wake()) {
+        if row.sock(netns).is_some_and(|sock| sock.wake()) {
             netns.count(Counter::TcpWoken);
         }
-    }
+    });
 }

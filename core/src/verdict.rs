@@ -89,13 +89,13 @@ impl Reason {
             | Reason::NoRoute
             | Reason::NotWritable
             | Reason::UnprovenReset
-            | Reason::HoldOverflow
             | Reason::PortExhausted
             | Reason::ForeignSource => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit
             | Reason::Malformed
+            | Reason::HoldOverflow
             | Reason::IcmpNoFlow
             | Reason::DiscoverLimit => Effect::Pass,
             Reason::Held => Effect::Delay,

@@ -15,6 +15,7 @@ use crate::{
         Request, //
     },
     netns::Netns,
+    notify,
     uapi::{
         AddrAttr,
         HostAttr, //
@@ -104,7 +105,9 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
             insert(request, nest, &mut view.sets, role, entry)?;
         }
         Ok(())
-    })
+    })?;
+    notify::host(netns, &host);
+    Ok(())
 }
 
 /// `addr-del`
@@ -124,5 +127,7 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
             }
         }
         Ok(())
-    })
+    })?;
+    notify::host(netns, &host);
+    Ok(())
 }

@@ -100,20 +100,15 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
 
 /// `flow-flush`
 pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
-    let wanted = request.attr(FlowAttr::HOST_ID.0);
-    let guard = rcu::read_lock();
-    if let Some(attr) = wanted {
+    if let Some(attr) = request.attr(FlowAttr::HOST_ID.0) {
         let id = attr.u32();
-        let host = netns.net.host(id, &guard).ok_or_else(|| {
+        let host = netns.host(id).ok_or_else(|| {
             request.refuse(Some(attr), ENOENT, format_args!("there is no host {id}"))
         })?;
-        netns.flows_remove(host, &guard);
+        netns.flows_remove(&host);
         return Ok(());
     }
-    let mut id = 0;
-    while let Some(host) = netns.net.host_after(&mut id, &guard) {
-        netns.flows_remove(host, &guard);
-    }
+    netns.each_host(|host| netns.flows_remove(host));
     Ok(())
 }
 

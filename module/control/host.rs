@@ -85,9 +85,7 @@ pub(super) fn change(
     refuse_never(netns, request, &view.sets)?;
     netns
         .host_change(host, view, config)
-        .map_err(|conflict| refuse_conflict(request, conflict))?;
-    notify::host(netns, host);
-    Ok(())
+        .map_err(|conflict| refuse_conflict(request, conflict))
 }
 
 fn refuse_conflict(request: &Request<'_>, conflict: Conflict) -> Error {
@@ -97,7 +95,7 @@ fn refuse_conflict(request: &Request<'_>, conflict: Conflict) -> Error {
             EEXIST,
             format_args!("{addr} belongs to host {id}"),
         ),
-        Conflict::Memory => ENOMEM,
+        Conflict::Memory => request.refuse(None, ENOMEM, format_args!("there is no memory")),
     }
 }
 
@@ -164,8 +162,7 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
         .host_add(view, expires_in, &config)
         .map_err(|conflict| refuse_conflict(request, conflict))?;
     if let Err(error) = netns.update_hooks(&config) {
-        let guard = rcu::read_lock();
-        netns.host_remove(&host, &config, &guard);
+        netns.host_remove(&host, &config);
         return Err(request.refuse(
             None,
             error,
@@ -214,6 +211,7 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
     if expires.is_some() || up {
         host.set_expiry(expires);
     }
+    notify::host(netns, &host);
     Ok(())
 }
 
@@ -240,9 +238,7 @@ fn keep_names(before: &Sets, sets: &mut Sets) {
 pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
     let config = netns.lock();
     let host = find(netns, request)?;
-    let guard = rcu::read_lock();
-    netns.host_remove(&host, &config, &guard);
-    drop(guard);
+    netns.host_remove(&host, &config);
     netns.update_hooks(&config)
 }
 

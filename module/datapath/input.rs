@@ -56,11 +56,17 @@ use kernel::sync::{
 };
 
 /// Packets that may wait for announced moves.
-const HELD_MOST: u32 = 512;
+const HELD_MOST: u32 = 128;
 /// Pairs of former addresses that are tried for a packet whose flow is not known.
 const ADOPT_TRIES: usize = 64;
 /// First octet of the messages that announce a move: ADDR_UP and HANDOFF (papers 000 Fig. 4).
 const ANNOUNCEMENTS: [u8; 2] = [2, 6];
+/// Octets of a message before the signature block or the Host ID.
+const HEADER: usize = 4;
+/// Bit of the second octet: there is a signature block.
+const SIGNED: u8 = 0x04;
+/// Octets of a signature block (DESIGN.md section 8).
+const SIGNATURE: usize = 108;
 
 /// One packet for a local socket.
 pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool) -> Verdict {
@@ -191,27 +197,44 @@ fn hold(netns: &Netns, skb: Skb<'_>, packet: &Packet) -> Verdict {
             netns.refuse(Reason::Held);
             Verdict::Stolen
         }
-        Some(_) => netns.drop_for(Reason::HoldOverflow),
+        Some(_) => {
+            netns.refuse(Reason::HoldOverflow);
+            Verdict::Accept
+        }
     }
 }
 
-/// Remembers that the source of an ADDR_UP or HANDOFF is about to become a locator.
+/// Remembers that the source of an ADDR_UP or HANDOFF is about to become a locator, if the message
+/// names a host that we know: Control, Options, Seqno, signature block if Options say so, Host ID.
 #[cold]
 fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &Guard) {
     let hold_ms = netns.params.hold_time.load(Relaxed);
+    let port = netns.params.port.load(Relaxed) as u16;
     let body = packet.l4.saturating_add(8);
-    if hold_ms == 0 || !skb.pull(body.saturating_add(1)) {
+    let longest = body.saturating_add(HEADER + SIGNATURE + 16);
+    if hold_ms == 0 || packet.tuple.dport != port || !skb.pull(longest.min(skb.len() as usize)) {
         return;
     }
-    let announces = skb
-        .head()
-        .get(body)
-        .is_some_and(|code| ANNOUNCEMENTS.contains(code));
+    let head = skb.head();
+    let octet = |at: usize| head.get(body.saturating_add(at)).copied().unwrap_or(0);
+    if !ANNOUNCEMENTS.contains(&octet(0)) {
+        return;
+    }
+    let signature = if octet(1) & SIGNED != 0 { SIGNATURE } else { 0 };
+    let id = body.saturating_add(HEADER + signature);
+    let Some(id) = head.get(id..).and_then(|rest| rest.first_chunk::<16>()) else {
+        return;
+    };
+    let named = netns
+        .net
+        .addr(id, guard)
+        .is_some_and(|node| node.host(guard).view.read(guard).state == HostState::Up);
     let source = packet.tuple.src;
-    if announces
-        && source.translatable()
-        && netns.net.addr(&source.octets(), guard).is_none_or(|node| node.role() != Role::Active)
-    {
+    let new = netns
+        .net
+        .addr(&source.octets(), guard)
+        .is_none_or(|node| node.role() != Role::Active);
+    if named && new && source.translatable() {
         netns.pending.announce(source, hold_ms);
     }
 }
@@ -227,7 +250,10 @@ fn adopt<'a>(
     guard: &'a Guard,
 ) -> Result<&'a Row, NoRow> {
     let view = host.view.read(guard);
-    if view.state == HostState::Classic {
+    // What opens or resets a connection belongs to none that was there before.
+    let begins = matches!(packet.kind, Kind::Tcp { flags }
+        if flags & TCP_RST != 0 || flags & (TCP_SYN | TCP_ACK) == TCP_SYN);
+    if view.state == HostState::Classic || begins {
         return Err(NoRow::Pass);
     }
     let same = FlowKey::inbound(&packet.tuple);
@@ -264,8 +290,9 @@ fn adopt<'a>(
                 if tries > ADOPT_TRIES {
                     return Err(NoRow::Pass);
                 }
-                // Bound devices are not asked: the packet may come in elsewhere than before.
-                let sock = lookup(netns, &key, 0).filter(|sock| sock.established());
+                // A socket that is bound to a device is found only by a packet on that device.
+                let sock =
+                    lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
                 if let Some(sock) = sock {
                     return netns.flow_open(&key, host, &sock, false, false, guard);
                 }

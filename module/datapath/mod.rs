@@ -69,11 +69,18 @@ fn parse_skb(netns: &Netns, skb: &mut Skb<'_>, family: Family) -> Option<Packet>
     None
 }
 
-/// Whether the packet is the signalling itself.
+/// Servers and clients of DHCP (RFC 2131) and DHCPv6 (RFC 8415): addresses are what they are about.
+const DHCP: [u16; 4] = [67, 68, 546, 547];
+
+/// Whether the packet is the signalling itself, or DHCP.
 #[inline]
 fn is_signalling(netns: &Netns, packet: &Packet) -> bool {
+    let tuple = &packet.tuple;
     let port = netns.params.port.load(Relaxed) as u16;
-    packet.tuple.proto == UDP && (packet.tuple.sport == port || packet.tuple.dport == port)
+    tuple.proto == UDP
+        && (tuple.sport == port
+            || tuple.dport == port
+            || (DHCP.contains(&tuple.sport) && DHCP.contains(&tuple.dport)))
 }
 
 /// Writes the new tuple into the packet; false when it cannot be written.

@@ -14,19 +14,21 @@ use crate::{
     discover,
     ffi::{
         clock,
-        skb::Skb,
-        sock::Sock, //
+        skb::Skb, //
     },
     flow::{
         NoRow,
         Row, //
     },
-    host::View,
     netns::Netns,
     stats::Counter,
     uapi::HostState, //
 };
 use ihmp_core::{
+    addr::{
+        Addr,
+        Family, //
+    },
     flow::FlowKey,
     packet::{
         Kind,
@@ -44,31 +46,55 @@ use kernel::sync::rcu::{
 
 /// One packet of a local socket.
 pub(crate) fn output(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
-    if skb.out_is_loopback() {
-        return Verdict::Accept;
-    }
     let guard = rcu::read_lock();
+    if skb.out_is_loopback() {
+        return pass(netns, &skb, ipv6);
+    }
     let Some(packet) = parse_skb(netns, &mut skb, family(ipv6)) else {
-        return Verdict::Accept;
+        return pass(netns, &skb, ipv6);
     };
     match packet.kind {
         Kind::Error(quoted) => return error::output(netns, skb, &packet, &quoted, &guard),
         // The kernel answers echo requests with what is on the wire.
-        Kind::Icmp | Kind::Echo { request: false } => return Verdict::Accept,
+        Kind::Icmp | Kind::Echo { request: false } => return pass(netns, &skb, ipv6),
         _ => (),
     }
     if !packet.tuple.dst.translatable() || is_signalling(netns, &packet) {
-        return Verdict::Accept;
+        return pass(netns, &skb, ipv6);
     }
     let key = FlowKey::outbound(&packet.tuple);
     let row = match netns.net.row_by_flow(&key.bytes(), &guard) {
         Some(row) => row,
         None => match open(netns, &skb, &packet, &key, &guard) {
             Ok(row) => row,
+            Err(NoRow::Pass) => return pass(netns, &skb, ipv6),
             Err(why) => return netns.without_row(why),
         },
     };
     send(netns, skb, &packet, row, &guard)
+}
+
+/// A packet that is no flow's. A socket that we let send from its former address may not send from
+/// any other: the flag that allows it allows more (ip_route_output_key).
+#[inline]
+fn pass(netns: &Netns, skb: &Skb<'_>, ipv6: bool) -> Verdict {
+    if ipv6 || !skb.sock().is_some_and(|sock| sock.transparent()) {
+        return Verdict::Accept;
+    }
+    pass_transparent(netns, skb)
+}
+
+#[cold]
+fn pass_transparent(netns: &Netns, skb: &Skb<'_>) -> Verdict {
+    // RFC 791: the source address.
+    let source = skb.head().get(12..16).and_then(Addr::from_wire);
+    let allowed = source.is_none_or(|source| netns.net.is_local(source))
+        || skb.sock().is_none_or(|sock| sock.may_spoof());
+    if allowed {
+        Verdict::Accept
+    } else {
+        netns.drop_for(Reason::ForeignSource)
+    }
 }
 
 /// Sends a packet of a known flow on its host's path.
@@ -81,7 +107,12 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     host.sent(now);
     if view.state != HostState::Up || row.plain {
         netns.count(Counter::OutUnchanged);
-        return Verdict::Accept;
+        return pass(netns, &skb, packet.family == Family::V6);
+    }
+    if packet.family == Family::V4 {
+        if let Some(sock) = skb.sock() {
+            sock.keep_source();
+        }
     }
     let Some((path, cache)) = view.path_cached(packet.family) else {
         return netns.drop_for(Reason::NoPath);
@@ -116,8 +147,12 @@ fn open<'a>(
     key: &FlowKey,
     guard: &'a Guard,
 ) -> Result<&'a Row, NoRow> {
-    // Packets without a full socket (resets, SYN cookies, time-wait) begin no flow.
-    let sock = skb.sock().ok_or(NoRow::Pass)?;
+    // Packets without a full socket (resets, SYN cookies, time-wait) begin no flow, nor do those of
+    // tunnels, which carry the inner packet's socket.
+    let sock = skb
+        .sock()
+        .filter(|sock| sock.sends(key.proto, key.lport))
+        .ok_or(NoRow::Pass)?;
     let mut plain = false;
     let host = match netns.net.addr(&key.faddr.octets(), guard) {
         Some(node) => {
@@ -130,34 +165,20 @@ fn open<'a>(
             }
             node.host(guard)
         }
-        None => {
-            check_source(netns, &sock, key, None)?;
-            discover::consider(netns, packet, &sock, guard).ok_or(NoRow::Pass)?
-        }
+        None => discover::consider(netns, packet, &sock, guard).ok_or(NoRow::Pass)?,
     };
     let view = host.view.read(guard);
-    if view.state == HostState::Classic {
+    if view.state == HostState::Classic || netns.is_wire_form(key, host, &sock, guard) {
         return Err(NoRow::Pass);
     }
-    check_source(netns, &sock, key, Some(view))?;
+    if key.laddr.is_v4()
+        && sock.transparent()
+        && !view.is_ours(key.laddr)
+        && !netns.net.is_local(key.laddr)
+        && !sock.may_spoof()
+    {
+        return Err(NoRow::Drop(Reason::ForeignSource));
+    }
     let opens = key.proto != TCP || sock.opening();
     netns.flow_open(key, host, &sock, plain, opens, guard)
-}
-
-/// A socket that we let send from a former address may not send from any other.
-fn check_source(
-    netns: &Netns,
-    sock: &Sock<'_>,
-    key: &FlowKey,
-    view: Option<&View>,
-) -> Result<(), NoRow> {
-    if !key.laddr.is_v4()
-        || !sock.transparent()
-        || view.is_some_and(|view| view.is_ours(key.laddr))
-        || netns.net.is_local(key.laddr)
-        || sock.may_spoof()
-    {
-        return Ok(());
-    }
-    Err(NoRow::Drop(Reason::ForeignSource))
 }

@@ -63,8 +63,8 @@ impl<T: Payload> Owned<T> {
         // SAFETY: The function has no requirements.
         let memory = unsafe { raw::ihmp_object_alloc(T::KIND, size_of::<T>() as u64, atomic) };
         let payload = NonNull::new(memory.cast::<T>()).ok_or(ENOMEM)?;
-        const { assert!(align_of::<T>() <= 16) };
-        // SAFETY: The memory has the size of `T` and is aligned to 16; the error cannot be.
+        const { assert!(align_of::<T>() <= 8) };
+        // SAFETY: The memory has the size of `T` and is aligned to 8; the error cannot be.
         let Ok(()) = unsafe { value.__init(payload.as_ptr()) };
         // INVARIANT: Just initialised, and nobody else knows it.
         Ok(Self(payload))
@@ -147,8 +147,8 @@ impl<T: Payload> Shared<T> {
 
     /// The value; it stays for a grace period even when this reference goes.
     pub(crate) fn under<'a>(&self, _: &'a Guard) -> &'a T {
-        // SAFETY: The value is freed a grace period after the last reference, and the guard began
-        // while `self` existed.
+        // SAFETY: The value is freed a grace period after the last reference, and the guard is held
+        // now, while `self` has one.
         unsafe { &*self.0.as_ptr() }
     }
 

@@ -88,7 +88,7 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_cookie(self.sk.as_ptr()) }
     }
 
-    /// TCP: established; UDP: connected.
+    /// TCP: past the handshake; UDP: connected.
     pub(crate) fn established(&self) -> bool {
         // SAFETY: By the invariant.
         unsafe { raw::ihmp_sock_established(self.sk.as_ptr()) }
@@ -106,6 +106,18 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_is_user(self.sk.as_ptr()) }
     }
 
+    /// The packets with this protocol and source port are its own, not those of a tunnel.
+    pub(crate) fn sends(&self, proto: u8, sport: u16) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_sends(self.sk.as_ptr(), proto, sport) }
+    }
+
+    /// Index of the device that it is bound to, or 0.
+    pub(crate) fn device(&self) -> u32 {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_device(self.sk.as_ptr()) }
+    }
+
     /// May send from addresses that are not local.
     pub(crate) fn transparent(&self) -> bool {
         // SAFETY: By the invariant.
@@ -116,6 +128,14 @@ impl<'a> Sock<'a> {
     pub(crate) fn set_transparent(&self, on: bool) {
         // SAFETY: By the invariant; the flag is an atomic bit.
         unsafe { raw::ihmp_sock_set_transparent(self.sk.as_ptr(), on) }
+    }
+
+    /// Lets it send from an address that is no longer local, if that is not allowed already.
+    #[inline]
+    pub(crate) fn keep_source(&self) {
+        if !self.transparent() {
+            self.set_transparent(true);
+        }
     }
 
     /// The opener of the socket may send from any address without our help.

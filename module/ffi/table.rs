@@ -96,19 +96,19 @@ impl Net {
         let payload = row.into_raw();
         let raw_row = payload.as_ptr().cast();
         // SAFETY: A live payload that begins with both keys (`Row` is `repr(C)`) and holds its
-        // host. What was done is undone in reverse order when a step fails, and what readers may
-        // have seen is retired instead of freed.
+        // host. It is removed by whoever takes it out of the flow table, where it comes last; so
+        // on failure nobody else removes it, and what readers may have seen is retired.
         unsafe {
             let err = raw::ihmp_row_link(host, raw_row);
             if err != 0 {
                 drop(Owned::from_raw(payload));
                 return Err(Error::from_errno(err));
             }
-            let mut err = raw::ihmp_row_insert_flow(self.raw(), raw_row);
+            let mut err = raw::ihmp_row_insert_wire(self.raw(), raw_row);
             if err == 0 {
-                err = raw::ihmp_row_insert_wire(self.raw(), raw_row);
+                err = raw::ihmp_row_insert_flow(self.raw(), raw_row);
                 if err != 0 {
-                    raw::ihmp_row_remove_flow(self.raw(), raw_row);
+                    raw::ihmp_row_remove_wire(self.raw(), raw_row);
                 }
             }
             if err != 0 {

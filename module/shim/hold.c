@@ -54,6 +54,8 @@ bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most)
 {
 	if (skb_queue_len_lockless(&in->held) >= most || !skb_dst_force(skb))
 		return false;
+	/* Early demultiplexing may have lent a socket without a reference. */
+	skb_orphan(skb);
 	dev_hold(skb->dev);
 	skb_queue_tail(&in->held, skb);
 	queue_delayed_work(system_highpri_wq, &in->release, msecs_to_jiffies(ms));

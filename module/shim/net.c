@@ -64,7 +64,7 @@ static unsigned int ihmp_in6(void *priv, struct sk_buff *skb, const struct nf_ho
 	return ihmp_hook_run(in, skb, IHMP_HOOK_IN6);
 }
 
-/* Out: before everybody. In: after everybody. See Documentation/firewall.rst. */
+/* Out: before everybody. In: last, beside conntrack's confirmation. See Documentation/firewall.rst. */
 static const struct nf_hook_ops ihmp_hook_ops[IHMP_HOOK_MAX] = {
 	[IHMP_HOOK_OUT4] = { .hook = ihmp_out4, .pf = NFPROTO_IPV4,
 			     .hooknum = NF_INET_LOCAL_OUT, .priority = NF_IP_PRI_FIRST },
@@ -179,6 +179,8 @@ static void __net_exit ihmp_net_pre_exit(struct net *net)
 {
 	struct ihmp_net *in = ihmp_net_of(net);
 
+	/* It changes the hooks, too. */
+	disable_delayed_work_sync(&in->gc);
 	if (in->hooked)
 		ihmp_hooks_off(in);
 }
@@ -189,7 +191,6 @@ static void __net_exit ihmp_net_exit(struct net *net)
 	struct ihmp_net *in = ihmp_net_of(net);
 
 	ihmp_hold_exit(in);
-	disable_delayed_work_sync(&in->gc);
 	ihmp_rs_net_exit(in->state);
 	ihmp_tables_exit(in);
 	free_percpu(in->counters);
@@ -211,7 +212,7 @@ int ihmp_pernet_register(void)
 void ihmp_pernet_unregister(void)
 {
 	unregister_pernet_subsys(&ihmp_pernet_ops);
-	/* A row's callback may retire its host: two generations. */
+	/* A row's callback may retire its host, and a host's its view: three generations. */
 	rcu_barrier();
 	rcu_barrier();
 	rcu_barrier();

@@ -17,7 +17,7 @@ struct ihmp_header {
 	refcount_t refs;
 	u32 kind;
 	u32 id;				/* of a row, within its host */
-} __aligned(16);
+};
 
 static struct ihmp_header *ihmp_header(void *payload)
 {

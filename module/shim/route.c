@@ -30,6 +30,20 @@ void ihmp_dst_cache_free(struct dst_cache *cache)
 	kfree(cache);
 }
 
+/* Some rule of the namespace looks at ports. */
+static bool ihmp_rules_ask_ports(const struct net *net, bool ipv6)
+{
+#ifdef CONFIG_IPV6_MULTIPLE_TABLES
+	if (ipv6)
+		return net->ipv6.fib6_rules_require_fldissect;
+#endif
+#ifdef CONFIG_IP_MULTIPLE_TABLES
+	if (!ipv6)
+		return net->ipv4.fib_rules_require_fldissect;
+#endif
+	return false;
+}
+
 /* Nothing but the addresses decides the route: one route serves the path. */
 static bool ihmp_route_is_plain(struct net *net, struct sk_buff *skb, bool ipv6)
 {
@@ -39,8 +53,9 @@ static bool ihmp_route_is_plain(struct net *net, struct sk_buff *skb, bool ipv6)
 		return false;
 	if (netif_is_l3_master(skb_dst_dev(skb)) || netif_is_l3_slave(skb_dst_dev(skb)))
 		return false;
-	return ipv6 ? !ip6_flowinfo(ipv6_hdr(skb)) || !net->ipv6.fib6_has_custom_rules
-		    : !ip_hdr(skb)->tos;
+	if (ihmp_rules_ask_ports(net, ipv6))
+		return false;
+	return ipv6 ? !ip6_tclass(ip6_flowinfo(ipv6_hdr(skb))) : !ip_hdr(skb)->tos;
 }
 
 static struct dst_entry *ihmp_cached(struct sk_buff *skb, struct dst_cache *cache, bool ipv6)

@@ -136,6 +136,8 @@ u64 ihmp_sock_cookie(struct sock *sk);
 bool ihmp_sock_established(const struct sock *sk);
 bool ihmp_sock_opening(const struct sock *sk);
 bool ihmp_sock_is_user(const struct sock *sk);
+bool ihmp_sock_sends(const struct sock *sk, u8 proto, u16 sport);
+u32 ihmp_sock_device(const struct sock *sk);
 bool ihmp_sock_transparent(const struct sock *sk);
 void ihmp_sock_set_transparent(struct sock *sk, bool on);
 bool ihmp_sock_may_spoof(struct sock *sk);

@@ -70,7 +70,7 @@ struct sock *ihmp_skb_sock(const struct sk_buff *skb)
 /* Early demultiplexing looked at the wire addresses: undo it. */
 void ihmp_skb_forget_sock(struct sk_buff *skb)
 {
-	if (skb->sk && skb_sk_is_prefetched(skb))
+	if (skb->sk)
 		skb_orphan(skb);
 }
 

@@ -60,9 +60,11 @@ u64 ihmp_sock_cookie(struct sock *sk)
 	return sk_fullsock(sk) ? (uintptr_t)sk : 0;
 }
 
+/* TCP: past the handshake; UDP: connected. */
 bool ihmp_sock_established(const struct sock *sk)
 {
-	return READ_ONCE(sk->sk_state) == TCP_ESTABLISHED;
+	return (1 << READ_ONCE(sk->sk_state)) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT | TCPF_FIN_WAIT1 |
+						 TCPF_FIN_WAIT2 | TCPF_CLOSING | TCPF_LAST_ACK);
 }
 
 bool ihmp_sock_opening(const struct sock *sk)
@@ -70,9 +72,31 @@ bool ihmp_sock_opening(const struct sock *sk)
 	return READ_ONCE(sk->sk_state) == TCP_SYN_SENT;
 }
 
+/* The file by which a process has the socket; the caller holds RCU. */
+static const struct file *ihmp_sock_file(const struct sock *sk)
+{
+	const struct socket *sock = sk_fullsock(sk) ? READ_ONCE(sk->sk_socket) : NULL;
+
+	return sock ? READ_ONCE(sock->file) : NULL;
+}
+
 bool ihmp_sock_is_user(const struct sock *sk)
 {
-	return sk_fullsock(sk) && sk->sk_socket && sk->sk_socket->file;
+	return ihmp_sock_file(sk);
+}
+
+/* Tunnels and IPsec leave the inner socket on the outer packet. */
+bool ihmp_sock_sends(const struct sock *sk, u8 proto, u16 sport)
+{
+	if (sk->sk_protocol != proto)
+		return sk->sk_protocol == IPPROTO_RAW;
+	return proto != IPPROTO_TCP && proto != IPPROTO_UDP ? true : inet_sk(sk)->inet_num == sport;
+}
+
+/* The device that the socket is bound to, or 0. */
+u32 ihmp_sock_device(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_bound_dev_if);
 }
 
 bool ihmp_sock_transparent(const struct sock *sk)
@@ -90,6 +114,7 @@ void ihmp_sock_set_transparent(struct sock *sk, bool on)
 /* The opener of the socket may send from any address without our help. */
 bool ihmp_sock_may_spoof(struct sock *sk)
 {
-	return !ihmp_sock_is_user(sk) ||
-	       file_ns_capable(sk->sk_socket->file, sock_net(sk)->user_ns, CAP_NET_RAW);
+	const struct file *file = ihmp_sock_file(sk);
+
+	return !file || file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_RAW);
 }

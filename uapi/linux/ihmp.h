@@ -109,7 +109,7 @@ enum ihmp_path_cause {
  *   the local locator was not yet acknowledged.
  * @IHMP_REASON_HELD: Delayed; from a locator whose move was announced but not
  *   yet applied.
- * @IHMP_REASON_HOLD_OVERFLOW: Dropped; too many packets were waiting for an
+ * @IHMP_REASON_HOLD_OVERFLOW: Passed; too many packets were waiting for an
  *   announced move.
  * @IHMP_REASON_PORT_EXHAUSTED: Dropped; no free port for a flow that collides
  *   with another on the wire.

@@ -353,7 +353,7 @@ pub enum Reason {
     UnprovenReset = 7,
     /// Delayed; from a locator whose move was announced but not yet applied.
     Held = 8,
-    /// Dropped; too many packets were waiting for an announced move.
+    /// Passed; too many packets were waiting for an announced move.
     HoldOverflow = 9,
     /// Dropped; no free port for a flow that collides with another on the wire.
     PortExhausted = 10,
