@@ -87,6 +87,7 @@ const IFA_F_DEPRECATED: u32 = 0x20;
 const IFA_F_TENTATIVE: u32 = 0x40;
 
 const RTA_DST: u16 = 1;
+const RTA_SRC: u16 = 2;
 const RTA_OIF: u16 = 4;
 const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
@@ -96,10 +97,6 @@ const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
 const RTPROT_KERNEL: u8 = 2;
-const RTPROT_BOOT: u8 = 3;
-const RTPROT_STATIC: u8 = 4;
-const RTPROT_RA: u8 = 9;
-const RTPROT_DHCP: u8 = 16;
 
 const FR_ACT_TO_TBL: u8 = 1;
 const FRA_PRIORITY: u16 = 6;
@@ -147,8 +144,10 @@ pub struct Changes {
     pub links: bool,
     /// An address.
     pub addresses: bool,
-    /// A default route, or one that was configured; those of routing daemons are passed over.
+    /// A default route, or one to a network of our own.
     pub routes: bool,
+    /// Another route; there may be a million of them.
+    pub other_routes: bool,
     /// Events were lost: everything may have changed.
     pub overrun: bool,
 }
@@ -156,7 +155,7 @@ pub struct Changes {
 impl Changes {
     /// Whether anything changed that matters to an agent.
     pub fn any(&self) -> bool {
-        self.links || self.addresses || self.routes || self.overrun
+        self.links || self.addresses || self.routes || self.other_routes || self.overrun
     }
 }
 
@@ -244,15 +243,9 @@ fn read_address(bytes: &[u8]) -> Result<Option<Address>, Error> {
     }))
 }
 
-/// `struct rtmsg` is 12 octets: whether somebody configured the route, by hand, by DHCP, by a router's advertisement or
-/// by an address. Routing daemons have protocols of their own; their routes, a million of them, are passed over.
-fn is_configured_route(bytes: &[u8]) -> bool {
-    let configured = matches!(
-        octet(bytes, 5),
-        RTPROT_KERNEL | RTPROT_BOOT | RTPROT_STATIC | RTPROT_RA | RTPROT_DHCP
-    );
-    let default = octet(bytes, 1) == 0;
-    octet(bytes, 7) == RTN_UNICAST && (configured || default)
+/// `struct rtmsg` is 12 octets: whether it is a default route, or the one that comes with an address.
+fn is_first_route(bytes: &[u8]) -> bool {
+    octet(bytes, 1) == 0 || octet(bytes, 5) == RTPROT_KERNEL
 }
 
 /// A socket for questions and orders.
@@ -326,7 +319,20 @@ impl Rtnl {
 
     /// The source address that the kernel would choose for a destination, if it has a route other than our own.
     pub fn source_for(&mut self, dst: IpAddr) -> Result<Option<IpAddr>, Error> {
-        let header = [family_of(dst), bits(dst), 0, 0, RT_TABLE_UNSPEC, 0, 0, 0, 0, 0, 0, 0];
+        let header = [
+            family_of(dst),
+            bits(dst),
+            0,
+            0,
+            RT_TABLE_UNSPEC,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
         let mut attrs = Writer::default();
         attrs.addr(RTA_DST, dst);
         let payload = [&header[..], attrs.0.as_slice()].concat();
@@ -350,24 +356,39 @@ impl Rtnl {
         }
     }
 
-    /// Whether a route leads to a destination by this device.
-    pub fn reaches(&mut self, dst: IpAddr, device: u32) -> Result<bool, Error> {
+    /// Whether a route other than our own leads from an address to a destination; by this device, if one is given.
+    pub fn reaches(
+        &mut self,
+        src: IpAddr,
+        dst: IpAddr,
+        device: Option<u32>,
+    ) -> Result<bool, Error> {
         let mut header = vec![0; 12];
         header[0] = family_of(dst);
         header[1] = bits(dst);
+        header[2] = bits(src);
         // Without this flag IPv4 takes a destination that it has no route for as on-link.
         header[8..12].copy_from_slice(&RTM_F_FIB_MATCH.to_ne_bytes());
         let mut attrs = Writer::default();
         attrs.addr(RTA_DST, dst);
-        attrs.u32(RTA_OIF, device);
+        attrs.addr(RTA_SRC, src);
+        if let Some(device) = device {
+            attrs.u32(RTA_OIF, device);
+        }
         header.extend_from_slice(&attrs.0);
-        let mut unicast = false;
+        let (mut unicast, mut table) = (false, 0);
         let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
             unicast = octet(bytes, 7) == RTN_UNICAST;
+            for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
+                let attr = attr?;
+                if attr.number == RTA_TABLE {
+                    table = attr.u32()?;
+                }
+            }
             Ok(())
         });
         match result {
-            Ok(()) => Ok(unicast),
+            Ok(()) => Ok(unicast && table != TABLE),
             Err(Error::Io(_)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -469,7 +490,20 @@ impl Rtnl {
 
 /// `struct fib_rule_hdr` and attributes of our rule.
 fn rule(family: u8) -> Vec<u8> {
-    let header = [family, 0, 0, 0, RT_TABLE_UNSPEC, 0, 0, FR_ACT_TO_TBL, 0, 0, 0, 0];
+    let header = [
+        family,
+        0,
+        0,
+        0,
+        RT_TABLE_UNSPEC,
+        0,
+        0,
+        FR_ACT_TO_TBL,
+        0,
+        0,
+        0,
+        0,
+    ];
     let mut attrs = Writer::default();
     attrs.u32(FRA_PRIORITY, RULE_PREFERENCE);
     attrs.u32(FRA_TABLE, TABLE);
@@ -524,7 +558,7 @@ impl Watch {
         Ok(Self { socket })
     }
 
-    /// Reads all that is there, without waiting. Host routes of others, a million of them, are no change.
+    /// Reads all that is there, without waiting.
     pub fn drain(&mut self) -> Result<Changes, Error> {
         let mut changes = Changes::default();
         loop {
@@ -551,7 +585,11 @@ fn note(changes: &mut Changes, message: &Message) {
         RTM_NEWLINK | RTM_DELLINK => changes.links = true,
         RTM_NEWADDR | RTM_DELADDR => changes.addresses = true,
         RTM_NEWROUTE | RTM_DELROUTE => {
-            changes.routes |= body(message).is_some_and(is_configured_route);
+            let route = body(message).unwrap_or_default();
+            if octet(route, 7) == RTN_UNICAST && octet(route, 5) != PROTOCOL {
+                changes.routes |= is_first_route(route);
+                changes.other_routes |= !is_first_route(route);
+            }
         }
         _ => (),
     }

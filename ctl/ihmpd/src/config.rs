@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{
+    anyhow,
     bail,
     Context, //
 };
@@ -20,8 +21,20 @@ pub(crate) const DEFAULT_PATH: &str = "/etc/ihmp/ihmpd.toml";
 
 /// Devices of containers, virtual machines and tunnels, and our own.
 const IGNORED: [&str; 14] = [
-    "docker*", "veth*", "br-*", "virbr*", "vnet*", "lxc*", "lxd*", "cni*", "flannel*", "tun*",
-    "tap*", "wg*", "tailscale*", "ihmp*",
+    "docker*",
+    "veth*",
+    "br-*",
+    "virbr*",
+    "vnet*",
+    "lxc*",
+    "lxd*",
+    "cni*",
+    "flannel*",
+    "tun*",
+    "tap*",
+    "wg*",
+    "tailscale*",
+    "ihmp*",
 ];
 
 /// The whole file.
@@ -114,9 +127,8 @@ impl Config {
     /// Reads a file; one that is not there is an empty one, unless it was asked for by name.
     pub(crate) fn load(path: &Path, named: bool) -> anyhow::Result<Self> {
         match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map_err(|error| match error {
-                Bad { line, what } => anyhow::anyhow!("{}:{line}: {what}", path.display()),
-            }),
+            Ok(text) => Self::parse(&text)
+                .map_err(|Bad { line, what }| anyhow!("{}:{line}: {what}", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !named => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| path.display().to_string()),
         }
@@ -168,7 +180,11 @@ struct Bad {
 }
 
 fn line_of(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|octet| *octet == b'\n').count() + 1
+    text.bytes()
+        .take(at)
+        .filter(|octet| *octet == b'\n')
+        .count()
+        + 1
 }
 
 #[cfg(test)]

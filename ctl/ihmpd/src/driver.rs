@@ -2,23 +2,30 @@
 //! The loop: wait for something, tell the engine, do what it says.
 
 use std::{
-    collections::BTreeSet,
+    collections::{
+        BTreeSet,
+        HashMap, //
+    },
     net::IpAddr,
     os::fd::AsRawFd,
     time::Duration, //
 };
 
 use anyhow::Context;
-use ihmp_core::addr::Addr;
+use ihmp_core::{
+    addr::Addr,
+    time::{
+        self,
+        Instant, //
+    },
+};
 use ihmp_engine::{
     Change,
     Engine,
     Input,
-    Note,
     Output,
     Record,
     Routes,
-    State,
     Via, //
 };
 use ihmp_nl::{
@@ -48,7 +55,10 @@ use nix::{
 
 use crate::{
     config::Config,
-    interfaces,
+    interfaces::{
+        self,
+        Own, //
+    },
     io::{
         clock::{
             self,
@@ -61,8 +71,12 @@ use crate::{
             ip,
             request, //
         },
-        udp::Udp, //
+        udp::{
+            Datagram,
+            Udp, //
+        },
     },
+    journal::Journal,
 };
 
 const SIGNAL: Token = Token(0);
@@ -72,6 +86,10 @@ const DATAGRAM: Token = Token(3);
 
 /// Preference of own addresses that the kernel would not choose as a source.
 const SECOND_CHOICE: u16 = 10;
+/// Least time between two looks because of routes of others.
+const ROUTES_PAUSE: time::Duration = time::Duration::from_millis(250);
+/// Datagrams that are taken in a row; then it is the turn of the others.
+const DATAGRAMS: usize = 64;
 /// linux/errno.h
 const EEXIST: i32 = 17;
 const ENOENT: i32 = 2;
@@ -96,8 +114,15 @@ struct Driver<'a> {
     udp4: Udp,
     udp6: Option<Udp>,
     fallback: Fallback,
-    /// Usable own addresses with their devices.
-    local: Vec<(IpAddr, u32)>,
+    journal: Journal,
+    /// Usable own addresses.
+    local: Vec<Own>,
+    /// By which device packets from an own address to a peer leave.
+    devices: HashMap<(IpAddr, IpAddr), u32>,
+    /// When addresses and routes were looked at.
+    looked: Instant,
+    /// When they are to be looked at because of routes of others.
+    look_at: Option<Instant>,
 }
 
 /// A failure that ends the loop.
@@ -177,7 +202,11 @@ impl<'a> Driver<'a> {
             udp4,
             udp6,
             fallback,
+            journal: Journal::default(),
             local: Vec::new(),
+            devices: HashMap::new(),
+            looked: Instant::ZERO,
+            look_at: None,
         };
         driver.network()?;
         driver.kernel()?;
@@ -204,10 +233,10 @@ impl<'a> Driver<'a> {
             }
         }
         let mut ready = mio::Events::with_capacity(8);
-        // What came before the descriptors were watched.
-        let mut first = true;
+        // What came before the descriptors were watched, and what was left for the next turn.
+        let mut again = true;
         loop {
-            let timeout = if first {
+            let timeout = if again {
                 Some(Duration::ZERO)
             } else {
                 self.timeout()
@@ -217,24 +246,23 @@ impl<'a> Driver<'a> {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => (),
                 Err(error) => return Err(Fatal::Other(error.into())),
             }
-            let is = |token| first || ready.iter().any(|event| event.token() == token);
+            let is = |token| again || ready.iter().any(|event| event.token() == token);
             if ready.iter().any(|event| event.token() == SIGNAL) {
                 return self.stop();
             }
             let (network, events, datagrams) = (is(NETWORK), is(EVENTS), is(DATAGRAM));
-            first = false;
             // A move is what everybody waits for.
-            if network && self.watch.drain()?.any() {
-                self.network()?;
-                self.perform()?;
+            if network {
+                self.take_changes()?;
             }
             if events {
                 self.take_events()?;
             }
-            if datagrams {
-                self.take_datagrams()?;
-            }
+            again = datagrams && self.take_datagrams()?;
             let now = self.clock.now();
+            if self.look_at.is_some_and(|at| at <= now) {
+                self.network()?;
+            }
             if self.engine.next_timeout().is_some_and(|at| at <= now) {
                 self.tell(Input::Timer)?;
             }
@@ -243,7 +271,12 @@ impl<'a> Driver<'a> {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let at = self.engine.next_timeout()?;
+        let at = self
+            .engine
+            .next_timeout()
+            .into_iter()
+            .chain(self.look_at)
+            .min()?;
         Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
     }
 
@@ -253,6 +286,24 @@ impl<'a> Driver<'a> {
             discovery: Some(false),
             ..ParamRequest::default()
         })?;
+        self.journal.close(&self.engine);
+        Ok(())
+    }
+
+    /// Links, addresses or routes changed. All that is known by now is one batch.
+    fn take_changes(&mut self) -> Result<(), Fatal> {
+        let changes = self.watch.drain()?;
+        if changes.overrun {
+            tracing::warn!("event=resync reason=rtnetlink-overrun");
+        }
+        let at_once = changes.links || changes.addresses || changes.routes || changes.overrun;
+        let rested = self.looked.after(ROUTES_PAUSE);
+        if at_once || (changes.other_routes && rested <= self.clock.now()) {
+            self.network()?;
+            self.perform()?;
+        } else if changes.other_routes {
+            self.look_at = Some(rested);
+        }
         Ok(())
     }
 
@@ -267,11 +318,14 @@ impl<'a> Driver<'a> {
         let links = self.rtnl.links()?;
         let addrs = self.rtnl.addresses()?;
         self.local = interfaces::usable(&self.config.interfaces, &links, &addrs);
+        self.devices.clear();
+        self.looked = self.clock.now();
+        self.look_at = None;
         let mut routes = Vec::new();
         for peer in self.engine.peers() {
             routes.push(self.routes_to(peer)?);
         }
-        let local = self.local.iter().map(|(ip, _)| addr(*ip)).collect();
+        let local = self.local.iter().map(|own| addr(own.addr)).collect();
         self.tell(Input::Network { local, routes })
     }
 
@@ -280,17 +334,22 @@ impl<'a> Driver<'a> {
         let to = ip(peer);
         let chosen = self.rtnl.source_for(to)?;
         let mut via = Vec::new();
-        for (local, device) in &self.local {
-            if local.is_ipv4() != to.is_ipv4() || !self.rtnl.reaches(to, *device)? {
+        for own in &self.local {
+            let family = own.addr.is_ipv4() == to.is_ipv4();
+            if !family || !self.rtnl.reaches(own.addr, to, own.device)? {
                 continue;
             }
+            if let Some(device) = own.device {
+                self.devices.insert((own.addr, to), device);
+            }
+            let preference = if Some(own.addr) == chosen {
+                0
+            } else {
+                SECOND_CHOICE
+            };
             via.push(Via {
-                local: addr(*local),
-                preference: if Some(*local) == chosen {
-                    0
-                } else {
-                    SECOND_CHOICE
-                },
+                local: addr(own.addr),
+                preference,
             });
         }
         Ok(Routes { peer, via })
@@ -303,7 +362,7 @@ impl<'a> Driver<'a> {
         let mut known = Vec::new();
         for host in &hosts {
             if host.state == HostState::Up {
-                self.fallback.add(host.id, names(host));
+                self.fallback.set(host.id, names(host));
             }
             let mut identifiers = BTreeSet::new();
             if host.addrs.iter().any(|entry| entry.unproven) {
@@ -334,14 +393,18 @@ impl<'a> Driver<'a> {
                     self.tell(Input::Removed { id })?;
                 }
                 Event::HostChanged(host) => {
-                    // The administrator's hosts have names of their own.
                     if host.state == HostState::Up {
-                        self.fallback.add(host.id, names(&host));
+                        self.fallback.set(host.id, names(&host));
+                    } else {
+                        self.fallback.remove(host.id);
                     }
                 }
                 Event::PathChanged { .. } => (),
                 Event::Limit { reason, packets } => {
-                    tracing::warn!("event=limit reason={} packets={packets}", reason.name().unwrap_or("unknown"));
+                    tracing::warn!(
+                        "event=limit reason={} packets={packets}",
+                        reason.name().unwrap_or("unknown")
+                    );
                 }
                 Event::Resync => {
                     tracing::warn!("event=resync reason=overrun");
@@ -353,27 +416,33 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    fn take_datagrams(&mut self) -> Result<(), Fatal> {
-        loop {
+    /// Takes some datagrams; true when there may be more.
+    fn take_datagrams(&mut self) -> Result<bool, Fatal> {
+        for _ in 0..DATAGRAMS {
             let mut none = true;
             for udp in [Some(&self.udp4), self.udp6.as_ref()].into_iter().flatten() {
-                let Some(datagram) = udp.receive()? else {
+                let Some(Datagram { from, to, bytes }) = udp.receive()? else {
                     continue;
                 };
                 none = false;
+                if from.port() != self.config.port {
+                    self.journal.stranger(from, to);
+                    continue;
+                }
                 let random = clock::random()?;
                 let input = Input::Message {
-                    from: addr(datagram.from.ip()),
-                    to: addr(datagram.to),
-                    bytes: &datagram.bytes,
+                    from: addr(from.ip()),
+                    to: addr(to),
+                    bytes: &bytes,
                 };
                 self.engine.handle(self.clock.now(), random, input);
             }
             if none {
-                return Ok(());
+                return Ok(false);
             }
             self.perform()?;
         }
+        Ok(true)
     }
 
     /// Does what the engine wants, in its order.
@@ -386,7 +455,7 @@ impl<'a> Driver<'a> {
                     let routes = self.routes_to(peer)?;
                     self.tell(Input::Routes(routes))?;
                 }
-                Output::Note(note) => log(&note),
+                Output::Note(note) => self.journal.write(&note, self.clock.now()),
             }
         }
         self.fallback.apply(&mut self.rtnl);
@@ -401,7 +470,8 @@ impl<'a> Driver<'a> {
         };
         let Some(udp) = udp else { return };
         // A message that cannot leave is one that is not answered: the machine sends it again.
-        if let Err(error) = udp.send(from, to, bytes) {
+        let device = self.devices.get(&(from, to)).copied();
+        if let Err(error) = udp.send(from, to, device, bytes) {
             tracing::info!("event=send-failed from={from} to={to} error=\"{error}\"");
         }
     }
@@ -429,10 +499,7 @@ impl<'a> Driver<'a> {
     /// Makes a host, or takes the one that the module has just discovered under the same address.
     fn make(&mut self, record: &Record) -> Result<Option<u32>, Fatal> {
         match self.client.host_new(&request(None, record)) {
-            Ok(id) => {
-                self.learn(id, record);
-                Ok(Some(id))
-            }
+            Ok(id) => Ok(Some(id)),
             Err(Error::Kernel { errno: EEXIST, .. }) => {
                 for peer in &record.active {
                     let Ok(host) = self.client.host_by_address(ip(*peer)) else {
@@ -454,11 +521,16 @@ impl<'a> Driver<'a> {
     }
 
     fn set(&mut self, id: u32, record: &Record) -> Result<(), Fatal> {
-        match self.client.host_set(&request(Some(id), record)) {
-            Ok(()) => {
-                self.learn(id, record);
-                Ok(())
-            }
+        let mut wish = request(Some(id), record);
+        let mut result = self.client.host_set(&wish);
+        if matches!(result, Err(Error::Kernel { errno: EEXIST, .. })) {
+            // What the module found in the meantime is this host; what others only claim to have can wait.
+            self.give_way(id, record)?;
+            wish.addrs.retain(|entry| entry.set != AddrSet::Unreachable);
+            result = self.client.host_set(&wish);
+        }
+        match result {
+            Ok(()) => Ok(()),
             // Removed meanwhile: the event is on its way.
             Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
             Err(error @ Error::Kernel { .. }) => {
@@ -469,11 +541,20 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn learn(&mut self, id: u32, record: &Record) {
-        if record.state == State::Up {
-            let names = record.active.iter().map(|addr| ip(*addr));
-            self.fallback.add(id, names);
+    /// Removes the entries that the module made for flows to addresses of this host.
+    fn give_way(&mut self, id: u32, record: &Record) -> Result<(), Fatal> {
+        for peer in &record.active {
+            let Ok(host) = self.client.host_by_address(ip(*peer)) else {
+                continue;
+            };
+            if host.id != id && host.state == HostState::New && host.name.is_none() {
+                match self.client.host_del(host.id) {
+                    Ok(()) | Err(Error::Kernel { .. }) => (),
+                    Err(error) => return Err(error.into()),
+                }
+            }
         }
+        Ok(())
     }
 }
 
@@ -484,14 +565,4 @@ fn names(host: &Host) -> Vec<IpAddr> {
         .filter(|entry| matches!(entry.set, AddrSet::Active | AddrSet::Alias))
         .map(|entry| entry.addr)
         .collect()
-}
-
-fn log(note: &Note) {
-    match note {
-        Note::Sent { .. } | Note::Received { .. } | Note::Acked { .. } => tracing::debug!("{note}"),
-        Note::Refused { .. } | Note::Unanswered { .. } | Note::Gone { .. } => {
-            tracing::warn!("{note}");
-        }
-        _ => tracing::info!("{note}"),
-    }
 }

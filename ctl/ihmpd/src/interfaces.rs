@@ -2,7 +2,7 @@
 //! Which of this machine's addresses are told to peers.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     net::IpAddr, //
 };
 
@@ -35,18 +35,30 @@ fn is_wanted(config: &Interfaces, link: &Link) -> bool {
         && !any(&config.ignore)
 }
 
-/// The addresses that can be used now, with the device of each.
-pub(crate) fn usable(config: &Interfaces, links: &[Link], addrs: &[Address]) -> Vec<(IpAddr, u32)> {
-    let wanted: HashSet<u32> = links
-        .iter()
-        .filter(|link| is_wanted(config, link))
-        .map(|link| link.index)
-        .collect();
-    let mut usable: Vec<(IpAddr, u32)> = Vec::new();
-    for addr in addrs {
-        let new = usable.iter().all(|(known, _)| *known != addr.addr);
-        if addr.usable && is_global(addr.addr) && wanted.contains(&addr.index) && new {
-            usable.push((addr.addr, addr.index));
+/// An own address that can be used now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) addr: IpAddr,
+    /// The device that has it, and by which packets from it leave; none for a dummy, where they leave by any.
+    pub(crate) device: Option<u32>,
+}
+
+/// The addresses that can be used now.
+pub(crate) fn usable(config: &Interfaces, links: &[Link], addrs: &[Address]) -> Vec<Own> {
+    let wanted = links.iter().filter(|link| is_wanted(config, link));
+    let wanted: HashMap<u32, &Link> = wanted.map(|link| (link.index, link)).collect();
+    let mut usable: Vec<Own> = Vec::new();
+    for address in addrs {
+        let Some(link) = wanted.get(&address.index) else {
+            continue;
+        };
+        let new = usable.iter().all(|own| own.addr != address.addr);
+        if address.usable && is_global(address.addr) && new {
+            let dummy = link.kind.as_deref() == Some("dummy");
+            usable.push(Own {
+                addr: address.addr,
+                device: (!dummy).then_some(link.index),
+            });
         }
     }
     usable
@@ -103,6 +115,10 @@ mod tests {
             addr(5, "203.0.113.1"),
         ];
         let found = usable(&Interfaces::default(), &links, &addrs);
-        assert_eq!(found, [("192.0.2.1".parse().unwrap(), 2)]);
+        let own = Own {
+            addr: "192.0.2.1".parse().unwrap(),
+            device: Some(2),
+        };
+        assert_eq!(found, [own]);
     }
 }

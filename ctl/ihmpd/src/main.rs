@@ -7,13 +7,17 @@ mod config;
 mod driver;
 mod interfaces;
 mod io;
+mod journal;
 
 use std::{
     path::PathBuf,
     process::ExitCode, //
 };
 
-use anyhow::Context;
+use anyhow::{
+    bail,
+    Context, //
+};
 use clap::{
     value_parser,
     Arg,
@@ -62,7 +66,10 @@ fn command() -> Command {
                 .long("config")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help(format!("Configuration file [default: {}]", config::DEFAULT_PATH)),
+                .help(format!(
+                    "Configuration file [default: {}]",
+                    config::DEFAULT_PATH
+                )),
         )
         .arg(
             Arg::new("check")
@@ -122,14 +129,17 @@ fn signals() -> anyhow::Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).context("signalfd")
 }
 
-/// Serves as long as there is a module; waits for one that is not there.
+/// Serves until a signal comes; without a module it does not begin, and waits for one that was unloaded.
 fn serve(config: &Config) -> anyhow::Result<()> {
     use std::os::fd::AsFd;
 
     let signals = signals()?;
+    let mut begun = false;
     let mut missing = false;
     loop {
         let ready = || {
+            begun = true;
+            missing = false;
             tracing::info!("event=ready port={}", config.port);
             eprintln!("ihmpd ready");
             // Nobody may have asked to be told.
@@ -137,6 +147,7 @@ fn serve(config: &Config) -> anyhow::Result<()> {
         };
         match driver::serve(config, &signals, ready)? {
             End::Signal => return Ok(()),
+            End::NoModule if !begun => bail!("{}", ihmp_nl::Error::NoModule),
             End::NoModule if !missing => {
                 tracing::warn!("event=no-module");
                 missing = true;
@@ -153,7 +164,9 @@ fn serve(config: &Config) -> anyhow::Result<()> {
 fn run() -> anyhow::Result<()> {
     let args = command().get_matches();
     let named = args.get_one::<PathBuf>("config");
-    let path = named.cloned().unwrap_or_else(|| config::DEFAULT_PATH.into());
+    let path = named
+        .cloned()
+        .unwrap_or_else(|| config::DEFAULT_PATH.into());
     let config = Config::load(&path, named.is_some())?;
     if args.get_flag("check") {
         return Ok(());

@@ -36,12 +36,13 @@ impl Fallback {
         })
     }
 
-    /// A host goes by these names, too. It keeps earlier ones: flows may know it by them.
-    pub(crate) fn add(&mut self, id: u32, names: impl IntoIterator<Item = IpAddr>) {
-        let known = self.names.entry(id).or_default();
-        let before = known.len();
-        known.extend(names);
-        self.stale |= known.len() != before;
+    /// A host goes by these names now.
+    pub(crate) fn set(&mut self, id: u32, names: impl IntoIterator<Item = IpAddr>) {
+        let names = names.into_iter().collect();
+        if self.names.get(&id) != Some(&names) {
+            self.names.insert(id, names);
+            self.stale = true;
+        }
     }
 
     /// The host is gone.

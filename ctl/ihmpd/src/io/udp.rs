@@ -115,14 +115,21 @@ impl Udp {
         }
     }
 
-    /// Sends from one of our addresses.
-    pub(crate) fn send(&self, from: IpAddr, to: IpAddr, bytes: &[u8]) -> nix::Result<()> {
+    /// Sends from one of our addresses; by this device, if one is given.
+    pub(crate) fn send(
+        &self,
+        from: IpAddr,
+        to: IpAddr,
+        device: Option<u32>,
+        bytes: &[u8],
+    ) -> nix::Result<()> {
+        let device = device.unwrap_or(0);
         let iov = [IoSlice::new(bytes)];
         let fd = self.fd.as_raw_fd();
         match (from, to) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 let info = libc::in_pktinfo {
-                    ipi_ifindex: 0,
+                    ipi_ifindex: libc::c_int::try_from(device).map_err(|_| Errno::ENODEV)?,
                     ipi_spec_dst: libc::in_addr {
                         s_addr: u32::from_ne_bytes(from.octets()),
                     },
@@ -137,7 +144,7 @@ impl Udp {
                     ipi6_addr: libc::in6_addr {
                         s6_addr: from.octets(),
                     },
-                    ipi6_ifindex: 0,
+                    ipi6_ifindex: device,
                 };
                 let control = [ControlMessage::Ipv6PacketInfo(&info)];
                 let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
@@ -190,7 +197,7 @@ mod tests {
         let port = 61_999;
         let udp = Udp::v4(port).unwrap();
         let (from, to) = ("127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap());
-        udp.send(from, to, b"hello").unwrap();
+        udp.send(from, to, None, b"hello").unwrap();
         let datagram = udp.receive().unwrap().unwrap();
         assert_eq!(datagram.from, SocketAddr::new(from, port));
         assert_eq!(datagram.to, to);

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is worth a line in the log. The text of a line has stable names: `event=... name=value ...`.
+
+use std::net::{
+    IpAddr,
+    SocketAddr, //
+};
+
+use ihmp_core::time::Instant;
+use ihmp_engine::{
+    Engine,
+    Note, //
+};
+
+/// Lines about messages that were not used, in a second; the others are counted.
+const REFUSALS: u32 = 10;
+
+/// Writes lines, not too many of them.
+#[derive(Default)]
+pub(crate) struct Journal {
+    second: u64,
+    lines: u32,
+    left_out: u64,
+    strangers: u64,
+}
+
+impl Journal {
+    /// A line for what the engine noted.
+    pub(crate) fn write(&mut self, note: &Note, now: Instant) {
+        match note {
+            Note::Sent { .. } | Note::Received { .. } | Note::Acked { .. } => {
+                tracing::debug!("{note}");
+            }
+            Note::Refused { .. } if !self.may(now) => self.left_out += 1,
+            Note::Refused { .. } | Note::Unanswered { .. } => tracing::warn!("{note}"),
+            _ => tracing::info!("{note}"),
+        }
+    }
+
+    /// Whether another line about a refusal may be written in this second.
+    fn may(&mut self, now: Instant) -> bool {
+        let second = now.as_nanos() / 1_000_000_000;
+        if second != self.second {
+            if self.left_out > 0 {
+                tracing::warn!("event=refused-more count={}", self.left_out);
+            }
+            *self = Self {
+                second,
+                strangers: self.strangers,
+                ..Self::default()
+            };
+        }
+        self.lines += 1;
+        self.lines <= REFUSALS
+    }
+
+    /// A datagram that was not sent by an agent: something on the way has changed its port, or it is something else.
+    pub(crate) fn stranger(&mut self, from: SocketAddr, to: IpAddr) {
+        self.strangers += 1;
+        tracing::debug!("event=refused reason=source-port from={from} to={to}");
+    }
+
+    /// The last lines.
+    pub(crate) fn close(&self, engine: &Engine) {
+        let [new, up, classic] = engine.counts();
+        tracing::info!("event=stop new={new} up={up} classic={classic}");
+        for (reason, count) in engine.refusals() {
+            tracing::info!("event=refused-total reason={reason} count={count}");
+        }
+        if self.strangers > 0 {
+            tracing::info!(
+                "event=refused-total reason=source-port count={}",
+                self.strangers
+            );
+        }
+    }
+}
