@@ -59,7 +59,12 @@ pub(crate) struct Row {
     device: u32,
     cookie: u64,
     last: Atomic<u64>,
+    /// When the socket was last looked for on the way in.
+    checked: Atomic<u64>,
 }
+
+/// Milliseconds between two looks for the socket of a flow that packets come in for.
+const CHECK_MS: u64 = 250;
 
 /// Why there is no row for a packet.
 pub(crate) enum NoRow {
@@ -93,6 +98,20 @@ impl Row {
         if self.last.load(Relaxed) != now {
             self.last.store(now, Relaxed);
         }
+    }
+
+    /// Whether the socket is gone: then the stack is to answer from the locator, which is an address
+    /// that it has. Looked at now and then only.
+    #[inline]
+    pub(crate) fn is_abandoned(&self, netns: &Netns, now: u64) -> bool {
+        now.saturating_sub(self.checked.load(Relaxed)) > clock::from_ms(CHECK_MS)
+            && self.is_abandoned_now(netns, now)
+    }
+
+    #[cold]
+    fn is_abandoned_now(&self, netns: &Netns, now: u64) -> bool {
+        self.checked.store(now, Relaxed);
+        matches!(self.key().proto, TCP | UDP) && self.sock(netns).is_none()
     }
 
     /// Jiffies since the last packet.
@@ -168,6 +187,7 @@ impl Netns {
                 device: sock.device(),
                 cookie,
                 last: Atomic::new(clock::jiffies()),
+                checked: Atomic::new(clock::jiffies()),
             },
             true,
         );

@@ -149,6 +149,10 @@ fn receive(
         netns.count(Counter::InUnchanged);
         return Verdict::Accept;
     }
+    if row.is_abandoned(netns, now) {
+        netns.flow_close(row);
+        return Verdict::Accept;
+    }
     let to = Rewrite {
         src: key.faddr,
         dst: key.laddr,
