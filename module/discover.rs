@@ -98,9 +98,9 @@ fn worth_asking(netns: &Netns, packet: &Packet, sock: &Sock<'_>) -> bool {
         UDP if sock.established() => true,
         _ => {
             let octets = packet.tuple.dst.octets();
-            let sum = octets
-                .iter()
-                .fold(0_usize, |sum, octet| sum.wrapping_mul(31).wrapping_add(*octet as usize));
+            let sum = octets.iter().fold(0_usize, |sum, octet| {
+                sum.wrapping_mul(31).wrapping_add(*octet as usize)
+            });
             netns.sightings[sum % SIGHTINGS].fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED
         }
     }

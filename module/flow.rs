@@ -139,7 +139,13 @@ impl Netns {
     /// Whether a packet is what a row of the same socket looks like on the wire: it was translated
     /// already (a VRF runs LOCAL_OUT twice), or the socket is bound to no address and now sends
     /// from the locator itself. Either way it is right as it is.
-    pub(crate) fn is_wire_form(&self, key: &FlowKey, host: &Host, sock: &Sock<'_>, guard: &Guard) -> bool {
+    pub(crate) fn is_wire_form(
+        &self,
+        key: &FlowKey,
+        host: &Host,
+        sock: &Sock<'_>,
+        guard: &Guard,
+    ) -> bool {
         let wire = WireKey {
             host: host.id(),
             proto: key.proto,
@@ -216,9 +222,7 @@ impl Netns {
         }
         self.flows.fetch_sub(1, Relaxed);
         host.flows.fetch_sub(1, Relaxed);
-        self.net
-            .row_by_flow(&key.bytes(), guard)
-            .ok_or(NoRow::Pass)
+        self.net.row_by_flow(&key.bytes(), guard).ok_or(NoRow::Pass)
     }
 
     /// The local port of a new flow on the wire: its own, unless an older flow of the same host

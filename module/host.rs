@@ -69,7 +69,12 @@ pub(crate) struct AddrNode {
 
 impl AddrNode {
     /// A node for an address of a host.
-    pub(crate) fn new(addr: Addr, role: Role, host: Shared<Host>, atomic: bool) -> Result<Owned<Self>> {
+    pub(crate) fn new(
+        addr: Addr,
+        role: Role,
+        host: Shared<Host>,
+        atomic: bool,
+    ) -> Result<Owned<Self>> {
         Owned::new(
             Self {
                 key: addr.octets(),
@@ -358,7 +363,9 @@ impl Host {
 
     /// Lets the entry end after so many milliseconds, or never.
     pub(crate) fn set_expiry(&self, ms: Option<u64>) {
-        let at = ms.map_or(0, |ms| clock::jiffies().saturating_add(clock::from_ms(ms)).max(1));
+        let at = ms.map_or(0, |ms| {
+            clock::jiffies().saturating_add(clock::from_ms(ms)).max(1)
+        });
         self.expires.store(at, Relaxed);
     }
 

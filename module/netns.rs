@@ -268,8 +268,8 @@ impl Netns {
             };
             drop(guard);
             let guard = rcu::read_lock();
-            let mut view = Owned::new(owner.view.read(&guard).like(), true)
-                .map_err(|_| Conflict::Memory)?;
+            let mut view =
+                Owned::new(owner.view.read(&guard).like(), true).map_err(|_| Conflict::Memory)?;
             view.edit().sets.remove(Role::Alias, addr);
             view.edit().settle(Some(owner.view.read(&guard)));
             drop(guard);

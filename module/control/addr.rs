@@ -34,9 +34,8 @@ use kernel::prelude::*;
 
 /// One address of a request, with the role that it shall have.
 pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entry)> {
-    let missing = |what: &str| {
-        request.refuse(Some(nest), EINVAL, format_args!("an addr needs {what}"))
-    };
+    let missing =
+        |what: &str| request.refuse(Some(nest), EINVAL, format_args!("an addr needs {what}"));
     let addr = nest
         .nested(AddrAttr::ADDRESS.0)
         .ok_or_else(|| missing("an address"))?;
@@ -74,9 +73,11 @@ pub(super) fn insert(
     sets.insert(role, entry).map_err(|error| {
         let addr = entry.addr;
         match error {
-            SetError::Full => {
-                request.refuse(Some(nest), ENOSPC, format_args!("a set has at most 16 addresses"))
-            }
+            SetError::Full => request.refuse(
+                Some(nest),
+                ENOSPC,
+                format_args!("a set has at most 16 addresses"),
+            ),
             SetError::NotUnicast => request.refuse(
                 Some(nest),
                 EINVAL,

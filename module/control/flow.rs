@@ -123,8 +123,5 @@ fn fill(message: &mut Message, row: &Row) -> Result {
     if row.wire_port != key.lport {
         message.u16(FlowAttr::WIRE_PORT.0, row.wire_port)?;
     }
-    message.uint(
-        FlowAttr::IDLE.0,
-        clock::to_ms(row.idle(clock::jiffies())),
-    )
+    message.uint(FlowAttr::IDLE.0, clock::to_ms(row.idle(clock::jiffies())))
 }

@@ -78,7 +78,9 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
         ));
     }
     rules.push((prefix, action), GFP_KERNEL)?;
-    netns.policy.replace(Owned::new(PolicyTable { rules }, false)?);
+    netns
+        .policy
+        .replace(Owned::new(PolicyTable { rules }, false)?);
     Ok(())
 }
 
@@ -94,7 +96,9 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
             format_args!("there is no policy for {prefix}"),
         ));
     }
-    netns.policy.replace(Owned::new(PolicyTable { rules }, false)?);
+    netns
+        .policy
+        .replace(Owned::new(PolicyTable { rules }, false)?);
     Ok(())
 }
 

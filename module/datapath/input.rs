@@ -186,8 +186,9 @@ fn hold(netns: &Netns, skb: Skb<'_>, packet: &Packet) -> Verdict {
             flags & (TCP_SYN | TCP_ACK) == TCP_SYN
                 || Sock::tcp(&netns.net, &key, skb.ifindex()).is_some()
         }
-        Kind::Udp { .. } => Sock::udp(&netns.net, &key, skb.ifindex())
-            .is_some_and(|sock| sock.established()),
+        Kind::Udp { .. } => {
+            Sock::udp(&netns.net, &key, skb.ifindex()).is_some_and(|sock| sock.established())
+        }
         _ => false,
     };
     if expected {
@@ -295,8 +296,7 @@ fn adopt<'a>(
                     return Err(NoRow::Pass);
                 }
                 // A socket that is bound to a device is found only by a packet on that device.
-                let sock =
-                    lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
+                let sock = lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
                 if let Some(sock) = sock {
                     return netns.flow_open(&key, host, &sock, false, false, guard);
                 }

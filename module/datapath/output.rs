@@ -131,7 +131,11 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     if !rewrite(&mut skb, packet, &to) {
         return netns.drop_for(Reason::NotWritable);
     }
-    if netns.net.route_out(&mut skb, cache, !to.dst.is_v4()).is_err() {
+    if netns
+        .net
+        .route_out(&mut skb, cache, !to.dst.is_v4())
+        .is_err()
+    {
         return netns.drop_for(Reason::NoRoute);
     }
     netns.count(Counter::OutTranslated);

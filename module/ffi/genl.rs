@@ -110,9 +110,8 @@ impl<'a> Request<'a> {
         let mut last: *const raw::nlattr = core::ptr::null();
         core::iter::from_fn(move || {
             // SAFETY: By the invariant; `last` is null or an attribute of this message.
-            let attr = unsafe {
-                Attr::from_raw(raw::ihmp_info_next(self.0.as_ptr(), last, kind.into()))
-            }?;
+            let attr =
+                unsafe { Attr::from_raw(raw::ihmp_info_next(self.0.as_ptr(), last, kind.into())) }?;
             last = attr.0.as_ptr();
             Some(attr)
         })
@@ -143,12 +142,7 @@ impl<'a> Request<'a> {
         let attr = attr.map_or(core::ptr::null(), |attr| attr.0.as_ptr().cast_const());
         // SAFETY: By the invariant; C copies the text.
         unsafe {
-            raw::ihmp_info_error(
-                self.0.as_ptr(),
-                attr,
-                text.octets.as_ptr(),
-                text.len as u64,
-            )
+            raw::ihmp_info_error(self.0.as_ptr(), attr, text.octets.as_ptr(), text.len as u64)
         };
         error
     }
@@ -350,9 +344,8 @@ impl<'a> Dump<'a> {
         fill: impl FnOnce(&mut Message) -> Result,
     ) -> Result<bool> {
         // SAFETY: By the invariant.
-        let header = unsafe {
-            raw::ihmp_dump_put(self.msg.as_ptr(), self.cb.as_ptr(), command.into())
-        };
+        let header =
+            unsafe { raw::ihmp_dump_put(self.msg.as_ptr(), self.cb.as_ptr(), command.into()) };
         let full = if header.is_null() {
             true
         } else {

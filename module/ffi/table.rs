@@ -50,7 +50,12 @@ impl Net {
     #[inline]
     pub(crate) fn addr<'a>(&self, key: &AddrKey, guard: &'a Guard) -> Option<&'a AddrNode> {
         // SAFETY: The key has the table's length; only `AddrNode`s are inserted.
-        unsafe { found(raw::ihmp_addr_lookup(self.raw(), key.as_ptr().cast()), guard) }
+        unsafe {
+            found(
+                raw::ihmp_addr_lookup(self.raw(), key.as_ptr().cast()),
+                guard,
+            )
+        }
     }
 
     /// Adds a node; its address must not be there yet.
@@ -80,14 +85,24 @@ impl Net {
     #[inline]
     pub(crate) fn row_by_flow<'a>(&self, key: &FlowBytes, guard: &'a Guard) -> Option<&'a Row> {
         // SAFETY: The key has the table's length; only `Row`s are inserted.
-        unsafe { found(raw::ihmp_row_by_flow(self.raw(), key.as_ptr().cast()), guard) }
+        unsafe {
+            found(
+                raw::ihmp_row_by_flow(self.raw(), key.as_ptr().cast()),
+                guard,
+            )
+        }
     }
 
     /// The row of a packet that comes in.
     #[inline]
     pub(crate) fn row_by_wire<'a>(&self, key: &WireBytes, guard: &'a Guard) -> Option<&'a Row> {
         // SAFETY: The key has the table's length; only `Row`s are inserted.
-        unsafe { found(raw::ihmp_row_by_wire(self.raw(), key.as_ptr().cast()), guard) }
+        unsafe {
+            found(
+                raw::ihmp_row_by_wire(self.raw(), key.as_ptr().cast()),
+                guard,
+            )
+        }
     }
 
     /// Adds a row to both tables and to its host. `Err(EEXIST)` when either key is taken.
