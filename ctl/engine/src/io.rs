@@ -218,6 +218,8 @@ pub enum Refusal {
     Rate,
     /// There are too many hosts.
     HostLimit,
+    /// It acknowledges a request that was given up for a newer one.
+    LateAck,
     /// It acknowledges nothing that was sent.
     UnexpectedAck,
 }
@@ -240,6 +242,7 @@ impl Refusal {
             Refusal::Managed => "managed",
             Refusal::Rate => "rate",
             Refusal::HostLimit => "host-limit",
+            Refusal::LateAck => "late-ack",
             Refusal::UnexpectedAck => "unexpected-ack",
         }
     }

@@ -325,12 +325,17 @@ impl Engine {
         let answered =
             |leg: &Leg| leg.seqno == message.seqno && leg.from == to && leg.tried.contains(&from);
         let refused = message.options.has(Options::INCORRECT_SEQNO);
-        let holds = |host: &&Host| {
-            let recent = host.next_seqno.wrapping_sub(message.seqno);
-            host.legs.iter().any(answered) || (refused && (1..=AHEAD).contains(&recent))
+        let recent =
+            |host: &&Host| (1..=AHEAD).contains(&host.next_seqno.wrapping_sub(message.seqno));
+        let holds = |host: &&Host| host.legs.iter().any(answered) || (refused && recent(host));
+        let Some(key) = self.known(from).find(holds).map(|host| host.key) else {
+            let late = self.known(from).any(|host| recent(&host));
+            return Err(if late {
+                Refusal::LateAck
+            } else {
+                Refusal::UnexpectedAck
+            });
         };
-        let holder = self.known(from).find(holds);
-        let key = holder.map(|host| host.key).ok_or(Refusal::UnexpectedAck)?;
         if self.active(from).is_some_and(|other| other != key) {
             return Err(Refusal::OtherHost);
         }

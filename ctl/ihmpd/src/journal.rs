@@ -9,7 +9,8 @@ use std::net::{
 use ihmp_core::time::Instant;
 use ihmp_engine::{
     Engine,
-    Note, //
+    Note,
+    Refusal, //
 };
 
 /// Lines about messages that were not used, in a second; the others are counted.
@@ -31,6 +32,11 @@ impl Journal {
             Note::Sent { .. } | Note::Received { .. } | Note::Acked { .. } => {
                 tracing::debug!("{note}");
             }
+            // Nothing is wrong with those.
+            Note::Refused {
+                reason: Refusal::LateAck,
+                ..
+            } => tracing::debug!("{note}"),
             Note::Refused { .. } if !self.may(now) => self.left_out += 1,
             Note::Refused { .. } | Note::Unanswered { .. } => tracing::warn!("{note}"),
             _ => tracing::info!("{note}"),

@@ -112,7 +112,10 @@ fn start_log(level: config::Level) {
 /// Removes what the agent and the module keep.
 fn flush() -> anyhow::Result<()> {
     Rtnl::connect()?.last_resort_remove()?;
-    let mut client = Client::connect()?;
+    let mut client = match Client::connect() {
+        Err(ihmp_nl::Error::NoModule) => return Ok(()),
+        client => client?,
+    };
     client.param_set(&ParamRequest {
         discovery: Some(false),
         ..ParamRequest::default()
