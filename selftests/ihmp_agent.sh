@@ -17,7 +17,7 @@ stage() {
 	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic "$client" "$family" "$TARGET" "tcp:5000,rate=50000" udpc:5001 udpu:5002 ping || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least c flows 4
+	must "flows" busywait 10 figure_at_least "$client" flows 4 && must "flows of the server" busywait 10 figure_at_least "$server" flows 3
 }
 
 go() {

@@ -21,7 +21,8 @@ agent_switches_discovery_on() {
 	equal "discovery elsewhere" 0 "$(ctl c -j param show | jq .discovery)"
 }
 
-# first_contact FAMILY: a TCP connection makes a host at both ends by two messages, and nothing is translated.
+# first_contact FAMILY: a TCP connection makes a host at both ends, and nothing is translated. Both ends may ask at once:
+# four messages at most.
 first_contact() {
 	local family=$1 M C
 
@@ -41,7 +42,8 @@ first_contact() {
 	check "the path is the pair of identifiers" path_is m "$C" "$M" "$C"
 	traffic_end m
 	capture_end m eth0
-	equal "messages" 2 "$(captured m eth0 'UDP|udp')"
+	at_most "messages" 4 "$(captured m eth0 UDP)"
+	at_least "messages" 2 "$(captured m eth0 UDP)"
 	check "HELLO goes to the address that the socket has" has_line "$TMP/cap.m.eth0" "$M\.61453 > $C\.61453"
 }
 
@@ -131,7 +133,7 @@ no_flows() {
 run_case "loaded without hosts: no hook, nothing seen" idle
 run_case "the agent switches discovery on, in its own namespace only" agent_switches_discovery_on
 for family in 4 6; do
-	run_case "IPv$family: first contact takes one HELLO and its ACK" first_contact $family
+	run_case "IPv$family: first contact takes a HELLO and its ACK, each way at most" first_contact $family
 	run_case "IPv$family: the counters are exact before and after a move" counted $family
 	run_case "IPv$family: new connections after a move are not translated" new_ones $family
 	run_case "IPv$family: flows go with their sockets" rows $family

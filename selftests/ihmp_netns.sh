@@ -47,11 +47,11 @@ deleted() {
 		FAMILIES='4 6' topo_pair || return
 		introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" && introduce m "${ADDR[m.eth0.6]}" c "${ADDR[c.eth0.6]}" || return
 		[ "$how" = plain ] || moved m c "${ADDR[m.eth0.6]}" 2>/dev/null
-		start c ping -q -i 0.002 "${ADDR[m.eth0.4]}" >/dev/null 2>&1
-		start c ping -q -i 0.002 "${ADDR[m.eth0.6]}" >/dev/null 2>&1
-		start m ping -q -i 0.002 "${ADDR[c.eth0.4]}" >/dev/null 2>&1
+		start c ping -q -i 0.01 "${ADDR[m.eth0.4]}" >/dev/null 2>&1
+		start c ping -q -i 0.01 "${ADDR[m.eth0.6]}" >/dev/null 2>&1
+		start m ping -q -i 0.01 "${ADDR[c.eth0.4]}" >/dev/null 2>&1
 		pid=$BG
-		must "round $i: flows" busywait 5 figure_at_least m flows 2 || return
+		must "round $i: flows" busywait 5 figure_at_least c flows 2 || return
 		if [ "$how" = agents ]; then
 			ctl m param set discovery 1
 		fi
@@ -59,7 +59,7 @@ deleted() {
 		ip netns del "${NS[m]}" || { fail "round $i: cannot delete m" || return; }
 		unset "NS[m]"
 		# c goes on sending into the void, and is deleted under that.
-		ip netns pids "${NS[c]}" | xargs -r kill -KILL
+		end_all "${NS[c]}"
 		ip netns del "${NS[c]}"
 		unset "NS[c]"
 	done

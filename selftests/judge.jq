@@ -27,7 +27,8 @@ def recovery($who):
     else empty end;
 
 def loss:
-  if $mode == "soft" and .lost > 0 then "lost \(.lost) of \(.sent) (soft)"
+  if $mode == "soft" and .lost > $allow then "lost \(.lost) of \(.sent) (soft)"
+  elif $mode == "soft" then empty
   else
     .lost_runs[]
     | select(.from < $down - $limit / 1000 or .to > $up + $limit / 1000)
@@ -60,6 +61,8 @@ $c[0].flows[]
            end)
       else
         loss,
+        # A router may say during the hole that it does not reach the old address.
+        (.unreachable[] | select($mode == "soft" or .[0] < $down or .[0] > $up + $limit / 1000) | "told: \(.[1])"),
         (if .duplicates > 0 then "\(.duplicates) duplicates" else empty end),
         (if (.sources | keys) != [$address] then "answers came from \(.sources | keys | join(", "))" else empty end)
       end )

@@ -284,14 +284,18 @@ setup_ns() {
 }
 
 drop_ns() {
-	local pids
-
 	[ -n "${NS[$1]:-}" ] || return 0
-	pids=$(ip netns pids "${NS[$1]}" 2>/dev/null)
-	# shellcheck disable=SC2086 # a list of processes
-	[ -z "$pids" ] || kill -KILL $pids
+	end_all "${NS[$1]}"
 	ip netns del "${NS[$1]}"
 	unset "NS[$1]"
+}
+
+# end_all NAMESPACE: kills what runs there.
+end_all() {
+	local pids
+
+	mapfile -t pids < <(ip netns pids "$1" 2>/dev/null)
+	{ [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}"; wait "${pids[@]}"; } 2>/dev/null
 }
 
 # in_ns NAME CMD...: only the network is the namespace's.
@@ -577,10 +581,10 @@ judge_ok() {
 }
 
 # judge CLIENT SERVER MODE DOWN UP LIMIT_MS ADDRESS: findings, "flow: ok" or "flow: what is wrong" a line. MODE is soft (nothing may be lost) or
-# hard (what was sent between DOWN and UP may be); ADDRESS is the server's as the client's sockets know it.
+# hard (what was sent between DOWN and UP may be), ALLOW says how many datagrams of a flow may be lost all the same; ADDRESS is the server's as the client's sockets know it.
 judge() {
 	jq -rn --slurpfile c "$TMP/run.$1.json" --slurpfile s "$TMP/serve.$2.json" --arg mode "$3" --argjson down "$4" \
-		--argjson up "$5" --argjson limit "$6" --arg address "$7" -f "$SELFTESTS/judge.jq"
+		--argjson up "$5" --argjson limit "$6" --argjson allow "${ALLOW:-0}" --arg address "$7" -f "$SELFTESTS/judge.jq"
 }
 
 # --- hosts by hand

@@ -9,7 +9,7 @@
 #   address HOST INTERFACE FAMILY NEW [OLD]  re-addresses an interface: NEW comes, then OLD goes
 
 # shellcheck disable=SC2034 # lib.sh and the suites read what is set here
-declare -A ADDR=() GATE=()
+declare -A ADDR=() GATE=() MAC=()
 declare -A WIDTH=([4]=24 [6]=64)
 HOSTS=
 
@@ -37,12 +37,15 @@ join() {
 		[ -z "${GATE[$1.$2.$f]:-}" ] ||
 			lines+="route add default via ${GATE[$1.$2.$f]} dev $2 metric ${3:-100}"$'\n'
 	done
+	# An optimistic host may not ask for its router's link address: the router's advertisement tells.
+	[ "${OPTIMISTIC:-0}" = 0 ] || [ -z "${GATE[$1.$2.6]:-}" ] ||
+		lines+="neigh replace ${GATE[$1.$2.6]} lladdr ${MAC[${GATE[$1.$2.6]}]} dev $2 nud stale"$'\n'
 	batch "$1" <<<"$lines"
 }
 
-# dad FAMILY: how an IPv6 address is added; OPTIMISTIC=1 leaves duplicate address detection on, optimistic.
+# dad FAMILY: how an IPv6 address is added; with OPTIMISTIC=1 it is used while duplicate address detection goes on.
 dad() {
-	[ "$1" = 4 ] || [ "${OPTIMISTIC:-0}" = 1 ] || echo nodad
+	[ "$1" = 4 ] || { [ "${OPTIMISTIC:-0}" = 1 ] && echo optimistic; } || echo nodad
 }
 
 leave() {
@@ -142,6 +145,7 @@ topo_testbed() {
 		ADDR[$r.lan.6]=${GATE[m.$([ $n = 1 ] && echo eth0 || echo wifi0).6]}
 		ADDR[$r.wan.4]=203.0.113.$n ADDR[$r.wan.6]=2001:db8:3::$n
 		OPTIMISTIC=0 FAMILIES='4 6' join $r lan && OPTIMISTIC=0 FAMILIES='4 6' join $r wan || return
+		MAC[${ADDR[$r.lan.6]}]=$(ipn $r -j link show lan | jq -r '.[0].address')
 	done
 	OPTIMISTIC=0 join c eth0 && join m eth0 || return
 	for n in $(families_of c eth0); do

@@ -678,6 +678,8 @@ async def ping_client(program, flow, _index):
     sent = 0
     rtts = []
     other = []
+    unreachable = []
+    meter.extra["unreachable"] = unreachable
 
     async def read():
         nonlocal sent
@@ -700,7 +702,7 @@ async def ping_client(program, flow, _index):
                 if "sendmsg" in line or "connect" in line or line.startswith("ping:"):
                     meter.error("send", line.split(": ")[-1])
                 elif "Unreachable" in line or "unreachable" in line:
-                    meter.error("recv", line.split(" ", 3)[-1])
+                    unreachable.append([time.time(), line])
 
     reader = asyncio.ensure_future(read())
     ending = asyncio.ensure_future(program.stop.wait())
