@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::Control;
 use ihmp_core::time::Instant;
 
-use crate::host::{include, Entry, Host, Standing};
-use crate::io::{Change, Input, KernelHost, Key, Note, Output, Refusal, State, Via};
+use crate::host::{Entry, Host};
+use crate::io::{Input, Key, Note, Output, State};
 use crate::limits::Limits;
 use crate::world::World;
 
@@ -23,7 +22,7 @@ pub struct Engine {
     /// Hosts by every foreign address they have or had.
     index: HashMap<Addr, Vec<Key>>,
     /// Hosts by the kernel's number.
-    ids: HashMap<u32, Key>,
+    pub(crate) ids: HashMap<u32, Key>,
     timers: BTreeSet<(Instant, Key)>,
     /// Hosts that wait for their turn to be greeted.
     queue: VecDeque<Key>,
@@ -128,7 +127,7 @@ impl Engine {
         [of(State::New), of(State::Up), of(State::Classic)]
     }
 
-    fn keys(&self) -> Vec<Key> {
+    pub(crate) fn keys(&self) -> Vec<Key> {
         self.hosts.keys().copied().collect()
     }
 
@@ -166,7 +165,7 @@ impl Engine {
     }
 
     /// Does something to a host and brings the tables into line.
-    fn with(&mut self, key: Key, act: impl FnOnce(&mut Host, &mut World)) {
+    pub(crate) fn with(&mut self, key: Key, act: impl FnOnce(&mut Host, &mut World)) {
         if let Some(host) = self.hosts.get_mut(&key) {
             act(host, &mut self.world);
             self.settle(key);
@@ -215,7 +214,7 @@ impl Engine {
     }
 
     /// Forgets a host; the kernel has none or is told elsewhere.
-    fn forget(&mut self, key: Key) -> Option<Host> {
+    pub(crate) fn forget(&mut self, key: Key) -> Option<Host> {
         let host = self.hosts.remove(&key)?;
         for addr in &host.indexed {
             if unindex(&mut self.index, *addr, key) {
@@ -232,47 +231,13 @@ impl Engine {
         Some(host)
     }
 
-    fn remove(&mut self, key: Key, reason: &'static str) {
+    pub(crate) fn remove(&mut self, key: Key, reason: &'static str) {
         if let Some(host) = self.forget(key) {
             self.world.note(Note::Gone {
                 peer: host.name(),
                 reason,
             });
         }
-    }
-
-    /// The module made a host for a flow.
-    fn discovered(&mut self, id: u32, local: Addr, remote: Addr) {
-        if self.ids.contains_key(&id) {
-            return;
-        }
-        if self.active(remote).is_some() {
-            // It became known in another way in the meantime.
-            self.world
-                .outputs
-                .push_back(Output::Table(Change::Del { id }));
-            return;
-        }
-        if self.hosts.len() >= self.world.limits.max_hosts {
-            self.world.refuse(Refusal::HostLimit, remote, local);
-            return;
-        }
-        let key = self.insert(Entry::Id(id), State::New);
-        let ours = self.world.local.contains(&local);
-        self.with(key, |host, world| {
-            host.active.push(remote);
-            host.tell(local, Standing::Maybe);
-            host.anchor = Some(local);
-            if ours {
-                host.ask(world);
-            } else {
-                host.state = State::Classic;
-                world.note(Note::Classic {
-                    peer: remote,
-                    reason: "local-address-ignored",
-                });
-            }
-        });
     }
 
     /// The answer to a question about routes came.
@@ -345,188 +310,6 @@ impl Engine {
                 self.queue.push_back(key);
             }
         }
-    }
-
-    /// The kernel made a host.
-    fn made(&mut self, key: Key, id: u32) {
-        if !self.hosts.contains_key(&key) || self.ids.contains_key(&id) {
-            self.world
-                .outputs
-                .push_back(Output::Table(Change::Del { id }));
-            self.remove(key, "taken");
-            return;
-        }
-        self.ids.insert(id, key);
-        self.with(key, |host, world| {
-            host.entry = Entry::Id(id);
-            host.publish(world);
-            host.reply(world);
-            host.reconcile(world);
-        });
-        self.merge_claimed(key);
-    }
-
-    /// Brings the hosts into line with all that the kernel has.
-    fn kernel(&mut self, hosts: Vec<KernelHost>) {
-        let ids: BTreeSet<u32> = hosts.iter().map(|host| host.id).collect();
-        for key in self.keys() {
-            let entry = self.hosts.get(&key).map(|host| host.entry);
-            if matches!(entry, Some(Entry::Id(id)) if !ids.contains(&id)) {
-                self.remove(key, "removed");
-            }
-        }
-        for known in hosts {
-            match self.ids.get(&known.id).copied() {
-                Some(key) => self.with(key, |host, _| {
-                    host.managed = known.managed;
-                    host.published = None;
-                }),
-                None => self.adopt(known),
-            }
-        }
-    }
-
-    /// Takes over a host that the kernel has and the engine does not know.
-    fn adopt(&mut self, known: KernelHost) {
-        if known.state == State::New && !known.managed {
-            if let (Some(local), Some(remote)) = (known.local.first(), known.active.first()) {
-                self.discovered(known.id, local.addr, *remote);
-            }
-            return;
-        }
-        if self.hosts.len() >= self.world.limits.max_hosts {
-            return;
-        }
-        let taken: Vec<Addr> = known
-            .active
-            .iter()
-            .copied()
-            .filter(|addr| self.active(*addr).is_some())
-            .collect();
-        let key = self.insert(Entry::Id(known.id), known.state);
-        self.with(key, |host, world| {
-            host.managed = known.managed;
-            host.active = known.active;
-            host.active.retain(|addr| !taken.contains(addr));
-            host.unreachable = known.unreachable;
-            host.alias = known.alias;
-            for local in &known.local {
-                let standing = if local.unproven {
-                    Standing::Maybe
-                } else {
-                    Standing::Active
-                };
-                host.tell(local.addr, standing);
-                host.usable.push(Via {
-                    local: local.addr,
-                    preference: local.preference,
-                });
-            }
-            let confirmed = known
-                .local
-                .iter()
-                .find(|local| !local.unproven)
-                .map(|local| local.addr);
-            let first = known.local.first().map(|local| local.addr);
-            host.anchor = confirmed.or(known.identifiers.first().copied()).or(first);
-            if let Some(anchor) = host
-                .anchor
-                .filter(|anchor| host.standing(*anchor).is_none())
-            {
-                host.tell(anchor, Standing::Maybe);
-            }
-            if host.managed || host.state != State::Up {
-                return;
-            }
-            host.needs_hello = true;
-            host.greet_at = Some(world.now.after(world.jitter(world.limits.adopt)));
-            host.published = Some(host.record());
-            world.note(Note::Adopted {
-                id: known.id,
-                peer: host.name(),
-            });
-            host.ask(world);
-        });
-    }
-
-    /// Whether `other` claims an address of `key`.
-    pub(crate) fn is_claimed_back(&self, key: Key, other: Key) -> bool {
-        let (Some(host), Some(other)) = (self.hosts.get(&key), self.hosts.get(&other)) else {
-            return false;
-        };
-        host.active.iter().any(|addr| other.claims(*addr))
-    }
-
-    /// Merges a host with those that it claims an active address of, and that claim one of its own.
-    pub(crate) fn merge_claimed(&mut self, key: Key) {
-        let Some(host) = self.hosts.get(&key) else {
-            return;
-        };
-        let claims = host.unreachable.iter().chain(&host.contested);
-        let claimed: BTreeSet<Key> = claims.filter_map(|addr| self.active(*addr)).collect();
-        for other in claimed {
-            if other != key && self.is_claimed_back(key, other) {
-                self.merge(key.min(other), key.max(other));
-            }
-        }
-    }
-
-    /// Makes one host of two entries.
-    pub(crate) fn merge(&mut self, kept: Key, gone: Key) {
-        let busy = |key: &Key| {
-            self.hosts
-                .get(key)
-                .is_none_or(|host| host.managed || host.entry == Entry::Asked)
-        };
-        if busy(&kept) || busy(&gone) {
-            return;
-        }
-        let Some(other) = self.forget(gone) else {
-            return;
-        };
-        if let Entry::Id(id) = other.entry {
-            self.world
-                .outputs
-                .push_back(Output::Table(Change::Del { id }));
-        }
-        self.with(kept, |host, world| {
-            world.note(Note::Merged {
-                kept: host.name(),
-                gone: other.name(),
-            });
-            for addr in &other.active {
-                host.activate(*addr);
-            }
-            for addr in &other.unreachable {
-                host.claim(*addr);
-            }
-            host.contested.retain(|addr| !other.active.contains(addr));
-            for addr in &other.alias {
-                if !host.knows(*addr) {
-                    include(&mut host.alias, *addr);
-                }
-            }
-            for told in &other.told {
-                if host.standing(told.addr) != Some(Standing::Active) {
-                    host.tell(told.addr, told.standing);
-                }
-            }
-            host.window.merge(&other.window);
-            host.state = State::Up;
-            for via in &other.usable {
-                if !host.is_usable(via.local) {
-                    host.usable.push(*via);
-                }
-            }
-            // The peer may wait for the answer to a greeting that went out under the other name.
-            let greetings = other
-                .legs
-                .into_iter()
-                .filter(|leg| leg.control == Control::Hello);
-            host.legs.extend(greetings);
-            host.ask(world);
-            host.reconcile(world);
-        });
     }
 }
 

@@ -33,10 +33,13 @@
 
 mod bucket;
 mod engine;
+mod hello;
 mod host;
 mod io;
+mod kernel;
 mod leg;
 mod limits;
+mod merge;
 mod receive;
 mod reconcile;
 mod seqno;

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A HELLO: who greets, and what is answered.
+
+use ihmp_core::message::{Addresses, Options, ADDRESS_LEN, HEADER_LEN};
+
+use crate::engine::Engine;
+use crate::host::{Entry, Host, Reply, Standing};
+use crate::io::{Key, Note, Refusal, State, Via};
+use crate::limits::AMPLIFICATION;
+use crate::receive::Received;
+use crate::world::World;
+
+impl Engine {
+    /// Which host greets: the one that has the source, or that the Host ID names, or that claimed the source before
+    /// and is claimed by it now.
+    fn greeting_host(&self, received: &Received<'_>) -> Option<Key> {
+        let Received { from, message, .. } = received;
+        let by_source = self.active(*from);
+        let by_id = if message.host == *from {
+            None
+        } else {
+            self.named(message.host)
+        };
+        let named = |host: &&Host| {
+            received
+                .after(1)
+                .iter()
+                .any(|addr| host.active.contains(addr))
+        };
+        match (by_source, by_id) {
+            (Some(source), Some(id)) if source != id => {
+                // Two entries, and one host when each names the other; else the source counts.
+                let other = self.hosts.get(&id);
+                let same = other.filter(|host| host.claims(*from)).filter(named);
+                Some(same.map_or(source, |_| id))
+            }
+            (Some(source), _) => Some(source),
+            (None, Some(id)) => Some(id),
+            (None, None) => {
+                let claiming = self.known(*from).filter(|host| host.claims(*from));
+                claiming.filter(named).map(|host| host.key).next()
+            }
+        }
+    }
+
+    pub(crate) fn hello(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
+        let Received {
+            from,
+            to,
+            octets,
+            message,
+        } = *received;
+        let now = self.world.now;
+        if !self.world.hello_prefix.take(from, now) {
+            return Err(Refusal::Rate);
+        }
+        let found = self.greeting_host(received);
+        let key = match found {
+            Some(key) => key,
+            None => {
+                if self.hosts.len() >= self.world.limits.max_hosts {
+                    return Err(Refusal::HostLimit);
+                }
+                if !self.world.hello_in.take(now) {
+                    return Err(Refusal::Rate);
+                }
+                self.insert(Entry::Asked, State::Up)
+            }
+        };
+        if let Some(other) = self.active(from).filter(|other| *other != key) {
+            self.merge(key, other);
+            if self.active(from) != Some(key) {
+                return Err(Refusal::OtherHost);
+            }
+        }
+        let Some(host) = self.hosts.get_mut(&key) else {
+            return Err(Refusal::UnknownHost);
+        };
+        if host.managed {
+            return Err(Refusal::Managed);
+        }
+        if host.window.is_stale(message.seqno) {
+            return Err(Refusal::Stale);
+        }
+        self.received(received);
+        let claims = self.claims(key, received.after(1));
+        let Some(host) = self.hosts.get_mut(&key) else {
+            return Err(Refusal::UnknownHost);
+        };
+        let world = &mut self.world;
+        let before = host.active.clone();
+        host.activate(from);
+        host.take_claims(&claims);
+        host.heard = Some(from);
+        if host.window.greet(message.seqno) {
+            host.window.learn(message.seqno);
+            // The sender may know nothing of our counter; it knows this number.
+            if host.legs.is_empty() {
+                host.next_seqno = message.seqno.wrapping_add(1);
+                host.needs_hello = false;
+                host.greet_at = None;
+            }
+        }
+        if host.state != State::Up || found.is_none() {
+            host.state = State::Up;
+            world.note(Note::Up { peer: from });
+        }
+        host.confirm(to);
+        if !host.is_usable(to) {
+            host.usable.push(Via {
+                local: to,
+                preference: 0,
+            });
+        }
+        host.ask(world);
+        host.replies.push(Reply {
+            from: to,
+            to: from,
+            seqno: message.seqno,
+            asked: octets,
+        });
+        match found {
+            None => host.make(world),
+            Some(_) => {
+                host.publish(world);
+                host.reply(world);
+                host.follow(&before, world);
+            }
+        }
+        self.settle(key);
+        self.merge_claimed(key);
+        Ok(())
+    }
+}
+
+impl Host {
+    /// Sends the ACKs that the host waits for: with all our addresses, as far as the HELLO's length allows.
+    pub(crate) fn reply(&mut self, world: &mut World) {
+        for reply in std::mem::take(&mut self.replies) {
+            let room = (reply.asked * AMPLIFICATION).saturating_sub(HEADER_LEN + ADDRESS_LEN)
+                / ADDRESS_LEN;
+            let mut addresses = Addresses::EMPTY;
+            let mut left = addresses.push(reply.from);
+            let list = self.list(world);
+            for addr in list
+                .iter()
+                .filter(|addr| **addr != reply.from)
+                .take(room.saturating_sub(1))
+            {
+                left = left && addresses.push(*addr);
+                if self.standing(*addr).is_none() {
+                    self.tell(*addr, Standing::Unreachable);
+                }
+            }
+            world.acknowledge(reply.from, reply.to, reply.seqno, Options::NONE, addresses);
+        }
+    }
+}

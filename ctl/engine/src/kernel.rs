@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the kernel has: hosts that the module discovered, that it made for us, and that it had before.
+
+use std::collections::BTreeSet;
+
+use ihmp_core::addr::Addr;
+
+use crate::engine::Engine;
+use crate::host::{Entry, Standing};
+use crate::io::{Change, KernelHost, Key, Note, Output, Refusal, State, Via};
+
+impl Engine {
+    /// The module made a host for a flow.
+    pub(crate) fn discovered(&mut self, id: u32, local: Addr, remote: Addr) {
+        if self.ids.contains_key(&id) {
+            return;
+        }
+        if self.active(remote).is_some() {
+            // It became known in another way in the meantime.
+            self.world
+                .outputs
+                .push_back(Output::Table(Change::Del { id }));
+            return;
+        }
+        if self.hosts.len() >= self.world.limits.max_hosts {
+            self.world.refuse(Refusal::HostLimit, remote, local);
+            return;
+        }
+        let key = self.insert(Entry::Id(id), State::New);
+        let ours = self.world.local.contains(&local);
+        self.with(key, |host, world| {
+            host.active.push(remote);
+            host.tell(local, Standing::Maybe);
+            host.anchor = Some(local);
+            if ours {
+                host.ask(world);
+            } else {
+                host.state = State::Classic;
+                world.note(Note::Classic {
+                    peer: remote,
+                    reason: "local-address-ignored",
+                });
+            }
+        });
+    }
+
+    /// The kernel made a host.
+    pub(crate) fn made(&mut self, key: Key, id: u32) {
+        if !self.hosts.contains_key(&key) || self.ids.contains_key(&id) {
+            self.world
+                .outputs
+                .push_back(Output::Table(Change::Del { id }));
+            self.remove(key, "taken");
+            return;
+        }
+        self.ids.insert(id, key);
+        self.with(key, |host, world| {
+            host.entry = Entry::Id(id);
+            host.publish(world);
+            host.reply(world);
+            host.reconcile(world);
+        });
+        self.merge_claimed(key);
+    }
+
+    /// Brings the hosts into line with all that the kernel has.
+    pub(crate) fn kernel(&mut self, hosts: Vec<KernelHost>) {
+        let ids: BTreeSet<u32> = hosts.iter().map(|host| host.id).collect();
+        for key in self.keys() {
+            let entry = self.hosts.get(&key).map(|host| host.entry);
+            if matches!(entry, Some(Entry::Id(id)) if !ids.contains(&id)) {
+                self.remove(key, "removed");
+            }
+        }
+        for known in hosts {
+            match self.ids.get(&known.id).copied() {
+                Some(key) => self.with(key, |host, _| {
+                    host.managed = known.managed;
+                    host.published = None;
+                }),
+                None => self.adopt(known),
+            }
+        }
+    }
+
+    /// Takes over a host that the kernel has and the engine does not know.
+    fn adopt(&mut self, known: KernelHost) {
+        if known.state == State::New && !known.managed {
+            if let (Some(local), Some(remote)) = (known.local.first(), known.active.first()) {
+                self.discovered(known.id, local.addr, *remote);
+            }
+            return;
+        }
+        if self.hosts.len() >= self.world.limits.max_hosts {
+            return;
+        }
+        let taken: Vec<Addr> = known
+            .active
+            .iter()
+            .copied()
+            .filter(|addr| self.active(*addr).is_some())
+            .collect();
+        let key = self.insert(Entry::Id(known.id), known.state);
+        self.with(key, |host, world| {
+            host.managed = known.managed;
+            host.active = known.active;
+            host.active.retain(|addr| !taken.contains(addr));
+            host.unreachable = known.unreachable;
+            host.alias = known.alias;
+            for local in &known.local {
+                let standing = if local.unproven {
+                    Standing::Maybe
+                } else {
+                    Standing::Active
+                };
+                host.tell(local.addr, standing);
+                host.usable.push(Via {
+                    local: local.addr,
+                    preference: local.preference,
+                });
+            }
+            let confirmed = known
+                .local
+                .iter()
+                .find(|local| !local.unproven)
+                .map(|local| local.addr);
+            let first = known.local.first().map(|local| local.addr);
+            host.anchor = confirmed.or(known.identifiers.first().copied()).or(first);
+            if let Some(anchor) = host
+                .anchor
+                .filter(|anchor| host.standing(*anchor).is_none())
+            {
+                host.tell(anchor, Standing::Maybe);
+            }
+            if host.managed || host.state != State::Up {
+                return;
+            }
+            host.needs_hello = true;
+            host.greet_at = Some(world.now.after(world.jitter(world.limits.adopt)));
+            host.published = Some(host.record());
+            world.note(Note::Adopted {
+                id: known.id,
+                peer: host.name(),
+            });
+            host.ask(world);
+        });
+    }
+}

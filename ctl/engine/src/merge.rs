@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Two entries that prove to be one host, found under two of its addresses.
+
+use std::collections::BTreeSet;
+
+use ihmp_core::message::Control;
+
+use crate::engine::Engine;
+use crate::host::{include, Entry, Standing};
+use crate::io::{Change, Key, Note, Output, State};
+
+impl Engine {
+    /// Whether `other` claims an address of `key`.
+    pub(crate) fn is_claimed_back(&self, key: Key, other: Key) -> bool {
+        let (Some(host), Some(other)) = (self.hosts.get(&key), self.hosts.get(&other)) else {
+            return false;
+        };
+        host.active.iter().any(|addr| other.claims(*addr))
+    }
+
+    /// Merges a host with those that it claims an active address of, and that claim one of its own.
+    pub(crate) fn merge_claimed(&mut self, key: Key) {
+        let Some(host) = self.hosts.get(&key) else {
+            return;
+        };
+        let claims = host.unreachable.iter().chain(&host.contested);
+        let claimed: BTreeSet<Key> = claims.filter_map(|addr| self.active(*addr)).collect();
+        for other in claimed {
+            if other != key && self.is_claimed_back(key, other) {
+                self.merge(key.min(other), key.max(other));
+            }
+        }
+    }
+
+    /// Makes one host of two entries.
+    pub(crate) fn merge(&mut self, kept: Key, gone: Key) {
+        let busy = |key: &Key| {
+            self.hosts
+                .get(key)
+                .is_none_or(|host| host.managed || host.entry == Entry::Asked)
+        };
+        if busy(&kept) || busy(&gone) {
+            return;
+        }
+        let Some(other) = self.forget(gone) else {
+            return;
+        };
+        if let Entry::Id(id) = other.entry {
+            self.world
+                .outputs
+                .push_back(Output::Table(Change::Del { id }));
+        }
+        self.with(kept, |host, world| {
+            world.note(Note::Merged {
+                kept: host.name(),
+                gone: other.name(),
+            });
+            for addr in &other.active {
+                host.activate(*addr);
+            }
+            for addr in &other.unreachable {
+                host.claim(*addr);
+            }
+            host.contested.retain(|addr| !other.active.contains(addr));
+            for addr in &other.alias {
+                if !host.knows(*addr) {
+                    include(&mut host.alias, *addr);
+                }
+            }
+            for told in &other.told {
+                if host.standing(told.addr) != Some(Standing::Active) {
+                    host.tell(told.addr, told.standing);
+                }
+            }
+            host.window.merge(&other.window);
+            host.state = State::Up;
+            for via in &other.usable {
+                if !host.is_usable(via.local) {
+                    host.usable.push(*via);
+                }
+            }
+            // The peer may wait for the answer to a greeting that went out under the other name.
+            let greetings = other
+                .legs
+                .into_iter()
+                .filter(|leg| leg.control == Control::Hello);
+            host.legs.extend(greetings);
+            host.ask(world);
+            host.reconcile(world);
+        });
+    }
+}
