@@ -52,7 +52,7 @@ use kernel::{
 /// Packets to an address, without a connection, before it is asked about.
 const SIGHTINGS_NEEDED: u32 = 3;
 /// Requests a second.
-const RATE: u32 = 200;
+const RATE: u32 = 100;
 /// Milliseconds after which an entry that nobody answered for goes.
 const UNANSWERED_MS: u64 = 60_000;
 
@@ -101,7 +101,12 @@ fn worth_asking(netns: &Netns, packet: &Packet, sock: &Sock<'_>) -> bool {
             let sum = octets.iter().fold(0_usize, |sum, octet| {
                 sum.wrapping_mul(31).wrapping_add(*octet as usize)
             });
-            netns.sightings[sum % SIGHTINGS].fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED
+            let sighting = &netns.sightings[sum % SIGHTINGS];
+            let enough = sighting.fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED;
+            if enough {
+                sighting.store(0, Relaxed);
+            }
+            enough
         }
     }
 }

@@ -17,6 +17,8 @@ use ihmp_core::packet::{
 };
 use kernel::sync::atomic::Relaxed;
 
+/// Looks at hosts for each look at rows.
+const LOOKS_FOR_ROWS: u32 = 5;
 /// Milliseconds for which a TCP row stays though no socket is found: it may be about to come.
 const TCP_GRACE_MS: u64 = 4_000;
 /// Milliseconds of silence after which a flow of ICMP or another protocol ends.
@@ -26,10 +28,11 @@ const OTHER_IDLE_MS: u64 = 60_000;
 pub(crate) fn run(netns: &Netns) {
     let config = netns.lock();
     let now = clock::jiffies();
+    let rows_too = netns.looks.fetch_add(1, Relaxed) % LOOKS_FOR_ROWS == 0;
     netns.each_host(|host| {
         if host.expired(now) {
             netns.host_remove(host, &config);
-        } else {
+        } else if rows_too {
             netns.each_row(host, |row, _| {
                 if !lives(netns, row, now) && netns.flow_close(row) {
                     netns.count(Counter::FlowsExpired);
@@ -37,8 +40,10 @@ pub(crate) fn run(netns: &Netns) {
             });
         }
     });
-    for sighting in &netns.sightings {
-        sighting.store(0, Relaxed);
+    if rows_too {
+        for sighting in &netns.sightings {
+            sighting.store(0, Relaxed);
+        }
     }
     if netns.hosts.load(Relaxed) != 0 || netns.params.discovers() {
         netns.net.schedule_expiry(EXPIRY_MS);

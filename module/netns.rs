@@ -63,7 +63,7 @@ use kernel::{
 };
 
 /// Milliseconds between two looks at what has expired.
-pub(crate) const EXPIRY_MS: u32 = 5_000;
+pub(crate) const EXPIRY_MS: u32 = 1_000;
 /// Rows between two grace periods of a long walk.
 const ROWS_AT_ONCE: usize = 1024;
 /// Both families, in the order in which paths are shown.
@@ -87,6 +87,8 @@ pub(crate) struct Netns {
     pub(crate) discover_second: Atomic<u64>,
     pub(crate) discover_count: Atomic<u32>,
     limit_second: Atomic<u64>,
+    /// Looks at what has expired, so far.
+    pub(crate) looks: Atomic<u32>,
     #[pin]
     pub(crate) pending: Pending,
     #[pin]
@@ -116,6 +118,7 @@ impl Netns {
                 discover_second: Atomic::new(0),
                 discover_count: Atomic::new(0),
                 limit_second: Atomic::new(0),
+                looks: Atomic::new(0),
                 pending <- Pending::new(),
                 config <- kernel::new_mutex!(Config(())),
             }),
@@ -207,6 +210,7 @@ impl Netns {
         }
         let new_paths = FAMILIES.map(|family| view.path(family).copied());
         let is_up = view.state == HostState::Up;
+        let is_classic = view.state == HostState::Classic;
         let mut wake = false;
         for (old, new) in old_paths.iter().zip(&new_paths) {
             // A path that is still there may carry what is in flight.
@@ -227,6 +231,9 @@ impl Netns {
                 _ => PathCause::Configured,
             };
             notify::path(self, host.id(), new.as_ref(), cause);
+        }
+        if is_classic {
+            self.flows_remove(host);
         }
         if is_up && !was_up {
             self.each_row(host, |row, _| row.keep_source(self));

@@ -172,7 +172,7 @@ fn random_sets(prng: &mut Prng, steps: usize) -> (Sets, Naive) {
                 let count = prng.below(20);
                 let entries: Vec<Entry> = (0..count).map(|_| some_entry(prng)).collect();
                 let retire = prng.one_in(2);
-                let (mut new, mut new_naive) = (*sets, naive.clone());
+                let (mut new, mut new_naive) = (sets, naive.clone());
                 let result = new.replace(role, &entries, retire);
                 assert_eq!(result, new_naive.replace(role, &entries, retire));
                 if result.is_ok() {

@@ -55,8 +55,8 @@ pub(crate) fn output(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
     };
     match packet.kind {
         Kind::Error(quoted) => return error::output(netns, skb, &packet, &quoted, &guard),
-        // The kernel answers echo requests with what is on the wire.
-        Kind::Icmp | Kind::Echo { request: false } => return pass(netns, &skb, ipv6),
+        Kind::Echo { request: false } => return answer(netns, skb, &packet, &guard),
+        Kind::Icmp => return pass(netns, &skb, ipv6),
         _ => (),
     }
     if !packet.tuple.dst.translatable() || is_signalling(netns, &packet) {
@@ -72,6 +72,39 @@ pub(crate) fn output(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
         },
     };
     send(netns, skb, &packet, row, &guard)
+}
+
+/// An echo reply. The kernel answers from the locators of the request, which needs no row; but the
+/// host hears us by the path that we have now, like everything else of ours.
+fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Verdict {
+    let tuple = &packet.tuple;
+    let ipv6 = packet.family == Family::V6;
+    let Some(node) = netns.net.addr(&tuple.dst.octets(), guard) else {
+        return pass(netns, &skb, ipv6);
+    };
+    let view = node.host(guard).view.read(guard);
+    let serves = node.role() == Role::Active
+        && view.state == HostState::Up
+        && view.sets.lookup(Role::Local, tuple.src).is_some();
+    match view.path_cached(packet.family).filter(|_| serves) {
+        Some((path, cache)) if (path.local, path.remote) != (tuple.src, tuple.dst) => {
+            let to = Rewrite {
+                src: path.local,
+                dst: path.remote,
+                sport: tuple.sport,
+                dport: tuple.dport,
+            };
+            if !rewrite(&mut skb, packet, &to) {
+                return netns.drop_for(Reason::NotWritable);
+            }
+            if netns.net.route_out(&mut skb, cache, ipv6).is_err() {
+                return netns.drop_for(Reason::NoRoute);
+            }
+            netns.count(Counter::OutTranslated);
+            Verdict::Accept
+        }
+        _ => pass(netns, &skb, ipv6),
+    }
 }
 
 /// A packet that is no flow's. A socket that we let send from its former address may not send from
