@@ -2,8 +2,8 @@
 
 //! Discovery: a flow to an unknown address makes a host entry and asks the agent about it.
 //!
-//! TCP counts when it is established and UDP when the socket is connected; of other traffic the
-//! third packet does, so that a single question to a name server asks nobody (PROTOCOL.md B.4 35).
+//! TCP counts when it is established and UDP when the socket is connected; of other flows the third
+//! packet does, so that a single question to a name server asks nobody (PROTOCOL.md B.4 35).
 
 use crate::{
     ffi::{
@@ -97,9 +97,11 @@ fn worth_asking(netns: &Netns, packet: &Packet, sock: &Sock<'_>) -> bool {
         TCP => sock.established(),
         UDP if sock.established() => true,
         _ => {
-            let octets = packet.tuple.dst.octets();
-            let sum = octets.iter().fold(0_usize, |sum, octet| {
-                sum.wrapping_mul(31).wrapping_add(*octet as usize)
+            let tuple = &packet.tuple;
+            let [high, low] = tuple.sport.to_be_bytes();
+            let octets = Iterator::chain(tuple.dst.octets().into_iter(), [high, low]);
+            let sum = octets.fold(0_usize, |sum, octet| {
+                sum.wrapping_mul(31).wrapping_add(octet.into())
             });
             let sighting = &netns.sightings[sum % SIGHTINGS];
             let enough = sighting.fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED;

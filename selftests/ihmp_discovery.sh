@@ -76,10 +76,10 @@ expires() {
 
 	FAMILIES=4 topo_pair || return
 	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]}
-	ctl m param set discovery 1 && ctl m host add state classic expires 1 remote "$C" local "$M" || return
+	ctl m param set discovery 1 && ctl m host add state classic expires 4 remote "$C" local "$M" || return
 	serve c 4 tcp:5000 && traffic m 4 "$C" tcp:5000,rate=20000 || return
 	check "nothing is asked while it lives" equal discovered 0 "$(figure m discovered)"
-	must "it is gone in time" busywait 5 not host_is m "$C" '.state == "classic"' || return
+	must "it is gone in time" busywait 8 not host_is m "$C" '.state == "classic"' || return
 	must "and the peer is asked again" busywait 5 figure_at_least m discovered 1 || return
 	must "traffic goes on" goes_on m
 }
