@@ -136,6 +136,22 @@ fn has_mappable_port(proto: u8) -> bool {
 }
 
 impl Netns {
+    /// Whether a socket that is bound to no address goes on with a flow, from another own address:
+    /// it still means the host that had the foreign one.
+    pub(crate) fn goes_on(
+        &self,
+        key: &FlowKey,
+        host: &Host,
+        sock: &Sock<'_>,
+        guard: &Guard,
+    ) -> bool {
+        self.net
+            .row_by_wire(&key.on_wire(host.id()).bytes(), guard)
+            .is_some_and(|row| {
+                row.cookie == sock.cookie() && row.key().faddr == key.faddr && !row.plain
+            })
+    }
+
     /// Whether a packet is what a row of the same socket looks like on the wire: it was translated
     /// already (a VRF runs LOCAL_OUT twice), or the socket is bound to no address and now sends
     /// from the locator itself. Either way it is right as it is.
@@ -146,12 +162,7 @@ impl Netns {
         sock: &Sock<'_>,
         guard: &Guard,
     ) -> bool {
-        let wire = WireKey {
-            host: host.id(),
-            proto: key.proto,
-            lport: key.lport,
-            fport: key.fport,
-        };
+        let wire = key.on_wire(host.id());
         let path = host.view.read(guard).path(key.laddr.family());
         path.is_some_and(|path| path.local == key.laddr && path.remote == key.faddr)
             && self
@@ -178,10 +189,8 @@ impl Netns {
             return Err(NoRow::Pass);
         };
         let wire = WireKey {
-            host: host.id(),
-            proto: key.proto,
             lport: wire_port,
-            fport: key.fport,
+            ..key.on_wire(host.id())
         };
         let row = Owned::new(
             Row {
@@ -235,12 +244,7 @@ impl Netns {
         opens: bool,
         guard: &Guard,
     ) -> Result<u16, NoRow> {
-        let mut wire = WireKey {
-            host: host.id(),
-            proto: key.proto,
-            lport: key.lport,
-            fport: key.fport,
-        };
+        let mut wire = key.on_wire(host.id());
         let Some(other) = self.net.row_by_wire(&wire.bytes(), guard) else {
             return Ok(key.lport);
         };

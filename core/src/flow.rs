@@ -44,6 +44,17 @@ impl FlowKey {
         }
     }
 
+    /// What the flow is on the wire towards a host, if its port is not mapped.
+    #[inline]
+    pub const fn on_wire(&self, host: u32) -> WireKey {
+        WireKey {
+            host,
+            proto: self.proto,
+            lport: self.lport,
+            fport: self.fport,
+        }
+    }
+
     /// The tuple of a packet of the flow that goes out, in identifiers.
     #[inline]
     pub const fn tuple_out(&self) -> Tuple {

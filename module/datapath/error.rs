@@ -12,10 +12,7 @@ use crate::{
 };
 use ihmp_core::{
     addr::Family,
-    flow::{
-        FlowKey,
-        WireKey, //
-    },
+    flow::FlowKey,
     packet::{
         Packet,
         Quoted, //
@@ -67,12 +64,7 @@ pub(super) fn input(
     };
     let host = node.host(guard);
     let view = host.view.read(guard);
-    let wire = WireKey {
-        host: host.id(),
-        proto: sent.proto,
-        lport: sent.sport,
-        fport: sent.dport,
-    };
+    let wire = FlowKey::outbound(sent).on_wire(host.id());
     let row = netns.net.row_by_wire(&wire.bytes(), guard);
     let Some(row) = row.filter(|row| quoted.ports && !row.plain) else {
         netns.refuse(Reason::IcmpNoFlow);

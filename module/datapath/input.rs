@@ -30,10 +30,7 @@ use crate::{
     },
 };
 use ihmp_core::{
-    flow::{
-        FlowKey,
-        WireKey, //
-    },
+    flow::FlowKey,
     packet::{
         Kind,
         Packet,
@@ -96,12 +93,7 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
     else {
         return stranger(netns, skb, &packet, may_hold);
     };
-    let wire = WireKey {
-        host: host.id(),
-        proto: packet.tuple.proto,
-        lport: packet.tuple.dport,
-        fport: packet.tuple.sport,
-    };
+    let wire = FlowKey::inbound(&packet.tuple).on_wire(host.id());
     let row = match netns.net.row_by_wire(&wire.bytes(), &guard) {
         Some(row) => row,
         None => match adopt(netns, &skb, &packet, host, &guard) {

@@ -193,14 +193,16 @@ fn open<'a>(
     let mut plain = false;
     let host = match netns.net.addr(&key.faddr.octets(), guard) {
         Some(node) => {
+            let host = node.host(guard);
             match node.role() {
                 Role::Active => (),
                 // An older connection goes with its host; what opens now means whoever is there.
                 Role::Alias if key.proto == TCP && sock.established() => (),
                 Role::Alias if key.proto == TCP && sock.opening() => plain = true,
+                Role::Alias if netns.goes_on(key, host, &sock, guard) => (),
                 _ => return Err(NoRow::Pass),
             }
-            node.host(guard)
+            host
         }
         None => discover::consider(netns, packet, &sock, guard).ok_or(NoRow::Pass)?,
     };
