@@ -17,7 +17,8 @@ use crate::{
     },
     host::Host,
     netns::Netns,
-    stats::Counter, //
+    stats::Counter,
+    uapi::HostState, //
 };
 use ihmp_core::{
     flow::{
@@ -35,10 +36,10 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            Acquire,
             Atomic,
             Relaxed, //
         },
+        barrier::smp_mb,
         rcu::Guard, //
     },
 };
@@ -57,6 +58,8 @@ pub(crate) struct Row {
     host: Shared<Host>,
     /// Device that the socket is bound to, or 0.
     device: u32,
+    /// The flag to send from any address is ours to give, and to take.
+    marks: bool,
     cookie: u64,
     last: Atomic<u64>,
     /// When the socket was last looked for on the way in.
@@ -77,9 +80,15 @@ pub(crate) enum NoRow {
 impl Row {
     /// Lets an IPv4 socket of the flow send when its address is no longer local.
     pub(crate) fn keep_source(&self, netns: &Netns) {
-        if let Some(sock) = self.sock(netns).filter(|_| self.key().laddr.is_v4()) {
+        if let Some(sock) = self.sock(netns).filter(|_| self.marks) {
             sock.keep_source();
         }
+    }
+
+    /// The socket needs the flag, and it is ours to give.
+    #[inline]
+    pub(crate) fn marks(&self) -> bool {
+        self.marks
     }
 
     /// The five identifiers.
@@ -188,6 +197,8 @@ impl Netns {
         let Some(shared) = Shared::try_from_ref(host, guard) else {
             return Err(NoRow::Pass);
         };
+        // A socket that may do so by itself keeps the flag.
+        let marks = key.laddr.is_v4() && (!sock.transparent() || self.marks.has(cookie));
         let wire = WireKey {
             lport: wire_port,
             ..key.on_wire(host.id())
@@ -200,6 +211,7 @@ impl Netns {
                 plain,
                 host: shared,
                 device: sock.device(),
+                marks,
                 cookie,
                 last: Atomic::new(clock::jiffies()),
                 checked: Atomic::new(clock::jiffies()),
@@ -217,10 +229,18 @@ impl Netns {
             return Err(NoRow::Pass);
         }
         host.flows.fetch_add(1, Relaxed);
+        if marks {
+            self.marks.add(cookie);
+        }
         match self.net.row_insert(row, guard) {
             Ok(row) => {
                 self.count(Counter::FlowsMade);
-                if host.gone.load(Acquire) {
+                if marks && host.view.read(guard).state == HostState::Up {
+                    sock.keep_source();
+                }
+                // Pairs with the exchange in `host_remove`.
+                smp_mb();
+                if host.gone.load(Relaxed) {
                     self.flow_close(row);
                 }
                 return Ok(row);
@@ -231,6 +251,9 @@ impl Netns {
         }
         self.flows.fetch_sub(1, Relaxed);
         host.flows.fetch_sub(1, Relaxed);
+        if marks {
+            self.marks.remove(cookie);
+        }
         self.net.row_by_flow(&key.bytes(), guard).ok_or(NoRow::Pass)
     }
 
@@ -284,9 +307,8 @@ impl Netns {
         if !self.net.row_remove(row) {
             return false;
         }
-        // Another flow of the socket gives the permission back with its next packet.
-        if let Some(sock) = row.sock(self).filter(|_| row.key().laddr.is_v4()) {
-            if sock.cookie() == row.cookie && !sock.may_spoof() {
+        if row.marks && self.marks.remove(row.cookie) {
+            if let Some(sock) = row.sock(self).filter(|sock| sock.cookie() == row.cookie) {
                 sock.set_transparent(false);
             }
         }

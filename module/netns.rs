@@ -22,6 +22,7 @@ use crate::{
         Host,
         View, //
     },
+    marks::Marks,
     notify,
     param::Params,
     pending::Pending,
@@ -87,6 +88,7 @@ pub(crate) struct Netns {
     pub(crate) discover_second: Atomic<u64>,
     pub(crate) discover_count: Atomic<u32>,
     limit_second: Atomic<u64>,
+    pub(crate) marks: Marks,
     /// Looks at what has expired, so far.
     pub(crate) looks: Atomic<u32>,
     #[pin]
@@ -118,6 +120,7 @@ impl Netns {
                 discover_second: Atomic::new(0),
                 discover_count: Atomic::new(0),
                 limit_second: Atomic::new(0),
+                marks: Marks::new(),
                 looks: Atomic::new(0),
                 pending <- Pending::new(),
                 config <- kernel::new_mutex!(Config(())),
@@ -339,19 +342,20 @@ impl Netns {
 
     /// Removes a host with its rows and addresses; true for the caller that did it.
     pub(crate) fn host_remove(&self, host: &Shared<Host>, _: &Config) -> bool {
-        let guard = &rcu::read_lock();
         if !self.net.host_unlink(host.id()) {
             return false;
         }
         host.gone.xchg(true, Full);
         self.hosts.fetch_sub(1, Relaxed);
-        for (addr, _) in foreign(&host.view.read(guard).sets) {
-            if let Some(node) = self.net.addr(&addr.octets(), guard) {
-                if node.host(guard).id() == host.id() {
+        let guard = rcu::read_lock();
+        for (addr, _) in foreign(&host.view.read(&guard).sets) {
+            if let Some(node) = self.net.addr(&addr.octets(), &guard) {
+                if node.host(&guard).id() == host.id() {
                     self.net.addr_remove(node);
                 }
             }
         }
+        drop(guard);
         self.flows_remove(host);
         notify::host_deleted(self, host.id());
         true

@@ -14,7 +14,8 @@ use crate::{
     discover,
     ffi::{
         clock,
-        skb::Skb, //
+        skb::Skb,
+        sock::Sock, //
     },
     flow::{
         NoRow,
@@ -25,10 +26,7 @@ use crate::{
     uapi::HostState, //
 };
 use ihmp_core::{
-    addr::{
-        Addr,
-        Family, //
-    },
+    addr::Family,
     flow::FlowKey,
     packet::{
         Kind,
@@ -111,19 +109,17 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
 /// any other: the flag that allows it allows more (ip_route_output_key).
 #[inline]
 fn pass(netns: &Netns, skb: &Skb<'_>, ipv6: bool) -> Verdict {
-    if ipv6 || !skb.sock().is_some_and(|sock| sock.transparent()) {
-        return Verdict::Accept;
+    match skb.sock() {
+        Some(sock) if !ipv6 && sock.transparent() && netns.marks.has(sock.cookie()) => {
+            pass_marked(netns, skb, &sock)
+        }
+        _ => Verdict::Accept,
     }
-    pass_transparent(netns, skb)
 }
 
 #[cold]
-fn pass_transparent(netns: &Netns, skb: &Skb<'_>) -> Verdict {
-    // RFC 791: the source address.
-    let source = skb.head().get(12..16).and_then(Addr::from_wire);
-    let allowed = source.is_none_or(|source| netns.net.is_local(source))
-        || skb.sock().is_none_or(|sock| sock.may_spoof());
-    if allowed {
+fn pass_marked(netns: &Netns, skb: &Skb<'_>, sock: &Sock<'_>) -> Verdict {
+    if netns.net.source_is_local(skb) || sock.may_spoof() {
         Verdict::Accept
     } else {
         netns.drop_for(Reason::ForeignSource)
@@ -142,10 +138,8 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         netns.count(Counter::OutUnchanged);
         return pass(netns, &skb, packet.family == Family::V6);
     }
-    if packet.family == Family::V4 {
-        if let Some(sock) = skb.sock() {
-            sock.keep_source();
-        }
+    if let Some(sock) = skb.sock().filter(|_| row.marks()) {
+        sock.keep_source();
     }
     let Some((path, cache)) = view.path_cached(packet.family) else {
         return netns.drop_for(Reason::NoPath);
@@ -212,8 +206,9 @@ fn open<'a>(
     }
     if key.laddr.is_v4()
         && sock.transparent()
+        && netns.marks.has(sock.cookie())
         && !view.is_ours(key.laddr)
-        && !netns.net.is_local(key.laddr)
+        && !netns.net.source_is_local(skb)
         && !sock.may_spoof()
     {
         return Err(NoRow::Drop(Reason::ForeignSource));

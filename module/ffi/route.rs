@@ -10,7 +10,6 @@ use super::{
     skb::Skb, //
 };
 use core::ptr::NonNull;
-use ihmp_core::addr::Addr;
 use kernel::{
     error::to_result,
     prelude::*, //
@@ -57,10 +56,9 @@ impl Net {
         to_result(unsafe { raw::ihmp_route_out(self.ns(), skb.raw(), cache, ipv6) })
     }
 
-    /// Whether an address is one of this namespace.
-    pub(crate) fn is_local(&self, addr: Addr) -> bool {
-        let octets = addr.octets();
-        // SAFETY: The address has 16 octets; the namespace is valid.
-        unsafe { raw::ihmp_is_local(self.ns(), octets.as_ptr(), !addr.is_v4()) }
+    /// Whether an IPv4 packet on its way out has a source of this namespace.
+    pub(crate) fn source_is_local(&self, skb: &Skb<'_>) -> bool {
+        // SAFETY: The namespace and the packet are valid; the packet is in LOCAL_OUT and has a route.
+        unsafe { raw::ihmp_source_is_local(self.ns(), skb.raw()) }
     }
 }

@@ -52,8 +52,13 @@ static void ihmp_hold_expire(struct work_struct *work)
 /* Takes the packet when there is room; it waits at most ms milliseconds. */
 bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most)
 {
-	if (skb_queue_len_lockless(&in->held) >= most || !skb_dst_force(skb))
+	if (skb_queue_len_lockless(&in->held) >= most)
 		return false;
+	if (!skb_dst_force(skb)) {
+		/* Its route is going away with its device. */
+		kfree_skb(skb);
+		return true;
+	}
 	/* Early demultiplexing may have lent a socket without a reference. */
 	skb_orphan(skb);
 	dev_hold(skb->dev);

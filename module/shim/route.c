@@ -2,7 +2,6 @@
 /* Where a packet goes after it was rewritten on its way out. */
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
-#include <net/addrconf.h>
 #include <net/dst_cache.h>
 #include <net/ip.h>
 #include <net/ip6_route.h>
@@ -122,15 +121,8 @@ int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache
 	return err;
 }
 
-bool ihmp_is_local(struct net *net, const u8 *addr, bool ipv6)
+/* As the table of the VRF says, if the packet leaves by one. */
+bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb)
 {
-	struct in6_addr a6;
-	__be32 a4;
-
-	if (ipv6) {
-		memcpy(&a6, addr, sizeof(a6));
-		return ipv6_chk_addr(net, &a6, NULL, 0);
-	}
-	memcpy(&a4, addr + 12, sizeof(a4));
-	return inet_addr_type(net, a4) == RTN_LOCAL;
+	return inet_addr_type_dev_table(net, skb_dst_dev(skb), ip_hdr(skb)->saddr) == RTN_LOCAL;
 }

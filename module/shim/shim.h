@@ -124,7 +124,7 @@ u32 ihmp_skb_ifindex(const struct sk_buff *skb);
 struct dst_cache *ihmp_dst_cache_new(void);
 void ihmp_dst_cache_free(struct dst_cache *cache);
 int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, bool ipv6);
-bool ihmp_is_local(struct net *net, const u8 *addr, bool ipv6);
+bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb);
 
 /* sock.c: sockets, looked up by identifiers, ports in host order */
 struct sock *ihmp_sock_tcp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,

@@ -116,5 +116,6 @@ bool ihmp_sock_may_spoof(struct sock *sk)
 {
 	const struct file *file = ihmp_sock_file(sk);
 
-	return !file || file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_RAW);
+	return !file || file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_RAW) ||
+	       file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_ADMIN);
 }
