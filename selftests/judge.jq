@@ -37,15 +37,18 @@ def loss:
 
 $c[0].flows[]
 | . as $flow
-| [ common("client"), recovery("client"),
-    ( if .name | test("^(tcp|sctp)") then
+| [ (if .name | test("^sctp") then del(.cut) elif .one_way then {errors, corrupt, last: infinite, silences: []} else . end | common("client"), recovery("client")),
+    ( if .name | test("^sctp") then
+        twin($flow) as $t
+        | ($t | del(.cut) | common("server")), ($t | recovery("server"))
+      elif .name | test("^tcp") then
         twin($flow) as $t
         | if $t == null then "the server knows nothing of it"
           else
-            ($t | common("server")), ($t | recovery("server")),
+            (if .sent > 0 then ($t | common("server")), ($t | recovery("server")) else empty end),
             (if .closed != true then "not closed" else empty end),
             (if .sent != $t.received then "sent \(.sent), server got \($t.received)" else empty end),
-            (if .received != $t.sent then "server sent \($t.sent), got \(.received)" else empty end),
+            (if .one_way != true and .received != $t.sent then "server sent \($t.sent), got \(.received)" else empty end),
             (if .peer != $address then "peer is \(.peer)" else empty end)
           end
       elif .name | test("^udp") then

@@ -376,9 +376,17 @@ host_up() {
 	host_is "$1" "$2" '.state == "up"'
 }
 
-# path_is NAME PEER LOCAL REMOTE: that pair of locators is in use; - for whatever.
+# path_is NAME PEER LOCAL REMOTE: that pair of locators is in use; - for whatever. The entry shows one path, a host with both
+# families has one of each in use.
 path_is() {
-	host_is "$1" "$2" "(\"$3\" == \"-\" or .local == \"$3\") and (\"$4\" == \"-\" or .remote == \"$4\")"
+	local json id
+
+	json=$(ctl "$1" -j host show "$2" 2>/dev/null)
+	[[ $json =~ \"id\":([0-9]+) ]] || return
+	id=${BASH_REMATCH[1]}
+	[[ $json =~ \"local\":\"${3/#-/[^\"]*}\",\"remote\":\"${4/#-/[^\"]*}\" ]] && return
+	ctl "$1" -j path show host "$id" 2>/dev/null | jq -e --arg l "$3" --arg r "$4" \
+		'any(.[]; .active and ($l == "-" or .local == $l) and ($r == "-" or .remote == $r))' >/dev/null
 }
 
 # figure_at_least NAME FIELD VALUE

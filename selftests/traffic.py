@@ -257,11 +257,14 @@ class Stream:
                         break
                 await push
         except OSError as problem:
-            self.meter.error("send", problem.errno)
+            # SCTP has no half-closed state: the other end's end is ours.
+            if not (self.sock.proto == 132 and self.meter.extra.get("closed")):
+                self.meter.error("send", problem.errno)
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as problem:
-            self.meter.error("shutdown", problem.errno)
+            if self.sock.proto != 132:
+                self.meter.error("shutdown", problem.errno)
 
     async def drain(self):
         try:
@@ -390,6 +393,7 @@ async def stream_client(program, flow, index):
             await stream.drain()
         else:
             work = [stream.drain()]
+            meter.extra["one_way"] = not flow.flag("recv", 1)
             if flow.flag("send", 1):
                 work.append(stream.pump(wish["rate"], wish["bytes"], program.args.seconds))
             elif not wish["bytes"] and not program.args.seconds:
