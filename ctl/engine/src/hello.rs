@@ -6,6 +6,7 @@ use ihmp_core::message::{Addresses, Options, ADDRESS_LEN, HEADER_LEN};
 use crate::engine::Engine;
 use crate::host::{Entry, Host, Reply, Standing};
 use crate::io::{Key, Note, Refusal, State, Via};
+use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
 use crate::receive::Received;
 use crate::world::World;
@@ -105,7 +106,11 @@ impl Engine {
             host.state = State::Up;
             world.note(Note::Up { peer: from });
         }
-        host.confirm(to);
+        // While a hand-off to that address is out, this says that the peer found us there, not that it knows who we are.
+        let announcing = |leg: &Leg| leg.from == to && leg.replaces() && leg.proves();
+        if !host.legs.iter().any(announcing) {
+            host.confirm(to);
+        }
         if !host.is_usable(to) {
             host.usable.push(Via {
                 local: to,

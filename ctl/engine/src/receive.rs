@@ -291,8 +291,8 @@ impl Engine {
             self.incorrect_seqno(received, None);
             return Err(Refusal::UnknownHost);
         };
-        if self.active(from).is_some_and(|other| other != key) {
-            return Err(Refusal::OtherHost);
+        if let Some(other) = self.active(from).filter(|other| *other != key) {
+            self.take_stray(key, other, received)?;
         }
         let Some(host) = self.hosts.get_mut(&key) else {
             return Err(Refusal::UnknownHost);
@@ -344,6 +344,26 @@ impl Engine {
         host.follow(&before, world);
         self.settle(key);
         Ok(())
+    }
+
+    /// Data can overtake a move's lost announcement. Then the module discovers the mover as another host at its new
+    /// address. That entry becomes part of the host if the host said before that it has the address, or if it has
+    /// said nothing but the answer to our greeting; and the number of the announcement has to be right in any case.
+    fn take_stray(&mut self, key: Key, other: Key, received: &Received<'_>) -> Result<(), Refusal> {
+        let Received { from, message, .. } = *received;
+        let (Some(host), Some(stray)) = (self.hosts.get(&key), self.hosts.get(&other)) else {
+            return Err(Refusal::UnknownHost);
+        };
+        let known = host.state == State::Up && host.window.classify(message.seqno) == Class::New;
+        let nothing_else =
+            stray.active == [from] && stray.alias.is_empty() && stray.window.is_fresh();
+        if known && (host.claims(from) || nothing_else) {
+            self.merge(key, other);
+        }
+        match self.active(from) {
+            Some(owner) if owner != key => Err(Refusal::OtherHost),
+            _ => Ok(()),
+        }
     }
 
     /// Tells a sender that its number is not the expected one, now and then.

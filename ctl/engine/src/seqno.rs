@@ -82,6 +82,11 @@ impl Window {
         first
     }
 
+    /// Whether the peer never said anything of its own accord.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.accepted.is_none() && self.greeted.is_empty() && self.stale.is_empty()
+    }
+
     /// The last HELLO that was heard since a request was accepted.
     pub(crate) fn heard(&self) -> Option<u16> {
         self.greeted.last().copied()

@@ -732,6 +732,25 @@ fn forged_and_odd_messages_change_nothing() {
 }
 
 #[test]
+fn data_that_overtakes_the_announcement_is_no_other_host() {
+    for claimed in [false, true] {
+        let own: &[&str] = if claimed { &[A1, A2] } else { &[A1] };
+        let mut sim = acquainted(own, &[B1]);
+        sim.blocked.insert((addr(A2), addr(B1)));
+        let gain: &[&str] = if claimed { &[] } else { &[A2] };
+        sim.change(0, &[A1], gain);
+        sim.run(ms(10));
+        sim.blocked.clear();
+        // The server's module sees its own answers to the new address.
+        sim.flow(1, B1, A2);
+        sim.run(secs(5));
+        sim.agree(0, 1);
+        assert_eq!(sim.nodes[1].kernel.rows.len(), 1);
+        assert_eq!(sim.row(1, 0).alias, [addr(A1)]);
+    }
+}
+
+#[test]
 fn address_of_another_host_is_not_taken() {
     let mut sim = acquainted(&[A1], &[B1]);
     let other = sim.add(&[A2]);
