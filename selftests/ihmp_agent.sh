@@ -21,7 +21,10 @@ stage() {
 }
 
 go() {
-	join m wifi0 50 && leave m eth0 || return
+	join m wifi0 50 || return
+	must "c hears of the new address" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	must "traffic moves" goes_on "$client" || return
+	leave m eth0
 	must "goes on after the move" goes_on "$client" || return
 	must "c sends to the new address" busywait 10 path_is c "$M" "$C" "$NEW"
 }
@@ -37,7 +40,8 @@ killed() {
 		agent_stop "$host" KILL
 	done
 	must "translated flows go on without the agent" goes_on "$client" 20 || return
-	agent_start "$3" || return
+	# shellcheck disable=SC2086 # names
+	agent_start $3 || return
 	must "and with the new one" goes_on "$client" 20 || return
 	equal "the host is the same" "$id" "$(host_json m "$C" | jq .id)"
 	must "still up" hosts_up m "$C" c "$M" || return
@@ -45,7 +49,11 @@ killed() {
 	equal "hosts at c" 1 "$(figure c hosts)"
 	# Back to the first network.
 	UP=$EPOCHREALTIME
-	join m eth0 20 && leave m wifi0 || return
+	join m eth0 20 || return
+	must "c hears of the first address" busywait 10 host_is c "$NEW" "any(.addr[]; .address == \"$M\" and .set == \"active\")" || return
+	must "traffic moves back" goes_on "$client" || return
+	leave m wifi0
+	UP=$EPOCHREALTIME
 	must "goes on after the next move" goes_on "$client" || return
 	must "c sends to the first address" busywait 10 path_is c "$M" "$C" "$M" || return
 	traffic_end "$client" && serve_end "$server" && judge_ok "$client" "$server" soft "$before" "$UP" $((60 + SLACK_MS)) "$TARGET"
@@ -125,10 +133,14 @@ lost_messages() {
 	local client server M C NEW TARGET UP DOWN family=$1
 
 	stage "$family" client || return
-	in_ns r2 nft -f - <<-END || { skip "no nft" && return; }
-		table inet lossy { chain forward { type filter hook forward priority 0;
-			udp dport 61453 limit rate over 1/hour burst $2 packets accept
-			udp dport 61453 counter drop } }
+	in_ns r2 nft -f - <<-END || return
+		table inet lossy {
+			chain forward {
+				type filter hook forward priority 0;
+				udp dport 61453 limit rate over 1/hour burst $2 packets accept
+				udp dport 61453 counter drop
+			}
+		}
 	END
 	DOWN=$EPOCHREALTIME
 	leave m eth0 && join m wifi0 50 || return

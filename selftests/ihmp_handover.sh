@@ -202,7 +202,6 @@ strict_source_check() {
 
 optimistic_addresses() {
 	OPTIMISTIC=1
-	ipn m link set wifi0 down
 	sysctl_in m net.ipv6.conf.all.accept_dad=1 net.ipv6.conf.wifi0.accept_dad=1 net.ipv6.conf.wifi0.dad_transmits=1 \
 		net.ipv6.conf.wifi0.optimistic_dad=1 net.ipv6.conf.wifi0.use_optimistic=1
 }

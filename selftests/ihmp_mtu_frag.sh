@@ -54,7 +54,8 @@ stage() {
 # go: soft, so that whatever is lost is lost to the MTU.
 go() {
 	join m wifi0 50 || return
-	must "c hears the new address" busywait 10 path_is c "$M" - "$NEW" || return
+	must "m uses the new address" busywait 10 path_is m "$C" "$NEW" "$C" || return
+	nap 0.1
 	UP=$EPOCHREALTIME
 	leave m eth0
 }

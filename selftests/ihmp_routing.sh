@@ -99,7 +99,6 @@ vrf() {
 		addr add $(own m wifi0 "$family") dev wifi0 $(dad "$family")
 		route add default via ${GATE[m.wifi0.$family]} dev wifi0 table 10 metric 50
 		addr flush dev eth0 scope global
-		link set eth0 down
 	END
 	moved m c "$NEW" || return
 	must "goes on after the move" goes_on m 20 || return

@@ -20,7 +20,10 @@ stage() {
 }
 
 go() {
-	join m wifi0 50 && leave m eth0 || return
+	join m wifi0 50 || return
+	must "m uses the new address" busywait 10 path_is m "$C" "$NEW" "$C" || return
+	must "goes on from there" goes_on "$client" || return
+	leave m eth0
 	must "goes on" goes_on "$client" 20
 }
 
@@ -57,15 +60,23 @@ tracked() {
 
 	stage "$family" "$2" || return
 	for host in m c; do
-		in_ns "$host" nft -f - <<-END || { skip "no nft" && return; }
-			table inet watch { chain in { type filter hook input priority 0; ct state new,established counter; }
-				chain out { type filter hook output priority 0; ct state new,established counter; } }
+		in_ns "$host" nft -f - <<-END || return
+			table inet watch {
+				chain in {
+					type filter hook input priority 0;
+					ct state new,established counter
+				}
+				chain out {
+					type filter hook output priority 0;
+					ct state new,established counter
+				}
+			}
 		END
 	done
 	must "goes on with conntrack" goes_on "$client" 10 || return
 	go || return
 	for host in m c; do
-		in_ns "$host" conntrack -L -f ipv"$family" >"$TMP/ct.$host" 2>/dev/null || { skip "no conntrack tool" && return; }
+		in_ns "$host" conntrack -L -f ipv"$family" >"$TMP/ct.$host" 2>/dev/null || return
 		for kind in tcp udp icmp; do
 			at_least "$host: $kind entries on locators" 1 "$(grep -E "^$kind" "$TMP/ct.$host" | grep -cF "$NEW ")"
 			equal "$host: $kind entries that mix both addresses" 0 \
@@ -83,7 +94,7 @@ firewall() {
 	local family=$1 client server M C NEW
 
 	stage "$family" client || return
-	in_ns m nft -f - <<-END || { skip "no nft" && return; }
+	in_ns m nft -f - <<-END || return
 		table inet fw {
 			chain input {
 				type filter hook input priority 0; policy drop;
@@ -109,7 +120,7 @@ by_locator() {
 	stage "$family" client || return
 	net=$([ "$family" = 4 ] && echo 192.0.2.0/24 || echo 2001:db8:1::/64)
 	word=$([ "$family" = 4 ] && echo ip || echo ip6)
-	in_ns c nft -f - <<-END || { skip "no nft" && return; }
+	in_ns c nft -f - <<-END || return
 		table inet fw {
 			counter old { }
 			counter new { }
