@@ -366,12 +366,15 @@ impl Rtnl {
         let mut header = vec![0; 12];
         header[0] = family_of(dst);
         header[1] = bits(dst);
-        header[2] = bits(src);
         // Without this flag IPv4 takes a destination that it has no route for as on-link.
         header[8..12].copy_from_slice(&RTM_F_FIB_MATCH.to_ne_bytes());
         let mut attrs = Writer::default();
         attrs.addr(RTA_DST, dst);
-        attrs.addr(RTA_SRC, src);
+        // With a source, IPv6 takes the device for a wish only.
+        if src.is_ipv4() || device.is_none() {
+            header[2] = bits(src);
+            attrs.addr(RTA_SRC, src);
+        }
         if let Some(device) = device {
             attrs.u32(RTA_OIF, device);
         }

@@ -57,6 +57,7 @@ use crate::{
     config::Config,
     interfaces::{
         self,
+        Device,
         Own, //
     },
     io::{
@@ -118,7 +119,7 @@ struct Driver<'a> {
     /// Usable own addresses.
     local: Vec<Own>,
     /// By which device packets from an own address to a peer leave.
-    devices: HashMap<(IpAddr, IpAddr), u32>,
+    devices: HashMap<(IpAddr, IpAddr), Device>,
     /// When addresses and routes were looked at.
     looked: Instant,
     /// When they are to be looked at because of routes of others.
@@ -336,11 +337,12 @@ impl<'a> Driver<'a> {
         let mut via = Vec::new();
         for own in &self.local {
             let family = own.addr.is_ipv4() == to.is_ipv4();
-            if !family || !self.rtnl.reaches(own.addr, to, own.device)? {
+            let index = own.device.as_ref().map(|device| device.index);
+            if !family || !self.rtnl.reaches(own.addr, to, index)? {
                 continue;
             }
-            if let Some(device) = own.device {
-                self.devices.insert((own.addr, to), device);
+            if let Some(device) = &own.device {
+                self.devices.insert((own.addr, to), device.clone());
             }
             let preference = if Some(own.addr) == chosen {
                 0
@@ -470,7 +472,7 @@ impl<'a> Driver<'a> {
         };
         let Some(udp) = udp else { return };
         // A message that cannot leave is one that is not answered: the machine sends it again.
-        let device = self.devices.get(&(from, to)).copied();
+        let device = self.devices.get(&(from, to));
         if let Err(error) = udp.send(from, to, device, bytes) {
             tracing::info!("event=send-failed from={from} to={to} error=\"{error}\"");
         }

@@ -35,12 +35,19 @@ fn is_wanted(config: &Interfaces, link: &Link) -> bool {
         && !any(&config.ignore)
 }
 
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Device {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+}
+
 /// An own address that can be used now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Own {
     pub(crate) addr: IpAddr,
     /// The device that has it, and by which packets from it leave; none for a dummy, where they leave by any.
-    pub(crate) device: Option<u32>,
+    pub(crate) device: Option<Device>,
 }
 
 /// The addresses that can be used now.
@@ -57,7 +64,10 @@ pub(crate) fn usable(config: &Interfaces, links: &[Link], addrs: &[Address]) -> 
             let dummy = link.kind.as_deref() == Some("dummy");
             usable.push(Own {
                 addr: address.addr,
-                device: (!dummy).then_some(link.index),
+                device: (!dummy).then(|| Device {
+                    index: link.index,
+                    name: link.name.clone(),
+                }),
             });
         }
     }
@@ -117,7 +127,10 @@ mod tests {
         let found = usable(&Interfaces::default(), &links, &addrs);
         let own = Own {
             addr: "192.0.2.1".parse().unwrap(),
-            device: Some(2),
+            device: Some(Device {
+                index: 2,
+                name: "eth0".into(),
+            }),
         };
         assert_eq!(found, [own]);
     }

@@ -4,6 +4,7 @@
 //! C headers: linux/in.h (`IP_PKTINFO`), RFC 3542 section 6 (`IPV6_PKTINFO`)
 
 use std::{
+    ffi::OsString,
     io::{
         IoSlice,
         IoSliceMut, //
@@ -29,7 +30,9 @@ use nix::{
     libc,
     sys::socket::{
         bind,
+        connect,
         recvmsg,
+        send,
         sendmsg,
         setsockopt,
         socket,
@@ -45,6 +48,8 @@ use nix::{
         SockaddrStorage, //
     },
 };
+
+use crate::interfaces::Device;
 
 /// Longest datagram that is looked at; a message has at most 400 octets.
 const LONGEST: usize = 2048;
@@ -74,6 +79,8 @@ impl Udp {
     pub(crate) fn v6(port: u16) -> anyhow::Result<Self> {
         let fd = open(AddressFamily::Inet6)?;
         setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+        // Beside the sockets that send by a device; the one of IPv4 keeps a second agent away.
+        setsockopt(&fd, sockopt::ReuseAddr, &true)?;
         setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true)?;
         let addr = SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));
         bind(fd.as_raw_fd(), &addr).with_context(|| format!("UDP port {port} of IPv6"))?;
@@ -120,38 +127,81 @@ impl Udp {
         &self,
         from: IpAddr,
         to: IpAddr,
-        device: Option<u32>,
+        device: Option<&Device>,
         bytes: &[u8],
     ) -> nix::Result<()> {
-        let device = device.unwrap_or(0);
-        let iov = [IoSlice::new(bytes)];
-        let fd = self.fd.as_raw_fd();
         match (from, to) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let info = libc::in_pktinfo {
-                    ipi_ifindex: libc::c_int::try_from(device).map_err(|_| Errno::ENODEV)?,
-                    ipi_spec_dst: libc::in_addr {
-                        s_addr: u32::from_ne_bytes(from.octets()),
-                    },
-                    ipi_addr: libc::in_addr { s_addr: 0 },
-                };
-                let control = [ControlMessage::Ipv4PacketInfo(&info)];
-                let to = SockaddrIn::from(SocketAddrV4::new(to, self.port));
-                sendmsg(fd, &iov, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+                self.send_v4(from, to, device.map_or(0, |device| device.index), bytes)
             }
-            (IpAddr::V6(from), IpAddr::V6(to)) => {
-                let info = libc::in6_pktinfo {
-                    ipi6_addr: libc::in6_addr {
-                        s6_addr: from.octets(),
-                    },
-                    ipi6_ifindex: device,
-                };
-                let control = [ControlMessage::Ipv6PacketInfo(&info)];
-                let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
-                sendmsg(fd, &iov, &control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
-            }
-            _ => return Err(Errno::EAFNOSUPPORT),
+            (IpAddr::V6(from), IpAddr::V6(to)) => match device {
+                Some(device) => self.send_v6_by(from, to, device, bytes),
+                None => self.send_v6(from, to, bytes),
+            },
+            _ => Err(Errno::EAFNOSUPPORT),
         }
+    }
+
+    fn send_v4(&self, from: Ipv4Addr, to: Ipv4Addr, device: u32, bytes: &[u8]) -> nix::Result<()> {
+        let info = libc::in_pktinfo {
+            ipi_ifindex: libc::c_int::try_from(device).map_err(|_| Errno::ENODEV)?,
+            ipi_spec_dst: libc::in_addr {
+                s_addr: u32::from_ne_bytes(from.octets()),
+            },
+            ipi_addr: libc::in_addr { s_addr: 0 },
+        };
+        let control = [ControlMessage::Ipv4PacketInfo(&info)];
+        let to = SockaddrIn::from(SocketAddrV4::new(to, self.port));
+        let iov = [IoSlice::new(bytes)];
+        sendmsg(
+            self.fd.as_raw_fd(),
+            &iov,
+            &control,
+            MsgFlags::MSG_DONTWAIT,
+            Some(&to),
+        )?;
+        Ok(())
+    }
+
+    fn send_v6(&self, from: Ipv6Addr, to: Ipv6Addr, bytes: &[u8]) -> nix::Result<()> {
+        let info = libc::in6_pktinfo {
+            ipi6_addr: libc::in6_addr {
+                s6_addr: from.octets(),
+            },
+            ipi6_ifindex: 0,
+        };
+        let control = [ControlMessage::Ipv6PacketInfo(&info)];
+        let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
+        let iov = [IoSlice::new(bytes)];
+        sendmsg(
+            self.fd.as_raw_fd(),
+            &iov,
+            &control,
+            MsgFlags::MSG_DONTWAIT,
+            Some(&to),
+        )?;
+        Ok(())
+    }
+
+    /// For IPv6 an interface in the packet information is a wish only, if there is a source as well: a better default
+    /// route by a device without a carrier would be taken. A socket that is bound to the device is strict.
+    fn send_v6_by(
+        &self,
+        from: Ipv6Addr,
+        to: Ipv6Addr,
+        device: &Device,
+        bytes: &[u8],
+    ) -> nix::Result<()> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Inet6, SockType::Datagram, flags, None)?;
+        setsockopt(&fd, sockopt::BindToDevice, &OsString::from(&device.name))?;
+        setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+        let from = SockaddrIn6::from(SocketAddrV6::new(from, self.port, 0, 0));
+        bind(fd.as_raw_fd(), &from)?;
+        // Connected, so that it takes nothing that others send.
+        let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
+        connect(fd.as_raw_fd(), &to)?;
+        send(fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)?;
         Ok(())
     }
 }
