@@ -15,6 +15,8 @@ Every transfer has a testbed of its own, made of namespaces; several run at the 
 
 soft: the new network comes at 5 s with the better default route, the old one goes at 10 s.
 hard: the old network goes at 5 s, the new one comes at 10 s.
+The link of the new network is up half a second before it gets addresses, as a radio associates first. TCP has a testbed
+of its own, UDP and ping share one: a datagram does not wait behind a bulk transfer.
 
 Results in $IHMP_RESULTS: demo.json, demo.svg and demo.txt, with -KERNEL in the name unless it is the stock kernel.
 """
@@ -25,12 +27,14 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import statistics
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -139,7 +143,7 @@ class Testbed:
                 lines += [f"neigh replace {address} lladdr {mac(router, 'wan')} dev eth0 nud permanent",
                           f"route add {network} via {address}"]
         self.ip("ch", lines)
-        self.ip("mh", ["link set lo up"] + self.join("eth0", 200))
+        self.ip("mh", ["link set lo up", "link set eth0 up"] + self.join("eth0", 200))
         for host in ("mh", "ch"):
             self.start_agent(host)
 
@@ -159,7 +163,7 @@ class Testbed:
     @staticmethod
     def join(dev, metric):
         """What makes a network usable."""
-        lines = [f"link set {dev} up"]
+        lines = []
         for net in NETS:
             own = net.old if dev == "eth0" else net.new
             lines.append(f"addr add {own}/{net.width} dev {dev} {'optimistic' if net.six else ''}")
@@ -259,6 +263,7 @@ class Findings:
     def __init__(self, path, t0):
         self.path = path
         self.t0 = t0
+        self.told = 0
         self.received = 0
         self.corrupt = 0
         self.arrivals = []
@@ -272,6 +277,14 @@ class Findings:
         if 0 <= index < len(self.bins):
             self.bins[index] += size
             self.received += size
+
+    def tell(self, live):
+        """Once a second, what came in it."""
+        second = int(time.time() - self.t0)
+        if self.told < second <= SECONDS:
+            self.told = second
+            size = sum(self.bins[int((second - 1) / BIN):int(second / BIN)])
+            os.write(live[1], f"{live[0]} {second} {size}\n".encode())
 
     def error(self, operation, error):
         self.errors.append(f"{time.time() - self.t0:.3f} {operation}: {error}")
@@ -306,7 +319,7 @@ def tcp_send(sock, out, end):
 
 
 def tcp_receive(sock, out, end, live):
-    position, told = 0, 0
+    position = 0
     into = bytearray(CHUNK)
     view = memoryview(into)
     sock.settimeout(0.25)
@@ -319,10 +332,7 @@ def tcp_receive(sock, out, end, live):
         except OSError as error:
             out.error("recv", error)
             return
-        second = int(time.time() - out.t0)
-        if second > told and second <= SECONDS:
-            told = second
-            os.write(live[1], f"{live[0]} {second} {sum(out.bins[int((second - 1) / BIN):int(second / BIN)])}\n".encode())
+        out.tell(live)
         if size is None:
             continue
         if size == 0:
@@ -340,7 +350,7 @@ def tcp_receive(sock, out, end, live):
     out.error("recv", "no end")
 
 
-def tcp_server(net, address, out, end, sends, live):
+def tcp_server(net, address, out, end):
     listener = socket.socket(net.family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, TCP_PORT))
@@ -348,13 +358,10 @@ def tcp_server(net, address, out, end, sends, live):
     listener.settimeout(end - time.time())
     sock = listener.accept()[0]
     sleep_until(out.t0)
-    if sends:
-        tcp_send(sock, out, end)
-    else:
-        tcp_receive(sock, out, end, live)
+    tcp_send(sock, out, end)
 
 
-def tcp_client(net, address, out, end, sends, live):
+def tcp_client(net, address, out, end, live):
     sleep_until(out.t0 - 0.5)
     sock = socket.socket(net.family, socket.SOCK_STREAM)
     try:
@@ -364,10 +371,7 @@ def tcp_client(net, address, out, end, sends, live):
         out.error("connect", error)
         return
     sleep_until(out.t0)
-    if sends:
-        tcp_send(sock, out, end)
-    else:
-        tcp_receive(sock, out, end, live)
+    tcp_receive(sock, out, end, live)
 
 
 def datagram(number):
@@ -391,13 +395,14 @@ def udp_server(net, address, out, end):
         out.sent += 1
 
 
-def udp_client(net, address, out, end):
+def udp_client(net, address, out, end, live):
     sock = socket.socket(net.family, socket.SOCK_DGRAM)
     sock.connect((address, UDP_PORT))
     sleep_until(out.t0 - 0.5)
     sock.send(b"start")
     sock.settimeout(0.25)
     while time.time() < end + 0.5:
+        out.tell(live)
         try:
             data = sock.recv(2048)
         except TimeoutError:
@@ -417,9 +422,11 @@ def udp_client(net, address, out, end):
 def ping(net, address, out, end):
     """The system's own ping."""
     sleep_until(out.t0)
-    done = subprocess.run(["ping", "-6" if net.six else "-4", "-n", "-D", "-i", str(INTERVAL), "-w",
-                           str(round(end - time.time())), address], capture_output=True, text=True, check=False)
-    for line in (done.stdout + done.stderr).splitlines():
+    with subprocess.Popen(["ping", "-6" if net.six else "-4", "-n", "-D", "-i", str(INTERVAL), address],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as done:
+        threading.Timer(max(end - time.time(), 0), lambda: done.send_signal(signal.SIGINT)).start()
+        lines = done.stdout.read().splitlines()
+    for line in lines:
         if reply := re.match(r"\[(\d+\.\d+)\] (\d+) bytes from .* time=", line):
             moment = float(reply[1])
             out.arrivals.append(moment)
@@ -430,7 +437,7 @@ def ping(net, address, out, end):
                 out.duplicates = getattr(out, "duplicates", 0) + 1
         elif "wrong data byte" in line:
             out.corrupt += 1
-        elif line.startswith("ping:") or "nreachable" in line or "errors" in line or line.startswith("From "):
+        elif line.startswith("ping:") or "nreachable" in line:
             out.error("ping", line)
     if done.returncode:
         out.error("ping", f"exit {done.returncode}")
@@ -522,14 +529,14 @@ def route_events(data, net, names):
 # --- one transfer with all that goes beside it
 
 class Run:
-    """name: tcp4-soft, server-tcp6-hard, tcp4-plain ...: the moves of one kind of host and family."""
+    """name: tcp4-soft, server-udp6-hard (and ping), tcp4-plain ...: one testbed."""
 
     def __init__(self, name):
         self.name = name
         self.server = name.startswith("server-")
         self.net = NETS["6-" in name]
         self.move = name.rpartition("-")[2]
-        self.kinds = ["tcp", "udp", "ping"] if self.move != "soft" else ["tcp"]
+        self.kinds = ["tcp"] if "tcp" in name else ["udp", "ping"]
 
     def path(self, part):
         return f"{WORK}/{self.name}.{part}.json"
@@ -561,18 +568,23 @@ class Run:
             children[part] = bed.child(host, body)
 
         app("observer", "mh", lambda out: observe(net, out, end))
-        app("tcp-send", server[0], lambda out: tcp_server(net, server[1], out, end, True, None))
-        app("tcp", client[0], lambda out: tcp_client(net, server[1], out, end, False, (self.name, live)))
-        if "udp" in self.kinds:
+        tell = (self.name, live)
+        if "tcp" in self.kinds:
+            app("tcp-send", server[0], lambda out: tcp_server(net, server[1], out, end))
+            app("tcp", client[0], lambda out: tcp_client(net, server[1], out, end, tell))
+        else:
             app("udp-send", server[0], lambda out: udp_server(net, server[1], out, end))
-            app("udp", client[0], lambda out: udp_client(net, server[1], out, end))
+            app("udp", client[0], lambda out: udp_client(net, server[1], out, end, tell))
             app("ping", client[0], lambda out: ping(net, server[1], out, end))
         old_goes = Testbed.leave("eth0")
         new_comes = Testbed.join("wifi0", 100)
-        moves = {"soft": (new_comes, old_goes), "hard": (old_goes, new_comes), "plain": ()}[self.move]
+        associate = ["link set wifi0 up"]
+        moves = {"soft": ((FIRST - 0.5, associate), (FIRST, new_comes), (SECOND, old_goes)),
+                 "hard": ((FIRST, old_goes), (SECOND - 0.5, associate), (SECOND, new_comes)), "plain": ()}[self.move]
         tools = [subprocess.Popen(["ip", "-n", bed.ns("mh"), "-batch", "-"], stdin=subprocess.PIPE, text=True)
                  for _ in moves]
-        for tool, moment, lines in zip(tools, (FIRST, SECOND), moves):
+        # Started before they are needed: the start of a program is no part of a hand-off.
+        for tool, (moment, lines) in zip(tools, moves):
             sleep_until(t0 + moment)
             tool.stdin.write("\n".join(lines) + "\n")
             tool.stdin.close()
@@ -629,9 +641,14 @@ def wave(runs, live):
 
 
 def show_live(runs, live, t0):
-    seen, second, rest = {}, 1, b""
+    seen, rest = {}, b""
     print("   s " + "".join(f"{run.name:>18}" for run in runs) + "   Mb/s at the receiver", flush=True)
-    while second <= SECONDS:
+    notes = {}
+    for move, first, second in (("soft", "the new network comes", "the old one goes"),
+                                ("hard", "the old network goes", "the new one comes")):
+        if any(run.move == move for run in runs):
+            notes = {FIRST + 1: f"  <- {first}", SECOND + 1: f"  <- {second}"}
+    for second in range(1, SECONDS + 1):
         sleep_until(t0 + second + 0.35)
         while select.select([live[0]], [], [], 0)[0]:
             rest += os.read(live[0], 4096)
@@ -639,11 +656,8 @@ def show_live(runs, live, t0):
         for line in lines:
             name, at, size = line.decode().split()
             seen[name, int(at)] = int(size) * 8 / 1e6
-        row = "".join(f"{seen.get((run.name, second), 0):18.1f}" for run in runs)
-        word = {FIRST + 1: "  <- at 5 s: soft, the new network comes; hard, the old one goes",
-                SECOND + 1: "  <- at 10 s: soft, the old one goes; hard, the new one comes"}.get(second, "")
-        print(f"  {second:2} {row}{word if any(r.move != 'plain' for r in runs) else ''}", flush=True)
-        second += 1
+        row = "".join(f"{seen.get((run.name, second), 0):18.2f}" for run in runs)
+        print(f"  {second:2} {row}{notes.get(second, '')}", flush=True)
 
 
 # --- findings
@@ -684,7 +698,7 @@ def findings(run, plain):
             errors.append(f"{sender.get('sent')} octets were sent, {got.get('total')} received")
         for error in errors:
             print(f"{run.name}: {kind}: {error}", file=sys.stderr)
-        case = run.name.replace("tcp", kind)
+        case = run.name.replace("udp", kind)
         yield case, {
             "goodput_ratio": round(ratio, 4), "gap_ms": gap and round(gap, 1),
             "control_ms": round((after[0] - usable) * 1000, 1) if after else None,
@@ -801,19 +815,27 @@ def picture(rows, plains):
 def main():
     os.environ["LC_ALL"] = "C"
     chosen = re.compile(ARGS.cases)
-    ends = [f"{who}tcp{family}" for who in ("", "server-") for family in "46"]
-    plains = {end: Run(f"{end}-plain") for end in ends if chosen.search(end)}
-    moves = [Run(f"{end}-{move}") for move in ("soft", "hard") for end in plains]
+    ends = [f"{who}{kind}{family}" for kind in ("tcp", "udp") for who in ("", "server-") for family in "46"]
+    ends = [end for end in ends if chosen.search(end)]
+    plains = {end: Run(f"{end}-plain") for end in ends}
+    soft = [Run(f"{end}-soft") for end in ends if "tcp" in end]
+    hard = [Run(f"{end}-hard") for end in ends]
     live = os.pipe()
-    everything = list(plains.values()) + moves
-    for at in range(0, len(everything), ARGS.parallel):
-        wave(everything[at:at + ARGS.parallel], live)
+    bulk = list(plains.values()) + soft + hard
+    datagrams = [run for run in bulk if "udp" in run.name]
+    bulk = [run for run in bulk if "tcp" in run.name]
+    for at in range(0, len(bulk), ARGS.parallel):
+        wave(bulk[at:at + ARGS.parallel], live)
+    # Those ask for little: twice as many.
+    for at in range(0, len(datagrams), ARGS.parallel * 2):
+        wave(datagrams[at:at + ARGS.parallel * 2], live)
+    moves = soft + hard
 
     rows, base = [], {}
     for run in moves:
         plain = plains[run.name.rpartition("-")[0]]
         rows += findings(run, plain)
-        base[run.name] = load(plain, "tcp")["bins"]
+        base[run.name] = load(plain, run.kinds[0])["bins"]
     kinds = ("tcp", "udp", "ping")
     rows.sort(key=lambda r: (r[0].startswith("server"), kinds.index(re.sub("server-|[46]-.*", "", r[0]))))
     bad = [m for case, row in rows for m in misses(case, row)]
@@ -835,7 +857,7 @@ def main():
 
 if __name__ == "__main__":
     PARSER = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    PARSER.add_argument("--cases", default="", help="regular expression: which of tcp4, tcp6, server-tcp4, server-tcp6")
+    PARSER.add_argument("--cases", default="", help="regular expression: which of tcp4, udp6, server-tcp4 ...")
     PARSER.add_argument("--parallel", type=int, default=4, help="testbeds at the same time")
     PARSER.add_argument("--debug", action="store_true", help="the agents say more")
     PARSER.add_argument("--keep", action="store_true", help="raw findings and the agents' logs go to the results, too")
