@@ -263,6 +263,7 @@ class Findings:
     def __init__(self, path, t0):
         self.path = path
         self.t0 = t0
+        self.end = t0 + SECONDS
         self.told = 0
         self.received = 0
         self.corrupt = 0
@@ -294,10 +295,10 @@ class Findings:
             json.dump({key: value for key, value in vars(self).items() if key != "path"}, file)
 
 
-def tcp_send(sock, out, end):
+def tcp_send(sock, out):
     position = 0
     sock.settimeout(1)
-    while time.time() < end:
+    while time.time() < out.end:
         start = position % PERIOD
         try:
             position += sock.send(TABLE[start:start + CHUNK])
@@ -318,12 +319,12 @@ def tcp_send(sock, out, end):
     out.sent = position
 
 
-def tcp_receive(sock, out, end, live):
+def tcp_receive(sock, out, live):
     position = 0
     into = bytearray(CHUNK)
     view = memoryview(into)
     sock.settimeout(0.25)
-    while time.time() < end + 20:
+    while time.time() < out.end + 20:
         size = None
         try:
             size = sock.recv_into(into)
@@ -337,7 +338,7 @@ def tcp_receive(sock, out, end, live):
             continue
         if size == 0:
             out.total = position
-            if time.time() < end - 0.5:
+            if time.time() < out.end - 0.5:
                 out.error("recv", "early end")
             sock.shutdown(socket.SHUT_WR)
             return
@@ -350,18 +351,18 @@ def tcp_receive(sock, out, end, live):
     out.error("recv", "no end")
 
 
-def tcp_server(net, address, out, end):
+def tcp_server(net, address, out):
     listener = socket.socket(net.family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, TCP_PORT))
     listener.listen()
-    listener.settimeout(end - time.time())
+    listener.settimeout(out.end - time.time())
     sock = listener.accept()[0]
     sleep_until(out.t0)
-    tcp_send(sock, out, end)
+    tcp_send(sock, out)
 
 
-def tcp_client(net, address, out, end, live):
+def tcp_client(net, address, out, live):
     sleep_until(out.t0 - 0.5)
     sock = socket.socket(net.family, socket.SOCK_STREAM)
     try:
@@ -371,7 +372,7 @@ def tcp_client(net, address, out, end, live):
         out.error("connect", error)
         return
     sleep_until(out.t0)
-    tcp_receive(sock, out, end, live)
+    tcp_receive(sock, out, live)
 
 
 def datagram(number):
@@ -379,14 +380,14 @@ def datagram(number):
     return HEAD.pack(number, time.time()) + bytes(TABLE[start:start + UDP_SIZE])
 
 
-def udp_server(net, address, out, end):
+def udp_server(net, address, out):
     """Sends to the client that asked for it; its socket is not connected."""
     sock = socket.socket(net.family, socket.SOCK_DGRAM)
     sock.bind((address, UDP_PORT))
-    sock.settimeout(end - time.time())
+    sock.settimeout(out.end - time.time())
     client = sock.recvfrom(2048)[1]
     out.sent = 0
-    while (now := out.t0 + out.sent * INTERVAL) < end:
+    while (now := out.t0 + out.sent * INTERVAL) < out.end:
         sleep_until(now)
         try:
             sock.sendto(datagram(out.sent), client)
@@ -395,13 +396,13 @@ def udp_server(net, address, out, end):
         out.sent += 1
 
 
-def udp_client(net, address, out, end, live):
+def udp_client(net, address, out, live):
     sock = socket.socket(net.family, socket.SOCK_DGRAM)
     sock.connect((address, UDP_PORT))
     sleep_until(out.t0 - 0.5)
     sock.send(b"start")
     sock.settimeout(0.25)
-    while time.time() < end + 0.5:
+    while time.time() < out.end + 0.5:
         out.tell(live)
         try:
             data = sock.recv(2048)
@@ -419,12 +420,12 @@ def udp_client(net, address, out, end, live):
         out.got(len(data))
 
 
-def ping(net, address, out, end):
+def ping(net, address, out):
     """The system's own ping."""
     sleep_until(out.t0)
     with subprocess.Popen(["ping", "-6" if net.six else "-4", "-n", "-D", "-i", str(INTERVAL), address],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as done:
-        threading.Timer(max(end - time.time(), 0), lambda: done.send_signal(signal.SIGINT)).start()
+        threading.Timer(max(out.end - time.time(), 0), lambda: done.send_signal(signal.SIGINT)).start()
         lines = done.stdout.read().splitlines()
     for line in lines:
         if reply := re.match(r"\[(\d+\.\d+)\] (\d+) bytes from .* time=", line):
@@ -459,7 +460,7 @@ IFA_F_TENTATIVE, IFA_F_OPTIMISTIC = 0x40, 0x04
 RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE = 20, 21, 24
 
 
-def observe(net, out, end):
+def observe(net, out):
     """Its clock is that of the events, so nothing else in the guest runs before it."""
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in IHMP_FILTER))
@@ -476,7 +477,7 @@ def observe(net, out, end):
     routes.bind((0, 0x1 | 0x10 | 0x40 | 0x100 | 0x400))
     names = {socket.if_nametoindex(n): n for n in ("eth0", "wifi0")}
     out.events, out.messages = [], []
-    while (left := end + 0.5 - time.time()) > 0:
+    while (left := out.end + 0.5 - time.time()) > 0:
         for source in select.select([wire, routes], [], [], left)[0]:
             now = time.time()
             if source is wire:
@@ -546,18 +547,16 @@ class Run:
         bed = Testbed(self.name.replace("server-", "s"))
         bed.build()
         bed.acquaint(self.net)
-        os.write(gate[0][1], b"+")
-        # The wave's beginning, at least 2 s after the last of the hosts came to know each other.
-        t0 = struct.unpack("d", os.read(gate[1][0], 8))[0]
-        end = t0 + SECONDS
         net = self.net
         fixed, mover = ("ch", net.ch), ("mh", net.old)
         server, client = (mover, fixed) if self.server else (fixed, mover)
         children = {}
+        here, begin = os.pipe(), os.pipe()
 
         def app(part, host, work):
             def body():
-                out = Findings(self.path(part), t0)
+                os.write(here[1], b"+")
+                out = Findings(self.path(part), struct.unpack("d", os.read(begin[0], 8))[0])
                 try:
                     work(out)
                 except BaseException as error:
@@ -567,23 +566,30 @@ class Run:
                 out.leave()
             children[part] = bed.child(host, body)
 
-        app("observer", "mh", lambda out: observe(net, out, end))
+        app("observer", "mh", lambda out: observe(net, out))
         tell = (self.name, live)
         if "tcp" in self.kinds:
-            app("tcp-send", server[0], lambda out: tcp_server(net, server[1], out, end))
-            app("tcp", client[0], lambda out: tcp_client(net, server[1], out, end, tell))
+            app("tcp-send", server[0], lambda out: tcp_server(net, server[1], out))
+            app("tcp", client[0], lambda out: tcp_client(net, server[1], out, tell))
         else:
-            app("udp-send", server[0], lambda out: udp_server(net, server[1], out, end))
-            app("udp", client[0], lambda out: udp_client(net, server[1], out, end, tell))
-            app("ping", client[0], lambda out: ping(net, server[1], out, end))
+            app("udp-send", server[0], lambda out: udp_server(net, server[1], out))
+            app("udp", client[0], lambda out: udp_client(net, server[1], out, tell))
+            app("ping", client[0], lambda out: ping(net, server[1], out))
         old_goes = Testbed.leave("eth0")
         new_comes = Testbed.join("wifi0", 100)
         associate = ["link set wifi0 up"]
         moves = {"soft": ((FIRST - 0.5, associate), (FIRST, new_comes), (SECOND, old_goes)),
                  "hard": ((FIRST, old_goes), (SECOND - 0.5, associate), (SECOND, new_comes)), "plain": ()}[self.move]
+        # Started before they are needed: the start of a program is no part of a hand-off.
         tools = [subprocess.Popen(["ip", "-n", bed.ns("mh"), "-batch", "-"], stdin=subprocess.PIPE, text=True)
                  for _ in moves]
-        # Started before they are needed: the start of a program is no part of a hand-off.
+        for _ in children:
+            os.read(here[0], 1)
+        os.write(gate[0][1], b"+")
+        # The beginning, for all testbeds of the wave: 2 s and more after the last two hosts came to know each other.
+        start = os.read(gate[1][0], 8)
+        t0 = struct.unpack("d", start)[0]
+        os.write(begin[1], start * len(children))
         for tool, (moment, lines) in zip(tools, moves):
             sleep_until(t0 + moment)
             tool.stdin.write("\n".join(lines) + "\n")
@@ -858,7 +864,8 @@ def main():
 if __name__ == "__main__":
     PARSER = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     PARSER.add_argument("--cases", default="", help="regular expression: which of tcp4, udp6, server-tcp4 ...")
-    PARSER.add_argument("--parallel", type=int, default=4, help="testbeds at the same time")
+    PARSER.add_argument("--parallel", type=int, default=4 if os.environ.get("IHMP_TIME") == "travel" else 2,
+                        help="testbeds with bulk traffic at the same time [4, in real time 2]")
     PARSER.add_argument("--debug", action="store_true", help="the agents say more")
     PARSER.add_argument("--keep", action="store_true", help="raw findings and the agents' logs go to the results, too")
     ARGS = PARSER.parse_args()
