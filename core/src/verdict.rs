@@ -45,6 +45,8 @@ pub enum Reason {
     IcmpNoFlow = 12,
     /// Discovery requests came faster than allowed; this one was not reported.
     DiscoverLimit = 13,
+    /// A router says that a locator of a host cannot be reached, which the host may be leaving.
+    PathUnreachable = 14,
 }
 
 impl Reason {
@@ -52,7 +54,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 15] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -67,6 +69,7 @@ impl Reason {
         Reason::ForeignSource,
         Reason::IcmpNoFlow,
         Reason::DiscoverLimit,
+        Reason::PathUnreachable,
     ];
 
     /// The number in the contract.
@@ -90,7 +93,8 @@ impl Reason {
             | Reason::NotWritable
             | Reason::UnprovenReset
             | Reason::PortExhausted
-            | Reason::ForeignSource => Effect::Drop,
+            | Reason::ForeignSource
+            | Reason::PathUnreachable => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit

@@ -38,6 +38,19 @@ fn is_unreachable(skb: &Skb<'_>, packet: &Packet) -> bool {
     }
 }
 
+/// Whether the error says that there is no way to the address at the moment. That a locator is gone is
+/// what moves are about; sockets hear of ports, sizes and prohibitions only.
+fn is_about_path(skb: &Skb<'_>, packet: &Packet) -> bool {
+    let kind = skb.head().get(packet.l4).copied();
+    let code = skb.head().get(packet.l4.saturating_add(1)).copied();
+    match packet.family {
+        // RFC 792: net or host unreachable; RFC 1122 section 3.2.2.1: unknown, or for a service.
+        Family::V4 => kind == Some(3) && matches!(code, Some(0 | 1 | 5..=8 | 11 | 12)),
+        // RFC 4443 section 3.1: no route, address unreachable.
+        Family::V6 => kind == Some(1) && matches!(code, Some(0 | 3)),
+    }
+}
+
 fn apply(skb: &mut Skb<'_>, packet: &Packet, outer: &Rewrite, inner: &Rewrite) -> bool {
     let span = xlat::span(packet);
     let Some(head) = skb.writable(span) else {
@@ -75,6 +88,9 @@ pub(super) fn input(
     }
     if is_unreachable(&skb, packet) && view.unproven(sent.src) {
         return netns.drop_for(Reason::UnprovenReset);
+    }
+    if is_about_path(&skb, packet) {
+        return netns.drop_for(Reason::PathUnreachable);
     }
     let key = row.key();
     if key.laddr == sent.src && key.faddr == sent.dst && key.lport == sent.sport {

@@ -119,6 +119,8 @@ enum ihmp_path_cause {
  *   but of no flow.
  * @IHMP_REASON_DISCOVER_LIMIT: Not reported; discovery requests came faster
  *   than allowed.
+ * @IHMP_REASON_PATH_UNREACHABLE: Dropped; a router says that a locator of a
+ *   host cannot be reached, which the host may be leaving.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -135,6 +137,7 @@ enum ihmp_reason {
 	IHMP_REASON_FOREIGN_SOURCE,
 	IHMP_REASON_ICMP_NO_FLOW,
 	IHMP_REASON_DISCOVER_LIMIT,
+	IHMP_REASON_PATH_UNREACHABLE,
 };
 
 /*

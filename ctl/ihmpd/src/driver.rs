@@ -85,6 +85,10 @@ const EVENTS: Token = Token(1);
 const NETWORK: Token = Token(2);
 const DATAGRAM: Token = Token(3);
 
+/// The kernel tells of an IPv6 address just before it accepts packets to it (inet6_ifa_notify comes before ip6_ins_rt):
+/// an answer that comes in between is lost, and the neighbour's next try is a second away.
+const SETTLE: ihmp_core::time::Duration = ihmp_core::time::Duration::from_millis(1);
+
 /// Preference of own addresses that the kernel would not choose as a source.
 const SECOND_CHOICE: u16 = 10;
 /// Least time between two looks because of routes of others.
@@ -297,9 +301,15 @@ impl<'a> Driver<'a> {
         if changes.overrun {
             tracing::warn!("event=resync reason=rtnetlink-overrun");
         }
-        let at_once = changes.links || changes.addresses || changes.routes || changes.overrun;
+        let now = self.clock.now();
+        if changes.addresses && !changes.overrun {
+            let settled = now.after(SETTLE);
+            self.look_at = Some(self.look_at.map_or(settled, |at| at.min(settled)));
+            return Ok(());
+        }
+        let at_once = changes.links || changes.routes || changes.overrun;
         let rested = self.looked.after(ROUTES_PAUSE);
-        if at_once || (changes.other_routes && rested <= self.clock.now()) {
+        if at_once || (changes.other_routes && rested <= now) {
             self.network()?;
             self.perform()?;
         } else if changes.other_routes {

@@ -363,6 +363,9 @@ pub enum Reason {
     IcmpNoFlow = 12,
     /// Not reported; discovery requests came faster than allowed.
     DiscoverLimit = 13,
+    /// Dropped; a router says that a locator of a host cannot be reached, which the host may be
+    /// leaving.
+    PathUnreachable = 14,
 }
 
 impl Reason {
@@ -382,6 +385,7 @@ impl Reason {
         Self::ForeignSource,
         Self::IcmpNoFlow,
         Self::DiscoverLimit,
+        Self::PathUnreachable,
     ];
 
     /// The number on the wire.
@@ -406,6 +410,7 @@ impl Reason {
             11 => Some(Self::ForeignSource),
             12 => Some(Self::IcmpNoFlow),
             13 => Some(Self::DiscoverLimit),
+            14 => Some(Self::PathUnreachable),
             _ => None,
         }
     }
@@ -427,6 +432,7 @@ impl Reason {
             Self::ForeignSource => "foreign-source",
             Self::IcmpNoFlow => "icmp-no-flow",
             Self::DiscoverLimit => "discover-limit",
+            Self::PathUnreachable => "path-unreachable",
         }
     }
 
