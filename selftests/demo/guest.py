@@ -47,6 +47,7 @@ TCP_PORT, UDP_PORT = 5001, 5002
 INTERVAL = 0.01
 # A transfer without a move that gets less than this was not bounded by its path, Mb/s.
 BUSY = 8.5
+COMES, GOES = "#2a7f3f", "#c0392b"
 PERIOD = 65521
 CHUNK = 1 << 16
 TABLE = memoryview(bytes((i * i + (i >> 8) * 7 + i) & 0xff for i in range(PERIOD)) * 3)
@@ -781,8 +782,10 @@ def picture(rows, plains):
         '<rect y="-8" width="18" height="9" fill="#9ecae9"/><text x="24">the host moves</text>'
         '<line x1="140" x2="160" y1="-4" y2="-4" stroke="#999" stroke-dasharray="3 2"/>'
         '<text x="166">the same transfer without a move</text>'
-        '<line x1="390" x2="390" y1="-11" y2="3" stroke="#2a7f3f" stroke-width="2"/><text x="397">new network comes</text>'
-        '<line x1="530" x2="530" y1="-11" y2="3" stroke="#c0392b" stroke-width="2"/><text x="537">old network goes</text>'
+        f'<line x1="390" x2="390" y1="-11" y2="3" stroke="{COMES}" stroke-width="2"/>'
+        '<text x="397">new network comes</text>'
+        f'<line x1="530" x2="530" y1="-11" y2="3" stroke="{GOES}" stroke-width="2"/>'
+        '<text x="537">old network goes</text>'
         "</g>",
     ]
     for number, (case, row) in enumerate(rows):
@@ -805,18 +808,21 @@ def picture(rows, plains):
         who = "server moves (it sends)" if case.startswith("server") else "client moves (it receives)"
         what = f"IPv{case[case.index('tcp') + 3]}, {case.rpartition('-')[2]} hand-off, {who}"
         svg.append(f'<text x="{x0}" y="{y0 - 8}" font-weight="bold">{what}</text>')
-        svg.append(f'<text x="{x0 + wide}" y="{y0 - 8}" text-anchor="end" fill="#555">ratio {row["goodput_ratio"]:.3f}</text>')
+        svg.append(f'<text x="{x0 + wide}" y="{y0 - 8}" text-anchor="end" fill="#555">'
+                   f'ratio {row["goodput_ratio"]:.3f}</text>')
         for rate in (0, 5, 10):
             svg.append(f'<line x1="{x0}" x2="{x0 + wide}" y1="{y(rate)}" y2="{y(rate)}" stroke="#ddd"/>')
             svg.append(f'<text x="{x0 - 6}" y="{y(rate) + 4}" text-anchor="end" fill="#555">{rate}</text>')
         for seconds in (0, 5, 10, 15):
-            svg.append(f'<text x="{x(seconds)}" y="{y0 + high + 16}" text-anchor="middle" fill="#555">{seconds} s</text>')
-        svg.append(f'<polygon points="{x(0)},{y(0)} {steps(row["bins"])} {x(SECONDS)},{y(0)}" fill="#9ecae9" stroke="#2171b5"/>')
+            svg.append(f'<text x="{x(seconds)}" y="{y0 + high + 16}" text-anchor="middle" fill="#555">'
+                       f'{seconds} s</text>')
+        svg.append(f'<polygon points="{x(0)},{y(0)} {steps(row["bins"])} {x(SECONDS)},{y(0)}" fill="#9ecae9" '
+                   'stroke="#2171b5"/>')
         svg.append(f'<polyline points="{steps(plains[case])}" fill="none" stroke="#999" stroke-dasharray="3 2"/>')
         soft = case.endswith("soft")
         for moment, comes in zip(row["events"], (soft, not soft)):
             svg.append(f'<line x1="{x(moment)}" x2="{x(moment)}" y1="{y0}" y2="{y0 + high}" '
-                       f'stroke="{"#2a7f3f" if comes else "#c0392b"}" stroke-width="2"/>')
+                       f'stroke="{COMES if comes else GOES}" stroke-width="2"/>')
     return "\n".join(svg + ["</svg>", ""])
 
 
@@ -854,8 +860,8 @@ def main():
     lines += [f"MISSED: {m}" for m in bad] or ["All bounds are met."]
     rates = [load(plain, "tcp")["received"] * 8 / SECONDS / 1e6 for plain in plains.values() if "tcp" in plain.kinds]
     if rates and min(rates) < BUSY:
-        lines.append(f"Note: without any move, a transfer got {min(rates):.1f} Mb/s of the path's 10. This machine was too "
-                     "slow or too busy; figures of time and rate say little.")
+        lines.append(f"Note: without any move, a transfer got {min(rates):.1f} Mb/s of the path's 10. This machine was "
+                     "too slow or too busy; figures of time and rate say little.")
     folder = os.environ.get("IHMP_RESULTS", ".")
     suffix = "" if KERNEL == "stock" else f"-{KERNEL}"
     for name, content in (("txt", "\n".join(lines) + "\n"), ("json", json.dumps(records(rows), indent=1) + "\n"),
