@@ -603,7 +603,9 @@ declare -A HID=()
 introduce() {
 	HID[$1]=$(ctl "$1" -j host add remote "$4" local "$2" | jq .id)
 	HID[$3]=$(ctl "$3" -j host add remote "$2" local "$4" | jq .id)
-	[ -n "${HID[$1]}" ] && [ -n "${HID[$3]}" ] || fail "the hosts cannot be added"
+	if [ -z "${HID[$1]}" ] || [ -z "${HID[$3]}" ]; then
+		fail "the hosts cannot be added"
+	fi
 }
 
 # moved MOVER PEER NEW: what the agents would say when MOVER goes to NEW. The peer is told first, as by a HANDOFF: it
