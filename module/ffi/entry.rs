@@ -73,6 +73,10 @@ const _: () = {
 };
 
 /// Frees what a payload owns, a grace period after it was retired.
+///
+/// # Safety
+///
+/// `payload` is a value of the kind, retired a grace period ago, and given once.
 #[no_mangle]
 unsafe extern "C" fn ihmp_rs_drop(kind: u32, payload: *mut c_void) {
     // SAFETY: `PayloadKind` binds the number to the type; nobody can see the payload any more.
@@ -89,6 +93,10 @@ unsafe extern "C" fn ihmp_rs_drop(kind: u32, payload: *mut c_void) {
 }
 
 /// Makes the state of a namespace; null when there is no memory.
+///
+/// # Safety
+///
+/// `net` outlives the state, which C gives back to `ihmp_rs_net_exit`.
 #[no_mangle]
 unsafe extern "C" fn ihmp_rs_net_init(net: *mut raw::ihmp_net) -> *mut c_void {
     let Some(net) = NonNull::new(net) else {
@@ -106,6 +114,10 @@ unsafe extern "C" fn ihmp_rs_net_init(net: *mut raw::ihmp_net) -> *mut c_void {
 }
 
 /// Ends the state of a namespace; no hook, work or command runs in it any more.
+///
+/// # Safety
+///
+/// `state` came from `ihmp_rs_net_init`, and is given once.
 #[no_mangle]
 unsafe extern "C" fn ihmp_rs_net_exit(state: *mut c_void) {
     // SAFETY: The pointer came from `ihmp_rs_net_init`, and is given once.
@@ -124,6 +136,10 @@ unsafe fn netns<'a>(state: *mut c_void) -> &'a Netns {
 }
 
 /// One packet in a hook.
+///
+/// # Safety
+///
+/// `state` is live, RCU is held, and the hook owns `skb`.
 #[no_mangle]
 unsafe extern "C" fn ihmp_rs_hook(
     state: *mut c_void,
@@ -151,6 +167,10 @@ unsafe extern "C" fn ihmp_rs_hook(
 }
 
 /// The periodic look at what has expired.
+///
+/// # Safety
+///
+/// `state` is live until the work is stopped.
 #[no_mangle]
 unsafe extern "C" fn ihmp_rs_gc(state: *mut c_void) {
     // SAFETY: The work is stopped before `ihmp_rs_net_exit`.

@@ -112,12 +112,10 @@ u8 *ihmp_skb_writable(struct sk_buff *skb, u32 len);
 void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mangle_zero, bool ipv6);
 void ihmp_skb_forget_csum(struct sk_buff *skb);
 u32 ihmp_skb_len(const struct sk_buff *skb);
-u32 ihmp_skb_mark(const struct sk_buff *skb);
 bool ihmp_skb_out_loopback(const struct sk_buff *skb);
 bool ihmp_skb_in_loopback(const struct sk_buff *skb);
 struct sock *ihmp_skb_sock(const struct sk_buff *skb);
 void ihmp_skb_forget_sock(struct sk_buff *skb);
-void ihmp_skb_free(struct sk_buff *skb);
 u32 ihmp_skb_ifindex(const struct sk_buff *skb);
 
 /* route.c: where a packet goes after rewriting */

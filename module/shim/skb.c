@@ -46,11 +46,6 @@ u32 ihmp_skb_len(const struct sk_buff *skb)
 	return skb->len;
 }
 
-u32 ihmp_skb_mark(const struct sk_buff *skb)
-{
-	return skb->mark;
-}
-
 bool ihmp_skb_out_loopback(const struct sk_buff *skb)
 {
 	return skb_dst(skb) && (skb_dst_dev(skb)->flags & IFF_LOOPBACK);
@@ -72,11 +67,6 @@ void ihmp_skb_forget_sock(struct sk_buff *skb)
 {
 	if (skb->sk)
 		skb_orphan(skb);
-}
-
-void ihmp_skb_free(struct sk_buff *skb)
-{
-	kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
 }
 
 u32 ihmp_skb_ifindex(const struct sk_buff *skb)
