@@ -51,11 +51,23 @@ pub const HEADER_LEN: usize = 4;
 pub const SIGNATURE_HEAD: usize = 4;
 /// Octets that the length of an Ed25519 block counts: timestamp, public key, signature.
 pub const ED25519_LEN: usize = 8 + 32 + 64;
+/// Octets that the length of a block with a succession counts: the former key and its word for the new one as well.
+pub const SUCCESSION_LEN: usize = ED25519_LEN + 32 + 64;
 /// Octets of the longest message that is sent.
 pub const MAX_LEN: usize =
-    HEADER_LEN + SIGNATURE_HEAD + ED25519_LEN + ADDRESS_LEN + MAX_ADDRESSES * ADDRESS_LEN;
+    HEADER_LEN + SIGNATURE_HEAD + SUCCESSION_LEN + ADDRESS_LEN + MAX_ADDRESSES * ADDRESS_LEN;
 /// Algorithm number of Ed25519 (RFC 8032).
 pub const ED25519: u8 = 1;
+/// Algorithm number of Ed25519 by a key that another one named as its successor.
+pub const ED25519_SUCCESSION: u8 = 2;
+/// Where the signature is in a signed message.
+const SIGNATURE_AT: usize = HEADER_LEN + SIGNATURE_HEAD + 8 + 32;
+/// What a signature of a message is over begins with this, so that it is of use for nothing else.
+const MESSAGE_LABEL: [u8; 16] = *b"ihmp message v1\0";
+/// What a key says when it names its successor begins with this.
+const SUCCESSION_LABEL: [u8; 16] = *b"ihmp successor1\0";
+/// Octets of what a signature is over: label, receiver, echo, message.
+pub const MAX_SIGNED: usize = MESSAGE_LABEL.len() + ADDRESS_LEN + 8 + MAX_LEN;
 
 /// The kind of a message: the first octet.
 #[repr(u8)]
@@ -148,7 +160,8 @@ impl Options {
     pub const NAT_DETECTED: Options = Options(0x40);
     /// In a HELLO: the sender has to start from behind a NAT.
     pub const NAT_FORCED: Options = Options(0x20);
-    /// In an ACK: the sequence number of the request is not the expected one.
+    /// In an ACK: the sequence number of the request is not the expected one, or its sender has yet to show that it
+    /// hears us. In a HELLO: it answers such an ACK.
     pub const INCORRECT_SEQNO: Options = Options(0x10);
     /// In a hand-off: the receiver could not reach the old address.
     pub const OLDADDR_UNREACHABLE: Options = Options(0x08);
@@ -261,22 +274,112 @@ pub struct Ed25519<'a> {
     pub key: &'a [u8; 32],
     /// The signature.
     pub signature: &'a [u8; 64],
+    /// Whose place the key takes.
+    pub succession: Option<Succession<'a>>,
+}
+
+/// The word of a key for its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Succession<'a> {
+    /// The former key.
+    pub former: &'a [u8; 32],
+    /// Its signature over [`successor`] of the new key.
+    pub signature: &'a [u8; 64],
 }
 
 impl<'a> Signature<'a> {
-    /// The parts, when the algorithm is Ed25519 and the length is right.
+    /// The parts, when the algorithm is Ed25519, without or with a succession, and the length is right.
     pub fn ed25519(&self) -> Option<Ed25519<'a>> {
-        if self.algorithm != ED25519 {
-            return None;
-        }
         let (timestamp, rest) = self.body.split_first_chunk::<8>()?;
         let (key, rest) = rest.split_first_chunk::<32>()?;
+        let (signature, rest) = rest.split_first_chunk::<64>()?;
+        let succession = match self.algorithm {
+            ED25519 if rest.is_empty() => None,
+            ED25519_SUCCESSION => {
+                let (former, rest) = rest.split_first_chunk::<32>()?;
+                Some(Succession {
+                    former,
+                    signature: rest.try_into().ok()?,
+                })
+            }
+            _ => return None,
+        };
         Some(Ed25519 {
             timestamp: u64::from_be_bytes(*timestamp),
             key,
-            signature: rest.try_into().ok()?,
+            signature,
+            succession,
         })
     }
+}
+
+impl Ed25519<'_> {
+    /// Writes the body of a block whose signature is still to be made to the start of `out`, and hands it and its
+    /// algorithm back.
+    pub fn unsigned<'b>(
+        timestamp: u64,
+        key: &[u8; 32],
+        succession: Option<Succession<'_>>,
+        out: &'b mut [u8; SUCCESSION_LEN],
+    ) -> Result<Signature<'b>, NoRoom> {
+        let mut writer = Writer { out, at: 0 };
+        writer.put(&timestamp.to_be_bytes())?;
+        writer.put(key)?;
+        writer.put(&[0; 64])?;
+        let mut algorithm = ED25519;
+        if let Some(succession) = succession {
+            algorithm = ED25519_SUCCESSION;
+            writer.put(succession.former)?;
+            writer.put(succession.signature)?;
+        }
+        Ok(Signature {
+            algorithm,
+            body: writer.finish()?,
+        })
+    }
+}
+
+/// What the signature of a message is over: a label, the receiver's address, the timestamp of the message that it
+/// answers (zero when it answers none), and the message with NS and the signature zeroed.
+pub fn signed<'b>(
+    message: &[u8],
+    to: Addr,
+    echo: u64,
+    out: &'b mut [u8; MAX_SIGNED],
+) -> Result<&'b [u8], NoRoom> {
+    let (control, rest) = message.split_first().ok_or(NoRoom)?;
+    let (options, rest) = rest.split_first().ok_or(NoRoom)?;
+    let before = SIGNATURE_AT.saturating_sub(2);
+    let (head, rest) = rest.split_at_checked(before).ok_or(NoRoom)?;
+    let (_, rest) = rest.split_first_chunk::<64>().ok_or(NoRoom)?;
+    let mut writer = Writer { out, at: 0 };
+    writer.put(&MESSAGE_LABEL)?;
+    writer.put(&to.octets())?;
+    writer.put(&echo.to_be_bytes())?;
+    writer.put(&[*control, *options & !Options::NAT_SUPPORTED.bits()])?;
+    writer.put(head)?;
+    writer.put(&[0; 64])?;
+    writer.put(rest)?;
+    writer.finish()
+}
+
+/// Puts the signature into a message that was written with an unsigned block.
+pub fn put_signature(message: &mut [u8], signature: &[u8; 64]) -> Result<(), NoRoom> {
+    let place = message
+        .get_mut(SIGNATURE_AT..)
+        .and_then(|rest| rest.first_chunk_mut::<64>())
+        .ok_or(NoRoom)?;
+    *place = *signature;
+    Ok(())
+}
+
+/// What a key signs to name its successor.
+pub fn successor(new: &[u8; 32]) -> [u8; 48] {
+    let mut octets = [0; 48];
+    let (label, key) = octets.split_at_mut(SUCCESSION_LABEL.len());
+    label.copy_from_slice(&SUCCESSION_LABEL);
+    key.copy_from_slice(new);
+    octets
 }
 
 /// One IHMP message.
@@ -408,7 +511,12 @@ fn parse_signature(octets: &[u8]) -> Result<(Signature<'_>, &[u8]), ParseError> 
         .split_first_chunk::<SIGNATURE_HEAD>()
         .ok_or(ParseError::Short)?;
     let length = usize::from(u16::from_be_bytes([*high, *low]));
-    if *zero != 0 || (*algorithm == ED25519 && length != ED25519_LEN) {
+    let wrong = match *algorithm {
+        ED25519 => length != ED25519_LEN,
+        ED25519_SUCCESSION => length != SUCCESSION_LEN,
+        _ => false,
+    };
+    if *zero != 0 || wrong {
         return Err(ParseError::Signature);
     }
     let (body, rest) = rest.split_at_checked(length).ok_or(ParseError::Short)?;
@@ -489,13 +597,13 @@ mod tests {
 
     #[test]
     fn signed_message_keeps_its_block() {
-        let mut body = [0; ED25519_LEN];
+        let mut body = [0; SUCCESSION_LEN];
         for (at, octet) in body.iter_mut().enumerate() {
             *octet = at as u8;
         }
         let mut sent = example();
         sent.signature = Some(Signature {
-            algorithm: ED25519,
+            algorithm: ED25519_SUCCESSION,
             body: &body,
         });
         sent.addresses = Addresses::of(&[Addr::v4([192, 0, 2, 9]); MAX_ADDRESSES]).unwrap();
@@ -503,7 +611,7 @@ mod tests {
         let octets = sent.emit(&mut buffer).unwrap();
         assert_eq!(octets.len(), MAX_LEN);
         assert_eq!(octets[1], 0x0c);
-        assert_eq!(octets[4..8], [1, 0, 0, 104]);
+        assert_eq!(octets[4..8], [2, 0, 0, 200]);
         let got = Message::parse(octets).unwrap();
         assert!(got.options.has(Options::SIGNED));
         assert_eq!(got.host, sent.host);
@@ -511,6 +619,65 @@ mod tests {
         let parts = got.signature.unwrap().ed25519().unwrap();
         assert_eq!(parts.timestamp, 0x0001_0203_0405_0607);
         assert_eq!((parts.key[0], parts.signature[0]), (8, 40));
+        let succession = parts.succession.unwrap();
+        assert_eq!((succession.former[0], succession.signature[0]), (104, 136));
+        sent.signature = Some(Signature {
+            algorithm: ED25519,
+            body: &body[..ED25519_LEN],
+        });
+        let octets = sent.emit(&mut buffer).unwrap();
+        assert_eq!(octets[4..8], [1, 0, 0, 104]);
+        let parts = Message::parse(octets).unwrap().signature.unwrap();
+        assert_eq!(parts.ed25519().unwrap().succession, None);
+    }
+
+    #[test]
+    fn signature_is_over_everything_but_itself_and_ns() {
+        let (key, former, word) = ([7; 32], [8; 32], [9; 64]);
+        for succession in [
+            None,
+            Some(Succession {
+                former: &former,
+                signature: &word,
+            }),
+        ] {
+            let mut body = [0; SUCCESSION_LEN];
+            let mut sent = example();
+            sent.signature = Some(Ed25519::unsigned(5, &key, succession, &mut body).unwrap());
+            let mut buffer = [0; MAX_LEN];
+            let mut octets: Vec<u8> = sent.emit(&mut buffer).unwrap().into();
+            let to = Addr::v4([203, 0, 113, 9]);
+            let over = |octets: &[u8], to, echo| {
+                let mut out = [0; MAX_SIGNED];
+                Vec::from(signed(octets, to, echo, &mut out).unwrap())
+            };
+            let before = over(&octets, to, 3);
+            assert_eq!(before.len(), 16 + 16 + 8 + octets.len());
+            put_signature(&mut octets, &[0x55; 64]).unwrap();
+            let got = Message::parse(&octets).unwrap().signature.unwrap();
+            assert_eq!(got.ed25519().unwrap().signature, &[0x55; 64]);
+            assert_eq!(over(&octets, to, 3), before);
+            assert_ne!(over(&octets, to, 4), before);
+            assert_ne!(over(&octets, Addr::v4([203, 0, 113, 8]), 3), before);
+            for at in 0..octets.len() {
+                for bit in 0..8 {
+                    let mut changed = octets.clone();
+                    changed[at] ^= 1 << bit;
+                    let free = (48..112).contains(&at) || (at, bit) == (1, 7);
+                    assert_eq!(
+                        over(&changed, to, 3) == before,
+                        free,
+                        "octet {at} bit {bit}"
+                    );
+                }
+            }
+        }
+        let mut out = [0; MAX_SIGNED];
+        assert_eq!(
+            signed(&[0; 111], Addr::UNSPECIFIED, 0, &mut out),
+            Err(NoRoom)
+        );
+        assert_eq!(put_signature(&mut [0; 111], &[0; 64]), Err(NoRoom));
     }
 
     #[test]
@@ -569,7 +736,9 @@ mod tests {
         assert_eq!(refusal(&signed), ParseError::Signature);
         signed[4..8].copy_from_slice(&[1, 0, 0, 104]);
         assert_eq!(refusal(&signed), ParseError::Short);
-        signed[4..8].copy_from_slice(&[2, 0, 0xff, 0xff]);
+        signed[4..8].copy_from_slice(&[2, 0, 0, 104]);
+        assert_eq!(refusal(&signed), ParseError::Signature);
+        signed[4..8].copy_from_slice(&[3, 0, 0xff, 0xff]);
         assert_eq!(refusal(&signed), ParseError::Short);
     }
 

@@ -7,7 +7,8 @@ use ihmp_core::addr::Addr;
 use ihmp_core::time::Instant;
 
 use crate::host::{Entry, Host};
-use crate::io::{Input, Key, Note, Output, State};
+use crate::io::{Input, Key, Moment, Note, Output, State};
+use crate::keys::{Fact, Policy, PublicKey};
 use crate::limits::Limits;
 use crate::world::World;
 
@@ -23,6 +24,8 @@ pub struct Engine {
     index: HashMap<Addr, Vec<Key>>,
     /// Hosts by the kernel's number.
     pub(crate) ids: HashMap<u32, Key>,
+    /// Hosts by their key.
+    pub(crate) bound: HashMap<PublicKey, Key>,
     timers: BTreeSet<(Instant, Key)>,
     /// Hosts that wait for their turn to be greeted.
     queue: VecDeque<Key>,
@@ -33,23 +36,24 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine without hosts.
-    pub fn new(limits: Limits) -> Engine {
+    /// An engine without hosts and keys. Without an own key it signs nothing.
+    pub fn new(limits: Limits, policy: Policy) -> Engine {
         Engine {
             hosts: BTreeMap::new(),
             index: HashMap::new(),
             ids: HashMap::new(),
+            bound: HashMap::new(),
             timers: BTreeSet::new(),
             queue: VecDeque::new(),
             pending: BTreeSet::new(),
             next_key: 0,
-            world: World::new(limits),
+            world: World::new(limits, policy),
         }
     }
 
-    /// Takes an input. `now` never goes back; `random` is a fresh number that no peer can guess.
-    pub fn handle(&mut self, now: Instant, random: u64, input: Input<'_>) {
-        self.world.begin(now, random);
+    /// Takes an input.
+    pub fn handle(&mut self, moment: Moment, input: Input<'_>) {
+        self.world.begin(moment);
         match input {
             Input::Message { from, to, bytes } => self.receive(from, to, bytes),
             Input::Network { local, routes } => {
@@ -70,6 +74,7 @@ impl Engine {
                 }
             }
             Input::Discovered { id, local, remote } => self.discovered(id, local, remote),
+            Input::Keys(keys) => self.keys_changed(keys),
             Input::Kernel { hosts } => self.kernel(hosts),
             Input::Made { key, id } => self.made(key, id),
             Input::Refused { key } => self.remove(key, "refused"),
@@ -93,7 +98,11 @@ impl Engine {
         let queued = !self.queue.is_empty() && self.pending.len() < self.world.limits.max_pending;
         let queue = queued.then(|| self.world.hello_out.ready_at(self.world.now));
         let timer = self.timers.first().map(|(at, _)| *at);
-        queue.into_iter().chain(timer).min()
+        queue
+            .into_iter()
+            .chain(timer)
+            .chain(self.world.keyring.check_at)
+            .min()
     }
 
     /// The peer addresses whose routes matter: the driver looks each of them up for [`Input::Network`].
@@ -114,6 +123,16 @@ impl Engine {
             *refusals.entry(reason.name()).or_insert(0) += count;
         }
         refusals
+    }
+
+    /// How many answers to challenges are awaited, and how many keys of peers are known.
+    pub fn key_counts(&self) -> [usize; 2] {
+        self.world.keyring.sizes()
+    }
+
+    /// What to write down at a clean end.
+    pub fn last_words(&self) -> Fact {
+        self.world.keyring.sent()
     }
 
     /// How many hosts there are, by state: new, up, classic.
@@ -178,6 +197,10 @@ impl Engine {
             return;
         };
         host.publish(&mut self.world);
+        if let (Some(key), Some(own)) = (host.peer_key, host.own) {
+            let fact = self.world.keyring.locate(key, own, &host.active);
+            self.world.keep(fact);
+        }
         let names: Vec<Addr> = [&host.active, &host.unreachable, &host.alias]
             .into_iter()
             .flatten()
@@ -226,6 +249,9 @@ impl Engine {
         }
         if let Entry::Id(id) = host.entry {
             self.ids.remove(&id);
+        }
+        if let Some(peer) = host.peer_key {
+            self.bound.remove(&peer);
         }
         self.pending.remove(&key);
         Some(host)

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A HELLO: who greets, and what is answered.
 
-use ihmp_core::message::{Addresses, Options, ADDRESS_LEN, HEADER_LEN};
+use ihmp_core::message::{Addresses, Control, Options, ADDRESS_LEN};
 
+use crate::authenticate::Signer;
 use crate::engine::Engine;
 use crate::host::{Entry, Host, Reply, Standing};
 use crate::io::{Key, Note, Refusal, State, Via};
 use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
 use crate::receive::Received;
-use crate::world::World;
+use crate::world::{Answer, World};
 
 impl Engine {
     /// Which host greets: the one that has the source, or that the Host ID names, or that claimed the source before
@@ -44,18 +45,78 @@ impl Engine {
         }
     }
 
+    /// Which host greets with this key. A key that is not known, or at an address of another host, is believed only after
+    /// it has shown that it hears what is sent there: `Err` when it is asked to.
+    fn greeting_key(
+        &mut self,
+        received: &Received<'_>,
+        signer: &Signer,
+    ) -> Result<Option<Key>, ()> {
+        let Received {
+            from, to, message, ..
+        } = *received;
+        let own = self.bound(&signer.key);
+        let at = self.active(from);
+        let free = at.filter(|at| self.is_unbound(*at));
+        // Who is bound may move to where nobody else is: a greeting says no more than a hand-off.
+        let moved = own.is_some() && (at.is_none() || own == at);
+        if signer.proven || moved {
+            return Ok(own.or(free));
+        }
+        self.received(received);
+        let ours = |leg: &Leg| {
+            leg.control == Control::Hello && leg.from == to && leg.stamps_to(from).next().is_some()
+        };
+        let host = free.and_then(|free| self.hosts.get_mut(&free));
+        if let Some(host) = host.filter(|host| host.legs.iter().any(ours)) {
+            // Its answer to ours will show it.
+            host.window.learn(message.seqno);
+            let last = host.greeted_by.filter(|(key, _)| *key == signer.key);
+            let stamp = last.map_or(signer.stamp, |(_, last)| last.max(signer.stamp));
+            host.greeted_by = Some((signer.key, stamp));
+            host.replies.push(Reply {
+                from: to,
+                to: from,
+                seqno: message.seqno,
+                asked: received.octets,
+                answer: Answer {
+                    echo: Some(signer.stamp),
+                    own: host.own,
+                },
+            });
+            host.reply(&mut self.world);
+        } else {
+            self.demand(received, own);
+        }
+        Err(())
+    }
+
     pub(crate) fn hello(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
             from,
             to,
             octets,
             message,
+            signer,
         } = *received;
         let now = self.world.now;
-        if !self.world.hello_prefix.take(from, now) {
-            return Err(Refusal::Rate);
+        let found = match &signer {
+            None => self.greeting_host(received),
+            Some(signer) => match self.greeting_key(received, signer) {
+                Ok(found) => found,
+                Err(()) => return Ok(()),
+            },
+        };
+        let bound = |key| !self.is_unbound(key);
+        if signer.is_none() && (found.is_some_and(bound) || self.active(from).is_some_and(bound)) {
+            return Err(Refusal::Unsigned);
         }
-        let found = self.greeting_host(received);
+        if found
+            .and_then(|key| self.hosts.get(&key))
+            .is_some_and(|host| host.managed)
+        {
+            return Err(Refusal::Managed);
+        }
         let key = match found {
             Some(key) => key,
             None => {
@@ -69,19 +130,23 @@ impl Engine {
             }
         };
         if let Some(other) = self.active(from).filter(|other| *other != key) {
-            self.merge(key, other);
-            if self.active(from) != Some(key) {
+            if signer.is_some() {
+                self.hand_over(from, other, key);
+            } else {
+                self.merge(key, other);
+            }
+            if self.active(from).is_some_and(|other| other != key) {
                 return Err(Refusal::OtherHost);
             }
         }
         let Some(host) = self.hosts.get_mut(&key) else {
             return Err(Refusal::UnknownHost);
         };
-        if host.managed {
-            return Err(Refusal::Managed);
-        }
         if host.window.is_stale(message.seqno) {
             return Err(Refusal::Stale);
+        }
+        if let Some(signer) = &signer {
+            self.bind(key, signer, from, to);
         }
         self.received(received);
         let claims = self.claims(key, received.after(1));
@@ -123,6 +188,10 @@ impl Engine {
             to: from,
             seqno: message.seqno,
             asked: octets,
+            answer: Answer {
+                echo: signer.map(|signer| signer.stamp),
+                own: host.own,
+            },
         });
         match found {
             None => host.make(world),
@@ -142,8 +211,8 @@ impl Host {
     /// Sends the ACKs that the host waits for: with all our addresses, as far as the HELLO's length allows.
     pub(crate) fn reply(&mut self, world: &mut World) {
         for reply in std::mem::take(&mut self.replies) {
-            let room = (reply.asked * AMPLIFICATION).saturating_sub(HEADER_LEN + ADDRESS_LEN)
-                / ADDRESS_LEN;
+            let least = world.ack_length(reply.from, reply.answer);
+            let room = (reply.asked * AMPLIFICATION).saturating_sub(least) / ADDRESS_LEN;
             let mut addresses = Addresses::EMPTY;
             let mut left = addresses.push(reply.from);
             let list = self.list(world);
@@ -157,7 +226,8 @@ impl Host {
                     self.tell(*addr, Standing::Unreachable);
                 }
             }
-            world.acknowledge(reply.from, reply.to, reply.seqno, Options::NONE, addresses);
+            let (from, to, seqno) = (reply.from, reply.to, reply.seqno);
+            world.acknowledge(from, to, seqno, Options::NONE, addresses, reply.answer);
         }
     }
 }

@@ -7,10 +7,11 @@ use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
 use crate::io::{Change, Key, Local, Output, Record, State, Via};
+use crate::keys::PublicKey;
 use crate::leg::Leg;
 use crate::limits::MAX_TOLD;
 use crate::seqno::Window;
-use crate::world::World;
+use crate::world::{Answer, World};
 
 /// What the peer holds one of our addresses for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,7 @@ pub(crate) struct Reply {
     pub(crate) seqno: u16,
     /// Octets of the HELLO.
     pub(crate) asked: usize,
+    pub(crate) answer: Answer,
 }
 
 /// A foreign host.
@@ -74,6 +76,15 @@ pub(crate) struct Host {
     pub(crate) state: State,
     /// The administrator's; left alone.
     pub(crate) managed: bool,
+
+    /// The peer's key: nobody else speaks for it.
+    pub(crate) peer_key: Option<PublicKey>,
+    /// The own key that is used towards it.
+    pub(crate) own: Option<PublicKey>,
+    /// Who greeted from its address without having shown that it hears us, and the last timestamp of that.
+    pub(crate) greeted_by: Option<(PublicKey, u64)>,
+    /// What it wants to see before it believes that we hear it: own address, its address, timestamp.
+    pub(crate) challenges: Vec<(Addr, Addr, u64)>,
 
     // What the peer has.
     pub(crate) active: Vec<Addr>,
@@ -142,6 +153,10 @@ impl Host {
             entry,
             state,
             managed: false,
+            peer_key: None,
+            own: None,
+            greeted_by: None,
+            challenges: Vec::new(),
             active: Vec::new(),
             unreachable: Vec::new(),
             alias: Vec::new(),
@@ -348,14 +363,17 @@ impl Host {
     /// The complete sets for the kernel.
     ///
     /// An address that is being proven has the preference that the routes give it: what the kernel sends leaves on the
-    /// new network anyway, and there it is better off with the source that belongs there.
+    /// new network anyway, and there it is better off with the source that belongs there. So has one that nobody tries
+    /// yet, when the family has no other: without it, what goes on unchanged now would be dropped for want of a path.
     pub(crate) fn record(&self) -> Record {
         let mut local = Vec::new();
         for via in &self.usable {
             let unproven = self.standing(via.local) != Some(Standing::Active);
             let tried = self.prove.contains(&via.local)
                 || self.legs.iter().any(|leg| leg.from == via.local);
-            if unproven && !tried && self.state == State::Up {
+            let family = via.local.family();
+            let spare = self.proven().any(|addr| addr.family() == family);
+            if unproven && !tried && spare && self.state == State::Up {
                 continue;
             }
             local.push(Local {
@@ -437,10 +455,12 @@ impl Host {
         self.smoothed = Some(Duration::from_nanos(smoothed));
     }
 
-    /// The first retransmission time-out of a request.
+    /// The first retransmission time-out of a request: three times the smoothed round trip, which is what RFC 6298
+    /// section 2.2 makes of one measurement. Hosts exchange so few messages that the variance is not learned, and after a
+    /// move the next answer may wait behind the data that goes on: twice the round trip (DESIGN.md section 8) was too early.
     pub(crate) fn time_out(&self, world: &World) -> Duration {
         match self.smoothed {
-            Some(smoothed) => smoothed.saturating_mul(2).max(world.limits.rto_floor),
+            Some(smoothed) => smoothed.saturating_mul(3).max(world.limits.rto_floor),
             None => world.limits.rto_first,
         }
     }

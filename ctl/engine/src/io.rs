@@ -5,7 +5,9 @@ use std::fmt;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{Control, ParseError};
-use ihmp_core::time::Duration;
+use ihmp_core::time::{Duration, Instant};
+
+use crate::keys::{Fact, Keys, PublicKey};
 
 /// A host within the engine; the kernel has its own number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +89,17 @@ pub struct KernelHost {
     pub identifiers: Vec<Addr>,
 }
 
+/// When an input is handled.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The time; it never goes back.
+    pub now: Instant,
+    /// Nanoseconds of the clock on the wall since 1970; it may jump.
+    pub wall: u64,
+    /// A fresh number that no peer can guess.
+    pub random: u64,
+}
+
 /// What the world tells the engine.
 #[derive(Clone, Debug)]
 pub enum Input<'a> {
@@ -117,6 +130,8 @@ pub enum Input<'a> {
         /// Foreign address of the flow.
         remote: Addr,
     },
+    /// All keys: before anything else, and when the administrator changed something.
+    Keys(Keys),
     /// All hosts of the kernel, at the start and after events were lost.
     Kernel {
         /// The hosts.
@@ -159,6 +174,8 @@ pub enum Output {
     Table(Change),
     /// Find out from which own addresses this one can be reached: [`Input::Routes`].
     Ask(Addr),
+    /// Write down what has to be known after a restart, before what follows is done.
+    Keep(Fact),
     /// Something worth a line in the log.
     Note(Note),
 }
@@ -204,6 +221,24 @@ pub enum Refusal {
     NatDetected,
     /// This kind of message is not served.
     Unsupported(Control),
+    /// It bears no signature.
+    Unsigned,
+    /// Its signature is of a kind that is not known.
+    UnknownAlgorithm,
+    /// Its signature is wrong.
+    BadSignature,
+    /// Its key is not listed.
+    UnknownKey,
+    /// Its key is not that of the host.
+    WrongKey,
+    /// Its key is ours.
+    OwnKey,
+    /// Its source is an address at which another key is listed.
+    ReservedAddress,
+    /// Its timestamp is not later than those seen before.
+    Replayed,
+    /// It answers a challenge that nobody awaits an answer to.
+    LateAnswer,
     /// No host goes by the addresses in it.
     UnknownHost,
     /// The sequence number is not the expected one.
@@ -214,7 +249,7 @@ pub enum Refusal {
     OtherHost,
     /// The administrator manages the host.
     Managed,
-    /// Too many HELLOs.
+    /// Too many HELLOs, or too many signatures to verify.
     Rate,
     /// There are too many hosts.
     HostLimit,
@@ -235,6 +270,15 @@ impl Refusal {
             Refusal::Payload => "bad-payload",
             Refusal::NatDetected => "nat-detected",
             Refusal::Unsupported(_) => "unsupported",
+            Refusal::Unsigned => "unsigned",
+            Refusal::UnknownAlgorithm => "unknown-algorithm",
+            Refusal::BadSignature => "bad-signature",
+            Refusal::UnknownKey => "unknown-key",
+            Refusal::WrongKey => "wrong-key",
+            Refusal::OwnKey => "own-key",
+            Refusal::ReservedAddress => "reserved-address",
+            Refusal::Replayed => "replayed",
+            Refusal::LateAnswer => "late-answer",
             Refusal::UnknownHost => "unknown-host",
             Refusal::Seqno => "incorrect-seqno",
             Refusal::Stale => "stale",
@@ -348,6 +392,25 @@ pub enum Note {
         /// An address of the other.
         gone: Addr,
     },
+    /// A host is bound to a key.
+    Bound {
+        /// Its address.
+        peer: Addr,
+        /// The key.
+        key: PublicKey,
+    },
+    /// A peer has a new key, by the word of the former one.
+    Succeeded {
+        /// The former key.
+        former: PublicKey,
+        /// The new key.
+        key: PublicKey,
+    },
+    /// Another host answers at this address; it is taken off the host that had it.
+    Mistaken {
+        /// The address.
+        peer: Addr,
+    },
     /// The peer does not know our sequence number; it is greeted again.
     Resync {
         /// Its address.
@@ -431,6 +494,16 @@ impl fmt::Display for Note {
             Note::Lost { peer } => write!(f, "event=lost peer={peer}"),
             Note::Adopted { id, peer } => write!(f, "event=adopted id={id} peer={peer}"),
             Note::Merged { kept, gone } => write!(f, "event=merged kept={kept} gone={gone}"),
+            Note::Bound { peer, key } => {
+                write!(f, "event=bound peer={peer} key={}", key.fingerprint())
+            }
+            Note::Succeeded { former, key } => write!(
+                f,
+                "event=succeeded former={} key={}",
+                former.fingerprint(),
+                key.fingerprint()
+            ),
+            Note::Mistaken { peer } => write!(f, "event=mistaken peer={peer}"),
             Note::Resync { peer } => write!(f, "event=resync peer={peer}"),
             Note::Gone { peer, reason } => write!(f, "event=gone peer={peer} reason={reason}"),
         }

@@ -101,7 +101,14 @@ impl Engine {
             .filter(|addr| self.active(*addr).is_some())
             .collect();
         let key = self.insert(Entry::Id(known.id), known.state);
+        let stored = self.world.keyring.at(&known.active);
+        let stored = stored.filter(|(peer, _)| !known.managed && self.bound(peer).is_none());
+        if let Some((peer, _)) = stored {
+            self.bound.insert(peer, key);
+        }
         self.with(key, |host, world| {
+            host.peer_key = stored.map(|(peer, _)| peer);
+            host.own = stored.and_then(|(_, own)| own);
             host.managed = known.managed;
             host.active = known.active;
             host.active.retain(|addr| !taken.contains(addr));

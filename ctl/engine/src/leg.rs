@@ -2,13 +2,18 @@
 //! A request on its way: from one own address, to one address of the peer after the other, until it is acknowledged.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Addresses, Control, Message, Options};
+use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::host::{Host, Report, Standing, Told};
 use crate::io::{Note, State};
 use crate::limits::MAX_SENDS;
 use crate::world::World;
+
+/// How many sends to one address an ACK can answer.
+const STAMPS: usize = 4;
+/// How often a greeting answers a challenge.
+const CHALLENGES: u32 = 3;
 
 /// A request that was not acknowledged yet. At most one is out from each own address.
 #[derive(Clone, Debug)]
@@ -26,6 +31,12 @@ pub(crate) struct Leg {
     pub(crate) list: Vec<Addr>,
     /// Where it was sent to.
     pub(crate) tried: Vec<Addr>,
+    /// Where the next send goes, when that is not the next one's turn.
+    next: Option<Addr>,
+    /// Where to and with what timestamps it was sent, the last ones.
+    stamps: Vec<(Addr, u64)>,
+    /// How often the peer wanted to see that we hear it.
+    challenges: u32,
     pub(crate) sends: u32,
     first_sent: Instant,
     pub(crate) due: Instant,
@@ -44,6 +55,16 @@ impl Leg {
     /// Whether it tells the peer all our addresses in place of those it knew.
     pub(crate) fn replaces(&self) -> bool {
         self.control != Control::Hello
+    }
+
+    /// The timestamps with which it was sent there, the last one first.
+    pub(crate) fn stamps_to(&self, to: Addr) -> impl Iterator<Item = u64> + '_ {
+        let there = self
+            .stamps
+            .iter()
+            .rev()
+            .filter(move |(sent, _)| *sent == to);
+        there.map(|(_, stamp)| *stamp).take(STAMPS)
     }
 
     fn addresses(&self) -> Addresses {
@@ -100,6 +121,9 @@ impl Host {
             old,
             list,
             tried: Vec::new(),
+            next: None,
+            stamps: Vec::new(),
+            challenges: 0,
             sends: 0,
             first_sent: world.now,
             due: world.now,
@@ -165,6 +189,7 @@ impl Host {
                 .saturating_mul(count)
                 .min(MAX_SENDS);
             let turn = targets.get((leg.sends % count) as usize).copied();
+            let turn = leg.next.take().or(turn);
             match turn {
                 Some(to) if leg.sends < most => {
                     self.send_leg(&mut leg, to, count, world);
@@ -179,7 +204,7 @@ impl Host {
     }
 
     /// Sends a request once; the time-out doubles after each round over the peer's addresses.
-    fn send_leg(&self, leg: &mut Leg, to: Addr, count: u32, world: &mut World) {
+    fn send_leg(&mut self, leg: &mut Leg, to: Addr, count: u32, world: &mut World) {
         let round = leg.sends / count;
         leg.sends += 1;
         if !leg.tried.contains(&to) {
@@ -190,15 +215,28 @@ impl Host {
         }
         let time_out = leg.time_out.saturating_mul(1 << round.min(16));
         leg.due = world.now.after(world.jitter(time_out));
+        let mut options = Options::NONE;
+        let mut echo = 0;
+        if leg.control == Control::Hello {
+            // Once: if the answer is lost, the peer may have forgotten what it asked.
+            let asked = |asked: &(Addr, Addr, u64)| (asked.0, asked.1) == (leg.from, to);
+            if let Some(at) = self.challenges.iter().position(asked) {
+                (options, echo) = (Options::INCORRECT_SEQNO, self.challenges.remove(at).2);
+            }
+        }
         let message = Message {
             control: leg.control,
-            options: Options::NONE,
+            options,
             seqno: leg.seqno,
             signature: None,
             host: leg.host,
             addresses: leg.addresses(),
         };
-        world.send(leg.from, to, &message);
+        let stamp = world.send(leg.from, to, &message, self.own, Some(echo));
+        if leg.stamps.len() >= MAX_SENDS as usize {
+            leg.stamps.remove(0);
+        }
+        leg.stamps.push((to, stamp));
         world.note(Note::Sent {
             control: leg.control,
             seqno: leg.seqno,
@@ -206,6 +244,34 @@ impl Host {
             to,
             attempt: leg.sends,
         });
+    }
+
+    /// The peer wants to see that we hear it.
+    pub(crate) fn challenge(&mut self, from: Addr, to: Addr, stamp: u64) {
+        self.challenges
+            .retain(|asked| (asked.0, asked.1) != (from, to));
+        if self.challenges.len() >= MAX_ADDRESSES {
+            self.challenges.remove(0);
+        }
+        self.challenges.push((from, to, stamp));
+    }
+
+    /// Sends a greeting again, so that it answers a challenge.
+    pub(crate) fn greet_again(&mut self, seqno: u16, to: Addr, world: &mut World) {
+        let now = world.now;
+        let Some(leg) = self.legs.iter_mut().find(|leg| leg.seqno == seqno) else {
+            return;
+        };
+        if leg.challenges >= CHALLENGES {
+            return;
+        }
+        leg.challenges += 1;
+        let measured = (leg.sends == 1).then(|| now.since(leg.first_sent));
+        (leg.sends, leg.due, leg.next) = (0, now, Some(to));
+        if let Some(round_trip) = measured {
+            self.measured(round_trip);
+        }
+        self.send_due(world);
     }
 
     /// Starts the requests over whose last destination the peer no longer has.

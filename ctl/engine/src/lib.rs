@@ -8,20 +8,22 @@
 //!
 //! ```
 //! use ihmp_core::time::Instant;
-//! use ihmp_engine::{Engine, Input, Limits, Output, Routes, Via};
+//! use ihmp_engine::{Engine, Input, Keys, Limits, Moment, Output, OwnKey, Policy, Routes, Via};
 //!
 //! let here = "192.0.2.1".parse().unwrap();
 //! let there = "198.51.100.7".parse().unwrap();
-//! let mut engine = Engine::new(Limits::default());
-//! let now = Instant::ZERO;
-//! engine.handle(now, 1, Input::Network { local: vec![here], routes: vec![] });
+//! let mut engine = Engine::new(Limits::default(), Policy::FirstUse);
+//! let at = |random| Moment { now: Instant::ZERO, wall: 1_800_000_000_000_000_000, random };
+//! let own = vec![OwnKey::new(&[7; 32], vec![])];
+//! engine.handle(at(0), Input::Keys(Keys { own, ..Keys::default() }));
+//! engine.handle(at(1), Input::Network { local: vec![here], routes: vec![] });
 //!
 //! // The module saw a flow to an address that it did not know.
-//! engine.handle(now, 2, Input::Discovered { id: 7, local: here, remote: there });
+//! engine.handle(at(2), Input::Discovered { id: 7, local: here, remote: there });
 //! while let Some(output) = engine.poll() {
 //!     if let Output::Ask(peer) = output {
 //!         let via = vec![Via { local: here, preference: 0 }];
-//!         engine.handle(now, 3, Input::Routes(Routes { peer, via }));
+//!         engine.handle(at(3), Input::Routes(Routes { peer, via }));
 //!     } else if let Output::Send { from, to, bytes } = output {
 //!         assert_eq!((from, to, bytes[0]), (here, there, 0)); // a HELLO
 //!     }
@@ -31,12 +33,15 @@
 
 #![forbid(unsafe_code)]
 
+mod authenticate;
 mod bucket;
 mod engine;
 mod hello;
 mod host;
 mod io;
 mod kernel;
+mod keyring;
+mod keys;
 mod leg;
 mod limits;
 mod merge;
@@ -47,6 +52,8 @@ mod world;
 
 pub use engine::Engine;
 pub use io::{
-    Change, Input, KernelHost, Key, Local, Note, Output, Record, Refusal, Routes, State, Via,
+    Change, Input, KernelHost, Key, Local, Moment, Note, Output, Record, Refusal, Routes, State,
+    Via,
 };
+pub use keys::{Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey};
 pub use limits::{Limits, Rate};

@@ -29,7 +29,7 @@ pub struct Limits {
     pub sends: u32,
     /// Retransmission time-out before a round trip was measured.
     pub rto_first: Duration,
-    /// Least retransmission time-out; else it is twice the smoothed round trip.
+    /// Least retransmission time-out; else it is three times the smoothed round trip.
     pub rto_floor: Duration,
     /// How long a host that did not answer is left alone.
     pub classic: Duration,
@@ -49,6 +49,12 @@ pub struct Limits {
     pub hello_in: Rate,
     /// HELLOs taken from one /24 or /64.
     pub hello_prefix: Rate,
+    /// Signatures of unknown keys that are verified.
+    pub strangers: Rate,
+    /// Signatures of unknown keys that are verified because the message answers one of ours.
+    pub answers: Rate,
+    /// Forged messages in the name of one key; beyond that its messages wait.
+    pub forged: Rate,
     /// ACKs with IS sent in all.
     pub wrong: Rate,
     /// ACKs with IS sent to one host.
@@ -79,6 +85,18 @@ impl Default for Limits {
             hello_prefix: Rate {
                 per_second: 20,
                 burst: 40,
+            },
+            strangers: Rate {
+                per_second: 400,
+                burst: 800,
+            },
+            answers: Rate {
+                per_second: 2_000,
+                burst: 4_000,
+            },
+            forged: Rate {
+                per_second: 100,
+                burst: 200,
             },
             wrong: Rate {
                 per_second: 50,

@@ -26,7 +26,9 @@ impl Engine {
         let claims = host.unreachable.iter().chain(&host.contested);
         let claimed: BTreeSet<Key> = claims.filter_map(|addr| self.active(*addr)).collect();
         for other in claimed {
-            if other != key && self.is_claimed_back(key, other) {
+            // Where keys speak, claims say nothing.
+            let unsigned = self.is_unbound(key) && self.is_unbound(other);
+            if other != key && unsigned && self.is_claimed_back(key, other) {
                 self.merge(key.min(other), key.max(other));
             }
         }
@@ -39,7 +41,8 @@ impl Engine {
                 .get(key)
                 .is_none_or(|host| host.managed || host.entry == Entry::Asked)
         };
-        if busy(&kept) || busy(&gone) {
+        let apart = !self.is_unbound(kept) && !self.is_unbound(gone);
+        if busy(&kept) || busy(&gone) || apart {
             return;
         }
         let Some(other) = self.forget(gone) else {
@@ -50,7 +53,12 @@ impl Engine {
                 .outputs
                 .push_back(Output::Table(Change::Del { id }));
         }
+        if let Some(peer) = other.peer_key {
+            self.bound.insert(peer, kept);
+        }
         self.with(kept, |host, world| {
+            host.peer_key = host.peer_key.or(other.peer_key);
+            host.own = host.own.or(other.own);
             world.note(Note::Merged {
                 kept: host.name(),
                 gone: other.name(),

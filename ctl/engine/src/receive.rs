@@ -4,25 +4,13 @@
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Message, Options};
 
+use crate::authenticate::Signer;
 use crate::engine::Engine;
 use crate::host::{Claims, Host, Standing};
 use crate::io::{Key, Note, Refusal, State};
 use crate::leg::Leg;
 use crate::seqno::{Class, AHEAD};
-use crate::world::World;
-
-/// How far a message is to be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// Nobody vouches for it: its addresses, its Host ID and its sequence number have to be right.
-    Unsigned,
-}
-
-/// Decides whether a message may be used at all. This is the place where signatures are verified and the host's key is
-/// looked up; as long as they are not, every message is taken for unsigned.
-fn authenticate(_message: &Message<'_>) -> Result<Trust, Refusal> {
-    Ok(Trust::Unsigned)
-}
+use crate::world::{Answer, World};
 
 /// A received message with its addresses.
 #[derive(Clone, Copy)]
@@ -31,6 +19,8 @@ pub(crate) struct Received<'a> {
     pub(crate) to: Addr,
     pub(crate) octets: usize,
     pub(crate) message: Message<'a>,
+    /// Who vouches for it; nobody, when there is none.
+    pub(crate) signer: Option<Signer>,
 }
 
 impl<'a> Received<'a> {
@@ -46,7 +36,6 @@ impl<'a> Received<'a> {
         if !world.local.contains(&to) {
             return Err(Refusal::NotOurs);
         }
-        let Trust::Unsigned = authenticate(&message)?;
         let believed = message
             .addresses
             .as_slice()
@@ -63,6 +52,7 @@ impl<'a> Received<'a> {
             to,
             octets: bytes.len(),
             message,
+            signer: None,
         })
     }
 
@@ -150,8 +140,16 @@ impl Announced {
 impl Engine {
     /// A datagram came.
     pub(crate) fn receive(&mut self, from: Addr, to: Addr, bytes: &[u8]) {
-        let outcome = Received::new(&self.world, from, to, bytes).and_then(|received| {
+        let outcome = Received::new(&self.world, from, to, bytes).and_then(|mut received| {
             let control = received.message.control;
+            if let Control::PathProbe | Control::RouterAck | Control::NatEntry = control {
+                return Err(Refusal::Unsupported(control));
+            }
+            let now = self.world.now;
+            if control == Control::Hello && !self.world.hello_prefix.take(from, now) {
+                return Err(Refusal::Rate);
+            }
+            received.signer = self.authenticate(&received, bytes)?;
             match control {
                 Control::Hello => self.hello(&received)?,
                 Control::Ack => self.ack(&received)?,
@@ -198,14 +196,20 @@ impl Engine {
 
     fn ack(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
-            from, to, message, ..
+            from,
+            to,
+            message,
+            signer,
+            ..
         } = *received;
         let answered =
             |leg: &Leg| leg.seqno == message.seqno && leg.from == to && leg.tried.contains(&from);
         let refused = message.options.has(Options::INCORRECT_SEQNO);
         let recent =
             |host: &&Host| (1..=AHEAD).contains(&host.next_seqno.wrapping_sub(message.seqno));
-        let holds = |host: &&Host| host.legs.iter().any(answered) || (refused && recent(host));
+        let unsigned = signer.is_none();
+        let holds =
+            |host: &&Host| host.legs.iter().any(answered) || (unsigned && refused && recent(host));
         let Some(key) = self.known(from).find(holds).map(|host| host.key) else {
             let late = self.known(from).any(|host| recent(&host));
             return Err(if late {
@@ -214,8 +218,33 @@ impl Engine {
                 Refusal::UnexpectedAck
             });
         };
-        if self.active(from).is_some_and(|other| other != key) {
-            return Err(Refusal::OtherHost);
+        let Some(host) = self.hosts.get(&key) else {
+            return Err(Refusal::UnknownHost);
+        };
+        if host.managed {
+            return Err(Refusal::Managed);
+        }
+        let mut same = None;
+        match (host.peer_key, &signer) {
+            (Some(_), None) => return Err(Refusal::Unsigned),
+            (Some(peer), Some(signer)) if peer != signer.key => {
+                // What went there did not reach the host: another one is there.
+                self.mistaken(key, from);
+                return Err(Refusal::WrongKey);
+            }
+            (None, Some(signer)) if !refused => {
+                same = self.bound(&signer.key);
+                if same.is_none() {
+                    self.bind(key, signer, from, to);
+                }
+            }
+            _ => (),
+        }
+        if let Some(other) = self.active(from).filter(|other| *other != key) {
+            match signer {
+                Some(_) if !refused && same.is_none() => self.hand_over(from, other, key),
+                _ => return Err(Refusal::OtherHost),
+            }
         }
         self.received(received);
         let claims = self.claims(key, received.after(1));
@@ -224,7 +253,15 @@ impl Engine {
         };
         let world = &mut self.world;
         if refused {
-            host.resync(world);
+            if let Some(signer) = signer {
+                host.challenge(to, from, signer.stamp);
+            }
+            let greeting = |leg: &&Leg| answered(leg) && leg.control == Control::Hello;
+            if signer.is_some() && host.legs.iter().any(|leg| greeting(&leg)) {
+                host.greet_again(message.seqno, from, world);
+            } else {
+                host.resync(world);
+            }
             self.settle(key);
             return Ok(());
         }
@@ -275,23 +312,42 @@ impl Engine {
         host.ask(world);
         host.reconcile(world);
         self.settle(key);
-        self.merge_claimed(key);
+        match same {
+            Some(same) => self.merge(same, key),
+            None => self.merge_claimed(key),
+        }
         Ok(())
     }
 
     fn change(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
-            from, to, message, ..
+            from,
+            to,
+            message,
+            signer,
+            ..
         } = *received;
         let announced = Announced::new(received)?;
         let by_source = || self.active(from).or_else(|| self.named(from));
         let by_old = || announced.old.and_then(|old| self.named(old));
-        let found = self.named(message.host).or_else(by_source).or_else(by_old);
+        let by_address = || self.named(message.host).or_else(by_source).or_else(by_old);
+        let found = match &signer {
+            Some(signer) => self.bound(&signer.key),
+            None => by_address(),
+        };
+        if signer.is_none() && found.is_some_and(|key| !self.is_unbound(key)) {
+            return Err(Refusal::Unsigned);
+        }
         let Some(key) = found else {
             self.incorrect_seqno(received, None);
             return Err(Refusal::UnknownHost);
         };
         if let Some(other) = self.active(from).filter(|other| *other != key) {
+            if signer.is_some() {
+                // It has to show that it is there.
+                self.incorrect_seqno(received, Some(key));
+                return Err(Refusal::OtherHost);
+            }
             self.take_stray(key, other, received)?;
         }
         let Some(host) = self.hosts.get_mut(&key) else {
@@ -340,7 +396,11 @@ impl Engine {
         host.ask(world);
         host.publish(world);
         let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
-        world.acknowledge(to, from, message.seqno, Options::NONE, addresses);
+        let answer = Answer {
+            echo: signer.map(|signer| signer.stamp),
+            own: host.own,
+        };
+        world.acknowledge(to, from, message.seqno, Options::NONE, addresses, answer);
         host.follow(&before, world);
         self.settle(key);
         Ok(())
@@ -354,6 +414,9 @@ impl Engine {
         let (Some(host), Some(stray)) = (self.hosts.get(&key), self.hosts.get(&other)) else {
             return Err(Refusal::UnknownHost);
         };
+        if stray.peer_key.is_some() {
+            return Err(Refusal::OtherHost);
+        }
         let known = host.state == State::Up && host.window.classify(message.seqno) == Class::New;
         let nothing_else =
             stray.active == [from] && stray.alias.is_empty() && stray.window.is_fresh();
@@ -368,9 +431,6 @@ impl Engine {
 
     /// Tells a sender that its number is not the expected one, now and then.
     fn incorrect_seqno(&mut self, received: &Received<'_>, key: Option<Key>) {
-        let Received {
-            from, to, message, ..
-        } = *received;
         let world = &mut self.world;
         if let Some(host) = key.and_then(|key| self.hosts.get_mut(&key)) {
             if !host.wrong.take(world.now) {
@@ -378,8 +438,31 @@ impl Engine {
             }
         }
         if world.wrong.take(world.now) {
-            let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
-            world.acknowledge(to, from, message.seqno, Options::INCORRECT_SEQNO, addresses);
+            self.demand(received, key);
+        }
+    }
+
+    /// Sends an ACK with IS: what comes next has to show that its sender hears it.
+    pub(crate) fn demand(&mut self, received: &Received<'_>, key: Option<Key>) {
+        let Received {
+            from,
+            to,
+            message,
+            signer,
+            ..
+        } = *received;
+        let host = key.and_then(|key| self.hosts.get(&key));
+        let answer = Answer {
+            echo: signer.map(|signer| signer.stamp),
+            own: host.and_then(|host| host.own),
+        };
+        let world = &mut self.world;
+        let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
+        let options = Options::INCORRECT_SEQNO;
+        let stamp = world.acknowledge(to, from, message.seqno, options, addresses, answer);
+        if let Some(signer) = signer {
+            let now = world.now;
+            world.keyring.challenge((signer.key, from, to), stamp, now);
         }
     }
 }

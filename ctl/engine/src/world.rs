@@ -4,11 +4,16 @@
 use std::collections::{HashMap, VecDeque};
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Addresses, Control, Message, Options, MAX_LEN};
+use ihmp_core::message::{
+    Addresses, Control, Message, Options, ADDRESS_LEN, ED25519_LEN, HEADER_LEN, MAX_LEN,
+    SIGNATURE_HEAD, SUCCESSION_LEN,
+};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::{Bucket, Prefixes};
-use crate::io::{Note, Output, Refusal, Routes, Via};
+use crate::io::{Moment, Note, Output, Refusal, Routes, Via};
+use crate::keyring::Keyring;
+use crate::keys::{Fact, Policy, PublicKey};
 use crate::limits::Limits;
 
 /// Numbers that follow from the one that came with the input (splitmix64).
@@ -25,10 +30,20 @@ impl Random {
     }
 }
 
+/// How an ACK is signed: as what it answers is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The timestamp of what it answers; `None` when that is not signed.
+    pub(crate) echo: Option<u64>,
+    /// The own key that is used towards the host.
+    pub(crate) own: Option<PublicKey>,
+}
+
 /// The surroundings of the hosts while an input is handled.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) now: Instant,
+    wall: u64,
     pub(crate) limits: Limits,
     /// Usable own addresses.
     pub(crate) local: Vec<Addr>,
@@ -42,13 +57,15 @@ pub(crate) struct World {
     pub(crate) hello_in: Bucket,
     pub(crate) hello_prefix: Prefixes,
     pub(crate) wrong: Bucket,
+    pub(crate) keyring: Keyring,
     random: Random,
 }
 
 impl World {
-    pub(crate) fn new(limits: Limits) -> World {
+    pub(crate) fn new(limits: Limits, policy: Policy) -> World {
         World {
             now: Instant::ZERO,
+            wall: 0,
             local: Vec::new(),
             routes: HashMap::new(),
             outputs: VecDeque::new(),
@@ -57,15 +74,24 @@ impl World {
             hello_in: Bucket::new(limits.hello_in),
             hello_prefix: Prefixes::new(limits.hello_prefix),
             wrong: Bucket::new(limits.wrong),
+            keyring: Keyring::new(policy, limits),
             random: Random(0),
             limits,
         }
     }
 
     /// Begins an input.
-    pub(crate) fn begin(&mut self, now: Instant, random: u64) {
-        self.now = self.now.max(now);
-        self.random.0 ^= random;
+    pub(crate) fn begin(&mut self, moment: Moment) {
+        self.now = self.now.max(moment.now);
+        self.wall = moment.wall;
+        self.random.0 ^= moment.random;
+        let fact = self.keyring.reserve(self.now, self.wall);
+        self.keep(fact);
+    }
+
+    /// Has something written down.
+    pub(crate) fn keep(&mut self, fact: Option<Fact>) {
+        self.outputs.extend(fact.map(Output::Keep));
     }
 
     /// A fresh sequence number.
@@ -94,15 +120,42 @@ impl World {
         self.note(Note::Refused { reason, from, to });
     }
 
-    pub(crate) fn send(&mut self, from: Addr, to: Addr, message: &Message<'_>) {
-        let mut buffer = [0; MAX_LEN];
-        if let Ok(octets) = message.emit(&mut buffer) {
-            self.outputs.push_back(Output::Send {
-                from,
-                to,
-                bytes: octets.to_vec(),
-            });
-        }
+    /// Signs a message and sends it; its timestamp. Without an own key, or an echo, it is sent as it is.
+    pub(crate) fn send(
+        &mut self,
+        from: Addr,
+        to: Addr,
+        message: &Message<'_>,
+        own: Option<PublicKey>,
+        echo: Option<u64>,
+    ) -> u64 {
+        let (wall, random) = (self.wall, self.random.next());
+        let fact = self.keyring.reserve(self.now, wall);
+        self.keep(fact);
+        let stamp = self.keyring.stamp(self.now, wall, random);
+        let own = own.and_then(|own| self.keyring.own(&own));
+        let own = own.or_else(|| self.keyring.own_for(from));
+        let bytes = match (own, echo) {
+            (Some(own), Some(echo)) => own.seal(message, to, stamp, echo),
+            _ => {
+                let mut buffer = [0; MAX_LEN];
+                message.emit(&mut buffer).unwrap_or_default().to_vec()
+            }
+        };
+        self.outputs.push_back(Output::Send { from, to, bytes });
+        stamp
+    }
+
+    /// Octets of an ACK without addresses.
+    pub(crate) fn ack_length(&self, from: Addr, answer: Answer) -> usize {
+        let own = answer.own.and_then(|own| self.keyring.own(&own));
+        let own = own.or_else(|| self.keyring.own_for(from));
+        let block = match own.filter(|_| answer.echo.is_some()) {
+            Some(key) if key.former.is_some() => SIGNATURE_HEAD + SUCCESSION_LEN,
+            Some(_) => SIGNATURE_HEAD + ED25519_LEN,
+            None => 0,
+        };
+        HEADER_LEN + block + ADDRESS_LEN
     }
 
     /// Sends an ACK: the first address is the source, others may follow.
@@ -113,7 +166,8 @@ impl World {
         seqno: u16,
         options: Options,
         addresses: Addresses,
-    ) {
+        answer: Answer,
+    ) -> u64 {
         let message = Message {
             control: Control::Ack,
             options,
@@ -122,7 +176,7 @@ impl World {
             host: from,
             addresses,
         };
-        self.send(from, to, &message);
+        let stamp = self.send(from, to, &message, answer.own, answer.echo);
         self.note(Note::Sent {
             control: Control::Ack,
             seqno,
@@ -130,5 +184,6 @@ impl World {
             to,
             attempt: 1,
         });
+        stamp
     }
 }

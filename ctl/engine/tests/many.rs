@@ -6,8 +6,8 @@ mod sim;
 use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};
 use ihmp_core::message::{Addresses, Message, Options, MAX_LEN};
-use ihmp_engine::{Input, Limits, Note, State};
-use sim::{addr, ms, secs, Sim, Weather, FAIR};
+use ihmp_engine::{Input, Limits, Note, OwnKey, Policy, State};
+use sim::{addr, ms, own_key, secs, Sim, Weather, FAIR};
 
 fn client(number: usize) -> String {
     format!("10.{}.{}.1", number / 250, number % 250)
@@ -31,10 +31,10 @@ fn crowd(clients: usize, weather: Weather) -> Sim {
 fn server_of_a_thousand_moves() {
     let clients = 1_000;
     let mut sim = crowd(clients, FAIR);
-    assert_eq!(sim.count(), 2 * clients);
+    assert_eq!(sim.sent().len(), 4 * clients);
     sim.change(0, &["192.0.2.1"], &["198.51.100.1"]);
     sim.run(secs(10));
-    assert_eq!(sim.count(), 2 * clients);
+    assert_eq!(sim.sent().len(), 2 * clients);
     for at in 1..=clients {
         sim.agree(0, at);
     }
@@ -50,7 +50,7 @@ fn thousand_clients_move_at_once() {
         sim.change(number + 1, &[&old], &[&new]);
     }
     sim.run(secs(10));
-    assert_eq!(sim.count(), 2 * clients);
+    assert_eq!(sim.sent().len(), 2 * clients);
     for at in 1..=clients {
         sim.agree(0, at);
     }
@@ -96,10 +96,10 @@ fn busy_client_does_not_spray() {
         sim.flow(0, "192.0.2.1", &client(number));
     }
     let Limits { hello_out, .. } = Limits::default();
-    assert_eq!(sim.count(), hello_out.burst as usize);
+    assert_eq!(sim.sent().len(), hello_out.burst as usize);
     sim.run(secs(1));
     // The first ones are asked again after a second and more.
-    let sends = sim.count();
+    let sends = sim.sent().len();
     assert!(sends <= 101, "{sends}");
     sim.run(secs(200));
     assert_eq!(
@@ -120,9 +120,9 @@ fn few_are_asked_at_a_time() {
     for number in 0..50 {
         sim.flow(0, "192.0.2.1", &client(number));
     }
-    assert_eq!(sim.count(), 10);
+    assert_eq!(sim.sent().len(), 10);
     sim.run(secs(60));
-    assert_eq!(sim.count(), 140);
+    assert_eq!(sim.sent().len(), 140);
     let classic = |note: &Note| matches!(note, Note::Classic { .. });
     assert_eq!(sim.noted(0, classic), 50);
 }
@@ -140,13 +140,128 @@ fn hello(buffer: &mut [u8; MAX_LEN], seqno: u16, from: Addr) -> Vec<u8> {
 }
 
 #[test]
+fn million_forged_messages_in_the_name_of_a_known_host() {
+    let mut sim = Sim::new(1, FAIR);
+    let (here, peer) = ("192.0.2.1", addr("198.51.100.1"));
+    sim.add(&[here]);
+    sim.add(&["198.51.100.1"]);
+    sim.flow(1, "198.51.100.1", here);
+    sim.run(secs(1));
+    let rows = format!("{:?}", sim.nodes[0].kernel.rows);
+    let seqno = {
+        let (.., bytes) = sim.wire.iter().rfind(|sent| sent.0 == peer).unwrap();
+        u16::from_be_bytes([bytes[2], bytes[3]])
+    };
+    sim.sent();
+    // What the attacker saw, with the next numbers, later timestamps and signatures of his own making.
+    let kinds = [Hello, AddrUp, Handoff, AddrDown, Ack];
+    let attacker = own_key(66);
+    let mut forged: Vec<(Addr, Vec<u8>)> = Vec::new();
+    for control in kinds {
+        for from in [peer, addr("203.0.113.66")] {
+            let list = match control {
+                Hello | Ack => vec![from],
+                AddrUp => vec![from, from],
+                AddrDown => vec![from, peer],
+                _ => vec![from, from, peer],
+            };
+            let message = Message {
+                control,
+                options: Options::NONE,
+                seqno: 0,
+                signature: None,
+                host: peer,
+                addresses: Addresses::of(&list).unwrap(),
+            };
+            let mut bytes = attacker.seal(&message, addr(here), 0, 0);
+            bytes[16..48].copy_from_slice(&own_key(1).public().0);
+            forged.push((from, bytes));
+        }
+    }
+    let count = 1_000_000_u64;
+    for number in 0..count {
+        let (from, bytes) = &mut forged[(number % 10) as usize];
+        let guess = seqno.wrapping_add((number / 10) as u16);
+        bytes[2..4].copy_from_slice(&guess.to_be_bytes());
+        bytes[8..16].copy_from_slice(&(1_800_000_000_000_000_000 + number).to_be_bytes());
+        bytes[48..56].copy_from_slice(&number.to_be_bytes());
+        let from = *from;
+        let bytes = bytes.clone();
+        sim.inject(0, from, addr(here), &bytes);
+        if number % 10_000 == 0 {
+            sim.nodes[0].notes.clear();
+            sim.run(ms(10));
+        }
+    }
+    assert_eq!(format!("{:?}", sim.nodes[0].kernel.rows), rows);
+    assert!(sim.sent().is_empty());
+    let refusals = sim.nodes[0].engine.as_ref().unwrap().refusals();
+    assert_eq!(refusals.values().sum::<u64>(), count, "{refusals:?}");
+    // It took that many verifications, of a million.
+    assert!(refusals["bad-signature"] < 1_000, "{refusals:?}");
+    sim.run(secs(3));
+    sim.change(1, &["198.51.100.1"], &["198.51.100.2"]);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [Handoff, Ack]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn flood_of_signed_greetings_from_forged_sources_leaves_nothing() {
+    let mut sim = Sim::new(1, FAIR);
+    sim.add(&["192.0.2.1"]);
+    sim.add(&["198.51.100.1"]);
+    sim.flow(1, "198.51.100.1", "192.0.2.1");
+    sim.run(secs(1));
+    sim.sent();
+    sim.wire.clear();
+    let rows = format!("{:?}", sim.nodes[0].kernel.rows);
+    let keys: Vec<OwnKey> = (1_000..1_016).map(own_key).collect();
+    let to = addr("192.0.2.1");
+    let flood = 20_000_u32;
+    let mut asked = 0;
+    for number in 0..flood {
+        let [_, high, mid, low] = number.to_be_bytes();
+        let from = Addr::v4([100, high.wrapping_add(1), mid, low]);
+        let message = Message {
+            control: Control::Hello,
+            options: Options::NONE,
+            seqno: low.into(),
+            signature: None,
+            host: from,
+            addresses: Addresses::of(&[from]).unwrap(),
+        };
+        let bytes = keys[number as usize % 16].seal(&message, to, u64::from(number) + 1, 0);
+        asked += bytes.len();
+        sim.inject(0, from, to, &bytes);
+        if number % 20 == 0 {
+            sim.run(ms(1));
+        }
+    }
+    assert_eq!(format!("{:?}", sim.nodes[0].kernel.rows), rows);
+    let engine = sim.nodes[0].engine.as_ref().unwrap();
+    assert!(
+        engine.refusals()["rate"] > 10_000,
+        "{:?}",
+        engine.refusals()
+    );
+    let [challenges, known] = engine.key_counts();
+    assert!(challenges <= Limits::default().max_pending, "{challenges}");
+    assert_eq!(known, 1);
+    // Nobody gets more than was sent in his name.
+    let answered: usize = sim.wire.iter().map(|(_, _, bytes)| bytes.len()).sum();
+    assert!(answered <= asked, "{answered} {asked}");
+    sim.hand_off(1, &["198.51.100.1"], &["198.51.100.2"]);
+}
+
+#[test]
 fn flood_of_greetings_is_bounded() {
     let limits = Limits {
         max_hosts: 500,
         ..Limits::default()
     };
     let mut sim = Sim::new(1, FAIR);
-    sim.add_with(&["192.0.2.1"], limits);
+    sim.add_believing(&["192.0.2.1"], limits, Policy::Unsigned);
     sim.add(&["198.51.100.1"]);
     sim.flow(1, "198.51.100.1", "192.0.2.1");
     sim.run(secs(1));
@@ -162,7 +277,7 @@ fn flood_of_greetings_is_bounded() {
         }
     }
     assert!(sim.nodes[0].kernel.rows.len() <= 500);
-    assert!(sim.count() <= 500);
+    assert!(sim.sent().len() <= 500);
     let refusals = sim.nodes[0].engine.as_ref().unwrap().refusals();
     assert!(
         refusals["rate"] > 0 && refusals["host-limit"] > 0,
@@ -185,8 +300,18 @@ fn random_octets_and_events_never_panic() {
                 ..FAIR
             },
         );
-        sim.add(&["192.0.2.1", "2001:db8::1"]);
-        sim.add(&["198.51.100.1", "2001:db8:1::1"]);
+        // Half of the runs believe what is not signed, so that it gets further.
+        let policy = if seed % 2 == 0 {
+            Policy::FirstUse
+        } else {
+            Policy::Unsigned
+        };
+        sim.add_believing(&["192.0.2.1", "2001:db8::1"], Limits::default(), policy);
+        sim.add_believing(
+            &["198.51.100.1", "2001:db8:1::1"],
+            Limits::default(),
+            policy,
+        );
         sim.flow(0, "192.0.2.1", "198.51.100.1");
         sim.run(secs(1));
         let pool: Vec<Addr> = [
@@ -228,6 +353,11 @@ fn random_octets_and_events_never_panic() {
                 addresses,
             };
             let mut bytes = message.emit(&mut buffer).unwrap().to_vec();
+            if sim.random.percent(30) {
+                let key = own_key(sim.random.below(4));
+                let stamp = 1_700_000_000_000_000_000 + sim.random.below(10_000_000_000_000);
+                bytes = key.seal(&message, to, stamp, 0);
+            }
             if sim.random.percent(10) {
                 let at = sim.random.below(bytes.len() as u64) as usize;
                 bytes[at] ^= sim.random.next() as u8;

@@ -96,6 +96,7 @@ const RT_TABLE_UNSPEC: u8 = 0;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
 const RTPROT_KERNEL: u8 = 2;
 
 const FR_ACT_TO_TBL: u8 = 1;
@@ -356,6 +357,62 @@ impl Rtnl {
         }
     }
 
+    /// Whether packets to an address are accepted here; by this device, if one is given.
+    ///
+    /// The kernel shows a new IPv6 address before it has the route that this takes (addrconf_dad_start leaves it to a
+    /// worker): the router's answer to a solicitation would be lost, and the next one is a second away. The route's
+    /// coming is told.
+    pub fn is_local(&mut self, addr: IpAddr, device: Option<u32>) -> Result<bool, Error> {
+        let mut header = vec![0; 12];
+        header[0] = family_of(addr);
+        header[1] = bits(addr);
+        let mut attrs = Writer::default();
+        attrs.addr(RTA_DST, addr);
+        if let Some(device) = device {
+            attrs.u32(RTA_OIF, device);
+        }
+        header.extend_from_slice(&attrs.0);
+        let mut local = false;
+        let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
+            local = octet(bytes, 7) == RTN_LOCAL;
+            Ok(())
+        });
+        match result {
+            Ok(()) => Ok(local),
+            // No route at all.
+            Err(Error::Io(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The device by which the kernel sends packets from an address to a destination, if it has a route.
+    pub fn leaves_by(&mut self, src: IpAddr, dst: IpAddr) -> Result<Option<u32>, Error> {
+        let mut header = vec![0; 12];
+        header[0] = family_of(dst);
+        header[1] = bits(dst);
+        header[2] = bits(src);
+        let mut attrs = Writer::default();
+        attrs.addr(RTA_DST, dst);
+        attrs.addr(RTA_SRC, src);
+        header.extend_from_slice(&attrs.0);
+        let mut device = None;
+        let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
+            for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
+                let attr = attr?;
+                if attr.number == RTA_OIF {
+                    device = Some(attr.u32()?);
+                }
+            }
+            Ok(())
+        });
+        match result {
+            Ok(()) => Ok(device),
+            // No route at all.
+            Err(Error::Io(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether a route other than our own leads from an address to a destination; by this device, if one is given.
     pub fn reaches(
         &mut self,
@@ -589,6 +646,8 @@ fn note(changes: &mut Changes, message: &Message) {
         RTM_NEWADDR | RTM_DELADDR => changes.addresses = true,
         RTM_NEWROUTE | RTM_DELROUTE => {
             let route = body(message).unwrap_or_default();
+            // A local one comes with an address.
+            changes.addresses |= octet(route, 7) == RTN_LOCAL;
             if octet(route, 7) == RTN_UNICAST && octet(route, 5) != PROTOCOL {
                 changes.routes |= is_first_route(route);
                 changes.other_routes |= !is_first_route(route);
@@ -644,6 +703,10 @@ mod tests {
             .iter()
             .any(|addr| addr.index == lo.index && addr.addr == local && addr.usable));
         assert_eq!(rtnl.source_for(local).unwrap(), Some(local));
+        assert!(rtnl.is_local(local, None).unwrap());
+        assert!(!rtnl
+            .is_local(Ipv4Addr::new(192, 0, 2, 1).into(), None)
+            .unwrap());
     }
 
     #[test]

@@ -10,7 +10,10 @@ use std::{
         ErrorKind,
         Write, //
     },
-    path::PathBuf,
+    path::{
+        Path,
+        PathBuf, //
+    },
     process::ExitCode,
     time::SystemTime,
 };
@@ -51,6 +54,13 @@ fn arguments() -> clap::Command {
                 .short('n')
                 .long("netns")
                 .value_name("NETNS"),
+        )
+        .arg(
+            Arg::new("state")
+                .long("state")
+                .value_name("DIR")
+                .value_parser(clap::value_parser!(PathBuf))
+                .default_value(ihmp_keys::DEFAULT_PATH),
         )
         .arg(flag("timestamp", 't').long("timestamp"))
         .arg(flag("help", 'h').long("help"))
@@ -133,11 +143,17 @@ fn main() -> ExitCode {
         style: style(&matches),
         clock: SystemTime::now,
     };
-    match action.run(&mut out).and_then(|()| Ok(stdout.flush()?)) {
+    let state = matches.get_one::<PathBuf>("state");
+    let state = state.map_or(Path::new(ihmp_keys::DEFAULT_PATH), PathBuf::as_path);
+    match action
+        .run(state, &mut out)
+        .and_then(|()| Ok(stdout.flush()?))
+    {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough.
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Output(error)) => fail(REFUSED, &format!("cannot write: {error}")),
         Err(Failure::Kernel(error)) => fail(REFUSED, &error.to_string()),
+        Err(Failure::State(text)) => fail(REFUSED, &text),
     }
 }

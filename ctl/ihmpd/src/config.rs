@@ -2,9 +2,11 @@
 //! The configuration file: TOML, safe when empty, refused whole when anything in it is wrong.
 
 use std::{
-    fs,
-    io,
-    path::Path, //
+    fs, io,
+    path::{
+        Path,
+        PathBuf, //
+    },
 };
 
 use anyhow::{
@@ -13,7 +15,10 @@ use anyhow::{
     Context, //
 };
 use ihmp_core::time::Duration;
-use ihmp_engine::Limits;
+use ihmp_engine::{
+    Limits,
+    Policy, //
+};
 use serde::Deserialize;
 
 /// Where the file is unless told.
@@ -45,8 +50,29 @@ pub(crate) struct Config {
     pub(crate) port: u16,
     /// Least level of log lines: error, warn, info, debug or trace.
     pub(crate) log: Level,
+    /// The folder for keys.
+    pub(crate) state_dir: PathBuf,
     pub(crate) interfaces: Interfaces,
     pub(crate) peers: Peers,
+    pub(crate) security: Security,
+}
+
+/// `[security]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Security {
+    /// Whom to believe: first-use, require-known or unsigned.
+    pub(crate) mode: Mode,
+}
+
+/// `security.mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    #[default]
+    FirstUse,
+    RequireKnown,
+    Unsigned,
 }
 
 /// `log`
@@ -85,8 +111,10 @@ impl Default for Config {
         Self {
             port: 61_453,
             log: Level::Info,
+            state_dir: ihmp_keys::DEFAULT_PATH.into(),
             interfaces: Interfaces::default(),
             peers: Peers::default(),
+            security: Security::default(),
         }
     }
 }
@@ -162,6 +190,15 @@ impl Config {
             .map_err(|error| ("retry_after", error))
     }
 
+    /// Whom to believe.
+    pub(crate) fn policy(&self) -> Policy {
+        match self.security.mode {
+            Mode::FirstUse => Policy::FirstUse,
+            Mode::RequireKnown => Policy::RequireKnown,
+            Mode::Unsigned => Policy::Unsigned,
+        }
+    }
+
     /// The bounds of the engine.
     pub(crate) fn limits(&self) -> Limits {
         Limits {
@@ -198,13 +235,24 @@ mod tests {
 
     #[test]
     fn every_key() {
-        let text = "port = 50000\nlog = \"debug\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\n\
+        let text = "port = 50000\nlog = \"debug\"\nstate_dir = \"/x\"\n[security]\n\
+                    mode = \"require-known\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\n\
                     [peers]\nmax = 10\nretry_after = 5\n";
         let config = Config::parse(text).unwrap();
         assert_eq!((config.port, config.log), (50_000, Level::Debug));
+        assert_eq!(config.state_dir, Path::new("/x"));
+        assert_eq!(config.policy(), Policy::RequireKnown);
         assert_eq!(config.interfaces.only, ["eth*"]);
         assert_eq!(config.limits().max_hosts, 10);
         assert_eq!(config.limits().classic, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn unsigned_messages_are_believed_only_where_somebody_says_so() {
+        assert_eq!(Config::default().policy(), Policy::FirstUse);
+        let unsigned = Config::parse("[security]\nmode = \"unsigned\"\n").unwrap();
+        assert_eq!(unsigned.policy(), Policy::Unsigned);
+        assert!(Config::parse("[security]\nmode = \"none\"\n").is_err());
     }
 
     #[test]

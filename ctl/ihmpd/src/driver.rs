@@ -23,6 +23,7 @@ use ihmp_engine::{
     Change,
     Engine,
     Input,
+    Moment,
     Output,
     Record,
     Routes,
@@ -50,7 +51,10 @@ use mio::{
 };
 use nix::{
     errno::Errno,
-    sys::signalfd::SignalFd, //
+    sys::{
+        signal::Signal,
+        signalfd::SignalFd, //
+    },
 };
 
 use crate::{
@@ -78,16 +82,13 @@ use crate::{
         },
     },
     journal::Journal,
+    store::Store,
 };
 
 const SIGNAL: Token = Token(0);
 const EVENTS: Token = Token(1);
 const NETWORK: Token = Token(2);
 const DATAGRAM: Token = Token(3);
-
-/// The kernel tells of an IPv6 address just before it accepts packets to it (inet6_ifa_notify comes before ip6_ins_rt):
-/// an answer that comes in between is lost, and the neighbour's next try is a second away.
-const SETTLE: ihmp_core::time::Duration = ihmp_core::time::Duration::from_millis(1);
 
 /// Preference of own addresses that the kernel would not choose as a source.
 const SECOND_CHOICE: u16 = 10;
@@ -120,8 +121,11 @@ struct Driver<'a> {
     udp6: Option<Udp>,
     fallback: Fallback,
     journal: Journal,
+    store: Store,
     /// Usable own addresses.
     local: Vec<Own>,
+    /// Devices without a carrier. The kernel goes on to use routes by them.
+    dead: BTreeSet<u32>,
     /// By which device packets from an own address to a peer leave.
     devices: HashMap<(IpAddr, IpAddr), Device>,
     /// When addresses and routes were looked at.
@@ -190,6 +194,8 @@ impl<'a> Driver<'a> {
                 None
             }
         };
+        let store = Store::open(&config.state_dir)?;
+        let keys = store.keys()?;
         let fallback = Fallback::new(&mut rtnl)?;
         client.param_set(&ParamRequest {
             discovery: Some(true),
@@ -199,7 +205,7 @@ impl<'a> Driver<'a> {
         let mut driver = Self {
             config,
             clock: Clock::start(),
-            engine: Engine::new(config.limits()),
+            engine: Engine::new(config.limits(), config.policy()),
             client,
             events,
             rtnl,
@@ -208,11 +214,14 @@ impl<'a> Driver<'a> {
             udp6,
             fallback,
             journal: Journal::default(),
+            store,
             local: Vec::new(),
+            dead: BTreeSet::new(),
             devices: HashMap::new(),
             looked: Instant::ZERO,
             look_at: None,
         };
+        driver.tell(Input::Keys(keys))?;
         driver.network()?;
         driver.kernel()?;
         driver.network()?;
@@ -253,7 +262,12 @@ impl<'a> Driver<'a> {
             }
             let is = |token| again || ready.iter().any(|event| event.token() == token);
             if ready.iter().any(|event| event.token() == SIGNAL) {
-                return self.stop();
+                while let Some(signal) = signals.read_signal()? {
+                    if ends(signal.ssi_signo) {
+                        return self.stop();
+                    }
+                    self.signal(signal.ssi_signo)?;
+                }
             }
             let (network, events, datagrams) = (is(NETWORK), is(EVENTS), is(DATAGRAM));
             // A move is what everybody waits for.
@@ -285,12 +299,27 @@ impl<'a> Driver<'a> {
         Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
     }
 
+    /// Does what a signal asks for that is no end.
+    fn signal(&mut self, number: u32) -> Result<(), Fatal> {
+        if is(number, Signal::SIGUSR1) {
+            self.journal.refusals(&self.engine);
+        } else if is(number, Signal::SIGHUP) {
+            match self.store.keys() {
+                Ok(keys) => self.tell(Input::Keys(keys))?,
+                // Those from before are still good.
+                Err(error) => tracing::error!("event=keys-refused error=\"{error:#}\""),
+            }
+        }
+        Ok(())
+    }
+
     /// A clean end: what is established goes on without us, what is new is not asked about.
     fn stop(&mut self) -> Result<(), Fatal> {
         self.client.param_set(&ParamRequest {
             discovery: Some(false),
             ..ParamRequest::default()
         })?;
+        self.store.keep(self.engine.last_words());
         self.journal.close(&self.engine);
         Ok(())
     }
@@ -301,15 +330,9 @@ impl<'a> Driver<'a> {
         if changes.overrun {
             tracing::warn!("event=resync reason=rtnetlink-overrun");
         }
-        let now = self.clock.now();
-        if changes.addresses && !changes.overrun {
-            let settled = now.after(SETTLE);
-            self.look_at = Some(self.look_at.map_or(settled, |at| at.min(settled)));
-            return Ok(());
-        }
-        let at_once = changes.links || changes.routes || changes.overrun;
+        let at_once = changes.links || changes.addresses || changes.routes || changes.overrun;
         let rested = self.looked.after(ROUTES_PAUSE);
-        if at_once || (changes.other_routes && rested <= now) {
+        if at_once || (changes.other_routes && rested <= self.clock.now()) {
             self.network()?;
             self.perform()?;
         } else if changes.other_routes {
@@ -319,16 +342,35 @@ impl<'a> Driver<'a> {
     }
 
     fn tell(&mut self, input: Input<'_>) -> Result<(), Fatal> {
-        let random = clock::random()?;
-        self.engine.handle(self.clock.now(), random, input);
+        let moment = self.moment()?;
+        self.engine.handle(moment, input);
         Ok(())
+    }
+
+    fn moment(&self) -> anyhow::Result<Moment> {
+        Ok(Moment {
+            now: self.clock.now(),
+            wall: clock::wall(),
+            random: clock::random()?,
+        })
     }
 
     /// Tells the engine the addresses and routes of now.
     fn network(&mut self) -> Result<(), Fatal> {
         let links = self.rtnl.links()?;
         let addrs = self.rtnl.addresses()?;
-        self.local = interfaces::usable(&self.config.interfaces, &links, &addrs);
+        let dead = links.iter().filter(|link| !link.up);
+        self.dead = dead.map(|link| link.index).collect();
+        // Those that were there before us, and those that were accepted once, are in use; of others the route's coming is told.
+        let first = self.looked == Instant::ZERO;
+        let before = std::mem::take(&mut self.local);
+        for own in interfaces::usable(&self.config.interfaces, &links, &addrs) {
+            let index = own.device.as_ref().map(|device| device.index);
+            let known = first || before.iter().any(|old| old.addr == own.addr);
+            if known || self.rtnl.is_local(own.addr, index)? {
+                self.local.push(own);
+            }
+        }
         self.devices.clear();
         self.looked = self.clock.now();
         self.look_at = None;
@@ -349,6 +391,11 @@ impl<'a> Driver<'a> {
             let family = own.addr.is_ipv4() == to.is_ipv4();
             let index = own.device.as_ref().map(|device| device.index);
             if !family || !self.rtnl.reaches(own.addr, to, index)? {
+                continue;
+            }
+            // What is sent there waits for a neighbour that does not answer, and TCP does not send it again meanwhile.
+            let leaves = self.rtnl.leaves_by(own.addr, to)?;
+            if leaves.is_some_and(|device| self.dead.contains(&device)) {
                 continue;
             }
             if let Some(device) = &own.device {
@@ -441,13 +488,13 @@ impl<'a> Driver<'a> {
                     self.journal.stranger(from, to);
                     continue;
                 }
-                let random = clock::random()?;
+                let moment = self.moment()?;
                 let input = Input::Message {
                     from: addr(from.ip()),
                     to: addr(to),
                     bytes: &bytes,
                 };
-                self.engine.handle(self.clock.now(), random, input);
+                self.engine.handle(moment, input);
             }
             if none {
                 return Ok(false);
@@ -467,6 +514,7 @@ impl<'a> Driver<'a> {
                     let routes = self.routes_to(peer)?;
                     self.tell(Input::Routes(routes))?;
                 }
+                Output::Keep(fact) => self.store.keep(fact),
                 Output::Note(note) => self.journal.write(&note, self.clock.now()),
             }
         }
@@ -568,6 +616,15 @@ impl<'a> Driver<'a> {
         }
         Ok(())
     }
+}
+
+fn is(number: u32, signal: Signal) -> bool {
+    i32::try_from(number) == Ok(signal as i32)
+}
+
+/// Whether a signal asks for the end.
+pub(crate) fn ends(number: u32) -> bool {
+    is(number, Signal::SIGTERM) || is(number, Signal::SIGINT)
 }
 
 /// The foreign addresses that sockets may know a host by.

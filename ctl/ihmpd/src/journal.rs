@@ -70,8 +70,15 @@ impl Journal {
     pub(crate) fn close(&self, engine: &Engine) {
         let [new, up, classic] = engine.counts();
         tracing::info!("event=stop new={new} up={up} classic={classic}");
+        self.refusals(engine);
+    }
+
+    /// What was counted.
+    pub(crate) fn refusals(&self, engine: &Engine) {
+        let mut sum = self.strangers;
         for (reason, count) in engine.refusals() {
             tracing::info!("event=refused-total reason={reason} count={count}");
+            sum += count;
         }
         if self.strangers > 0 {
             tracing::info!(
@@ -79,5 +86,6 @@ impl Journal {
                 self.strangers
             );
         }
+        tracing::info!("event=refused-sum count={sum}");
     }
 }

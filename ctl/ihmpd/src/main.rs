@@ -8,6 +8,7 @@ mod driver;
 mod interfaces;
 mod io;
 mod journal;
+mod store;
 
 use std::{
     path::PathBuf,
@@ -72,6 +73,16 @@ fn command() -> Command {
                 )),
         )
         .arg(
+            Arg::new("state")
+                .long("state")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help(format!(
+                    "Folder for keys [default: {}]",
+                    ihmp_keys::DEFAULT_PATH
+                )),
+        )
+        .arg(
             Arg::new("check")
                 .long("check")
                 .action(ArgAction::SetTrue)
@@ -123,11 +134,13 @@ fn flush() -> anyhow::Result<()> {
     Ok(client.host_flush()?)
 }
 
-/// SIGTERM and SIGINT as a descriptor.
+/// The signals that mean something, as a descriptor.
 fn signals() -> anyhow::Result<SignalFd> {
     let mut set = SigSet::empty();
     set.add(Signal::SIGTERM);
     set.add(Signal::SIGINT);
+    set.add(Signal::SIGHUP);
+    set.add(Signal::SIGUSR1);
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).context("signalfd")
 }
@@ -159,7 +172,10 @@ fn serve(config: &Config) -> anyhow::Result<()> {
         }
         let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         if poll(&mut fds, MODULE_RETRY_MS).is_ok_and(|ready| ready > 0) {
-            return Ok(());
+            let signal = signals.read_signal()?;
+            if signal.is_some_and(|signal| driver::ends(signal.ssi_signo)) {
+                return Ok(());
+            }
         }
     }
 }
@@ -170,7 +186,10 @@ fn run() -> anyhow::Result<()> {
     let path = named
         .cloned()
         .unwrap_or_else(|| config::DEFAULT_PATH.into());
-    let config = Config::load(&path, named.is_some())?;
+    let mut config = Config::load(&path, named.is_some())?;
+    if let Some(dir) = args.get_one::<PathBuf>("state") {
+        config.state_dir.clone_from(dir);
+    }
     if args.get_flag("check") {
         return Ok(());
     }

@@ -8,7 +8,8 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Control, Message, Options};
 use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::{
-    Change, Engine, Input, KernelHost, Limits, Note, Output, Record, Routes, State, Via,
+    Change, Engine, Fact, Input, KernelHost, Keys, KnownKey, Limits, Moment, Note, Output, OwnKey,
+    Policy, PublicKey, Record, Routes, State, Via,
 };
 
 pub(crate) fn addr(text: &str) -> Addr {
@@ -150,6 +151,47 @@ impl Kernel {
     }
 }
 
+/// What a machine writes down of keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) own: Vec<OwnKey>,
+    pub(crate) sent: u64,
+    pub(crate) known: BTreeMap<PublicKey, KnownKey>,
+}
+
+impl Store {
+    fn keep(&mut self, fact: Fact) {
+        match fact {
+            Fact::Sent(sent) => self.sent = sent,
+            Fact::Heard { key, floor } => self.known.entry(key).or_default().floor = floor,
+            Fact::At { key, own, at } => {
+                let known = self.known.entry(key).or_default();
+                (known.own, known.at) = (Some(own), at);
+            }
+            Fact::Succeeded { former, key } => {
+                let known = self.known.remove(&former).unwrap_or_default();
+                self.known.insert(key, KnownKey { floor: 0, ..known });
+            }
+            Fact::Forgotten(key) => drop(self.known.remove(&key)),
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Keys {
+        Keys {
+            own: self.own.clone(),
+            sent: self.sent,
+            known: self.known.clone().into_iter().collect(),
+        }
+    }
+}
+
+/// The key of a node.
+pub(crate) fn own_key(number: u64) -> OwnKey {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&(number + 1).to_be_bytes());
+    OwnKey::new(&seed, vec![])
+}
+
 /// A machine.
 pub(crate) struct Node {
     /// `None` when the agent does not run.
@@ -159,6 +201,10 @@ pub(crate) struct Node {
     pub(crate) local: Vec<Addr>,
     pub(crate) notes: Vec<Note>,
     pub(crate) limits: Limits,
+    pub(crate) policy: Policy,
+    pub(crate) store: Store,
+    /// What its clock on the wall shows at the beginning.
+    pub(crate) wall: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,6 +246,8 @@ pub(crate) struct Sim {
     order: u64,
     /// What was sent since the last [`Sim::sent`].
     log: Vec<(usize, Control, Options, Addr, Addr)>,
+    /// All datagrams that were sent: source, destination, octets.
+    pub(crate) wire: Vec<(Addr, Addr, Vec<u8>)>,
     pub(crate) trace: bool,
 }
 
@@ -214,6 +262,7 @@ impl Sim {
             flights: BinaryHeap::new(),
             order: 0,
             log: vec![],
+            wire: vec![],
             trace: std::env::var_os("TRACE").is_some(),
         }
     }
@@ -223,16 +272,34 @@ impl Sim {
     }
 
     pub(crate) fn add_with(&mut self, local: &[&str], limits: Limits) -> usize {
+        self.add_believing(local, limits, Policy::FirstUse)
+    }
+
+    pub(crate) fn add_believing(
+        &mut self,
+        local: &[&str],
+        limits: Limits,
+        policy: Policy,
+    ) -> usize {
         let local = local.iter().map(|text| addr(text)).collect();
-        let engine = Some(Engine::new(limits));
+        let number = self.nodes.len() as u64;
+        let engine = Some(Engine::new(limits, policy));
+        let store = Store {
+            own: vec![own_key(number)],
+            ..Store::default()
+        };
         self.nodes.push(Node {
             engine,
             kernel: Kernel::default(),
             local,
             notes: vec![],
             limits,
+            policy,
+            store,
+            wall: 1_700_000_000_000_000_000 + number * 1_000_000_000_000,
         });
         let at = self.nodes.len() - 1;
+        self.rekey(at);
         self.network(at);
         at
     }
@@ -251,11 +318,19 @@ impl Sim {
     pub(crate) fn give(&mut self, at: usize, input: Input<'_>) {
         let random = self.random.next();
         let now = self.now;
-        let Some(engine) = self.nodes[at].engine.as_mut() else {
+        let node = &mut self.nodes[at];
+        let Some(engine) = node.engine.as_mut() else {
             return;
         };
-        engine.handle(now, random, input);
+        let wall = node.wall + now.as_nanos();
+        engine.handle(Moment { now, wall, random }, input);
         self.drain(at);
+    }
+
+    /// Tells the engine of a node what its store has.
+    pub(crate) fn rekey(&mut self, at: usize) {
+        let keys = self.nodes[at].store.keys();
+        self.give(at, Input::Keys(keys));
     }
 
     fn drain(&mut self, at: usize) {
@@ -278,6 +353,7 @@ impl Sim {
                     let via = Sim::via(node, peer, &self.blocked);
                     self.give(at, Input::Routes(Routes { peer, via }));
                 }
+                Output::Keep(fact) => node.store.keep(fact),
                 Output::Note(note) => {
                     if self.trace {
                         println!("{:>12} us node {at}: {note}", self.now.as_nanos() / 1000);
@@ -298,6 +374,7 @@ impl Sim {
         assert_eq!(message.addresses.as_slice().first(), Some(&from));
         self.log
             .push((at, message.control, message.options, from, to));
+        self.wire.push((from, to, bytes.clone()));
         if self.blocked.contains(&(from, to)) || self.random.percent(self.weather.loss) {
             return;
         }
@@ -448,8 +525,9 @@ impl Sim {
     /// Kills the agent of a node and starts another one.
     pub(crate) fn restart(&mut self, at: usize) {
         let node = &mut self.nodes[at];
-        node.engine = Some(Engine::new(node.limits));
+        node.engine = Some(Engine::new(node.limits, node.policy));
         let hosts = node.kernel.dump();
+        self.rekey(at);
         self.network(at);
         self.give(at, Input::Kernel { hosts });
     }
@@ -462,9 +540,13 @@ impl Sim {
             .collect()
     }
 
-    /// How many messages were sent since the last call.
-    pub(crate) fn count(&mut self) -> usize {
-        self.sent().len()
+    /// Node `at` of two changes networks: a message and its answer, and both agree.
+    pub(crate) fn hand_off(&mut self, at: usize, lose: &[&str], gain: &[&str]) {
+        self.sent();
+        self.change(at, lose, gain);
+        self.run(secs(1));
+        assert_eq!(self.sent(), [Control::Handoff, Control::Ack]);
+        self.agree(0, 1);
     }
 
     /// The only entry of a node that takes part and has one of these addresses.

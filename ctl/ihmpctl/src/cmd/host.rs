@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ihmp_nl::{
     AddrSet,
     Client,
+    Host,
     HostRequest,
     HostState,
     Scheduler,
@@ -23,7 +24,10 @@ use super::{
     SHOW, //
 };
 use crate::{
-    render::Output,
+    render::{
+        Output,
+        Style, //
+    },
     words::{
         Result,
         Usage,
@@ -34,7 +38,7 @@ use crate::{
 pub(super) const OBJECT: Object = Object {
     name: "host",
     verbs: &[
-        Verb { names: SHOW, syntax: "[ID | ADDR]", parse: |words| Ok(super::Action::Host(show(words)?)) },
+        Verb { names: SHOW, syntax: "[ID | ADDR | name NAME]", parse: |words| Ok(super::Action::Host(show(words)?)) },
         Verb {
             names: ADD,
             syntax: "[name NAME] [state STATE] [scheduler SCHEDULER] [expires SECONDS] [ADDRESS]...",
@@ -68,11 +72,27 @@ pub(crate) enum Action {
 }
 
 /// Which hosts to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     All,
     Id(u32),
     Address(IpAddr),
+    Name(String),
+}
+
+impl Which {
+    fn fetch(self, client: &mut Client) -> std::result::Result<Vec<Host>, ihmp_nl::Error> {
+        Ok(match self {
+            Self::All => client.hosts()?,
+            Self::Id(id) => vec![client.host(id)?],
+            Self::Address(addr) => vec![client.host_by_address(addr)?],
+            Self::Name(name) => {
+                let mut hosts = client.hosts()?;
+                hosts.retain(|host| host.name.as_ref() == Some(&name));
+                hosts
+            }
+        })
+    }
 }
 
 impl Action {
@@ -82,9 +102,13 @@ impl Action {
         out: &mut Output<'_>,
     ) -> std::result::Result<(), Failure> {
         match self {
-            Self::Show(Which::All) => out.hosts(client.hosts()?)?,
-            Self::Show(Which::Id(id)) => out.hosts(vec![client.host(id)?])?,
-            Self::Show(Which::Address(addr)) => out.hosts(vec![client.host_by_address(addr)?])?,
+            Self::Show(which) => {
+                let mut hosts = which.fetch(client)?;
+                if out.style.family.is_some() {
+                    paths_of_family(&mut hosts, client, out.style)?;
+                }
+                out.hosts(hosts)?
+            }
             Self::Add(host) => out.id(client.host_new(&host)?)?,
             Self::Set(host) => client.host_set(&host)?,
             Self::Del(id) => client.host_del(id)?,
@@ -92,6 +116,22 @@ impl Action {
         }
         Ok(())
     }
+}
+
+/// A host comes with one path; of both families in use, this takes the one that is to be shown.
+fn paths_of_family(
+    hosts: &mut [Host],
+    client: &mut Client,
+    style: Style,
+) -> std::result::Result<(), ihmp_nl::Error> {
+    let mut paths = client.paths(None)?;
+    paths.retain(|path| path.active && style.shows(path.local));
+    for host in hosts {
+        let path = paths.iter().find(|path| path.host_id == host.id);
+        host.local = path.map(|path| path.local);
+        host.remote = path.map(|path| path.remote);
+    }
+    Ok(())
 }
 
 fn id(words: &mut Words<'_>) -> Result<u32> {
@@ -102,6 +142,7 @@ fn show(words: &mut Words<'_>) -> Result<Action> {
     let which = match words.peek() {
         None => Which::All,
         Some(word) if word.contains(['.', ':']) => Which::Address(words.addr("an address")?),
+        Some(_) if words.keyword("name") => Which::Name(words.need("a name")?.to_owned()),
         Some(_) => Which::Id(id(words)?),
     };
     Ok(Action::Show(which))

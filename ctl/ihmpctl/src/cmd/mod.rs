@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The objects and their verbs: what can be said, and what it does.
 
-use std::io;
+use std::{
+    io,
+    path::Path, //
+};
 
 use ihmp_nl::{
     AddrSet,
@@ -21,6 +24,7 @@ use crate::{
 
 mod flow;
 mod host;
+mod key;
 mod monitor;
 mod param;
 mod path;
@@ -38,13 +42,18 @@ pub(crate) enum Action {
     Policy(policy::Action),
     Param(param::Action),
     Stats(stats::Action),
+    Key(key::Action),
     Monitor,
     Version,
 }
 
 impl Action {
-    /// Does it.
-    pub(crate) fn run(self, out: &mut Output<'_>) -> std::result::Result<(), Failure> {
+    /// Does it; keys are in the folder `state`.
+    pub(crate) fn run(
+        self,
+        state: &Path,
+        out: &mut Output<'_>,
+    ) -> std::result::Result<(), Failure> {
         match self {
             Self::Help(text) => out.line(&text)?,
             Self::Host(action) => action.run(&mut Client::connect()?, out)?,
@@ -53,6 +62,7 @@ impl Action {
             Self::Policy(action) => action.run(&mut Client::connect()?, out)?,
             Self::Param(action) => action.run(&mut Client::connect()?, out)?,
             Self::Stats(action) => action.run(&mut Client::connect()?, out)?,
+            Self::Key(action) => action.run(state, out)?,
             Self::Monitor => monitor::run(out)?,
             Self::Version => version::run(out)?,
         }
@@ -64,12 +74,20 @@ impl Action {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Kernel(ihmp_nl::Error),
+    /// The folder with the keys.
+    State(String),
     Output(io::Error),
 }
 
 impl From<ihmp_nl::Error> for Failure {
     fn from(error: ihmp_nl::Error) -> Self {
         Self::Kernel(error)
+    }
+}
+
+impl From<ihmp_keys::Error> for Failure {
+    fn from(error: ihmp_keys::Error) -> Self {
+        Self::State(error.to_string())
     }
 }
 
@@ -101,6 +119,7 @@ const OBJECTS: &[&Object] = &[
     &policy::OBJECT,
     &param::OBJECT,
     &stats::OBJECT,
+    &key::OBJECT,
     &monitor::OBJECT,
     &version::OBJECT,
 ];
@@ -162,6 +181,7 @@ fn help() -> String {
          -4                 only IPv4\n  \
          -6                 only IPv6\n  \
          -n, --netns NETNS  in this network namespace: a name, or a path with a slash\n  \
+         --state DIR        the folder of the agent, for key\n  \
          -t, --timestamp    in monitor, print the time of each event\n  \
          -h, --help         print this\n  \
          -V, --version      print the version of ihmpctl",

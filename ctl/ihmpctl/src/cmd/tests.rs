@@ -67,6 +67,15 @@ fn hosts() {
         host("host show ::ffff:192.0.2.1"),
         Ok(Show(Which::Address(addr("192.0.2.1"))))
     );
+    for text in ["host show name lab", "host show n lab", "host list na lab"] {
+        assert_eq!(
+            host(text),
+            Ok(Show(Which::Name("lab".to_owned()))),
+            "{text}"
+        );
+    }
+    assert_eq!(wrong("host show name"), "a name is missing");
+    assert_eq!(wrong("host show lab"), "\"lab\" is not the id of a host");
     assert_eq!(host("host del 7"), Ok(Del(7)));
     assert_eq!(host("host delete 7"), Ok(Del(7)));
     assert_eq!(host("host flush"), Ok(Flush));
@@ -236,7 +245,7 @@ fn the_rest() {
 #[test]
 fn mistakes_are_explained() {
     for (text, why) in [
-        ("hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, monitor, version"),
+        ("hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, key, monitor, version"),
         ("p", "\"p\" is ambiguous as an object: path, policy, param"),
         ("host s", "\"s\" is ambiguous as a verb: show, set"),
         ("host eat", "\"eat\" is not a verb: expected show, list, add, new, set, del, delete, flush"),
@@ -261,7 +270,7 @@ fn mistakes_are_explained() {
         ("param set max 1", "\"max\" is ambiguous as a setting: max-hosts, max-flows"),
         ("param set discovery maybe", "\"maybe\" is not a switch: expected on, off, 1, 0"),
         ("monitor all", "\"all\" was not expected"),
-        ("help hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, monitor, version"),
+        ("help hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, key, monitor, version"),
     ] {
         assert_eq!(wrong(text), why, "{text}");
     }

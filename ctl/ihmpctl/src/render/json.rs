@@ -4,6 +4,11 @@
 
 use std::time::Duration;
 
+use ihmp_engine::PublicKey;
+use ihmp_keys::{
+    Own,
+    Peer, //
+};
 use ihmp_nl::{
     Counter,
     Event,
@@ -136,6 +141,36 @@ pub(super) fn stats(stats: &Stats) -> Value {
         "flows-expired": stats.flows_expired,
         "counter": stats.counters.iter().map(counter).collect::<Value>(),
     })
+}
+
+fn texts<T: ToString>(list: &[T]) -> Vec<String> {
+    list.iter().map(T::to_string).collect()
+}
+
+pub(super) fn own_key(own: &Own) -> Value {
+    let public = own.key.public();
+    let former = own.key.former.map(|former| former.key.fingerprint());
+    object([
+        ("kind", json!("own")),
+        ("name", json!(own.name)),
+        ("fingerprint", json!(public.fingerprint().to_string())),
+        ("key", json!(public.to_string())),
+        ("scope", json!(texts(&own.key.scope))),
+        ("former", json!(former.map(|former| former.to_string()))),
+    ])
+}
+
+pub(super) fn peer_key(key: &PublicKey, peer: &Peer) -> Value {
+    object([
+        ("kind", json!("peer")),
+        ("name", json!(peer.name)),
+        ("fingerprint", json!(key.fingerprint().to_string())),
+        ("key", json!(key.to_string())),
+        ("pinned", json!(peer.known.pinned)),
+        ("scope", json!(texts(&peer.known.scope))),
+        ("address", json!(texts(&peer.known.at))),
+        ("heard", json!(peer.known.floor)),
+    ])
 }
 
 /// The notification's name in the spec, the time if it is wanted, and the notification's attributes.

@@ -2,6 +2,7 @@
 //! Objects of the model as text or as JSON.
 
 use std::{
+    collections::BTreeMap,
     io::{
         self,
         Write, //
@@ -10,6 +11,11 @@ use std::{
     time::SystemTime, //
 };
 
+use ihmp_engine::PublicKey;
+use ihmp_keys::{
+    Own,
+    Peer, //
+};
 use ihmp_nl::{
     Event,
     Flow,
@@ -60,7 +66,7 @@ pub(crate) enum Family {
 }
 
 impl Style {
-    fn shows(&self, addr: IpAddr) -> bool {
+    pub(crate) fn shows(&self, addr: IpAddr) -> bool {
         match self.family {
             None => true,
             Some(Family::V4) => addr.is_ipv4(),
@@ -95,6 +101,8 @@ impl Output<'_> {
         if self.style.family.is_some() {
             for host in &mut hosts {
                 host.addrs.retain(|addr| self.style.shows(addr.addr));
+                host.local = host.local.filter(|addr| self.style.shows(*addr));
+                host.remote = host.remote.filter(|addr| self.style.shows(*addr));
             }
             hosts.retain(|host| !host.addrs.is_empty());
         }
@@ -124,6 +132,35 @@ impl Output<'_> {
 
     pub(crate) fn stats(&mut self, stats: &Stats) -> io::Result<()> {
         self.object(stats, json::stats, text::stats)
+    }
+
+    /// Own keys, then those of peers.
+    pub(crate) fn keys(
+        &mut self,
+        own: &[Own],
+        peers: &BTreeMap<PublicKey, Peer>,
+    ) -> io::Result<()> {
+        if self.style.json {
+            let own = own.iter().map(json::own_key);
+            let peers = peers.iter().map(|(key, peer)| json::peer_key(key, peer));
+            return self.value(&own.chain(peers).collect::<Vec<_>>());
+        }
+        for own in own {
+            text::own_key(own, self.to)?;
+        }
+        peers
+            .iter()
+            .try_for_each(|(key, peer)| text::peer_key(key, peer, self.to))
+    }
+
+    /// The fingerprint of a new key.
+    pub(crate) fn fingerprint(&mut self, key: &PublicKey) -> io::Result<()> {
+        let fingerprint = key.fingerprint().to_string();
+        if self.style.json {
+            self.value(&json!({ "key": key.to_string(), "fingerprint": fingerprint }))
+        } else {
+            writeln!(self.to, "{fingerprint}")
+        }
     }
 
     /// An event on a line of its own, at once.

@@ -10,6 +10,11 @@ use std::{
     time::Duration,
 };
 
+use ihmp_engine::PublicKey;
+use ihmp_keys::{
+    Own,
+    Peer, //
+};
 use ihmp_nl::{
     AddrSet,
     Event,
@@ -197,6 +202,34 @@ pub(super) fn stats(stats: &Stats, to: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+pub(super) fn own_key(own: &Own, to: &mut dyn Write) -> io::Result<()> {
+    let public = own.key.public();
+    write!(to, "own {} {} key {public}", own.name, public.fingerprint())?;
+    for prefix in &own.key.scope {
+        write!(to, " for {prefix}")?;
+    }
+    if let Some(former) = &own.key.former {
+        write!(to, " after {}", former.key.fingerprint())?;
+    }
+    writeln!(to)
+}
+
+/// The key of a peer; what follows its fingerprint is what `key add` wants, and where the host was last.
+pub(super) fn peer_key(key: &PublicKey, peer: &Peer, to: &mut dyn Write) -> io::Result<()> {
+    let how = if peer.known.pinned { "listed" } else { "seen" };
+    write!(to, "peer {how} {} key {key}", key.fingerprint())?;
+    if let Some(name) = &peer.name {
+        write!(to, " name {}", Name(name))?;
+    }
+    for prefix in &peer.known.scope {
+        write!(to, " at {prefix}")?;
+    }
+    for addr in &peer.known.at {
+        write!(to, " last {addr}")?;
+    }
+    writeln!(to)
 }
 
 pub(super) fn event(event: &Event, to: &mut dyn Write) -> io::Result<()> {

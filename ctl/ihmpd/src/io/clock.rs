@@ -19,6 +19,14 @@ impl Clock {
     }
 }
 
+/// Nanoseconds of the clock on the wall since 1970.
+pub(crate) fn wall() -> u64 {
+    let since = time::SystemTime::now().duration_since(time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
 /// A number that nobody can guess.
 pub(crate) fn random() -> anyhow::Result<u64> {
     Ok(getrandom::u64()?)

@@ -45,13 +45,14 @@ use nix::{
         SockType,
         SockaddrIn,
         SockaddrIn6,
+        SockaddrLike,
         SockaddrStorage, //
     },
 };
 
 use crate::interfaces::Device;
 
-/// Longest datagram that is looked at; a message has at most 400 octets.
+/// Longest datagram that is looked at; a message has at most 480 octets.
 const LONGEST: usize = 2048;
 
 /// A datagram that came in.
@@ -152,15 +153,7 @@ impl Udp {
         };
         let control = [ControlMessage::Ipv4PacketInfo(&info)];
         let to = SockaddrIn::from(SocketAddrV4::new(to, self.port));
-        let iov = [IoSlice::new(bytes)];
-        sendmsg(
-            self.fd.as_raw_fd(),
-            &iov,
-            &control,
-            MsgFlags::MSG_DONTWAIT,
-            Some(&to),
-        )?;
-        Ok(())
+        self.send_with(&control, &to, bytes)
     }
 
     fn send_v6(&self, from: Ipv6Addr, to: Ipv6Addr, bytes: &[u8]) -> nix::Result<()> {
@@ -172,14 +165,18 @@ impl Udp {
         };
         let control = [ControlMessage::Ipv6PacketInfo(&info)];
         let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
+        self.send_with(&control, &to, bytes)
+    }
+
+    fn send_with(
+        &self,
+        control: &[ControlMessage<'_>],
+        to: &impl SockaddrLike,
+        bytes: &[u8],
+    ) -> nix::Result<()> {
         let iov = [IoSlice::new(bytes)];
-        sendmsg(
-            self.fd.as_raw_fd(),
-            &iov,
-            &control,
-            MsgFlags::MSG_DONTWAIT,
-            Some(&to),
-        )?;
+        let fd = self.fd.as_raw_fd();
+        sendmsg(fd, &iov, control, MsgFlags::MSG_DONTWAIT, Some(to))?;
         Ok(())
     }
 

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Who vouches for a message: what is cheap is asked first, the signature last.
+
+use ihmp_core::addr::Addr;
+use ihmp_core::message::{Control, Ed25519, Options};
+
+use crate::engine::Engine;
+use crate::host::Host;
+use crate::io::{Key, Note, Output, Refusal};
+use crate::keys::{verify, Fact, Policy, PublicKey};
+use crate::receive::Received;
+use crate::seqno::AHEAD;
+
+/// Whose signature a message bears.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signer {
+    pub(crate) key: PublicKey,
+    pub(crate) stamp: u64,
+    /// It covers the timestamp of a message that we sent to where it came from: it is no forged source.
+    pub(crate) proven: bool,
+}
+
+impl Engine {
+    /// Decides whether a message may be used at all; `None` for one without a signature that may.
+    pub(crate) fn authenticate(
+        &mut self,
+        received: &Received<'_>,
+        bytes: &[u8],
+    ) -> Result<Option<Signer>, Refusal> {
+        let Received {
+            from, to, message, ..
+        } = *received;
+        let now = self.world.now;
+        let ring = &self.world.keyring;
+        let Some(signature) = message.signature else {
+            let may = ring.policy == Policy::Unsigned && !ring.reserves(from, None);
+            return if may {
+                Ok(None)
+            } else {
+                Err(Refusal::Unsigned)
+            };
+        };
+        let block = signature.ed25519().ok_or(Refusal::UnknownAlgorithm)?;
+        let (key, stamp) = (PublicKey(*block.key), block.timestamp);
+        if ring.own.iter().any(|own| own.public() == key) {
+            return Err(Refusal::OwnKey);
+        }
+        let former = block.succession.map(|word| PublicKey(*word.former));
+        let former = former
+            .filter(|former| !ring.peers.contains_key(&key) && ring.peers.contains_key(former));
+        let name = former.unwrap_or(key);
+        if !ring.admits(&name) {
+            return Err(Refusal::UnknownKey);
+        }
+        if ring.reserves(from, Some(&name)) {
+            return Err(Refusal::ReservedAddress);
+        }
+        let peer = ring.peers.get(&name);
+        if former.is_none() && peer.is_some_and(|peer| !peer.replay.is_fresh(stamp)) {
+            return Err(Refusal::Replayed);
+        }
+        let answers = message.options.has(Options::INCORRECT_SEQNO);
+        let who = (key, from, to);
+        let (echoes, proven) = match message.control {
+            Control::Ack => (self.awaited(received)?, true),
+            Control::Hello if answers => {
+                let awaited = ring.challenged(&who, now).ok_or(Refusal::LateAnswer)?;
+                (vec![awaited], true)
+            }
+            _ => (vec![0], false),
+        };
+        let ring = &mut self.world.keyring;
+        let allowed = match ring.peers.get(&name) {
+            Some(peer) => peer.forged.ready_at(now) <= now,
+            None if proven => ring.answers.take(now),
+            None => ring.strangers.take(now),
+        };
+        if !allowed {
+            return Err(Refusal::Rate);
+        }
+        let genuine = echoes.iter().any(|echo| verify(bytes, to, *echo, &block));
+        if !genuine || former.is_some_and(|former| !is_succeeded(&block, &former, &key)) {
+            if let Some(peer) = ring.peers.get_mut(&name) {
+                let _ = peer.forged.take(now);
+            }
+            return Err(Refusal::BadSignature);
+        }
+        if let Some(former) = former {
+            self.succeed(former, key);
+        }
+        let ring = &mut self.world.keyring;
+        if proven {
+            ring.answered(&who);
+        }
+        let fact = ring.accept(&key, stamp);
+        self.world.keep(fact);
+        Ok(Some(Signer { key, stamp, proven }))
+    }
+
+    /// The timestamps of the request that this ACK says it answers.
+    fn awaited(&self, received: &Received<'_>) -> Result<Vec<u64>, Refusal> {
+        let Received {
+            from, to, message, ..
+        } = *received;
+        let open = self.known(from).flat_map(|host| &host.legs);
+        let answered = open.filter(|leg| leg.seqno == message.seqno && leg.from == to);
+        let echoes: Vec<u64> = answered.flat_map(|leg| leg.stamps_to(from)).collect();
+        if !echoes.is_empty() {
+            return Ok(echoes);
+        }
+        let recent =
+            |host: &Host| (1..=AHEAD).contains(&host.next_seqno.wrapping_sub(message.seqno));
+        Err(if self.known(from).any(recent) {
+            Refusal::LateAck
+        } else {
+            Refusal::UnexpectedAck
+        })
+    }
+
+    /// A peer has a new key, by the word of the former one.
+    fn succeed(&mut self, former: PublicKey, key: PublicKey) {
+        let world = &mut self.world;
+        world.keyring.succeed(&former, key);
+        world.keep(Some(Fact::Succeeded { former, key }));
+        world.note(Note::Succeeded { former, key });
+        if let Some(host) = self.bound.remove(&former) {
+            self.bound.insert(key, host);
+            if let Some(host) = self.hosts.get_mut(&host) {
+                host.peer_key = Some(key);
+            }
+        }
+    }
+
+    /// The host with this key.
+    pub(crate) fn bound(&self, key: &PublicKey) -> Option<Key> {
+        self.bound.get(key).copied()
+    }
+
+    /// Whether a host has no key yet.
+    pub(crate) fn is_unbound(&self, key: Key) -> bool {
+        let host = self.hosts.get(&key);
+        host.is_some_and(|host| host.peer_key.is_none())
+    }
+
+    /// From now on nobody else speaks for this host; nothing that was signed before counts any more.
+    pub(crate) fn bind(&mut self, key: Key, signer: &Signer, from: Addr, to: Addr) {
+        let Some(host) = self.hosts.get_mut(&key) else {
+            return;
+        };
+        let world = &mut self.world;
+        if host.peer_key != Some(signer.key) {
+            world.note(Note::Bound {
+                peer: from,
+                key: signer.key,
+            });
+        }
+        host.peer_key = Some(signer.key);
+        if host.own.is_none() {
+            host.own = world.keyring.own_for(to).map(|own| own.public());
+        }
+        self.bound.insert(signer.key, key);
+        let mut facts = Vec::new();
+        let bound = &self.bound;
+        let keep = |key: &PublicKey| bound.contains_key(key);
+        let before = host.greeted_by.take().filter(|(key, _)| *key == signer.key);
+        let floor = before.map_or(signer.stamp, |(_, last)| last.max(signer.stamp));
+        world.keyring.learn(signer.key, floor, keep, &mut facts);
+        facts.extend(world.keyring.accept(&signer.key, signer.stamp));
+        world.outputs.extend(facts.into_iter().map(Output::Keep));
+    }
+
+    /// `from` is proven to be an address of `key`, and was held for one of `other`: what has no key yet becomes part of
+    /// `key`, what has another one loses the address.
+    pub(crate) fn hand_over(&mut self, from: Addr, other: Key, key: Key) {
+        if self.is_unbound(other) {
+            self.merge(key, other);
+        } else {
+            self.mistaken(other, from);
+        }
+    }
+
+    /// Somebody else answers at an address of this host.
+    pub(crate) fn mistaken(&mut self, key: Key, addr: Addr) {
+        self.with(key, |host, world| {
+            if host.managed {
+                return;
+            }
+            world.note(Note::Mistaken { peer: addr });
+            let before = host.active.clone();
+            host.retire(addr);
+            host.follow(&before, world);
+        });
+    }
+
+    /// The administrator changed keys.
+    pub(crate) fn keys_changed(&mut self, keys: crate::keys::Keys) {
+        self.world.keyring.load(keys);
+        let now = self.world.now;
+        for key in self.keys() {
+            let Some(host) = self.hosts.get(&key) else {
+                continue;
+            };
+            let ring = &self.world.keyring;
+            let own = host
+                .own
+                .and_then(|own| ring.own(&own))
+                .map(|own| own.public());
+            let gone = host.peer_key.filter(|key| !ring.peers.contains_key(key));
+            if own == host.own && gone.is_none() {
+                continue;
+            }
+            if let Some(gone) = gone {
+                self.bound.remove(&gone);
+            }
+            self.with(key, |host, _| {
+                if gone.is_some() {
+                    host.peer_key = None;
+                }
+                host.own = own;
+                if !host.managed && host.state == crate::io::State::Up {
+                    host.needs_hello = true;
+                    host.greet_at = Some(now);
+                }
+            });
+        }
+    }
+}
+
+/// Whether the former key named this one its successor.
+fn is_succeeded(block: &Ed25519<'_>, former: &PublicKey, key: &PublicKey) -> bool {
+    let word = block.succession.as_ref();
+    word.is_some_and(|word| former.is_succeeded(key, word.signature))
+}

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which keys are known, which timestamps were seen, and who has to show that it hears us.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use ihmp_core::addr::Addr;
+use ihmp_core::policy::Prefix;
+use ihmp_core::time::{Duration, Instant};
+
+use crate::bucket::Bucket;
+use crate::keys::{Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
+use crate::limits::Limits;
+
+/// How far one message may overtake another of the same key, in nanoseconds of the sender's clock.
+const OVERTAKE: u64 = 500_000_000;
+/// Most timestamps that are remembered above the floor.
+const REMEMBERED: usize = 32;
+/// Steps in which the greatest timestamp is written down, in nanoseconds: after a restart, so much is lost at most.
+const STEP: u64 = 100_000_000;
+/// How far ahead timestamps are reserved, in nanoseconds.
+const RESERVE: u64 = 3_600_000_000_000;
+/// How often is looked whether enough are left.
+const RESERVE_CHECK: Duration = Duration::from_secs(1_800);
+/// How long a challenge can be answered.
+const CHALLENGE: Duration = Duration::from_secs(30);
+
+/// Which timestamps of a key were used.
+///
+/// # Invariants
+///
+/// `recent` is sorted, and all of it is greater than `floor`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replay {
+    floor: u64,
+    recent: Vec<u64>,
+    /// What was written down: the floor after a restart.
+    kept: u64,
+}
+
+impl Replay {
+    fn new(floor: u64) -> Replay {
+        Replay {
+            floor,
+            recent: Vec::new(),
+            // That of a key which has just become known is yet to be written down.
+            kept: 0,
+        }
+    }
+
+    /// Whether no message had this timestamp, and none could have since.
+    pub(crate) fn is_fresh(&self, stamp: u64) -> bool {
+        stamp > self.floor && self.recent.binary_search(&stamp).is_err()
+    }
+
+    /// A message with this timestamp was believed; what is to be written down, if anything is.
+    fn accept(&mut self, stamp: u64) -> Option<u64> {
+        if let Err(at) = self.recent.binary_search(&stamp) {
+            self.recent.insert(at, stamp);
+        }
+        let greatest = self.recent.last().copied().unwrap_or(stamp).max(self.floor);
+        self.floor = self.floor.max(greatest.saturating_sub(OVERTAKE));
+        while self.recent.len() > REMEMBERED {
+            self.floor = self.floor.max(self.recent.remove(0));
+        }
+        let floor = self.floor;
+        self.recent.retain(|recent| *recent > floor);
+        if greatest <= self.kept {
+            return None;
+        }
+        self.kept = greatest.saturating_add(STEP);
+        Some(self.kept)
+    }
+}
+
+/// A peer's key.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) known: KnownKey,
+    pub(crate) replay: Replay,
+    /// Forged messages in its name.
+    pub(crate) forged: Bucket,
+    /// When it was last of use: an order, not a time.
+    used: u64,
+}
+
+/// What is awaited of somebody who has to show that he hears us.
+#[derive(Debug)]
+struct Challenge {
+    stamp: u64,
+    until: Instant,
+    order: u64,
+}
+
+/// All that the engine knows of keys.
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    pub(crate) policy: Policy,
+    pub(crate) own: Vec<OwnKey>,
+    pub(crate) peers: HashMap<PublicKey, Peer>,
+    /// Keys that are the only ones believed at some addresses.
+    scoped: Vec<(Prefix, PublicKey)>,
+    /// The key that was last seen at an address.
+    located: HashMap<Addr, PublicKey>,
+    /// Keys by how long they were of no use.
+    order: BTreeSet<(u64, PublicKey)>,
+    next_order: u64,
+    /// Answers that are awaited, by who has to give them and where we asked.
+    challenges: HashMap<(PublicKey, Addr, Addr), Challenge>,
+    challenge_order: BTreeMap<u64, (PublicKey, Addr, Addr)>,
+    /// Verifications of messages with keys that nobody knows.
+    pub(crate) strangers: Bucket,
+    /// The same of messages that answer one of ours.
+    pub(crate) answers: Bucket,
+    limits: Limits,
+    /// The last timestamp used.
+    sent: u64,
+    sent_at: Instant,
+    /// Timestamps up to this one may be used.
+    reserved: u64,
+    pub(crate) check_at: Option<Instant>,
+}
+
+impl Keyring {
+    pub(crate) fn new(policy: Policy, limits: Limits) -> Keyring {
+        Keyring {
+            policy,
+            own: Vec::new(),
+            peers: HashMap::new(),
+            scoped: Vec::new(),
+            located: HashMap::new(),
+            order: BTreeSet::new(),
+            next_order: 0,
+            challenges: HashMap::new(),
+            challenge_order: BTreeMap::new(),
+            strangers: Bucket::new(limits.strangers),
+            answers: Bucket::new(limits.answers),
+            limits,
+            sent: 0,
+            sent_at: Instant::ZERO,
+            reserved: 0,
+            check_at: None,
+        }
+    }
+
+    /// Takes over what is known; what this engine has seen since stays.
+    pub(crate) fn load(&mut self, keys: Keys) {
+        // What was reserved by this engine has not been used.
+        if self.own.is_empty() {
+            self.sent = self.sent.max(keys.sent);
+            self.reserved = self.reserved.max(keys.sent);
+        }
+        self.own = keys.own;
+        let before = std::mem::take(&mut self.peers);
+        self.order.clear();
+        self.scoped.clear();
+        self.located.clear();
+        for (key, known) in keys.known {
+            self.insert(key, known);
+        }
+        for (key, old) in before {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.replay = old.replay;
+                peer.forged = old.forged;
+                peer.known.own = old.known.own;
+                for addr in &old.known.at {
+                    self.located.insert(*addr, key);
+                }
+                peer.known.at = old.known.at;
+            }
+        }
+    }
+
+    fn insert(&mut self, key: PublicKey, known: KnownKey) {
+        let scope = known.scope.iter().map(|prefix| (*prefix, key));
+        self.scoped.extend(scope);
+        for addr in &known.at {
+            self.located.insert(*addr, key);
+        }
+        let peer = Peer {
+            replay: Replay::new(known.floor),
+            forged: Bucket::new(self.limits.forged),
+            known,
+            used: self.next_order,
+        };
+        self.order.insert((self.next_order, key));
+        self.next_order += 1;
+        self.peers.insert(key, peer);
+    }
+
+    /// Makes a key known, of which nothing up to `floor` is believed; the one that was of no use for longest, and for which `keep` does not hold, is given up when
+    /// there are too many.
+    pub(crate) fn learn(
+        &mut self,
+        key: PublicKey,
+        floor: u64,
+        keep: impl Fn(&PublicKey) -> bool,
+        facts: &mut Vec<Fact>,
+    ) {
+        if self.peers.contains_key(&key) {
+            return;
+        }
+        if self.peers.len() >= self.limits.max_hosts.saturating_mul(2) {
+            let useless = |(_, key): &&(u64, PublicKey)| {
+                !keep(key) && self.peers.get(key).is_none_or(|peer| !peer.known.pinned)
+            };
+            if let Some((_, gone)) = self.order.iter().find(useless).copied() {
+                self.forget(&gone);
+                facts.push(Fact::Forgotten(gone));
+            }
+        }
+        let known = KnownKey {
+            floor,
+            ..KnownKey::default()
+        };
+        self.insert(key, known);
+    }
+
+    fn forget(&mut self, key: &PublicKey) -> Option<Peer> {
+        let peer = self.peers.remove(key)?;
+        self.order.remove(&(peer.used, *key));
+        self.scoped.retain(|(_, other)| other != key);
+        for addr in &peer.known.at {
+            if self.located.get(addr) == Some(key) {
+                self.located.remove(addr);
+            }
+        }
+        Some(peer)
+    }
+
+    /// A new key takes the place of a former one.
+    pub(crate) fn succeed(&mut self, former: &PublicKey, key: PublicKey) {
+        if let Some(peer) = self.forget(former) {
+            let known = KnownKey {
+                floor: 0,
+                ..peer.known
+            };
+            self.insert(key, known);
+        }
+    }
+
+    /// Whether a key may be believed at all.
+    pub(crate) fn admits(&self, key: &PublicKey) -> bool {
+        let pinned = || self.peers.get(key).is_some_and(|peer| peer.known.pinned);
+        self.policy != Policy::RequireKnown || pinned()
+    }
+
+    /// Whether the administrator listed another key for this address.
+    pub(crate) fn reserves(&self, addr: Addr, key: Option<&PublicKey>) -> bool {
+        let there = self
+            .scoped
+            .iter()
+            .filter(|(prefix, _)| prefix.contains(addr));
+        let mut there = there.peekable();
+        there.peek().is_some() && there.all(|(_, other)| Some(other) != key)
+    }
+
+    /// A message with this key and timestamp was believed.
+    pub(crate) fn accept(&mut self, key: &PublicKey, stamp: u64) -> Option<Fact> {
+        let order = self.next_order;
+        let peer = self.peers.get_mut(key)?;
+        self.order.remove(&(peer.used, *key));
+        peer.used = order;
+        self.order.insert((order, *key));
+        self.next_order += 1;
+        let floor = peer.replay.accept(stamp)?;
+        Some(Fact::Heard { key: *key, floor })
+    }
+
+    /// The key that was last at one of these addresses.
+    pub(crate) fn at(&self, addrs: &[Addr]) -> Option<(PublicKey, Option<PublicKey>)> {
+        let key = addrs.iter().find_map(|addr| self.located.get(addr))?;
+        Some((*key, self.peers.get(key)?.known.own))
+    }
+
+    /// The host with this key is at these addresses.
+    pub(crate) fn locate(&mut self, key: PublicKey, own: PublicKey, at: &[Addr]) -> Option<Fact> {
+        let peer = self.peers.get_mut(&key)?;
+        if peer.known.at == at && peer.known.own == Some(own) {
+            return None;
+        }
+        peer.known.own = Some(own);
+        for addr in std::mem::replace(&mut peer.known.at, at.to_vec()) {
+            if self.located.get(&addr) == Some(&key) {
+                self.located.remove(&addr);
+            }
+        }
+        for addr in at {
+            self.located.insert(*addr, key);
+        }
+        let at = at.to_vec();
+        Some(Fact::At { key, own, at })
+    }
+
+    /// The own key for a host that is met at this own address: that with the longest prefix.
+    pub(crate) fn own_for(&self, local: Addr) -> Option<&OwnKey> {
+        let length = |own: &&OwnKey| {
+            let fits = own.scope.iter().filter(|prefix| prefix.contains(local));
+            match fits.map(|prefix| prefix.len).max() {
+                Some(len) => Some(u16::from(len) + 1),
+                None => own.scope.is_empty().then_some(0),
+            }
+        };
+        let fits = self.own.iter().filter(|own| length(own).is_some());
+        fits.max_by_key(length)
+    }
+
+    /// The own key with this public half, or the one that took its place.
+    pub(crate) fn own(&self, public: &PublicKey) -> Option<&OwnKey> {
+        let same = self.own.iter().find(|own| own.public() == *public);
+        let after = |own: &&OwnKey| own.former.is_some_and(|former| former.key == *public);
+        same.or_else(|| self.own.iter().find(after))
+    }
+
+    /// The next timestamp: that of the clock, with some chance in it, but always later than the last one by the time
+    /// that passed since. So it goes on as a clock does where the one on the wall was put back.
+    pub(crate) fn stamp(&mut self, now: Instant, wall: u64, random: u64) -> u64 {
+        let clock = wall.saturating_add(random & 0xf_ffff);
+        let passed = now.since(self.sent_at).as_nanos();
+        let next = self
+            .sent
+            .saturating_add(passed)
+            .saturating_add(1 + ((random >> 32) & 0xffff));
+        self.sent = clock.max(next);
+        self.sent_at = now;
+        self.sent
+    }
+
+    /// Reserves timestamps, when the rest is used up or less than half of it is left and it is time to look.
+    pub(crate) fn reserve(&mut self, now: Instant, wall: u64) -> Option<Fact> {
+        if self.own.is_empty() {
+            return None;
+        }
+        let passed = now.since(self.sent_at).as_nanos();
+        let used = self.sent.saturating_add(passed).max(wall);
+        let due = self.check_at.is_none_or(|at| at <= now);
+        let least = if due { RESERVE / 2 } else { 1_000_000_000 };
+        if due {
+            self.check_at = Some(now.after(RESERVE_CHECK));
+        }
+        if used.saturating_add(least) <= self.reserved {
+            return None;
+        }
+        self.reserved = used.saturating_add(RESERVE);
+        Some(Fact::Sent(self.reserved))
+    }
+
+    /// What was really used, for a clean end.
+    pub(crate) fn sent(&self) -> Fact {
+        Fact::Sent(self.sent)
+    }
+
+    /// Who answers with this key, from there to here, has to name this timestamp.
+    pub(crate) fn challenge(&mut self, who: (PublicKey, Addr, Addr), stamp: u64, now: Instant) {
+        if let Some(old) = self.challenges.remove(&who) {
+            self.challenge_order.remove(&old.order);
+        }
+        if self.challenges.len() >= self.limits.max_pending {
+            if let Some((_, oldest)) = self.challenge_order.pop_first() {
+                self.challenges.remove(&oldest);
+            }
+        }
+        let order = self.next_order;
+        self.next_order += 1;
+        self.challenge_order.insert(order, who);
+        let challenge = Challenge {
+            stamp,
+            until: now.after(CHALLENGE),
+            order,
+        };
+        self.challenges.insert(who, challenge);
+    }
+
+    /// What is awaited of this one.
+    pub(crate) fn challenged(&self, who: &(PublicKey, Addr, Addr), now: Instant) -> Option<u64> {
+        let challenge = self.challenges.get(who)?;
+        (challenge.until > now).then_some(challenge.stamp)
+    }
+
+    /// It has shown that it hears us.
+    pub(crate) fn answered(&mut self, who: &(PublicKey, Addr, Addr)) {
+        if let Some(challenge) = self.challenges.remove(who) {
+            self.challenge_order.remove(&challenge.order);
+        }
+    }
+
+    /// How many answers are awaited, and how many keys are known.
+    pub(crate) fn sizes(&self) -> [usize; 2] {
+        [self.challenges.len(), self.peers.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_timestamp_is_believed_twice() {
+        let mut replay = Replay::new(1_000);
+        assert!(!replay.is_fresh(1_000) && replay.is_fresh(1_001));
+        let second = 1_000_000_000;
+        assert_eq!(replay.accept(2 * second), Some(2 * second + STEP));
+        // Overtaken by less than half a second.
+        assert!(replay.is_fresh(2 * second - 1));
+        assert_eq!(replay.accept(2 * second - 1), None);
+        assert!(!replay.is_fresh(2 * second - 1) && !replay.is_fresh(2 * second));
+        assert!(!replay.is_fresh(2 * second - OVERTAKE));
+        // More at a time than is remembered.
+        for more in 0..1_000 {
+            replay.accept(3 * second + more);
+        }
+        assert!((0..1_000).all(|more| !replay.is_fresh(3 * second + more)));
+        assert!(replay.recent.len() <= REMEMBERED);
+        assert!(!replay.is_fresh(2 * second) && replay.is_fresh(3 * second + 1_000));
+        // What was written down is not below what was believed.
+        assert!(!Replay::new(replay.kept).is_fresh(3 * second + 999));
+    }
+
+    #[test]
+    fn timestamps_only_grow_whatever_the_clock_does() {
+        let mut ring = Keyring::new(Policy::FirstUse, Limits::default());
+        ring.load(Keys {
+            own: vec![OwnKey::new(&[1; 32], vec![])],
+            sent: 500,
+            ..Keys::default()
+        });
+        let mut last = 500;
+        for (number, wall) in [1_000_000_000, 2_000_000_000, 5, 0, 7_000_000_000]
+            .into_iter()
+            .enumerate()
+        {
+            let now = Instant::from_nanos(number as u64);
+            let fact = ring.reserve(now, wall);
+            let stamp = ring.stamp(now, wall, 0x1234_5678_9abc_def0);
+            assert!(stamp > last && stamp <= ring.reserved);
+            assert_eq!(fact.is_some(), number == 0, "{number}");
+            last = stamp;
+        }
+        // An engine that was killed goes on above all that it may have sent.
+        let mut next = Keyring::new(Policy::FirstUse, Limits::default());
+        next.load(Keys {
+            own: vec![OwnKey::new(&[1; 32], vec![])],
+            sent: ring.reserved,
+            ..Keys::default()
+        });
+        let first = next.stamp(Instant::ZERO, 0, 0);
+        assert!(first > last);
+        // And goes on at the speed of a clock.
+        let second = next.stamp(Instant::from_nanos(1_000_000_000), 0, 0);
+        assert!(second - first > 1_000_000_000);
+    }
+
+    #[test]
+    fn own_key_of_the_longest_prefix_signs() {
+        let addr = |text: &str| text.parse::<Addr>().unwrap();
+        let prefix = |text, len| Prefix::new(addr(text), len).unwrap();
+        let mut ring = Keyring::new(Policy::FirstUse, Limits::default());
+        ring.own = vec![
+            OwnKey::new(&[1; 32], vec![prefix("10.0.0.0", 8)]),
+            OwnKey::new(&[2; 32], vec![]),
+            OwnKey::new(
+                &[3; 32],
+                vec![prefix("10.1.0.0", 16), prefix("2001:db8::", 32)],
+            ),
+        ];
+        let of = |text| ring.own_for(addr(text)).unwrap().public();
+        let public = |at: usize| ring.own[at].public();
+        assert_eq!(of("10.2.0.1"), public(0));
+        assert_eq!(of("10.1.0.1"), public(2));
+        assert_eq!(of("2001:db8::1"), public(2));
+        assert_eq!(of("192.0.2.1"), public(1));
+    }
+
+    #[test]
+    fn challenges_are_bounded() {
+        let mut ring = Keyring::new(Policy::FirstUse, Limits::default());
+        let here = Addr::v4([192, 0, 2, 1]);
+        let who = |number: u32| {
+            let [a, b, c, d] = number.to_be_bytes();
+            (PublicKey([1; 32]), Addr::v4([a, b, c, d]), here)
+        };
+        let now = Instant::from_nanos(1);
+        for number in 0..100_000 {
+            ring.challenge(who(number), number.into(), now);
+            ring.challenge(who(number), u64::from(number) + 1, now);
+        }
+        assert_eq!(ring.sizes()[0], Limits::default().max_pending);
+        assert_eq!(ring.challenge_order.len(), ring.challenges.len());
+        assert_eq!(ring.challenged(&who(99_999), now), Some(100_000));
+        assert_eq!(ring.challenged(&who(0), now), None);
+        assert_eq!(ring.challenged(&who(99_999), now.after(CHALLENGE)), None);
+        ring.answered(&who(99_999));
+        assert_eq!(ring.challenged(&who(99_999), now), None);
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The state folder: own keys, what is known of peers' keys, and the last timestamp, as files.
+//!
+//! ```text
+//! lock        held by the agent while it runs; its process
+//! own/NAME    a private key, and what it is for; "default" is there always
+//! peers       a journal, a record a line, appended to by the agent and by ihmpctl
+//! timestamp   own messages had no later one
+//! ```
+//!
+//! The folder has the mode 0700 and the files 0600; a private key that others can read is refused. Files are replaced
+//! as a whole, by renaming, or appended to.
+
+#![forbid(unsafe_code)]
+
+mod journal;
+mod own;
+
+use std::{
+    fmt,
+    fs::{
+        self,
+        DirBuilder,
+        File,
+        OpenOptions, //
+    },
+    io::{
+        self,
+        Read,
+        Write, //
+    },
+    os::unix::fs::{
+        DirBuilderExt,
+        OpenOptionsExt,
+        PermissionsExt, //
+    },
+    path::{
+        Path,
+        PathBuf, //
+    },
+};
+
+use nix::{
+    fcntl::{
+        Flock,
+        FlockArg, //
+    },
+    sys::signal::{
+        kill,
+        Signal, //
+    },
+    unistd::Pid,
+};
+
+pub use crate::{
+    journal::{
+        Journal,
+        Peer,
+        Record, //
+    },
+    own::{
+        Own,
+        Seed,
+        DEFAULT, //
+    },
+};
+
+/// Where the folder is unless told.
+pub const DEFAULT_PATH: &str = "/var/lib/ihmp";
+
+/// What is wrong with the folder, in words that name the file.
+#[derive(Debug)]
+pub struct Error {
+    path: PathBuf,
+    what: String,
+}
+
+impl Error {
+    fn new(path: &Path, what: impl fmt::Display) -> Self {
+        Self {
+            path: path.to_owned(),
+            what: what.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.what)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Result of what is done with files.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Says which file an I/O error is about.
+trait At<T> {
+    fn at(self, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|error| Error::new(path, error))
+    }
+}
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub struct State {
+    dir: PathBuf,
+}
+
+/// The agent's hold on the folder: nobody else signs with these keys.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, not used")] Flock<File>);
+
+impl State {
+    /// Makes the folder if it is not there.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let state = Self {
+            dir: dir.to_owned(),
+        };
+        let own = state.path("own");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&own)
+            .at(&own)?;
+        for dir in [dir, &own] {
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at(dir)?;
+        }
+        Ok(state)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Takes the folder for an agent.
+    pub fn lock(&self) -> Result<Lock> {
+        let path = self.path("lock");
+        let file = private()
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .at(&path)?;
+        let mut held = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|_| Error::new(&path, "another agent uses this folder"))?;
+        held.set_len(0).at(&path)?;
+        writeln!(held, "{}", std::process::id()).at(&path)?;
+        Ok(Lock(held))
+    }
+
+    /// Tells the agent that something changed; false when none runs.
+    pub fn tell_agent(&self) -> Result<bool> {
+        let path = self.path("lock");
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.at(&path)?,
+        };
+        let mut text = String::new();
+        file.read_to_string(&mut text).at(&path)?;
+        // Whoever holds it wrote its number there.
+        if Flock::lock(file, FlockArg::LockSharedNonblock).is_ok() {
+            return Ok(false);
+        }
+        let pid = text.trim().parse().ok().filter(|pid| *pid > 0);
+        let pid = pid.ok_or_else(|| Error::new(&path, "names no process"))?;
+        kill(Pid::from_raw(pid), Signal::SIGHUP)
+            .map_err(|error| Error::new(&path, error.desc()))?;
+        Ok(true)
+    }
+
+    /// The timestamp that no own message was later than.
+    pub fn sent(&self) -> Result<u64> {
+        let path = self.path("timestamp");
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            text => {
+                let text = text.at(&path)?;
+                let number = text.trim().parse();
+                number.map_err(|_| Error::new(&path, "is not a number of nanoseconds"))
+            }
+        }
+    }
+
+    /// Writes down a timestamp; it is on the disk when this returns.
+    pub fn set_sent(&self, sent: u64) -> Result<()> {
+        replace(&self.path("timestamp"), format!("{sent}\n").as_bytes())
+    }
+}
+
+/// How files are opened that nobody else may read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+/// Writes a file as a whole: the old one or the new one is there, nothing between.
+fn replace(path: &Path, octets: &[u8]) -> Result<()> {
+    let next = path.with_extension("new");
+    let mut file = private()
+        .create(true)
+        .truncate(true)
+        .open(&next)
+        .at(&next)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+        .at(&next)?;
+    file.write_all(octets).at(&next)?;
+    file.sync_all().at(&next)?;
+    fs::rename(&next, path).at(path)?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    File::open(dir).and_then(|dir| dir.sync_all()).at(dir)
+}
+
+#[cfg(test)]
+mod tests;

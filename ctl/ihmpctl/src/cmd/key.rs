@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `ihmpctl key`: own keys and those of peers, in the folder of the agent.
+
+use std::{
+    fs,
+    path::{
+        Path,
+        PathBuf, //
+    },
+};
+
+use ihmp_core::policy::Prefix;
+use ihmp_engine::{
+    Fact,
+    PublicKey, //
+};
+use ihmp_keys::{
+    Own,
+    Record,
+    Seed,
+    State,
+    DEFAULT, //
+};
+
+use super::{
+    Failure,
+    Object,
+    Verb,
+    ADD,
+    DEL,
+    SHOW, //
+};
+use crate::{
+    render::Output,
+    words::{
+        Result,
+        Usage,
+        Words, //
+    },
+};
+
+pub(super) const OBJECT: Object = Object {
+    name: "key",
+    verbs: &[
+        Verb {
+            names: SHOW,
+            syntax: "",
+            parse: |_| Ok(super::Action::Key(Action::Show)),
+        },
+        Verb {
+            names: ADD,
+            syntax: "KEY [name NAME] [at PREFIX]...",
+            parse: add,
+        },
+        Verb {
+            names: DEL,
+            syntax: "KEY|FINGERPRINT|NAME",
+            parse: |words| {
+                let key = words.need("a key, fingerprint or name")?.to_owned();
+                Ok(super::Action::Key(Action::Del(key)))
+            },
+        },
+        Verb {
+            names: &["set-local"],
+            syntax: "all|PREFIX... [from FILE]",
+            parse: set_local,
+        },
+        Verb {
+            names: &["rotate"],
+            syntax: "[NAME]",
+            parse: |words| {
+                let name = words.take().unwrap_or(DEFAULT).to_owned();
+                Ok(super::Action::Key(Action::Rotate(name)))
+            },
+        },
+    ],
+    notes: "
+
+KEY: 64 hexadecimal digits
+FINGERPRINT: sha256: and 64 hexadecimal digits
+PREFIX: ADDR[/LENGTH]
+
+Works on the folder of the agent (--state DIR) and tells a running agent.",
+};
+
+/// What to do with keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Show,
+    Add {
+        key: PublicKey,
+        name: Option<String>,
+        scope: Vec<Prefix>,
+    },
+    Del(String),
+    SetLocal {
+        scope: Vec<Prefix>,
+        from: Option<PathBuf>,
+    },
+    Rotate(String),
+}
+
+fn refuse(text: impl Into<String>) -> Failure {
+    Failure::State(text.into())
+}
+
+fn random() -> std::result::Result<Seed, Failure> {
+    Seed::random().map_err(|error| refuse(format!("no random numbers: {error}")))
+}
+
+impl Action {
+    pub(super) fn run(self, dir: &Path, out: &mut Output<'_>) -> std::result::Result<(), Failure> {
+        let state = State::open(dir)?;
+        match self {
+            Self::Show => {
+                let (peers, _) = state.peers()?;
+                return Ok(out.keys(&state.own()?, &peers)?);
+            }
+            Self::Add { key, name, scope } => {
+                let (peers, _) = state.peers()?;
+                let taken = |(other, peer): (&PublicKey, &ihmp_keys::Peer)| {
+                    *other != key && name.is_some() && peer.name == name
+                };
+                if peers.iter().any(taken) {
+                    return Err(refuse("another key has that name"));
+                }
+                state.append(&[Record::Pin { key, scope, name }])?;
+            }
+            Self::Del(text) => del(&state, &text)?,
+            Self::SetLocal { scope, from } => {
+                let public = local(&state, &scope, from.as_deref())?;
+                out.fingerprint(&public)?;
+            }
+            Self::Rotate(name) => {
+                let own = state.own()?.into_iter().find(|own| own.name == name);
+                let own = own.ok_or_else(|| refuse(format!("no own key is called \"{name}\"")))?;
+                let seed = random()?;
+                let former = own.key.endorse(&seed.key(Vec::new()).public());
+                let public = state.set_own(&name, &seed, &own.key.scope, Some(former))?;
+                out.fingerprint(&public)?;
+            }
+        }
+        state.tell_agent()?;
+        Ok(())
+    }
+}
+
+/// Removes a peer's key, or an own one that is for some addresses only.
+fn del(state: &State, text: &str) -> std::result::Result<(), Failure> {
+    let (peers, _) = state.peers()?;
+    let is = |key: &PublicKey, name: Option<&str>| {
+        key.to_string() == text || key.fingerprint().to_string() == text || name == Some(text)
+    };
+    let peer = peers
+        .iter()
+        .find(|(key, peer)| is(key, peer.name.as_deref()));
+    if let Some((key, _)) = peer {
+        return Ok(state.append(&[Record::Fact(Fact::Forgotten(*key))])?);
+    }
+    let own = state.own()?;
+    match own
+        .iter()
+        .find(|own| is(&own.key.public(), Some(&own.name)))
+    {
+        Some(own) if own.name == DEFAULT => {
+            Err(refuse("the key for all addresses cannot be removed"))
+        }
+        Some(own) => Ok(state.remove_own(&own.name)?),
+        None => Err(refuse(format!("no key \"{text}\" is known"))),
+    }
+}
+
+/// Makes a key, or takes one from a file, for all addresses or for some.
+fn local(
+    state: &State,
+    scope: &[Prefix],
+    from: Option<&Path>,
+) -> std::result::Result<PublicKey, Failure> {
+    let seed = match from {
+        None => random()?,
+        Some(path) => {
+            let text = fs::read_to_string(path)
+                .map_err(|error| refuse(format!("{}: {error}", path.display())))?;
+            let text = zeroize::Zeroizing::new(text);
+            let seed = Seed::parse(text.trim());
+            seed.ok_or_else(|| refuse("the file has not 64 hexadecimal digits"))?
+        }
+    };
+    if scope.is_empty() {
+        return Ok(state.set_own(DEFAULT, &seed, scope, None)?);
+    }
+    let own = state.own()?;
+    let taken = |own: &&Own| own.key.scope.iter().any(|prefix| scope.contains(prefix));
+    if let Some(own) = own.iter().find(taken) {
+        return Err(refuse(format!(
+            "there is a key for that already: {}",
+            own.name
+        )));
+    }
+    let fingerprint = seed.key(Vec::new()).public().fingerprint().to_string();
+    let name: String = fingerprint.chars().skip("sha256:".len()).take(16).collect();
+    Ok(state.set_own(&name, &seed, scope, None)?)
+}
+
+fn key(words: &mut Words<'_>) -> Result<PublicKey> {
+    let word = words.need("a key")?;
+    word.parse()
+        .map_err(|_| Usage(format!("\"{word}\" is not a key")))
+}
+
+fn prefix(words: &mut Words<'_>) -> Result<Prefix> {
+    let word = words.need("a prefix")?;
+    word.parse()
+        .map_err(|error| Usage(format!("\"{word}\" is not a prefix: {error}")))
+}
+
+fn add(words: &mut Words<'_>) -> Result<super::Action> {
+    let key = key(words)?;
+    let (mut name, mut scope) = (None, Vec::new());
+    while words.peek().is_some() {
+        if words.keyword("name") {
+            let word = words.need("a name")?;
+            let good = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            if word.len() > 64 || !word.chars().all(good) {
+                return Err(Usage(format!("\"{word}\" is not a name for a key")));
+            }
+            name = Some(word.to_owned());
+        } else if words.keyword("at") {
+            scope.push(prefix(words)?);
+        } else {
+            words.end()?;
+        }
+    }
+    Ok(super::Action::Key(Action::Add { key, name, scope }))
+}
+
+fn set_local(words: &mut Words<'_>) -> Result<super::Action> {
+    let (mut scope, mut from) = (Vec::new(), None);
+    if !words.keyword("all") {
+        scope.push(prefix(words)?);
+    }
+    while words.peek().is_some() {
+        if words.keyword("from") {
+            from = Some(words.need("a file")?.into());
+            words.end()?;
+        } else if scope.is_empty() {
+            words.end()?;
+        } else {
+            scope.push(prefix(words)?);
+        }
+    }
+    Ok(super::Action::Key(Action::SetLocal { scope, from }))
+}
