@@ -40,6 +40,7 @@ pub(crate) fn run(netns: &Netns) {
             });
         }
     });
+    netns.net.forget_dead();
     if rows_too {
         for sighting in &netns.sightings {
             sighting.store(0, Relaxed);

@@ -58,8 +58,7 @@ pub(crate) struct Row {
     host: Shared<Host>,
     /// Device that the socket is bound to, or 0.
     device: u32,
-    /// The flag to send from any address is ours to give, and to take.
-    marks: bool,
+    lends: bool,
     cookie: u64,
     last: Atomic<u64>,
     /// When the socket was last looked for on the way in.
@@ -80,15 +79,15 @@ pub(crate) enum NoRow {
 impl Row {
     /// Lets an IPv4 socket of the flow send when its address is no longer local.
     pub(crate) fn keep_source(&self, netns: &Netns) {
-        if let Some(sock) = self.sock(netns).filter(|_| self.marks) {
-            sock.keep_source();
+        if let Some(sock) = self.sock(netns).filter(|_| self.lends) {
+            netns.keep_source(&sock);
         }
     }
 
-    /// The socket needs the flag, and it is ours to give.
+    /// The socket needs the flag to send from any address, and it is ours to give.
     #[inline]
-    pub(crate) fn marks(&self) -> bool {
-        self.marks
+    pub(crate) fn lends(&self) -> bool {
+        self.lends
     }
 
     /// The five identifiers.
@@ -180,6 +179,14 @@ impl Netns {
                 .is_some_and(|row| row.cookie == sock.cookie())
     }
 
+    /// Lets a socket send from an address that is no longer local, if that is not allowed already.
+    #[inline]
+    pub(crate) fn keep_source(&self, sock: &Sock<'_>) {
+        if !sock.transparent() && sock.lend(&self.net).is_err() {
+            self.refuse(Reason::NoMemory);
+        }
+    }
+
     /// Makes the row of a flow whose socket is known. `opens` when this end may choose another
     /// port on the wire because the flow is new.
     #[inline(never)]
@@ -198,7 +205,7 @@ impl Netns {
             return Err(NoRow::Pass);
         };
         // A socket that may do so by itself keeps the flag.
-        let marks = key.laddr.is_v4() && (!sock.transparent() || self.marks.has(cookie));
+        let lends = key.laddr.is_v4() && (!sock.transparent() || sock.watched());
         let wire = WireKey {
             lport: wire_port,
             ..key.on_wire(host.id())
@@ -211,7 +218,7 @@ impl Netns {
                 plain,
                 host: shared,
                 device: sock.device(),
-                marks,
+                lends,
                 cookie,
                 last: Atomic::new(clock::jiffies()),
                 checked: Atomic::new(clock::jiffies()),
@@ -229,14 +236,11 @@ impl Netns {
             return Err(NoRow::Pass);
         }
         host.flows.fetch_add(1, Relaxed);
-        if marks {
-            self.marks.add(cookie);
-        }
         match self.net.row_insert(row, guard) {
             Ok(row) => {
                 self.count(Counter::FlowsMade);
-                if marks && host.view.read(guard).state == HostState::Up {
-                    sock.keep_source();
+                if lends && host.view.read(guard).state == HostState::Up {
+                    self.keep_source(sock);
                 }
                 // Pairs with the exchange in `host_remove`.
                 smp_mb();
@@ -251,9 +255,6 @@ impl Netns {
         }
         self.flows.fetch_sub(1, Relaxed);
         host.flows.fetch_sub(1, Relaxed);
-        if marks {
-            self.marks.remove(cookie);
-        }
         self.net.row_by_flow(&key.bytes(), guard).ok_or(NoRow::Pass)
     }
 
@@ -306,11 +307,6 @@ impl Netns {
     pub(crate) fn flow_close(&self, row: &Row) -> bool {
         if !self.net.row_remove(row) {
             return false;
-        }
-        if row.marks && self.marks.remove(row.cookie) {
-            if let Some(sock) = row.sock(self).filter(|sock| sock.cookie() == row.cookie) {
-                sock.set_transparent(false);
-            }
         }
         self.flows.fetch_sub(1, Relaxed);
         row.host.flows.fetch_sub(1, Relaxed);

@@ -143,6 +143,8 @@ pub(crate) struct View {
     pub(crate) sets: Sets,
     /// Own addresses that the host could reach once; sockets may still be bound to them.
     former: [Addr; FORMER],
+    /// The sockets are woken when the host has acknowledged where we are.
+    pub(crate) asleep: bool,
     paths: Paths,
     caches: [Option<DstCache>; CACHES],
     current: [Atomic<u32>; 2],
@@ -167,6 +169,7 @@ impl View {
             name: Name::EMPTY,
             sets <- copy_of(&NO_ADDRESSES),
             former: [Addr::UNSPECIFIED; FORMER],
+            asleep: false,
             paths <- copy_of(&NO_PATHS),
             caches: [const { None }; CACHES],
             current: [Atomic::new(NONE), Atomic::new(NONE)],
@@ -181,6 +184,7 @@ impl View {
             name: self.name,
             sets <- copy_of(&self.sets),
             former: self.former,
+            asleep: self.asleep,
             paths <- copy_of(&NO_PATHS),
             caches: [const { None }; CACHES],
             current: [Atomic::new(NONE), Atomic::new(NONE)],

@@ -12,7 +12,6 @@ mod expiry;
 mod ffi;
 mod flow;
 mod host;
-mod marks;
 mod netns;
 mod notify;
 mod param;

@@ -22,7 +22,6 @@ use crate::{
         Host,
         View, //
     },
-    marks::Marks,
     notify,
     param::Params,
     pending::Pending,
@@ -65,6 +64,10 @@ use kernel::{
 
 /// Milliseconds between two looks at what has expired.
 pub(crate) const EXPIRY_MS: u32 = 1_000;
+/// With more flows than this, sockets are woken when the host has acknowledged a move of ours: the
+/// queue of a neighbour whose link address is not known yet holds few packets, and drops the oldest
+/// ones, the announcement first.
+const WAKE_AT_ONCE: u32 = 32;
 /// Rows between two grace periods of a long walk.
 const ROWS_AT_ONCE: usize = 1024;
 /// Both families, in the order in which paths are shown.
@@ -88,7 +91,6 @@ pub(crate) struct Netns {
     pub(crate) discover_second: Atomic<u64>,
     pub(crate) discover_count: Atomic<u32>,
     limit_second: Atomic<u64>,
-    pub(crate) marks: Marks,
     /// Looks at what has expired, so far.
     pub(crate) looks: Atomic<u32>,
     #[pin]
@@ -120,7 +122,6 @@ impl Netns {
                 discover_second: Atomic::new(0),
                 discover_count: Atomic::new(0),
                 limit_second: Atomic::new(0),
-                marks: Marks::new(),
                 looks: Atomic::new(0),
                 pending <- Pending::new(),
                 config <- kernel::new_mutex!(Config(())),
@@ -133,6 +134,7 @@ impl Netns {
     pub(crate) fn empty(&self) {
         let config = self.lock();
         self.flush(&config);
+        self.net.take_back();
     }
 
     /// Serialises changes; may sleep.
@@ -150,8 +152,14 @@ impl Netns {
     /// Registers the hooks if there is something to do, or else unregisters them.
     pub(crate) fn update_hooks(&self, _: &Config) -> Result {
         let wanted = self.hosts.load(Relaxed) != 0 || self.params.discovers();
+        let hooked = self.net.hooks() != 0;
         self.net.set_hooks(wanted)?;
-        if wanted {
+        if !wanted {
+            // Nobody watches the sockets any more.
+            self.net.take_back();
+        }
+        if wanted || hooked {
+            // Without hooks once more: a packet may just be in one.
             self.net.schedule_expiry(EXPIRY_MS);
         }
         Ok(())
@@ -204,6 +212,7 @@ impl Netns {
         let before = host.view.read(&guard);
         let old_paths = FAMILIES.map(|family| before.path(family).copied());
         let was_up = before.state == HostState::Up;
+        let was_asleep = before.asleep;
         view.edit().remember_former(before);
         view.edit().settle(Some(before));
         drop(guard);
@@ -214,12 +223,24 @@ impl Netns {
         let new_paths = FAMILIES.map(|family| view.path(family).copied());
         let is_up = view.state == HostState::Up;
         let is_classic = view.state == HostState::Classic;
-        let mut wake = false;
+        let (mut wake, mut we_moved) = (false, false);
         for (old, new) in old_paths.iter().zip(&new_paths) {
             // A path that is still there may carry what is in flight.
             let gone = old.is_none_or(|path| !view.has(&path));
-            wake |= is_up && gone && new.is_some() && ends(old) != ends(new);
+            if is_up && gone && new.is_some() && ends(old) != ends(new) {
+                wake = true;
+                we_moved |= old.map(|path| path.local) != new.map(|path| path.local);
+            }
         }
+        if was_asleep && is_up && new_paths.iter().any(Option::is_some) {
+            (wake, we_moved) = (true, true);
+        }
+        let unproven = |path: &Path| view.unproven(path.local);
+        let asleep = wake
+            && we_moved
+            && self.flows.load(Relaxed) > WAKE_AT_ONCE
+            && new_paths.iter().flatten().any(unproven);
+        view.edit().asleep = asleep;
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
         host.view.replace(view);
@@ -241,8 +262,12 @@ impl Netns {
         if is_up && !was_up {
             self.each_row(host, |row, _| row.keep_source(self));
         }
-        if wake {
-            wake::host(self, host);
+        if was_up && matches!((&old_paths, &new_paths), ([_, None], [_, Some(_)])) {
+            // In the gap they took the last resort, and would stay there if the path is the first one again.
+            self.net.renew_routes6();
+        }
+        if wake && !asleep {
+            wake::host(self, host, we_moved);
         }
         // After the sockets were woken: what was held may be the acknowledgement that they need.
         self.net.release_held();

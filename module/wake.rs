@@ -12,12 +12,15 @@ use crate::{
 use ihmp_core::packet::TCP;
 
 /// Wakes the sockets of a host.
-pub(crate) fn host(netns: &Netns, host: &Shared<Host>) {
+///
+/// When it was us who moved, what was in flight to the host has mostly arrived, and something new is
+/// of more use to it.
+pub(crate) fn host(netns: &Netns, host: &Shared<Host>, we_moved: bool) {
     netns.each_row(host, |row, _| {
         if row.key().proto != TCP || row.plain {
             return;
         }
-        if row.sock(netns).is_some_and(|sock| sock.wake()) {
+        if row.sock(netns).is_some_and(|sock| sock.wake(we_moved)) {
             netns.count(Counter::TcpWoken);
         }
     });

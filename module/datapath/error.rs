@@ -15,7 +15,8 @@ use ihmp_core::{
     flow::FlowKey,
     packet::{
         Packet,
-        Quoted, //
+        Quoted,
+        Slots, //
     },
     sets::Role,
     verdict::Reason,
@@ -72,6 +73,10 @@ pub(super) fn input(
     guard: &Guard,
 ) -> Verdict {
     let sent = &quoted.tuple;
+    // The kernel answers echo requests without a flow, and nobody asks what became of the answer.
+    if quoted.slots == Slots::Reply {
+        return Verdict::Accept;
+    }
     let Some(node) = netns.net.addr(&sent.dst.octets(), guard) else {
         return Verdict::Accept;
     };

@@ -53,7 +53,7 @@ use kernel::sync::{
 };
 
 /// Packets that may wait for announced moves.
-const HELD_MOST: u32 = 128;
+const HELD_MOST: u32 = 4096;
 /// Pairs of former addresses that are tried for a packet whose flow is not known.
 const ADOPT_TRIES: usize = 64;
 /// First octet of the messages that announce a move: ADDR_UP and HANDOFF (papers 000 Fig. 4).

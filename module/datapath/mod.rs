@@ -37,6 +37,8 @@ pub(crate) enum Verdict {
     Accept,
     /// It is freed; the sender sees no error.
     Drop,
+    /// It is freed, and the transport is told that it was not sent.
+    Refuse,
     /// It waits, or is gone already.
     Stolen,
 }

@@ -106,20 +106,18 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
 }
 
 /// A packet that is no flow's. A socket that we let send from its former address may not send from
-/// any other: the flag that allows it allows more (ip_route_output_key).
+/// any other: the flag that allows it allows more (ip_route_output_key, and IPv6 as well).
 #[inline]
 fn pass(netns: &Netns, skb: &Skb<'_>, ipv6: bool) -> Verdict {
     match skb.sock() {
-        Some(sock) if !ipv6 && sock.transparent() && netns.marks.has(sock.cookie()) => {
-            pass_marked(netns, skb, &sock)
-        }
+        Some(sock) if sock.watched() => pass_watched(netns, skb, &sock, ipv6),
         _ => Verdict::Accept,
     }
 }
 
 #[cold]
-fn pass_marked(netns: &Netns, skb: &Skb<'_>, sock: &Sock<'_>) -> Verdict {
-    if netns.net.source_is_local(skb) || sock.may_spoof() {
+fn pass_watched(netns: &Netns, skb: &Skb<'_>, sock: &Sock<'_>, ipv6: bool) -> Verdict {
+    if netns.net.source_is_local(skb, ipv6) || sock.may_spoof() {
         Verdict::Accept
     } else {
         netns.drop_for(Reason::ForeignSource)
@@ -138,11 +136,11 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         netns.count(Counter::OutUnchanged);
         return pass(netns, &skb, packet.family == Family::V6);
     }
-    if let Some(sock) = skb.sock().filter(|_| row.marks()) {
-        sock.keep_source();
+    if let Some(sock) = skb.sock().filter(|_| row.lends()) {
+        netns.keep_source(&sock);
     }
     let Some((path, cache)) = view.path_cached(packet.family) else {
-        return netns.drop_for(Reason::NoPath);
+        return no_path(netns, packet);
     };
     let tuple = &packet.tuple;
     if path.local == tuple.src && path.remote == tuple.dst && row.wire_port == tuple.sport {
@@ -167,6 +165,19 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     }
     netns.count(Counter::OutTranslated);
     Verdict::Accept
+}
+
+/// While there is no path, programs see what a network that loses packets shows them. TCP keeps errors
+/// of transmission to itself; told that a segment was not sent, it sends nothing new that would be
+/// missing at the other end later.
+#[cold]
+fn no_path(netns: &Netns, packet: &Packet) -> Verdict {
+    netns.refuse(Reason::NoPath);
+    if packet.tuple.proto == TCP {
+        Verdict::Refuse
+    } else {
+        Verdict::Drop
+    }
 }
 
 /// The first packet of a flow that we see, on its way out.
@@ -204,11 +215,9 @@ fn open<'a>(
     if view.state == HostState::Classic || netns.is_wire_form(key, host, &sock, guard) {
         return Err(NoRow::Pass);
     }
-    if key.laddr.is_v4()
-        && sock.transparent()
-        && netns.marks.has(sock.cookie())
+    if sock.watched()
         && !view.is_ours(key.laddr)
-        && !netns.net.source_is_local(skb)
+        && !netns.net.source_is_local(skb, !key.laddr.is_v4())
         && !sock.may_spoof()
     {
         return Err(NoRow::Drop(Reason::ForeignSource));

@@ -162,6 +162,7 @@ unsafe extern "C" fn ihmp_rs_hook(
     match verdict {
         datapath::Verdict::Accept => raw::ihmp_verdict_IHMP_ACCEPT,
         datapath::Verdict::Drop => raw::ihmp_verdict_IHMP_DROP,
+        datapath::Verdict::Refuse => raw::ihmp_verdict_IHMP_REFUSE,
         datapath::Verdict::Stolen => raw::ihmp_verdict_IHMP_STOLEN,
     }
 }
@@ -180,6 +181,9 @@ unsafe extern "C" fn ihmp_rs_gc(state: *mut c_void) {
 /// Handlers that the generated table of operations names.
 macro_rules! commands {
     ($($name:ident => $handler:path;)*) => {$(
+        /// # Safety
+        ///
+        /// `info` is null or a request of this family.
         #[no_mangle]
         unsafe extern "C" fn $name(_: *mut raw::sk_buff, info: *mut raw::genl_info) -> c_int {
             let Some(info) = NonNull::new(info) else {
@@ -204,6 +208,9 @@ macro_rules! commands {
 /// Dump handlers that the generated table of operations names.
 macro_rules! dumps {
     ($($name:ident => $handler:path;)*) => {$(
+        /// # Safety
+        ///
+        /// Both are null or those of a dump of this family.
         #[no_mangle]
         unsafe extern "C" fn $name(
             msg: *mut raw::sk_buff,

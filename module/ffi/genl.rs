@@ -110,11 +110,12 @@ impl<'a> Request<'a> {
         let mut last: *const raw::nlattr = core::ptr::null();
         core::iter::from_fn(move || {
             // SAFETY: By the invariant; `last` is null or an attribute of this message.
-            let attr =
-                unsafe { Attr::from_raw(raw::ihmp_info_next(self.0.as_ptr(), last, kind.into())) }?;
-            last = attr.0.as_ptr();
-            Some(attr)
+            let next = unsafe { raw::ihmp_info_next(self.0.as_ptr(), last, kind.into()) };
+            last = next;
+            // SAFETY: Null or an attribute of this message.
+            unsafe { Attr::from_raw(next) }
         })
+        .fuse()
     }
 
     /// An attribute that must be there.

@@ -107,6 +107,18 @@ impl Net {
         unsafe { raw::ihmp_hold_release(self.raw()) }
     }
 
+    /// Forgets the dead ones among the sockets that may send from any address by us.
+    pub(crate) fn forget_dead(&self) {
+        // SAFETY: By the invariant; the caller may sleep.
+        unsafe { raw::ihmp_sock_return(self.raw(), false) }
+    }
+
+    /// Forbids it to all of them.
+    pub(crate) fn take_back(&self) {
+        // SAFETY: By the invariant; the caller may sleep.
+        unsafe { raw::ihmp_sock_return(self.raw(), true) }
+    }
+
     /// Whether events have an audience.
     pub(crate) fn event_wanted(&self) -> bool {
         // SAFETY: By the invariant.

@@ -56,9 +56,15 @@ impl Net {
         to_result(unsafe { raw::ihmp_route_out(self.ns(), skb.raw(), cache, ipv6) })
     }
 
-    /// Whether an IPv4 packet on its way out has a source of this namespace.
-    pub(crate) fn source_is_local(&self, skb: &Skb<'_>) -> bool {
+    /// Whether a packet on its way out has a source of this namespace.
+    pub(crate) fn source_is_local(&self, skb: &Skb<'_>, ipv6: bool) -> bool {
         // SAFETY: The namespace and the packet are valid; the packet is in LOCAL_OUT and has a route.
-        unsafe { raw::ihmp_source_is_local(self.ns(), skb.raw()) }
+        unsafe { raw::ihmp_source_is_local(self.ns(), skb.raw(), ipv6) }
+    }
+
+    /// Makes IPv6 sockets look for their routes again.
+    pub(crate) fn renew_routes6(&self) {
+        // SAFETY: The namespace is valid.
+        unsafe { raw::ihmp_routes_renew6(self.ns()) }
     }
 }

@@ -13,6 +13,10 @@ use core::{
     ptr::NonNull, //
 };
 use ihmp_core::flow::FlowKey;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
 
 /// A socket.
 ///
@@ -124,18 +128,17 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_transparent(self.sk.as_ptr()) }
     }
 
-    /// Lets it send from an address that is no longer local, or forbids it.
-    pub(crate) fn set_transparent(&self, on: bool) {
-        // SAFETY: By the invariant; the flag is an atomic bit.
-        unsafe { raw::ihmp_sock_set_transparent(self.sk.as_ptr(), on) }
+    /// The permission to do so is, or was, lent by us to it or to the socket that accepted it.
+    #[inline]
+    pub(crate) fn watched(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_watched(self.sk.as_ptr()) }
     }
 
-    /// Lets it send from an address that is no longer local, if that is not allowed already.
-    #[inline]
-    pub(crate) fn keep_source(&self) {
-        if !self.transparent() {
-            self.set_transparent(true);
-        }
+    /// Lets it send from an address that is no longer local, and have it watched from now on.
+    pub(crate) fn lend(&self, net: &Net) -> Result {
+        // SAFETY: By the invariant; the function takes a reference of its own.
+        to_result(unsafe { raw::ihmp_sock_lend(net.raw(), self.sk.as_ptr()) })
     }
 
     /// The opener of the socket may send from any address without our help.
@@ -144,10 +147,11 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_may_spoof(self.sk.as_ptr()) }
     }
 
-    /// Makes TCP retransmit and acknowledge now; true when something was waiting.
-    pub(crate) fn wake(&self) -> bool {
+    /// Makes TCP retransmit and acknowledge now, and send something new if it is to `probe`; true
+    /// when something was waiting.
+    pub(crate) fn wake(&self, probe: bool) -> bool {
         // SAFETY: By the invariant; the function takes the socket's lock itself.
-        unsafe { raw::ihmp_sock_wake(self.sk.as_ptr()) }
+        unsafe { raw::ihmp_sock_wake(self.sk.as_ptr(), probe) }
     }
 }
 

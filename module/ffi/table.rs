@@ -133,7 +133,7 @@ impl Net {
             }
         }
         // SAFETY: Published above; the guard keeps it whoever removes it.
-        Ok(unsafe { found(raw_row, guard) }.ok_or(EINVAL)?)
+        unsafe { found(raw_row, guard) }.ok_or(EINVAL)
     }
 
     /// Takes a row out everywhere. True for the one caller that did it.

@@ -2,6 +2,7 @@
 /* Packets that came in behind an announced move and wait until it is applied. */
 #include <linux/skbuff.h>
 #include <net/dst.h>
+#include <net/netfilter/nf_conntrack.h>
 
 #include "internal.h"
 
@@ -49,6 +50,28 @@ static void ihmp_hold_expire(struct work_struct *work)
 	ihmp_hold_run(container_of(work, struct ihmp_net, release.work), false);
 }
 
+/*
+ * Conntrack confirms an entry at the end of LOCAL_IN. For IPv4 that may be
+ * behind us, where a packet that waited does not come by. Not by a symbol of
+ * conntrack's, which may be absent.
+ */
+static bool ihmp_confirm(struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	enum ip_conntrack_info info;
+	const struct nf_conn *ct = nf_ct_get(skb, &info);
+	const struct nf_ct_hook *hook;
+
+	if (!ct || nf_ct_is_confirmed(ct))
+		return true;
+	hook = rcu_dereference(nf_ct_hook);
+	if (hook)
+		return hook->confirm(skb) == NF_ACCEPT;
+	nf_reset_ct(skb);
+#endif
+	return true;
+}
+
 /* Takes the packet when there is room; it waits at most ms milliseconds. */
 bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most)
 {
@@ -57,6 +80,11 @@ bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most)
 	if (!skb_dst_force(skb)) {
 		/* Its route is going away with its device. */
 		kfree_skb(skb);
+		return true;
+	}
+	if (!ihmp_confirm(skb)) {
+		/* Counted by conntrack. */
+		kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
 		return true;
 	}
 	/* Early demultiplexing may have lent a socket without a reference. */

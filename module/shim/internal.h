@@ -31,6 +31,7 @@ struct ihmp_net {
 	struct rhashtable wires;	/* host, proto, wire ports -> row */
 	struct xarray hosts;		/* id -> host */
 	u32 next_host;
+	struct xarray lent;		/* sockets that we let send from any address */
 	struct delayed_work gc;
 	struct sk_buff_head held;	/* packets that wait for a move */
 	struct delayed_work release;

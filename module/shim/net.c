@@ -33,6 +33,8 @@ static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, u32 
 	case IHMP_DROP:
 		kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
 		return NF_STOLEN;
+	case IHMP_REFUSE:
+		return NF_DROP;
 	default:
 		return NF_STOLEN;
 	}

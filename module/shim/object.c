@@ -208,6 +208,7 @@ int ihmp_tables_init(struct ihmp_net *in)
 	int err;
 
 	xa_init_flags(&in->hosts, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+	xa_init_flags(&in->lent, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
 	err = rhashtable_init(&in->addrs, &ihmp_addrs_params);
 	if (err)
 		return err;
@@ -229,5 +230,6 @@ void ihmp_tables_exit(struct ihmp_net *in)
 	rhashtable_destroy(&in->wires);
 	rhashtable_destroy(&in->flows);
 	rhashtable_destroy(&in->addrs);
+	xa_destroy(&in->lent);
 	xa_destroy(&in->hosts);
 }

@@ -2,6 +2,7 @@
 /* Where a packet goes after it was rewritten on its way out. */
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
+#include <net/addrconf.h>
 #include <net/dst_cache.h>
 #include <net/ip.h>
 #include <net/ip6_route.h>
@@ -121,8 +122,19 @@ int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache
 	return err;
 }
 
-/* As the table of the VRF says, if the packet leaves by one. */
-bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb)
+/* IPv4: as the table of the VRF says, if the packet leaves by one. */
+bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6)
 {
+	if (ipv6)
+		return ipv6_chk_addr_and_flags(net, &ipv6_hdr(skb)->saddr, NULL, true, 0, 0);
 	return inet_addr_type_dev_table(net, skb_dst_dev(skb), ip_hdr(skb)->saddr) == RTN_LOCAL;
+}
+
+/*
+ * A route that comes back in one table leaves the routes alone that sockets
+ * keep from another. IPv4 has no such sockets: any change makes it ask again.
+ */
+void ihmp_routes_renew6(struct net *net)
+{
+	rt_genid_bump_ipv6(net);
 }

@@ -61,6 +61,7 @@ enum ihmp_hook {
 enum ihmp_verdict {
 	IHMP_ACCEPT,
 	IHMP_DROP,	/* freed without an error for the sender */
+	IHMP_REFUSE,	/* freed, and the sender is told */
 	IHMP_STOLEN,	/* the module keeps the packet */
 };
 
@@ -122,7 +123,8 @@ u32 ihmp_skb_ifindex(const struct sk_buff *skb);
 struct dst_cache *ihmp_dst_cache_new(void);
 void ihmp_dst_cache_free(struct dst_cache *cache);
 int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, bool ipv6);
-bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb);
+bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6);
+void ihmp_routes_renew6(struct net *net);
 
 /* sock.c: sockets, looked up by identifiers, ports in host order */
 struct sock *ihmp_sock_tcp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
@@ -137,11 +139,13 @@ bool ihmp_sock_is_user(const struct sock *sk);
 bool ihmp_sock_sends(const struct sock *sk, u8 proto, u16 sport);
 u32 ihmp_sock_device(const struct sock *sk);
 bool ihmp_sock_transparent(const struct sock *sk);
-void ihmp_sock_set_transparent(struct sock *sk, bool on);
+bool ihmp_sock_watched(const struct sock *sk);
+int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk);
+void ihmp_sock_return(struct ihmp_net *in, bool all);
 bool ihmp_sock_may_spoof(struct sock *sk);
 
 /* wake.c: TCP after a gap */
-bool ihmp_sock_wake(struct sock *sk);
+bool ihmp_sock_wake(struct sock *sk, bool probe);
 
 /* hold.c: packets that wait for an announced move */
 bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most);

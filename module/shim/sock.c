@@ -8,7 +8,7 @@
 #include <net/tcp.h>
 #include <net/udp.h>
 
-#include "shim.h"
+#include "internal.h"
 
 static __be32 ihmp_v4(const u8 *addr)
 {
@@ -104,11 +104,79 @@ bool ihmp_sock_transparent(const struct sock *sk)
 	return inet_test_bit(TRANSPARENT, sk);
 }
 
-/* The flag lets IPv4 route from an address that is no longer local. */
-void ihmp_sock_set_transparent(struct sock *sk, bool on)
+/*
+ * A bit that the kernel does not use, in the word that has the flag: it lives
+ * as long as the socket, and who inherits the flag by accept() inherits it.
+ */
+#define IHMP_WATCHED (BITS_PER_LONG - 1)
+static_assert(INET_FLAGS_RTALERT < IHMP_WATCHED);
+
+bool ihmp_sock_watched(const struct sock *sk)
 {
-	if (sk_fullsock(sk))
-		inet_assign_bit(TRANSPARENT, sk, on);
+	return test_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
+}
+
+/* Remembers the socket, which is not dying, so that the flag can be taken away again. */
+static int ihmp_sock_watch(struct ihmp_net *in, struct sock *sk)
+{
+	u32 id;
+	int err;
+
+	err = __xa_alloc(&in->lent, &id, sk, xa_limit_32b, GFP_ATOMIC | __GFP_NOWARN);
+	if (!err)
+		set_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
+	return err;
+}
+
+/* The flag lets IPv4 route from an address that is no longer local. */
+int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
+{
+	int err = 0;
+
+	if (!sk_fullsock(sk) || !refcount_inc_not_zero(&sk->sk_refcnt))
+		return 0;
+	xa_lock_bh(&in->lent);
+	if (ihmp_sock_watched(sk))
+		sock_put(sk);
+	else
+		err = ihmp_sock_watch(in, sk);
+	if (!err)
+		inet_set_bit(TRANSPARENT, sk);
+	xa_unlock_bh(&in->lent);
+	if (err)
+		sock_put(sk);
+	return err;
+}
+
+/* Nobody can send by it any more. */
+static bool ihmp_sock_dead(const struct sock *sk)
+{
+	return sock_flag(sk, SOCK_DEAD) && READ_ONCE(sk->sk_state) == TCP_CLOSE;
+}
+
+static void ihmp_sock_take_back(struct sock *sk)
+{
+	inet_clear_bit(TRANSPARENT, sk);
+	clear_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
+	/* It was found with the flag. */
+	sk_dst_reset(sk);
+}
+
+/* Forgets sockets that are dead; with `all` the others, too, which lose the flag. May sleep. */
+void ihmp_sock_return(struct ihmp_net *in, bool all)
+{
+	unsigned long id;
+	struct sock *sk;
+
+	xa_for_each(&in->lent, id, sk) {
+		if (all)
+			ihmp_sock_take_back(sk);
+		if (all || ihmp_sock_dead(sk)) {
+			xa_erase_bh(&in->lent, id);
+			sock_put(sk);
+		}
+		cond_resched();
+	}
 }
 
 /* The opener of the socket may send from any address without our help. */
@@ -116,6 +184,6 @@ bool ihmp_sock_may_spoof(struct sock *sk)
 {
 	const struct file *file = ihmp_sock_file(sk);
 
-	return !file || file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_RAW) ||
-	       file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_ADMIN);
+	return file && (file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_RAW) ||
+			file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_ADMIN));
 }
