@@ -36,7 +36,8 @@ port_unreachable() {
 	stage "$1" udpc:5001 || return
 	stop_process "${SERVER[c]}" KILL
 	must "m translates the error" busywait 5 figure_at_least m icmp-in 1 || return
-	at_least "errors that c translated" 1 "$(figure c icmp-out)"
+	# Without a row, which goes with the socket, the packet is not translated, and the error needs not be either.
+	[ "$(figure c flows)" = 0 ] || at_least "errors that c translated" 1 "$(figure c icmp-out)"
 	nap 0.1
 	traffic_end m
 	at_least "ECONNREFUSED" 1 "$(errors m 'recv ECONNREFUSED')"
@@ -122,7 +123,8 @@ ping_after_move() {
 	must "goes on" goes_on m 20 || return
 	traffic_end m
 	equal "answers came from" "$C" "$(jq -r '.flows[0].sources | keys[]' "$TMP/run.m.json")"
-	equal "lost" 0 "$(jq '.flows[0].lost_runs | length' "$TMP/run.m.json")"
+	# In real time requests may be sent between the commands that make the move.
+	at_most "times that requests were lost" $((!TRAVEL)) "$(jq '.flows[0].lost_runs | length' "$TMP/run.m.json")"
 }
 
 for family in 4 6; do

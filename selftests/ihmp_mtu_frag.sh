@@ -96,9 +96,19 @@ big() {
 	go || return
 	must "goes on" goes_on "$client" 10 || return
 	traffic_end "$client" && serve_end "$server" || return
+	[ "$family" = 4 ] || { told_once "run.$client" && told_once "serve.$server"; }
 	# A sender may lose what it had on the way when it learns of the MTU, not more.
 	judge_ok "$client" "$server" hard "$UP" "$UP" 500 "$TARGET"
 	equal "the size arrives" '["8000"]' "$(jq -c '.flows[0].sizes | keys' "$TMP/run.$client.json")"
+}
+
+# told_once FINDINGS: routers do not cut IPv6 packets, so a connected socket may hear, once, that its datagram was too
+# big, as it would without us; the findings then go on without that.
+told_once() {
+	local told='.flows[] | select(.name | startswith("udpc")) | .errors | .["send EMSGSIZE"], .["recv EMSGSIZE"]'
+
+	at_most "EMSGSIZE in $1" 1 "$(jq "[$told] | add // 0" "$TMP/$1.json")"
+	jq "del($told)" "$TMP/$1.json" >"$TMP/$1.rest" && mv "$TMP/$1.rest" "$TMP/$1.json"
 }
 
 # wide FAMILY: the same without a smaller MTU: nothing at all is lost.

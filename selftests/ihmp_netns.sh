@@ -38,24 +38,27 @@ heard() {
 	[ -s "$TMP/events.m" ]
 }
 
-# deleted HOW: hosts, flows and traffic in both directions, and then the namespace goes.
+# deleted HOW: hosts, flows and traffic in both directions, and then the namespace goes. HOW is plain, translated (m has
+# moved before), or discovery (the module looks for hosts by itself).
 deleted() {
-	local i how=$1 pid
+	local i how=$1 new pid
 
 	for ((i = 1; i <= ROUNDS; i++)); do
 		drop_topo
 		FAMILIES='4 6' topo_pair || return
+		[ "$how" != discovery ] || { ctl m param set discovery 1 && ctl c param set discovery 1; } || return
 		introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" && introduce m "${ADDR[m.eth0.6]}" c "${ADDR[c.eth0.6]}" || return
-		[ "$how" = plain ] || moved m c "${ADDR[m.eth0.6]}" 2>/dev/null
-		start c ping -q -i 0.01 "${ADDR[m.eth0.4]}" >/dev/null 2>&1
-		start c ping -q -i 0.01 "${ADDR[m.eth0.6]}" >/dev/null 2>&1
-		start m ping -q -i 0.01 "${ADDR[c.eth0.4]}" >/dev/null 2>&1
+		start c ping -q -i 0.02 "${ADDR[m.eth0.4]}" >/dev/null 2>&1
+		start c ping -q -i 0.02 "${ADDR[m.eth0.6]}" >/dev/null 2>&1
+		start m ping -q -i 0.02 "${ADDR[c.eth0.4]}" >/dev/null 2>&1
 		pid=$BG
 		must "round $i: flows" busywait 5 figure_at_least c flows 2 || return
-		if [ "$how" = agents ]; then
-			ctl m param set discovery 1
+		if [ "$how" = translated ]; then
+			new=${ADDR[m.eth0.6]}0
+			address m eth0 6 "$new" "${ADDR[m.eth0.6]}" && moved m c "$new" || return
+			must "round $i: translation" busywait 5 figure_at_least c in-translated 2 || return
 		fi
-		kill -KILL "$pid"
+		stop_process "$pid" KILL
 		ip netns del "${NS[m]}" || { fail "round $i: cannot delete m" || return; }
 		unset "NS[m]"
 		# c goes on sending into the void, and is deleted under that.
@@ -75,8 +78,9 @@ with_agent() {
 	for ((i = 1; i <= ROUNDS / 4; i++)); do
 		drop_topo
 		FAMILIES=4 topo_pair && agent_start m c && serve c 4 tcp:5000 || return
-		traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=100000 ping,interval=0.005 || return
+		traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=100000 ping,interval=0.02 || return
 		must "round $i: up" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
+		must "round $i: goes on" goes_on m 2 || return
 		drop_ns m
 		must "round $i: c lives" quiet ctl c stats show || return
 	done
@@ -85,6 +89,7 @@ with_agent() {
 run_case "hosts, policies, parameters and counters are the namespace's own" isolated
 run_case "events are the namespace's own" events
 run_case "deleted under traffic, $ROUNDS times" deleted plain
-run_case "deleted under traffic with discovery, $ROUNDS times" deleted agents
+run_case "deleted under traffic that is translated, $ROUNDS times" deleted translated
+run_case "deleted under traffic with discovery, $ROUNDS times" deleted discovery
 run_case "deleted with agent and connections, $((ROUNDS / 4)) times" with_agent
 suite_end

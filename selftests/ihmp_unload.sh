@@ -10,8 +10,8 @@ ROUNDS=${ROUNDS:-50}
 stage() {
 	FAMILIES='4 6' topo_pair || return
 	serve c 4 tcp:5000 udpc:5001 udpu:5002 && serve c@6 6 tcp:5000 udpc:5001 udpu:5002 || return
-	traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=200000 udpc:5001,interval=0.002 udpu:5002,interval=0.002 ping,interval=0.005 || return
-	traffic m@6 6 "${ADDR[c.eth0.6]}" tcp:5000,rate=200000 udpc:5001,interval=0.002 udpu:5002,interval=0.002 ping,interval=0.005
+	traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=200000 udpc:5001,interval=0.002 udpu:5002,interval=0.002 ping,interval=0.02 || return
+	traffic m@6 6 "${ADDR[c.eth0.6]}" tcp:5000,rate=200000 udpc:5001,interval=0.002 udpu:5002,interval=0.002 ping,interval=0.02
 }
 
 finish() {
@@ -71,7 +71,7 @@ translated() {
 		topo_pair || return
 		new=${ADDR[m.eth0.4]}0
 		introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" && serve c 4 tcp:5000 udpu:5002 || return
-		traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=1000000 udpu:5002,interval=0.001 ping,interval=0.005 || return
+		traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=1000000 udpu:5002,interval=0.001 ping,interval=0.02 || return
 		must "flows" busywait 5 figure_at_least m flows 3 || return
 		address m eth0 4 "$new" "${ADDR[m.eth0.4]}" && moved m c "$new" || return
 		must "round $i: goes on after the move" goes_on m || return

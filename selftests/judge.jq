@@ -40,7 +40,8 @@ $c[0].flows[]
 | [ (if .name | test("^sctp") then del(.cut) elif .one_way then {errors, corrupt, last: infinite, silences: []} else . end | common("client"), recovery("client")),
     ( if .name | test("^sctp") then
         twin($flow) as $t
-        | ($t | del(.cut) | common("server")), ($t | recovery("server"))
+        | ($t | del(.cut) | common("server")), ($t | recovery("server")),
+          (if .sent != $t.received then "sent \(.sent), server got \($t.received)" else empty end)
       elif .name | test("^tcp") then
         twin($flow) as $t
         | if $t == null then "the server knows nothing of it"
@@ -60,7 +61,7 @@ $c[0].flows[]
           (if $t == null then "the server knows nothing of it"
            else
              ($t | common("server")), ($t | recovery("server")),
-             (if ($t.peers | length) != 1 then "the server saw \($t.peers | keys | join(", "))" else empty end)
+             (if ($t.peers | keys | map(select(startswith("\($also) ") | not)) | length) != 1 then "the server saw \($t.peers | keys | join(", "))" else empty end)
            end)
       else
         loss,

@@ -35,7 +35,7 @@ export TRAVEL SLACK_MS
 
 CASES=0 FAILED=0 SKIPPED=0
 CASE='' CASE_STATUS=''
-CASE_MS=0
+CASE_MS=0 LAST_SEEN=''
 DEFERRED=()
 
 # note TEXT...: a diagnostic line.
@@ -136,7 +136,7 @@ wanted() {
 scope() {
 	local start floor=${#DEFERRED[@]}
 
-	CASE_STATUS=
+	CASE_STATUS='' LAST_SEEN=''
 	start=$(now_ms)
 	"$@" || [ -n "$CASE_STATUS" ] || fail "$1 gave up"
 	CASE_MS=$(($(now_ms) - start))
@@ -287,6 +287,7 @@ drop_ns() {
 	[ -n "${NS[$1]:-}" ] || return 0
 	end_all "${NS[$1]}"
 	ip netns del "${NS[$1]}"
+	rm -rf "$TMP/state.$1"
 	unset "NS[$1]"
 }
 
@@ -295,7 +296,8 @@ end_all() {
 	local pids
 
 	mapfile -t pids < <(ip netns pids "$1" 2>/dev/null)
-	{ [ ${#pids[@]} = 0 ] || kill -KILL "${pids[@]}"; wait "${pids[@]}"; } 2>/dev/null
+	# Without a process to name, wait would wait for all of them.
+	[ ${#pids[@]} = 0 ] || { kill -KILL "${pids[@]}"; wait "${pids[@]}"; } 2>/dev/null
 }
 
 # in_ns NAME CMD...: only the network is the namespace's.
@@ -400,7 +402,8 @@ reason_at_least() {
 
 # --- the agent
 
-# agent_start NAME...: one ihmpd each; the configuration is $TMP/ihmpd.NAME.toml where that exists.
+# agent_start NAME...: one ihmpd each; the configuration is $TMP/ihmpd.NAME.toml where that exists. Its keys are in
+# $TMP/state.NAME, as long as the namespace lives.
 agent_start() {
 	local host log config
 
@@ -409,7 +412,7 @@ agent_start() {
 		config=$TMP/ihmpd.$host.toml
 		: >"$log"
 		[ -e "$config" ] || config=$SELFTESTS/ihmpd.toml
-		start "$host" ihmpd --config "$config" --log "${IHMPD_LOG:-debug}" >"$log" 2>&1
+		start "$host" ihmpd --config "$config" --state "$TMP/state.$host" --log "${IHMPD_LOG:-debug}" >"$log" 2>&1
 		AGENT[$host]=$BG
 		defer agent_stop "$host" KILL
 	done
@@ -562,8 +565,8 @@ goes_on() {
 stands() {
 	local now
 
-	now=$(progress "$1" "$2")
-	[ "$now" = "${LAST_SEEN:-}" ] && return 0
+	now="$1 $2 $(progress "$1" "$2")"
+	[ "$now" = "$LAST_SEEN" ] && return 0
 	LAST_SEEN=$now
 	nap 0.15
 	return 1
@@ -589,10 +592,13 @@ judge_ok() {
 }
 
 # judge CLIENT SERVER MODE DOWN UP LIMIT_MS ADDRESS: findings, "flow: ok" or "flow: what is wrong" a line. MODE is soft (nothing may be lost) or
-# hard (what was sent between DOWN and UP may be), ALLOW says how many datagrams of a flow may be lost all the same; ADDRESS is the server's as the client's sockets know it.
+# hard (what was sent between DOWN and UP may be), ALLOW says how many datagrams of a flow may be lost all the same;
+# ADDRESS is the server's as the client's sockets know it; ALSO is an address of the client that an unconnected server
+# may have seen, beside the one.
 judge() {
 	jq -rn --slurpfile c "$TMP/run.$1.json" --slurpfile s "$TMP/serve.$2.json" --arg mode "$3" --argjson down "$4" \
-		--argjson up "$5" --argjson limit "$6" --argjson allow "${ALLOW:-0}" --arg address "$7" -f "$SELFTESTS/judge.jq"
+		--argjson up "$5" --argjson limit "$6" --argjson allow "${ALLOW:-0}" --arg address "$7" \
+		--arg also "${ALSO:-}" -f "$SELFTESTS/judge.jq"
 }
 
 # --- hosts by hand

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Traffic that knows what it lost: TCP, SCTP, UDP, UDP-Lite and ping, driven and judged by the tests.
+"""Traffic that knows what it lost: TCP, SCTP, UDP and ping, driven and judged by the tests.
 
   traffic.py serve -4|-6 [--bind ADDR] [common options] KIND:PORT...
   traffic.py run -4|-6 HOST [common options] KIND[:PORT][,OPTION=VALUE]...
 
-KIND is tcp, sctp, udpc (connected at both ends), udpu (connected at neither), udplite, or ping. Both programs print
+KIND is tcp, sctp, udpc (connected at both ends), udpu (connected at neither), or ping. Both programs print
 "ready" when everything is open and answered, write the state of their flows to --progress every 20 ms ("name count" a
 line) and their findings to --result as JSON when they end. A client ends at SIGTERM or after --seconds: it stops
 sending, waits for what is on the way, and says what never came. A server ends at SIGTERM.
@@ -14,6 +14,8 @@ Stream options: send=0|1, recv=0|1 (which way data go; both by default), rate (o
 fast as it goes), bytes (a finite transfer, hashed), count (that many connections), burst=1 (nothing until told).
 Datagram options: interval (seconds), size, reply (octets of the answer, size by default), source=1 (the server sends
 by itself), df=1, recverr=1, nocheck=1 (no UDP checksum over IPv4). All: name, sport, bind, dev, mark, ttl. ping: interval, size, args.
+With nothing on the way, ping waits busily for the last 10 ms before a request, which is slow in time travel: give it an
+interval that is shorter than the round trip or more than 10 ms longer.
 On stdin a client takes "burst N": every stream sends N octets both ways, every datagram flow N octets in datagrams;
 "burst done" is printed when all of it came back right.
 
@@ -175,7 +177,6 @@ def protocol(kind):
     return {
         "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP), "sctp": (socket.SOCK_STREAM, 132),
         "udpc": (socket.SOCK_DGRAM, socket.IPPROTO_UDP), "udpu": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
-        "udplite": (socket.SOCK_DGRAM, 136),
     }[kind]
 
 

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Somebody on the link who sees IHMP messages and sends his own.
+
+  attacker.py sniff DEV FILE              writes what is seen to FILE, a line a message: SRC DST OCTETS; "ready" first
+  attacker.py KIND DEV FILE HOST SRC DST TARGET [--mac MAC]
+              sends to DST, which is at TARGET's place on the link, what KIND says, and prints how many messages:
+    replay      every message to DST that was seen, as it was
+    modify      the same with one octet after the other changed
+    restamp     the same with a later timestamp, and a fresh number
+    readdress   the same from SRC, with it in the message
+    reflect     every message from DST that was seen, back to it
+    unsigned    every kind of message, without a signature, from SRC and in the name of HOST, with numbers that were seen
+                and others
+    named       the same with the public key of HOST in a block, and a made-up signature
+    flood       10,000 greetings from made-up sources
+
+HOST is the address of the host in whose name is spoken.
+"""
+
+import argparse
+import ipaddress
+import random
+import socket
+import struct
+import time
+
+from inject import network, neighbour, transport
+
+PORT = 61453
+SIGNED, BLOCK = 0x04, 108
+HELLO = 0
+# Those that change something, how many addresses they have after the source.
+KINDS = {0: 0, 2: 1, 3: 1, 4: 1, 5: 1, 6: 2, 7: 2, 8: 0}
+
+
+def octets(address):
+    value = ipaddress.ip_address(address)
+    return b"\0" * 10 + b"\xff\xff" + value.packed if value.version == 4 else value.packed
+
+
+def sniff(args):
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+    sock.bind((args.dev, 3))
+    with open(args.file, "w", buffering=1, encoding="ascii") as file:
+        print("ready", flush=True)
+        while True:
+            data = sock.recv(2048)
+            six = data[0] >> 4 == 6
+            head = 40 if six else (data[0] & 15) * 4
+            if data[6 if six else 9] != 17 or struct.unpack_from("!H", data, head + 2)[0] != PORT:
+                continue
+            family, at, size = (socket.AF_INET6, 8, 16) if six else (socket.AF_INET, 12, 4)
+            src = socket.inet_ntop(family, data[at:at + size])
+            dst = socket.inet_ntop(family, data[at + size:at + 2 * size])
+            length = struct.unpack_from("!H", data, head + 4)[0]
+            file.write(f"{src} {dst} {data[head + 8:head + length].hex()}\n")
+
+
+def seen(file):
+    with open(file, encoding="ascii") as lines:
+        for line in lines:
+            src, dst, text = line.split()
+            yield src, dst, bytes.fromhex(text)
+
+
+def put(message, at, value):
+    return message[:at] + value + message[at + len(value):]
+
+
+def forged(args, key):
+    """Every kind of message in the name of HOST, that would move it to SRC."""
+    numbers = sorted({struct.unpack_from("!H", m, 2)[0] for _, _, m in seen(args.file)})
+    guesses = [(n + more) & 0xffff for n in numbers for more in range(3)] + random.sample(range(65536), 50)
+    for number in guesses:
+        for kind, more in KINDS.items():
+            addresses = [args.src, args.src, args.src, args.host][:1 + more]
+            if more == 2:
+                addresses[2] = args.host
+            block = b""
+            if key:
+                stamp = struct.pack("!Q", (1 << 63) + random.getrandbits(40))
+                block = struct.pack("!BBH", 1, 0, 104) + stamp + key + random.randbytes(64)
+            yield args.src, (struct.pack("!BBH", kind, SIGNED if key else 0, number) + block + octets(args.host)
+                             + b"".join(octets(a) for a in addresses))
+
+
+def messages(args):
+    to_victim = [(s, m) for s, d, m in seen(args.file) if d == args.dst]
+    from_victim = [(d, m) for s, d, m in seen(args.file) if s == args.dst]
+    if args.kind == "replay":
+        yield from to_victim
+    elif args.kind == "modify":
+        for src, message in to_victim[-4:]:
+            for at in range(2, len(message)):
+                yield src, put(message, at, bytes([message[at] ^ 1]))
+    elif args.kind == "restamp":
+        for src, message in to_victim:
+            number, later = random.randbytes(2), struct.pack("!Q", (1 << 63) + random.getrandbits(40))
+            yield src, put(message, 8, later)
+            yield src, put(put(message, 8, later), 2, number)
+    elif args.kind == "readdress":
+        for _, message in to_victim:
+            yield args.src, put(message, 4 + BLOCK + 16, octets(args.src))
+            yield args.src, message
+    elif args.kind == "reflect":
+        for peer, message in from_victim:
+            yield peer, message
+            yield peer, put(message, 4 + BLOCK + 16, octets(peer))
+    elif args.kind == "unsigned":
+        yield from forged(args, None)
+    elif args.kind == "named":
+        key = next(m[16:48] for s, _, m in seen(args.file) if s == args.host and m[1] & SIGNED)
+        yield from forged(args, key)
+    elif args.kind == "flood":
+        for number in range(10_000):
+            src = str(ipaddress.ip_address(args.src) + (number << 8 if ":" not in args.src else number << 64))
+            block = struct.pack("!BBHQ", 1, 0, 104, number + 1) + random.randbytes(96)
+            yield src, struct.pack("!BBH", HELLO, SIGNED, number & 0xffff) + block + octets(src) * 2
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind")
+    parser.add_argument("dev")
+    parser.add_argument("file")
+    parser.add_argument("host", nargs="?")
+    parser.add_argument("src", nargs="?")
+    parser.add_argument("dst", nargs="?")
+    parser.add_argument("target", nargs="?")
+    parser.add_argument("--mac")
+    args = parser.parse_args()
+    random.seed(1)
+    if args.kind == "sniff":
+        sniff(args)
+        return
+    ethertype = 0x86DD if ":" in args.dst else 0x0800
+    mac = bytes.fromhex((args.mac or neighbour(args.dev, args.target)).replace(":", ""))
+    count = 0
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ethertype) as sock:
+        for src, message in messages(args):
+            body = struct.pack("!HHHH", PORT, PORT, 8 + len(message), 0) + message
+            body = transport(src, args.dst, 17, body, 6, False)
+            sock.sendto(network(src, args.dst, 17, body, 64), (args.dev, ethertype, 0, 0, mac))
+            count += 1
+            if count % 16 == 0:
+                # Not faster than the link and the sockets take it: what they drop nobody refuses.
+                time.sleep(0.002)
+    print(count)
+
+
+if __name__ == "__main__":
+    main()

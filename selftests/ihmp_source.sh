@@ -1,0 +1,281 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Whose address a packet may come from. A socket that outlived its address sends on, for which the module lets it send
+# from any; so nothing that an unprivileged program does with such a socket may bring out another's address.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# Nobody's addresses.
+X4=192.0.2.66 X6=2001:db8:1::66
+
+# speaker NAME FAMILY [PREFIX...]: a program that does what `tell` says (speaker.py), by default without privileges.
+speaker() {
+	local host=$1 family=$2 file=$TMP/speaker
+	shift 2
+
+	sysctl_in "$host" net.ipv4.ping_group_range='0 2147483647'
+	[ $# -gt 0 ] || set -- setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all
+	rm -f "$file".{in,out}
+	mkfifo "$file.in" "$file.out" || return
+	exec {TO}<>"$file.in" {FROM}<>"$file.out"
+	start "$host" "$@" "$SELFTESTS/speaker.py" "$family" <"$file.in" >"$file.out" 2>"$file.log"
+	defer hang_up "$TO" "$FROM"
+	read -rt 20 -u "$FROM" ANSWER || fail "no speaker: $(cat "$file.log")"
+}
+
+hang_up() {
+	local to=$1 from=$2
+
+	exec {to}>&- {from}<&-
+}
+
+# tell NAME VERB [WORD]...: the answer is in ANSWER.
+tell() {
+	echo "$*" >&"$TO"
+	read -rt 30 -u "$FROM" ANSWER || fail "$*: no answer: $(tail -n 1 "$TMP/speaker.log")"
+}
+
+# expect ANSWER COMMAND...
+expect() {
+	tell "${@:2}" && equal "${*:2}" "$1" "$ANSWER"
+}
+
+# barred COMMAND...: sends from an address that is not ours. The program may see an error of the kernel; if it does not,
+# the packet has to be dropped by the module, which BARRED counts.
+barred() {
+	tell "$@" || return
+	case $ANSWER in
+	ok | EINPROGRESS) BARRED=$((BARRED + 1)) ;;
+	ENETUNREACH | EINVAL) ;;
+	*) fail "$*: $ANSWER" ;;
+	esac
+}
+
+# sink NAME: no answers of UDP to what is sent there.
+sink() {
+	in_ns "$1" nft -f - <<-END
+		table inet sink {
+			chain in {
+				type filter hook input priority 0
+				udp dport 5000-5010 drop
+			}
+		}
+	END
+}
+
+# stage [FAMILY]: m, c and d on a link, m and c know each other over IPv4; an unprivileged speaker at m, and c hears
+# whatever comes from X4 and X6.
+stage() {
+	FAMILIES='4 6' topo_trio || return
+	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} D=${ADDR[d.eth0.4]} C6=${ADDR[c.eth0.6]} NEW=192.0.2.10
+	introduce m "$M" c "$C" && sink c && sink d && listen || return
+	BARRED=0
+	speaker m "${1:-4}" && equal "who speaks" "uid 65534" "$ANSWER"
+}
+
+# listen: c and d hear what comes from nobody's addresses.
+listen() {
+	capture c eth0 -Q in "src host $X4 or src host $X6" && capture d eth0 -Q in "src host $X4 or src host $X6"
+}
+
+# silence [PING OPTION...]: what was barred was dropped for its source, and nobody's address was heard by c or d: not
+# even before packets that were sent later and did arrive.
+silence() {
+	local host
+
+	equal "packets that were dropped" "$BARRED" "$(reason m foreign-source)"
+	for host in c d; do
+		in_ns m ping "$@" -qnc 1 -W 2 "${ADDR[$host.eth0.4]}" >/dev/null 2>&1 ||
+			fail "$host cannot be reached"
+		capture_end "$host" eth0
+		equal "packets from nobody's address at $host" 0 "$(captured "$host" eth0 .)"
+	done
+}
+
+# marked NAME KIND [DEVICE]: a socket of which the module knows a flow to c, so that it may send from any address.
+marked() {
+	expect ok "$@" && expect ok "$1" say "$C" 5001 && expect 1 "$1" flag
+}
+
+no_flows() {
+	busywait 200 flows_are m 0
+}
+
+flows_are() {
+	[ "$(figure "$1" flows)" = "$2" ]
+}
+
+# The harness: what it would see, and that the speaker may not do any of this by itself.
+control() {
+	stage || return
+	expect ok u udp && expect ENETUNREACH u say-from "$X4" "$D" 5001 && expect 0 u flag || return
+	expect EPERM r raw || return
+	expect ok b udp && expect EADDRNOTAVAIL b bind "$X4" || return
+	equal "refused by us" 0 "$(reason m foreign-source)"
+	# Who may send from anywhere by himself goes on doing so, with a flow of ours, too.
+	speaker m 4 env || return
+	marked p udp && expect ok p say-from "$X4" "$D" 5001 || return
+	must "d hears it" busywait 5 has_line "$TMP/cap.d.eth0" "$X4" || return
+	equal "refused by us" 0 "$(reason m foreign-source)"
+}
+
+# The socket goes on from the address that is gone, as its flow.
+gone_address() {
+	local port
+
+	stage || return
+	capture m eth0 -Q out "udp port 5001" || return
+	expect ok u udp && tell u connect "$C" 5001 && port=$ANSWER && expect ok u write || return
+	address m eth0 4 "$NEW" "$M" && moved m c "$NEW" || return
+	expect ok u write || return
+	must "it leaves" busywait 5 has_line "$TMP/cap.m.eth0" "$NEW\.$port > $C\.5001" || return
+	silence
+}
+
+# Not even from the address that is gone may it send to others.
+gone_address_to_others() {
+	stage || return
+	expect ok u udp && expect ok u say "$C" 5001 || return
+	address m eth0 4 "$NEW" "$M" && moved m c "$NEW" || return
+	capture m eth0 -Q out "src host $M" || return
+	barred u say-from "$M" "$D" 5001 && silence || return
+	equal "dropped" 1 "$BARRED"
+	capture_end m eth0
+	equal "packets from the old address" 0 "$(captured m eth0 .)"
+}
+
+pktinfo() {
+	stage && marked u "$1" || return
+	barred u say-from "$X4" "$C" 5001 && barred u say-from "$X4" "$D" 5001 || return
+	barred u say-from "$X4" "$M" 5001 && silence || return
+	equal "dropped" 3 "$BARRED"
+}
+
+# pktinfo_later KIND: the flow is gone, the socket is not.
+pktinfo_later() {
+	stage && marked u "$1" && ctl m param set udp-timeout 1 || return
+	must "the flow goes" no_flows || return
+	barred u say-from "$X4" "$D" 5001 && silence
+}
+
+# rebound KIND: the socket gives its address up and takes another's.
+rebound() {
+	stage && serve c 4 tcp:5000 && expect ok u "$1" || return
+	tell u connect "$C" 5000
+	[ "$1" = tcp ] || expect ok u write || return
+	must "a flow" busywait 5 figure_at_least m flows 1 || return
+	expect 1 u flag && expect ok u disconnect || return
+	[ "$2" = at-once ] || must "the flow goes" no_flows || return
+	tell u bind "$X4"
+	case $1 in
+	tcp) barred u begin "$D" 5000 ;;
+	*) barred u say "$D" 5000 ;;
+	esac || return
+	silence
+}
+
+# A twin on the same port is found in its place when the flow ends.
+twin() {
+	local n
+
+	stage && ctl m param set udp-timeout 1 || return
+	for n in 1 2 3 4 5 6; do
+		expect ok "u$n" udp && expect ok "u$n" share && expect 4000 "u$n" bind 0.0.0.0 4000 || return
+		expect ok "u$n" say "$C" "500$n" || return
+	done
+	must "the flows go" no_flows || return
+	for n in 1 2 3 4 5 6; do
+		barred "u$n" say-from "$X4" "$D" 5001 || return
+	done
+	silence
+}
+
+# What a listening socket accepts has the flag of the listening socket, which may have had a flow before.
+accepted() {
+	stage && serve c 4 tcp:5000 && expect ok l tcp && tell l connect "$C" 5000 && expect 1 l flag || return
+	expect ok l disconnect && expect 4001 l bind "$M" 4001 && expect ok l listen || return
+	expect ok k tcp && tell k connect "$M" 4001 && expect ok l accept u || return
+	expect ok u disconnect || return
+	tell u bind "$X4"
+	barred u begin "$D" 5000 && silence
+}
+
+# An IPv6 socket that speaks IPv4 may not send from another's IPv6 address either.
+dual_stack() {
+	stage 6 && marked u udp || return
+	barred u say-from "$X6" "$C6" 5001 && silence
+}
+
+dual_stack_rebound() {
+	stage 6 && expect ok u udp && tell u connect "$C" 5001 && expect ok u write && expect 1 u flag && expect ok u disconnect || return
+	tell u bind "$X6"
+	barred u say "$C6" 5001 && silence
+}
+
+# Own addresses of either family stay usable.
+dual_stack_own() {
+	stage 6 && marked u udp || return
+	capture m eth0 -Q out "udp dst port 5007" || return
+	expect ok u say-from "${ADDR[m.eth0.6]}" "$C6" 5007 && expect ok u say "$C6" 5007 && expect ok u say "$D" 5007 || return
+	must "all three leave" busywait 5 lines_are "$TMP/cap.m.eth0" 3 || return
+	silence
+}
+
+lines_are() {
+	[ "$(wc -l <"$1")" = "$2" ]
+}
+
+in_vrf() {
+	FAMILIES=4 topo_trio || return
+	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} D=${ADDR[d.eth0.4]}
+	batch m <<-END || { skip "no VRF in this kernel" && return; }
+		link add red type vrf table 10
+		link set red up
+		link set eth0 master red
+	END
+	introduce m "$M" c "$C" && sink c && sink d && listen && speaker m 4 || return
+	BARRED=0
+	marked u "$1" red || return
+	barred u say-from "$X4" "$C" 5001 && barred u say-from "$X4" "$D" 5001 && silence -I red || return
+	equal "dropped" 2 "$BARRED"
+}
+
+# The watch ends with the last host; then the kernel is asked again, which knows nothing of all this.
+without_hooks() {
+	stage && marked u udp && marked p ping || return
+	# One that hides: its address is another's, and its route is known already.
+	expect ok h udp && tell h connect "$C" 5001 && expect ok h write && expect 1 h flag && expect ok h disconnect || return
+	tell h bind "$X4" && tell h connect "$D" 5001
+	ctl m host flush && ctl c host flush || return
+	must "no hooks" busywait 5 no_hooks m || return
+	expect 0 u flag && expect 0 p flag && expect 0 h flag || return
+	expect ENETUNREACH u say-from "$X4" "$D" 5001 && expect ENETUNREACH p say-from "$X4" "$D" 5001 || return
+	expect ENETUNREACH h write || return
+	expect ok u say "$D" 5001
+	silence
+}
+
+no_hooks() {
+	[ "$(figure "$1" hooks)" = 0 ]
+}
+
+run_case "without a flow the kernel refuses; with privileges everything goes on" control
+run_case "a socket goes on from its address that is gone" gone_address
+run_case "the address that is gone serves its flow only" gone_address_to_others
+for kind in udp ping; do
+	run_case "$kind: another's address by IP_PKTINFO" pktinfo $kind
+	run_case "$kind: the same when the flow has ended" pktinfo_later $kind
+	run_case "$kind: the same in a VRF" in_vrf $kind
+done
+for kind in udp tcp; do
+	run_case "$kind: bound to another's address after the flow" rebound $kind at-once
+	run_case "$kind: the same when the flow has ended" rebound $kind later
+done
+run_case "sockets that share a port" twin
+run_case "a socket accepted by one that had a flow" accepted
+run_case "an IPv6 socket that speaks IPv4: another's IPv6 address by IPV6_PKTINFO" dual_stack
+run_case "an IPv6 socket that speaks IPv4: bound to another's IPv6 address" dual_stack_rebound
+run_case "an IPv6 socket that speaks IPv4: its own addresses stay usable" dual_stack_own
+run_case "nothing is left to sockets when the hooks go" without_hooks
+suite_end
