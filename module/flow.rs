@@ -37,9 +37,9 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
+            Full,
             Relaxed, //
         },
-        barrier::smp_mb,
         rcu::Guard, //
     },
 };
@@ -242,9 +242,9 @@ impl Netns {
                 if lends && host.view.read(guard).state == HostState::Up {
                     self.keep_source(sock);
                 }
-                // Pairs with the exchange in `host_remove`.
-                smp_mb();
-                if host.gone.load(Relaxed) {
+                // Pairs with the exchange in `host_remove`: where this finds the host in place, the row was
+                // there before, since a compare and exchange that succeeds is fully ordered.
+                if host.gone.cmpxchg(false, false, Full).is_err() {
                     self.flow_close(row);
                 }
                 return Ok(row);
