@@ -5,6 +5,7 @@
 use crate::{
     ffi::clock,
     flow::Row,
+    lost,
     netns::{
         Netns,
         EXPIRY_MS, //
@@ -28,11 +29,17 @@ const OTHER_IDLE_MS: u64 = 60_000;
 pub(crate) fn run(netns: &Netns) {
     let config = netns.lock();
     let now = clock::jiffies();
+    let patience = u64::from(netns.params.path_timeout.load(Relaxed)) * 1000;
     let rows_too = netns.looks.fetch_add(1, Relaxed) % LOOKS_FOR_ROWS == 0;
     netns.each_host(|host| {
         if host.expired(now) {
             netns.host_remove(host, &config);
-        } else if rows_too {
+            return;
+        }
+        if patience != 0 && host.give_up(now, patience) {
+            lost::tell(netns, host);
+        }
+        if rows_too {
             netns.each_row(host, |row, _| {
                 if !lives(netns, row, now) && netns.flow_close(row) {
                     netns.count(Counter::FlowsExpired);

@@ -298,6 +298,9 @@ impl View {
     }
 }
 
+/// In `lost`: the sockets were told.
+const TOLD: u64 = u64::MAX;
+
 /// A foreign host.
 pub(crate) struct Host {
     id: Atomic<u32>,
@@ -308,6 +311,8 @@ pub(crate) struct Host {
     pub(crate) rx: Atomic<u64>,
     last: Atomic<u64>,
     expires: Atomic<u64>,
+    /// Jiffies when the last path went; 0 while there is one, [`TOLD`] once the sockets know.
+    lost: Atomic<u64>,
     /// The host was removed: what is being added to it at this moment must go again.
     pub(crate) gone: Atomic<bool>,
 }
@@ -323,6 +328,7 @@ impl Host {
             rx: Atomic::new(0),
             last: Atomic::new(clock::jiffies()),
             expires: Atomic::new(0),
+            lost: Atomic::new(0),
             gone: Atomic::new(false),
         };
         Ok(Owned::new(host, atomic)?.share())
@@ -379,6 +385,30 @@ impl Host {
             0 => None,
             at => Some(clock::to_ms(at.saturating_sub(clock::jiffies()))),
         }
+    }
+
+    /// Notes whether the host has any path.
+    pub(crate) fn set_reachable(&self, reachable: bool) {
+        if reachable {
+            self.lost.store(0, Relaxed);
+        } else if self.lost.load(Relaxed) == 0 {
+            self.lost.store(clock::jiffies().max(1), Relaxed);
+        }
+    }
+
+    /// Whether the sockets are to be told that there has been no path for `ms`; says so once.
+    pub(crate) fn give_up(&self, now: u64, ms: u64) -> bool {
+        let since = self.lost.load(Relaxed);
+        let over = since != 0 && since != TOLD && clock::to_ms(now.saturating_sub(since)) >= ms;
+        if over {
+            self.lost.store(TOLD, Relaxed);
+        }
+        over
+    }
+
+    /// The sockets were told, and there is no path yet.
+    pub(crate) fn given_up(&self) -> bool {
+        self.lost.load(Relaxed) == TOLD
     }
 
     /// The entry's time is over.

@@ -12,6 +12,7 @@ mod expiry;
 mod ffi;
 mod flow;
 mod host;
+mod lost;
 mod netns;
 mod notify;
 mod param;

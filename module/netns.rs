@@ -246,6 +246,7 @@ impl Netns {
         host.view.replace(view);
         self.sync_nodes(host, &before.sets, &guard);
         drop(guard);
+        host.set_reachable(!is_up || new_paths.iter().any(Option::is_some));
 
         for (old, new) in old_paths.iter().zip(&new_paths) {
             let cause = match (old.is_some(), new.is_some()) {

@@ -17,6 +17,7 @@ pub(crate) struct Params {
     pub(crate) udp_timeout: Atomic<u32>,
     pub(crate) hold_time: Atomic<u32>,
     pub(crate) scheduler: Atomic<u32>,
+    pub(crate) path_timeout: Atomic<u32>,
 }
 
 impl Params {
@@ -30,6 +31,7 @@ impl Params {
             udp_timeout: Atomic::new(180),
             hold_time: Atomic::new(250),
             scheduler: Atomic::new(uapi::Scheduler::Backup.number()),
+            path_timeout: Atomic::new(60),
         }
     }
 

@@ -20,9 +20,10 @@ pub(crate) enum Counter {
     Discovered,
     FlowsMade,
     FlowsExpired,
+    Unreachable,
 }
 
-const _: () = assert!((Counter::FlowsExpired as usize) < crate::ffi::net::COUNTERS);
+const _: () = assert!((Counter::Unreachable as usize) < crate::ffi::net::COUNTERS);
 
 impl Netns {
     /// Counts one event.

@@ -25,12 +25,12 @@ at_peer() {
 }
 
 # whole CLIENT CLIENT SERVER: all that was sent arrived, and nothing else. The server knows the new flow by its port on
-# the wire, so the sums are compared.
+# the wire, so the sums are compared. In real time datagrams are sent between the steps of a hard move, and vanish.
 whole() {
 	local one=$TMP/run.$1.json two=$TMP/run.$2.json server=$TMP/serve.$3.json
 
-	equal "what is wrong with the flows" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or (.duplicates // 0) != 0
-		or (.lost // 0) != 0) | tojson' "$one" "$two" "$server")"
+	equal "what is wrong with the flows" '' "$(jq -r --argjson may $(((1 - TRAVEL) * 25)) '.flows[] | select(.corrupt != 0 or .errors != {} or (.duplicates // 0) != 0
+		or (.lost // 0) > $may) | tojson' "$one" "$two" "$server")"
 	if [ "$kind" = tcp ]; then
 		equal "octets to the server" "$(jq -s '[.[].flows[].sent] | add' "$one" "$two")" \
 			"$(jq '[.flows[] | select(.name | startswith("tcp")) | .received] | add' "$server")"

@@ -321,7 +321,7 @@ policy() {
 
 param() {
 	stage && json 'del(.version)' \
-		'{"discovery":0,"port":61453,"max-hosts":65536,"max-flows":1048576,"udp-timeout":180,"hold-time":250,"scheduler":"backup"}' param || return
+		'{"discovery":0,"port":61453,"max-hosts":65536,"max-flows":1048576,"udp-timeout":180,"hold-time":250,"path-timeout":60,"scheduler":"backup"}' param || return
 	json '.version | test("^[0-9]+\\.[0-9]+\\.[0-9]+$")' true param show
 	c param show
 	equal "param show" 'discovery off
@@ -330,13 +330,14 @@ max-hosts 65536
 max-flows 1048576
 udp-timeout 180
 hold-time 250
+path-timeout 60
 scheduler backup' "$(sed '$d' "$TMP/out")"
 	equal "version" "version $(ctl m -j param | jq -r .version)" "$(tail -n 1 "$TMP/out")"
-	done_ok param set discovery on port 7 max-hosts 10 max-flows 20 udp-timeout 30 hold-time 0 scheduler backup || return
-	json '[.discovery, .port, ."max-hosts", ."max-flows", ."udp-timeout", ."hold-time"]' '[1,7,10,20,30,0]' param
+	done_ok param set discovery on port 7 max-hosts 10 max-flows 20 udp-timeout 30 hold-time 0 path-timeout 0 scheduler backup || return
+	json '[.discovery, .port, ."max-hosts", ."max-flows", ."udp-timeout", ."hold-time", ."path-timeout"]' '[1,7,10,20,30,0,0]' param
 	done_ok param set discovery 0 && json .discovery 0 param && done_ok param set disc 1 && json .discovery 1 param && done_ok param set discovery off
 	# The ends of every range; one value too many and nothing is changed.
-	done_ok param set port 65535 max-hosts 1048576 max-flows 4194304 udp-timeout 86400 hold-time 1000 && done_ok param set port 1 max-hosts 1 max-flows 1 udp-timeout 1
+	done_ok param set port 65535 max-hosts 1048576 max-flows 4194304 udp-timeout 86400 hold-time 1000 path-timeout 86400 && done_ok param set port 1 max-hosts 1 max-flows 1 udp-timeout 1
 	BEFORE=$(tables)
 	refused 'integer out of range (port)' param set max-hosts 77 port 0
 	refused 'integer out of range (max-hosts)' param set port 77 max-hosts 0
@@ -346,6 +347,7 @@ scheduler backup' "$(sed '$d' "$TMP/out")"
 	refused 'integer out of range (udp-timeout)' param set port 77 udp-timeout 0
 	refused 'integer out of range (udp-timeout)' param set port 77 udp-timeout 86401
 	refused 'integer out of range (hold-time)' param set port 77 hold-time 1001
+	refused 'integer out of range (path-timeout)' param set port 77 path-timeout 86401
 	usage 'a setting is missing' param set
 	usage 'is not a port' param set max-hosts 77 port 65536
 	usage "unexpected argument '-1'" param set port -1
@@ -363,7 +365,7 @@ stats() {
 	stage && one_host && prints 2 host add remote 198.51.100.20 local 192.0.2.1 || return
 	done_ok param set max-hosts 2 && refused 'there are 2 hosts, as many as max-hosts allows' host add remote 198.51.100.21 || return
 	json '[.hosts, .flows, .hooks > 0]' '[2,0,true]' stats
-	json 'del(.counter) | keys_unsorted' '["hosts","flows","hooks","out-translated","out-unchanged","in-translated","in-unchanged","icmp-out","icmp-in","port-mapped","tcp-woken","discovered","flows-made","flows-expired"]' stats show
+	json 'del(.counter) | keys_unsorted' '["hosts","flows","hooks","out-translated","out-unchanged","in-translated","in-unchanged","icmp-out","icmp-in","port-mapped","tcp-woken","discovered","flows-made","flows-expired","unreachable"]' stats show
 	json '.counter | map(keys_unsorted) | unique' '[["reason","effect","packets"]]' stats
 	json '.counter | map(.effect) | unique' '["delay","drop","pass"]' stats
 	json '.counter | map(select(.packets > 0))' '[{"reason":"host-limit","effect":"pass","packets":1}]' stats

@@ -123,9 +123,55 @@ churn() {
 	must "none at the peer" busywait 150 flows_are c 0
 }
 
+# no_path FAMILY: who has no path for path-timeout gets EHOSTUNREACH, and not before; datagrams go on when there is one.
+no_path() {
+	local family=$1 M C since wait=$((10 + SLACK_MS / 500))
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	ctl m param set path-timeout $wait && introduce m "$M" c "$C" || return
+	serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
+	traffic m "$family" "$C" tcp:5000,rate=20000 udpc:5001 udpu:5002 || return
+	must "flows" busywait 5 figure_at_least m flows 3 || return
+	since=$(now_ms)
+	ctl m host set "${HID[m]}" clear local || return
+	must "half of the time" busywait "$wait" passed "$since" $((wait * 500)) || return
+	ctl m host set "${HID[m]}" local "$M" || return
+	must "goes on after a gap" goes_on m || return
+	equal "told so far" 0 "$(figure m unreachable)"
+	since=$(now_ms)
+	ctl m host set "${HID[m]}" clear local || return
+	must "the connected ones are told" busywait $((wait * 2)) figure_at_least m unreachable 2 || return
+	at_least "ms later" $((wait * 1000)) $(($(now_ms) - since))
+	nap 0.2
+	ctl m host set "${HID[m]}" local "$M" || return
+	must "connected UDP goes on" busywait 5 advances m udpc || return
+	must "unconnected UDP goes on" busywait 5 advances m udpu || return
+	equal "told at all" 2 "$(figure m unreachable)"
+	traffic_end m
+	equal "first errors" '{"tcp":"EHOSTUNREACH","udpc":"EHOSTUNREACH","udpu":"EHOSTUNREACH"}' \
+		"$(jq -c '[.flows[] | {(.name): .error_times[0][2]}] | add' "$TMP/run.m.json")"
+	at_least "ms until the first one" $((wait * 1000)) \
+		"$(jq --argjson since "$since" '[.flows[].error_times[][0]] | min * 1000 - $since | floor' "$TMP/run.m.json")"
+	ctl m param set path-timeout 0
+}
+
+passed() {
+	[ $(($(now_ms) - $1)) -ge "$2" ]
+}
+
+advances() {
+	local before
+
+	before=$(progress "$1" "$2")
+	nap 0.1
+	[ "$(progress "$1" "$2")" -gt "$before" ]
+}
+
 run_case "hosts: refused by command, passed and counted by discovery" hosts
 for family in 4 6; do
 	run_case "IPv$family: flows over the limit pass, are counted and announced" flows $family
+	run_case "IPv$family: EHOSTUNREACH after path-timeout without a path, not before" no_path $family
 	run_case "IPv$family: flows go when they are idle or their sockets are closed" timeouts $family
 done
 run_case "addresses: how many and which" addresses

@@ -367,13 +367,15 @@ def policy(f):
 @case("param-get, param-set")
 def params(f):
     before = f.do("param-get")
-    equal("names", {"discovery", "port", "max-hosts", "max-flows", "udp-timeout", "hold-time", "scheduler", "version"}, set(before))
+    equal("names", {"discovery", "port", "max-hosts", "max-flows", "udp-timeout", "hold-time", "scheduler",
+                    "version", "path-timeout"}, set(before))
     equal("port", 61453, before["port"])
     equal("discovery", 0, before["discovery"])
-    f.do("param-set", max_hosts=10, max_flows=20, udp_timeout=30, hold_time=40, port=50000, scheduler="backup", discovery=1)
+    f.do("param-set", max_hosts=10, max_flows=20, udp_timeout=30, hold_time=40, port=50000, scheduler="backup", discovery=1,
+         path_timeout=50)
     now = f.do("param-get")
-    equal("values", (10, 20, 30, 40, 50000, 1), tuple(now[n] for n in (
-        "max-hosts", "max-flows", "udp-timeout", "hold-time", "port", "discovery")))
+    equal("values", (10, 20, 30, 40, 50000, 1, 50), tuple(now[n] for n in (
+        "max-hosts", "max-flows", "udp-timeout", "hold-time", "port", "discovery", "path-timeout")))
     true("hooks", f.do("stats-get")["hooks"] > 0)
     f.do("param-set", **{n.replace("-", "_"): before[n] for n in before if n != "version"})
     equal("as before", before, f.do("param-get"))
@@ -383,7 +385,8 @@ def params(f):
 def param_errors(f):
     before = f.do("param-get")
     for name, value in (("discovery", 2), ("port", 0), ("max-hosts", 0), ("max-hosts", 1048577), ("max-flows", 0),
-                        ("max-flows", 4194305), ("udp-timeout", 0), ("udp-timeout", 86401), ("hold-time", 1001)):
+                        ("max-flows", 4194305), ("udp-timeout", 0), ("udp-timeout", 86401), ("hold-time", 1001),
+                        ("path-timeout", 86401)):
         f.refused(errno.ERANGE, "param-set", {"max-hosts": 77, name: value} if name != "max-hosts" else {name: value},
                   bad=f".{name}")
     f.refused(errno.ERANGE, "param-set", {"scheduler": Raw(struct.pack("I", 5))}, bad=".scheduler")

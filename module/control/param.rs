@@ -29,7 +29,8 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
         message.u32(ParamAttr::UDP_TIMEOUT.0, params.udp_timeout.load(Relaxed))?;
         message.u32(ParamAttr::HOLD_TIME.0, params.hold_time.load(Relaxed))?;
         message.u32(ParamAttr::SCHEDULER.0, params.scheduler.load(Relaxed))?;
-        message.string(ParamAttr::VERSION.0, VERSION)
+        message.string(ParamAttr::VERSION.0, VERSION)?;
+        message.u32(ParamAttr::PATH_TIMEOUT.0, params.path_timeout.load(Relaxed))
     })
 }
 
@@ -58,5 +59,6 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
     set(&params.udp_timeout, ParamAttr::UDP_TIMEOUT.0);
     set(&params.hold_time, ParamAttr::HOLD_TIME.0);
     set(&params.scheduler, ParamAttr::SCHEDULER.0);
+    set(&params.path_timeout, ParamAttr::PATH_TIMEOUT.0);
     Ok(())
 }

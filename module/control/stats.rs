@@ -18,7 +18,7 @@ use kernel::{
 };
 
 /// The counters that are numbers of their own.
-const COUNTERS: [(StatsAttr, Counter); 11] = [
+const COUNTERS: [(StatsAttr, Counter); 12] = [
     (StatsAttr::OUT_TRANSLATED, Counter::OutTranslated),
     (StatsAttr::OUT_UNCHANGED, Counter::OutUnchanged),
     (StatsAttr::IN_TRANSLATED, Counter::InTranslated),
@@ -30,6 +30,7 @@ const COUNTERS: [(StatsAttr, Counter); 11] = [
     (StatsAttr::DISCOVERED, Counter::Discovered),
     (StatsAttr::FLOWS_MADE, Counter::FlowsMade),
     (StatsAttr::FLOWS_EXPIRED, Counter::FlowsExpired),
+    (StatsAttr::UNREACHABLE, Counter::Unreachable),
 ];
 
 /// `stats-get`

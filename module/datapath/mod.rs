@@ -39,6 +39,8 @@ pub(crate) enum Verdict {
     Drop,
     /// It is freed, and the transport is told that it was not sent.
     Refuse,
+    /// It is freed, and the sender gets EHOSTUNREACH.
+    Unreachable,
     /// It waits, or is gone already.
     Stolen,
 }

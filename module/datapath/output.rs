@@ -21,6 +21,7 @@ use crate::{
         NoRow,
         Row, //
     },
+    host::Host,
     netns::Netns,
     stats::Counter,
     uapi::HostState, //
@@ -140,7 +141,7 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         netns.keep_source(&sock);
     }
     let Some((path, cache)) = view.path_cached(packet.family) else {
-        return no_path(netns, packet);
+        return no_path(netns, host, packet);
     };
     let tuple = &packet.tuple;
     if path.local == tuple.src && path.remote == tuple.dst && row.wire_port == tuple.sport {
@@ -169,12 +170,14 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
 
 /// While there is no path, programs see what a network that loses packets shows them. TCP keeps errors
 /// of transmission to itself; told that a segment was not sent, it sends nothing new that would be
-/// missing at the other end later.
+/// missing at the other end later. When there has been no path for too long, errors are what is wanted.
 #[cold]
-fn no_path(netns: &Netns, packet: &Packet) -> Verdict {
+fn no_path(netns: &Netns, host: &Host, packet: &Packet) -> Verdict {
     netns.refuse(Reason::NoPath);
     if packet.tuple.proto == TCP {
         Verdict::Refuse
+    } else if host.given_up() {
+        Verdict::Unreachable
     } else {
         Verdict::Drop
     }

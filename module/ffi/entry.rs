@@ -163,6 +163,7 @@ unsafe extern "C" fn ihmp_rs_hook(
         datapath::Verdict::Accept => raw::ihmp_verdict_IHMP_ACCEPT,
         datapath::Verdict::Drop => raw::ihmp_verdict_IHMP_DROP,
         datapath::Verdict::Refuse => raw::ihmp_verdict_IHMP_REFUSE,
+        datapath::Verdict::Unreachable => raw::ihmp_verdict_IHMP_UNREACHABLE,
         datapath::Verdict::Stolen => raw::ihmp_verdict_IHMP_STOLEN,
     }
 }

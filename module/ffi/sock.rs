@@ -153,6 +153,12 @@ impl<'a> Sock<'a> {
         // SAFETY: By the invariant; the function takes the socket's lock itself.
         unsafe { raw::ihmp_sock_wake(self.sk.as_ptr(), probe) }
     }
+
+    /// Gives a connected socket the error EHOSTUNREACH, which ends TCP; false for other sockets. Sleeps.
+    pub(crate) fn lose(&self) -> bool {
+        // SAFETY: By the invariant; the function takes the socket's lock itself.
+        unsafe { raw::ihmp_sock_lose(self.sk.as_ptr()) }
+    }
 }
 
 impl Drop for Sock<'_> {

@@ -35,6 +35,8 @@ static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, u32 
 		return NF_STOLEN;
 	case IHMP_REFUSE:
 		return NF_DROP;
+	case IHMP_UNREACHABLE:
+		return NF_DROP_ERR(-EHOSTUNREACH);
 	default:
 		return NF_STOLEN;
 	}

@@ -27,6 +27,10 @@ static const struct netlink_range_validation ihmp_a_param_udp_timeout_range = {
 	.max	= 86400ULL,
 };
 
+static const struct netlink_range_validation ihmp_a_param_path_timeout_range = {
+	.max	= 86400ULL,
+};
+
 /* Common nested types */
 const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_UNPROVEN + 1] = {
 	[IHMP_A_ADDR_ADDRESS] = NLA_POLICY_MAX_LEN(16),
@@ -126,7 +130,7 @@ static const struct nla_policy ihmp_policy_del_nl_policy[IHMP_A_POLICY_PREFIX_LE
 };
 
 /* IHMP_CMD_PARAM_SET - do */
-static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_SCHEDULER + 1] = {
+static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_PATH_TIMEOUT + 1] = {
 	[IHMP_A_PARAM_DISCOVERY] = NLA_POLICY_MAX(NLA_U32, 1),
 	[IHMP_A_PARAM_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
 	[IHMP_A_PARAM_MAX_HOSTS] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_max_hosts_range),
@@ -134,6 +138,7 @@ static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_SCHEDULER +
 	[IHMP_A_PARAM_UDP_TIMEOUT] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_udp_timeout_range),
 	[IHMP_A_PARAM_HOLD_TIME] = NLA_POLICY_MAX(NLA_U32, 1000),
 	[IHMP_A_PARAM_SCHEDULER] = NLA_POLICY_MAX(NLA_U32, 0),
+	[IHMP_A_PARAM_PATH_TIMEOUT] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_path_timeout_range),
 };
 
 /* Ops table for ihmp */
@@ -258,7 +263,7 @@ static const struct genl_split_ops ihmp_nl_ops[] = {
 		.cmd		= IHMP_CMD_PARAM_SET,
 		.doit		= ihmp_nl_param_set_doit,
 		.policy		= ihmp_param_set_nl_policy,
-		.maxattr	= IHMP_A_PARAM_SCHEDULER,
+		.maxattr	= IHMP_A_PARAM_PATH_TIMEOUT,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{

@@ -62,6 +62,7 @@ enum ihmp_verdict {
 	IHMP_ACCEPT,
 	IHMP_DROP,	/* freed without an error for the sender */
 	IHMP_REFUSE,	/* freed, and the sender is told */
+	IHMP_UNREACHABLE,	/* the same, with EHOSTUNREACH */
 	IHMP_STOLEN,	/* the module keeps the packet */
 };
 
@@ -146,6 +147,9 @@ bool ihmp_sock_may_spoof(struct sock *sk);
 
 /* wake.c: TCP after a gap */
 bool ihmp_sock_wake(struct sock *sk, bool probe);
+
+/* lose.c: a host without a path for too long */
+bool ihmp_sock_lose(struct sock *sk);
 
 /* hold.c: packets that wait for an announced move */
 bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most);

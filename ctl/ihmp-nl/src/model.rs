@@ -225,6 +225,8 @@ pub struct Params {
     pub udp_timeout: u32,
     /// Milliseconds that packets wait for an announced move.
     pub hold_time: u32,
+    /// Seconds without a path after which sockets get EHOSTUNREACH; 0 for never.
+    pub path_timeout: u32,
     /// Scheduler of hosts that name none.
     pub scheduler: Scheduler,
     /// Version of the module.
@@ -246,6 +248,8 @@ pub struct ParamRequest {
     pub udp_timeout: Option<u32>,
     /// Milliseconds that packets wait for an announced move.
     pub hold_time: Option<u32>,
+    /// Seconds without a path after which sockets get EHOSTUNREACH; 0 for never.
+    pub path_timeout: Option<u32>,
     /// Scheduler of hosts that name none.
     pub scheduler: Option<Scheduler>,
 }
@@ -292,6 +296,8 @@ pub struct Stats {
     pub flows_made: u64,
     /// Flows removed because they were gone or idle.
     pub flows_expired: u64,
+    /// Sockets that got EHOSTUNREACH because their host had no path.
+    pub unreachable: u64,
     /// One for each reason.
     pub counters: Vec<Counter>,
 }

@@ -804,6 +804,9 @@ impl ParamAttr {
     pub const SCHEDULER: Self = Self(7);
     /// Version of the module; read only.
     pub const VERSION: Self = Self(8);
+    /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0 for
+    /// never.
+    pub const PATH_TIMEOUT: Self = Self(9);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -816,6 +819,7 @@ impl ParamAttr {
             Self::HOLD_TIME => Some("hold-time"),
             Self::SCHEDULER => Some("scheduler"),
             Self::VERSION => Some("version"),
+            Self::PATH_TIMEOUT => Some("path-timeout"),
             _ => None,
         }
     }
@@ -886,6 +890,8 @@ impl StatsAttr {
     pub const COUNTER: Self = Self(15);
     /// Padding.
     pub const PAD: Self = Self(16);
+    /// Sockets that got EHOSTUNREACH because their host had no path for path-timeout.
+    pub const UNREACHABLE: Self = Self(17);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -906,6 +912,7 @@ impl StatsAttr {
             Self::FLOWS_EXPIRED => Some("flows-expired"),
             Self::COUNTER => Some("counter"),
             Self::PAD => Some("pad"),
+            Self::UNREACHABLE => Some("unreachable"),
             _ => None,
         }
     }
@@ -969,4 +976,8 @@ pub mod limits {
     /// Milliseconds that packets from an announced locator wait for the move to be applied; 0 to
     /// switch off.
     pub const PARAM_HOLD_TIME: RangeInclusive<u32> = 0..=1000;
+
+    /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0 for
+    /// never.
+    pub const PARAM_PATH_TIMEOUT: RangeInclusive<u32> = 0..=86400;
 }

@@ -34,6 +34,7 @@ pub(crate) fn param_request(params: &ParamRequest) -> Request {
             ParamAttr::SCHEDULER,
             params.scheduler.map(Scheduler::number),
         ),
+        (ParamAttr::PATH_TIMEOUT, params.path_timeout),
     ] {
         if let Some(value) = value {
             out.u32(attr.0, value);
@@ -46,6 +47,7 @@ pub(crate) fn param_request(params: &ParamRequest) -> Request {
 pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
     let (mut discovery, mut port, mut max_hosts, mut max_flows) = (None, None, None, None);
     let (mut udp_timeout, mut hold_time, mut scheduler, mut version) = (None, None, None, None);
+    let mut path_timeout = None;
     for attr in body(message)? {
         let attr = attr?;
         match ParamAttr(attr.number) {
@@ -56,6 +58,7 @@ pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
             ParamAttr::UDP_TIMEOUT => udp_timeout = Some(attr.u32()?),
             ParamAttr::HOLD_TIME => hold_time = Some(attr.u32()?),
             ParamAttr::SCHEDULER => scheduler = Some(known(attr, Scheduler::from_number)?),
+            ParamAttr::PATH_TIMEOUT => path_timeout = Some(attr.u32()?),
             ParamAttr::VERSION => version = Some(attr.string()?.to_owned()),
             _ => (),
         }
@@ -67,6 +70,7 @@ pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
         max_flows: need(max_flows, "param max-flows")?,
         udp_timeout: need(udp_timeout, "param udp-timeout")?,
         hold_time: need(hold_time, "param hold-time")?,
+        path_timeout: need(path_timeout, "param path-timeout")?,
         scheduler: need(scheduler, "param scheduler")?,
         version: need(version, "param version")?,
     })

@@ -57,6 +57,7 @@ pub(crate) fn read_stats(message: &[u8]) -> Result<Stats> {
             StatsAttr::DISCOVERED => stats.discovered = attr.uint()?,
             StatsAttr::FLOWS_MADE => stats.flows_made = attr.uint()?,
             StatsAttr::FLOWS_EXPIRED => stats.flows_expired = attr.uint()?,
+            StatsAttr::UNREACHABLE => stats.unreachable = attr.uint()?,
             StatsAttr::COUNTER => stats.counters.push(read_counter(attr.nest())?),
             _ => (),
         }

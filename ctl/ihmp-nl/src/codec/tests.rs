@@ -74,7 +74,8 @@ const PARAM_SET: &str = "
     0800040000000100
     080005002c010000
     0800060014000000
-    0800070000000000";
+    0800070000000000
+    080009003c000000";
 const HOST_NTF: &str = "
     08010000
     0800010007000000
@@ -145,7 +146,8 @@ const PARAM_REPLY: &str = "
     080005002c010000
     0800060014000000
     0800070000000000
-    0a000800302e312e30000000";
+    0a000800302e312e30000000
+    080009003c000000";
 const STATS_REPLY: &str = "
     15010000
     0800010002000000
@@ -280,6 +282,7 @@ fn other_requests() {
         max_flows: Some(65536),
         udp_timeout: Some(300),
         hold_time: Some(20),
+        path_timeout: Some(60),
         scheduler: Some(Scheduler::Backup),
     };
     same(&param_request(&params), PARAM_SET);
@@ -395,6 +398,7 @@ fn the_rest() {
         max_flows: 65536,
         udp_timeout: 300,
         hold_time: 20,
+        path_timeout: 60,
         scheduler: Scheduler::Backup,
         version: "0.1.0".to_owned(),
     };
@@ -419,6 +423,7 @@ fn the_rest() {
         discovered: 13,
         flows_made: 14,
         flows_expired: 15,
+        unreachable: 0,
         counters: vec![
             counter(ihmp_uapi::Reason::NoPath, Effect::Drop, 16),
             counter(ihmp_uapi::Reason::Held, Effect::Delay, 17),

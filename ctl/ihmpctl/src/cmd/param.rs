@@ -38,7 +38,8 @@ pub(super) const OBJECT: Object = Object {
     notes: "
 
 NAME VALUE: discovery on|off, port PORT, max-hosts N, max-flows N,
-            udp-timeout SECONDS, hold-time MILLISECONDS, scheduler SCHEDULER",
+            udp-timeout SECONDS, hold-time MILLISECONDS,
+            path-timeout SECONDS, scheduler SCHEDULER",
 };
 
 /// What to do with settings.
@@ -70,6 +71,7 @@ enum Name {
     MaxFlows,
     UdpTimeout,
     HoldTime,
+    PathTimeout,
     Scheduler,
 }
 
@@ -80,6 +82,7 @@ const NAMES: &[(&str, Name)] = &[
     ("max-flows", Name::MaxFlows),
     ("udp-timeout", Name::UdpTimeout),
     ("hold-time", Name::HoldTime),
+    ("path-timeout", Name::PathTimeout),
     ("scheduler", Name::Scheduler),
 ];
 
@@ -94,6 +97,7 @@ fn settings(words: &mut Words<'_>) -> Result<ParamRequest> {
             Name::MaxHosts => params.max_hosts = Some(words.parse("a number of hosts")?),
             Name::MaxFlows => params.max_flows = Some(words.parse("a number of flows")?),
             Name::UdpTimeout => params.udp_timeout = Some(words.parse("a number of seconds")?),
+            Name::PathTimeout => params.path_timeout = Some(words.parse("a number of seconds")?),
             Name::HoldTime => params.hold_time = Some(words.parse("a number of milliseconds")?),
             Name::Scheduler => {
                 params.scheduler =

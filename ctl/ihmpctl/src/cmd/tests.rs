@@ -223,9 +223,10 @@ fn the_rest() {
         max_flows: Some(2),
         udp_timeout: Some(3),
         hold_time: Some(0),
+        path_timeout: Some(9),
         scheduler: Some(Scheduler::Backup),
     };
-    let text = "param set discovery on port 61453 max-hosts 1 max-flows 2 udp-timeout 3 hold-time 0 scheduler backup";
+    let text = "param set discovery on port 61453 max-hosts 1 max-flows 2 udp-timeout 3 hold-time 0 path-timeout 9 scheduler backup";
     assert_eq!(line(text), Ok(Action::Param(param::Action::Set(all))));
     let off = ParamRequest {
         discovery: Some(false),

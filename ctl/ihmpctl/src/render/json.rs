@@ -110,6 +110,7 @@ pub(super) fn params(params: &Params) -> Value {
         "max-flows": params.max_flows,
         "udp-timeout": params.udp_timeout,
         "hold-time": params.hold_time,
+        "path-timeout": params.path_timeout,
         "scheduler": params.scheduler.name(),
         "version": params.version,
     })
@@ -139,6 +140,7 @@ pub(super) fn stats(stats: &Stats) -> Value {
         "discovered": stats.discovered,
         "flows-made": stats.flows_made,
         "flows-expired": stats.flows_expired,
+        "unreachable": stats.unreachable,
         "counter": stats.counters.iter().map(counter).collect::<Value>(),
     })
 }

@@ -177,6 +177,7 @@ fn objects() {
         max_flows: 65536,
         udp_timeout: 300,
         hold_time: 20,
+        path_timeout: 60,
         scheduler: Scheduler::Backup,
         version: "0.1.0".to_owned(),
     };

@@ -170,6 +170,7 @@ pub(super) fn params(params: &Params, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "max-flows {}", params.max_flows)?;
     writeln!(to, "udp-timeout {}", params.udp_timeout)?;
     writeln!(to, "hold-time {}", params.hold_time)?;
+    writeln!(to, "path-timeout {}", params.path_timeout)?;
     writeln!(to, "scheduler {}", params.scheduler)?;
     writeln!(to, "version {}", params.version)
 }
@@ -190,6 +191,7 @@ pub(super) fn stats(stats: &Stats, to: &mut dyn Write) -> io::Result<()> {
         ("discovered", stats.discovered),
         ("flows-made", stats.flows_made),
         ("flows-expired", stats.flows_expired),
+        ("unreachable", stats.unreachable),
     ];
     for (name, value) in counters {
         writeln!(to, "{name} {value}")?;
