@@ -77,7 +77,7 @@ by_source() {
 }
 
 vrf() {
-	local M C NEW family=$1
+	local M C NEW DOWN UP family=$1
 
 	FAMILIES=$family topo_testbed || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
@@ -94,6 +94,7 @@ vrf() {
 	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
 	traffic m "$family" "$C" "$2,dev=red" || return
 	must "flow" busywait 5 figure_at_least m flows 1 || return
+	DOWN=$EPOCHREALTIME
 	batch m <<-END
 		link set wifi0 up
 		addr add $(own m wifi0 "$family") dev wifi0 $(dad "$family")
@@ -101,8 +102,9 @@ vrf() {
 		addr flush dev eth0 scope global
 	END
 	moved m c "$NEW" || return
+	UP=$EPOCHREALTIME
 	must "goes on after the move" goes_on m 20 || return
-	traffic_end m && serve_end c && judge_ok m c hard 0 0 1000 "$C"
+	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((200 + SLACK_MS)) "$C"
 }
 
 # The path's destination cache forgets what routing changed.

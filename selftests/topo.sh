@@ -83,6 +83,21 @@ plug() {
 	[ $# -le 4 ] || in_ns "$1" tc qdisc add dev "$2" root netem "${@:5}"
 }
 
+# settled: every link with a carrier carries packets. The kernel gives it its queue and opens the switch's port in work of
+# its own, at most once a second; what is sent before vanishes without a word.
+settled() {
+	local name
+
+	for name in "${!NS[@]}"; do
+		must "the links of $name carry packets" busywait 10 not has_idle_link "$name" || return
+	done
+}
+
+has_idle_link() {
+	{ ipn "$1" link show up && in_ns "$1" bridge link; } |
+		grep -E 'LOWER_UP' | grep -qE ' qdisc noop | state (DOWN|LOWERLAYERDOWN|disabled|blocking|listening|learning) '
+}
+
 #   topo_pair [NETEM...]: hosts on one link
 #
 #   +------ m -------+      +---- s ----+      +------ c ------+
@@ -103,14 +118,14 @@ topo_pair() {
 	ipn m link set wifi0 up || return
 	# Interfaces on one link: each answers for its own addresses only.
 	sysctl_in m net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
-	join m eth0 && join c eth0
+	join m eth0 && join c eth0 && settled
 }
 
 topo_trio() {
 	topo_pair "$@" && setup_ns d && plug s d0 d eth0 "$@" || return
 	HOSTS="m c d"
 	ADDR[d.eth0.4]=192.0.2.102 ADDR[d.eth0.6]=2001:db8:1::102
-	join d eth0
+	join d eth0 && settled
 }
 
 #   topo_testbed [NETEM...]: Fig. 10 of the first paper; the netem is on all that crosses the switch
@@ -156,7 +171,7 @@ topo_testbed() {
 		6) printf 'route add %s\n' '2001:db8:1::/64 via 2001:db8:3::1' '2001:db8:2::/64 via 2001:db8:3::2' ;;
 		esac
 	done | batch c
-	acquaint c eth0 r1 wan && acquaint c eth0 r2 wan && acquaint r1 wan r2 wan
+	acquaint c eth0 r1 wan && acquaint c eth0 r2 wan && acquaint r1 wan r2 wan && settled
 }
 
 # acquaint A INTERFACE_A B INTERFACE_B: permanent neighbour entries, both ways, both families.
