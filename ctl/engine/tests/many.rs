@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Many machines: message counts, bounds, floods.
 
-mod sim;
+use ihmp_sim as sim;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};

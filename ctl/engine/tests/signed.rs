@@ -2,7 +2,7 @@
 //! Who is believed: forged, replayed, reflected and re-addressed messages, first use, listed keys, succession, mistaken
 //! identity, clocks.
 
-mod sim;
+use ihmp_sim as sim;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};

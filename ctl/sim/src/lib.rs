@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Machines with engines, model kernels and a network between them, under a virtual clock.
+//!
+//! The tests of the engine use it for two machines or a thousand. Nothing in it reads a clock or draws a random number: a
+//! seed says all. What is wrong stops it with a panic, as a failed assertion of a test.
+#![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -12,57 +16,68 @@ use ihmp_engine::{
     Policy, PublicKey, Record, Routes, State, Via,
 };
 
-pub(crate) fn addr(text: &str) -> Addr {
+/// An address in text form.
+pub fn addr(text: &str) -> Addr {
     text.parse().unwrap()
 }
 
-pub(crate) fn ms(millis: u64) -> Duration {
+/// Milliseconds.
+pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-pub(crate) fn secs(secs: u64) -> Duration {
+/// Seconds.
+pub fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
 /// xorshift64*, seeded by the test.
-pub(crate) struct Random(pub(crate) u64);
+pub struct Random(pub u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next number.
+    #[expect(clippy::should_implement_trait, reason = "it never ends")]
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
     /// True in so many of a hundred cases.
-    pub(crate) fn percent(&mut self, chance: u64) -> bool {
+    pub fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 }
 
 /// A host entry of the model kernel.
 #[derive(Clone, Debug)]
-pub(crate) struct Row {
-    pub(crate) record: Record,
-    pub(crate) alias: Vec<Addr>,
-    pub(crate) name: Option<String>,
-    pub(crate) expires: Option<Instant>,
+pub struct Row {
+    /// What the engine last said of it.
+    pub record: Record,
+    /// Its former addresses.
+    pub alias: Vec<Addr>,
+    /// Given by the administrator.
+    pub name: Option<String>,
+    /// When it is removed.
+    pub expires: Option<Instant>,
 }
 
 /// The host table of one machine, with the rules of the module.
 #[derive(Default)]
-pub(crate) struct Kernel {
-    pub(crate) rows: BTreeMap<u32, Row>,
+pub struct Kernel {
+    /// By number.
+    pub rows: BTreeMap<u32, Row>,
     next: u32,
     owners: BTreeMap<Addr, u32>,
     expiries: BTreeSet<(Instant, u32)>,
     /// Identifiers of its flows, for adoption.
-    pub(crate) identifiers: BTreeMap<u32, Vec<Addr>>,
+    pub identifiers: BTreeMap<u32, Vec<Addr>>,
 }
 
 impl Kernel {
@@ -104,7 +119,7 @@ impl Kernel {
     }
 
     /// Removes an entry.
-    pub(crate) fn take(&mut self, id: u32) -> Option<Row> {
+    pub fn take(&mut self, id: u32) -> Option<Row> {
         let row = self.rows.remove(&id)?;
         for active in &row.record.active {
             self.owners.remove(active);
@@ -115,7 +130,8 @@ impl Kernel {
         Some(row)
     }
 
-    pub(crate) fn make(&mut self, record: Record, now: Instant) -> u32 {
+    /// Makes an entry; its number.
+    pub fn make(&mut self, record: Record, now: Instant) -> u32 {
         self.check(None, &record);
         self.next += 1;
         self.put(self.next, record, vec![], now);
@@ -136,7 +152,7 @@ impl Kernel {
     }
 
     /// What an agent reads when it starts.
-    pub(crate) fn dump(&self) -> Vec<KernelHost> {
+    pub fn dump(&self) -> Vec<KernelHost> {
         let host = |(id, row): (&u32, &Row)| KernelHost {
             id: *id,
             state: row.record.state,
@@ -153,10 +169,13 @@ impl Kernel {
 
 /// What a machine writes down of keys.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Store {
-    pub(crate) own: Vec<OwnKey>,
-    pub(crate) sent: u64,
-    pub(crate) known: BTreeMap<PublicKey, KnownKey>,
+pub struct Store {
+    /// Own keys, with their private halves.
+    pub own: Vec<OwnKey>,
+    /// No timestamp up to this one may be used again.
+    pub sent: u64,
+    /// Keys of peers.
+    pub known: BTreeMap<PublicKey, KnownKey>,
 }
 
 impl Store {
@@ -176,7 +195,8 @@ impl Store {
         }
     }
 
-    pub(crate) fn keys(&self) -> Keys {
+    /// What the engine is told of it.
+    pub fn keys(&self) -> Keys {
         Keys {
             own: self.own.clone(),
             sent: self.sent,
@@ -186,25 +206,30 @@ impl Store {
 }
 
 /// The key of a node.
-pub(crate) fn own_key(number: u64) -> OwnKey {
+pub fn own_key(number: u64) -> OwnKey {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&(number + 1).to_be_bytes());
     OwnKey::new(&seed, vec![])
 }
 
 /// A machine.
-pub(crate) struct Node {
+pub struct Node {
     /// `None` when the agent does not run.
-    pub(crate) engine: Option<Engine>,
-    pub(crate) kernel: Kernel,
+    pub engine: Option<Engine>,
+    /// Its module.
+    pub kernel: Kernel,
     /// Oldest first; the newest of a family is the preferred one.
-    pub(crate) local: Vec<Addr>,
-    pub(crate) notes: Vec<Note>,
-    pub(crate) limits: Limits,
-    pub(crate) policy: Policy,
-    pub(crate) store: Store,
+    pub local: Vec<Addr>,
+    /// What its engine said so far.
+    pub notes: Vec<Note>,
+    /// Of its engine.
+    pub limits: Limits,
+    /// Whom its engine believes.
+    pub policy: Policy,
+    /// Its keys.
+    pub store: Store,
     /// What its clock on the wall shows at the beginning.
-    pub(crate) wall: u64,
+    pub wall: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,16 +243,19 @@ struct Flight {
 
 /// How the network treats packets.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Weather {
+pub struct Weather {
     /// One way.
-    pub(crate) latency: Duration,
+    pub latency: Duration,
     /// Up to so much more, so that packets overtake each other.
-    pub(crate) spread: Duration,
-    pub(crate) loss: u64,
-    pub(crate) duplication: u64,
+    pub spread: Duration,
+    /// Per cent that are lost.
+    pub loss: u64,
+    /// Per cent that come twice.
+    pub duplication: u64,
 }
 
-pub(crate) const FAIR: Weather = Weather {
+/// 30 ms, and everything arrives.
+pub const FAIR: Weather = Weather {
     latency: Duration::from_millis(30),
     spread: Duration::ZERO,
     loss: 0,
@@ -235,24 +263,30 @@ pub(crate) const FAIR: Weather = Weather {
 };
 
 /// The machines and what flies between them.
-pub(crate) struct Sim {
-    pub(crate) now: Instant,
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) weather: Weather,
-    pub(crate) random: Random,
+pub struct Sim {
+    /// The virtual time.
+    pub now: Instant,
+    /// The machines.
+    pub nodes: Vec<Node>,
+    /// The network.
+    pub weather: Weather,
+    /// What all chance comes from.
+    pub random: Random,
     /// Pairs between which nothing passes.
-    pub(crate) blocked: BTreeSet<(Addr, Addr)>,
+    pub blocked: BTreeSet<(Addr, Addr)>,
     flights: BinaryHeap<Reverse<Flight>>,
     order: u64,
     /// What was sent since the last [`Sim::sent`].
     log: Vec<(usize, Control, Options, Addr, Addr)>,
     /// All datagrams that were sent: source, destination, octets.
-    pub(crate) wire: Vec<(Addr, Addr, Vec<u8>)>,
-    pub(crate) trace: bool,
+    pub wire: Vec<(Addr, Addr, Vec<u8>)>,
+    /// Whether to print what happens; by the variable `TRACE` of the environment.
+    pub trace: bool,
 }
 
 impl Sim {
-    pub(crate) fn new(seed: u64, weather: Weather) -> Sim {
+    /// An empty world.
+    pub fn new(seed: u64, weather: Weather) -> Sim {
         Sim {
             now: Instant::ZERO,
             nodes: vec![],
@@ -267,20 +301,18 @@ impl Sim {
         }
     }
 
-    pub(crate) fn add(&mut self, local: &[&str]) -> usize {
+    /// A new machine; its number.
+    pub fn add(&mut self, local: &[&str]) -> usize {
         self.add_with(local, Limits::default())
     }
 
-    pub(crate) fn add_with(&mut self, local: &[&str], limits: Limits) -> usize {
+    /// The same, with other limits.
+    pub fn add_with(&mut self, local: &[&str], limits: Limits) -> usize {
         self.add_believing(local, limits, Policy::FirstUse)
     }
 
-    pub(crate) fn add_believing(
-        &mut self,
-        local: &[&str],
-        limits: Limits,
-        policy: Policy,
-    ) -> usize {
+    /// The same, with another policy.
+    pub fn add_believing(&mut self, local: &[&str], limits: Limits, policy: Policy) -> usize {
         let local = local.iter().map(|text| addr(text)).collect();
         let number = self.nodes.len() as u64;
         let engine = Some(Engine::new(limits, policy));
@@ -315,7 +347,8 @@ impl Sim {
         node.local.iter().filter(family).map(via).collect()
     }
 
-    pub(crate) fn give(&mut self, at: usize, input: Input<'_>) {
+    /// Gives an input to the engine of a node, and does what it says.
+    pub fn give(&mut self, at: usize, input: Input<'_>) {
         let random = self.random.next();
         let now = self.now;
         let node = &mut self.nodes[at];
@@ -328,7 +361,7 @@ impl Sim {
     }
 
     /// Tells the engine of a node what its store has.
-    pub(crate) fn rekey(&mut self, at: usize) {
+    pub fn rekey(&mut self, at: usize) {
         let keys = self.nodes[at].store.keys();
         self.give(at, Input::Keys(keys));
     }
@@ -413,7 +446,7 @@ impl Sim {
     }
 
     /// Lets time pass.
-    pub(crate) fn run(&mut self, span: Duration) {
+    pub fn run(&mut self, span: Duration) {
         let end = self.now.after(span);
         let mut steps = 0;
         while let Some(next) = self.next_event().filter(|next| *next <= end) {
@@ -462,12 +495,12 @@ impl Sim {
     }
 
     /// A datagram from outside.
-    pub(crate) fn inject(&mut self, at: usize, from: Addr, to: Addr, bytes: &[u8]) {
+    pub fn inject(&mut self, at: usize, from: Addr, to: Addr, bytes: &[u8]) {
         self.give(at, Input::Message { from, to, bytes });
     }
 
     /// Tells the engine of a node what its addresses are.
-    pub(crate) fn network(&mut self, at: usize) {
+    pub fn network(&mut self, at: usize) {
         let node = &self.nodes[at];
         let Some(engine) = node.engine.as_ref() else {
             return;
@@ -485,7 +518,7 @@ impl Sim {
     }
 
     /// One batch of address events.
-    pub(crate) fn change(&mut self, at: usize, lose: &[&str], gain: &[&str]) {
+    pub fn change(&mut self, at: usize, lose: &[&str], gain: &[&str]) {
         if self.trace {
             println!(
                 "{:>12} us node {at}: -{lose:?} +{gain:?}",
@@ -500,7 +533,7 @@ impl Sim {
     }
 
     /// The module sees a flow.
-    pub(crate) fn flow(&mut self, at: usize, local: &str, remote: &str) {
+    pub fn flow(&mut self, at: usize, local: &str, remote: &str) {
         let (local, remote) = (addr(local), addr(remote));
         let node = &mut self.nodes[at];
         if node.kernel.owner(remote).is_some() {
@@ -523,7 +556,7 @@ impl Sim {
     }
 
     /// Kills the agent of a node and starts another one.
-    pub(crate) fn restart(&mut self, at: usize) {
+    pub fn restart(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         node.engine = Some(Engine::new(node.limits, node.policy));
         let hosts = node.kernel.dump();
@@ -533,7 +566,7 @@ impl Sim {
     }
 
     /// The kinds of what was sent since the last call.
-    pub(crate) fn sent(&mut self) -> Vec<Control> {
+    pub fn sent(&mut self) -> Vec<Control> {
         std::mem::take(&mut self.log)
             .into_iter()
             .map(|(_, control, ..)| control)
@@ -541,7 +574,7 @@ impl Sim {
     }
 
     /// Node `at` of two changes networks: a message and its answer, and both agree.
-    pub(crate) fn hand_off(&mut self, at: usize, lose: &[&str], gain: &[&str]) {
+    pub fn hand_off(&mut self, at: usize, lose: &[&str], gain: &[&str]) {
         self.sent();
         self.change(at, lose, gain);
         self.run(secs(1));
@@ -550,7 +583,7 @@ impl Sim {
     }
 
     /// The only entry of a node that takes part and has one of these addresses.
-    pub(crate) fn row(&self, at: usize, of: usize) -> &Row {
+    pub fn row(&self, at: usize, of: usize) -> &Row {
         let theirs = &self.nodes[of].local;
         let rows = self.nodes[at]
             .kernel
@@ -574,7 +607,7 @@ impl Sim {
     }
 
     /// Asserts that both ends hold the same of each other, and that data can pass.
-    pub(crate) fn agree(&self, one: usize, other: usize) {
+    pub fn agree(&self, one: usize, other: usize) {
         for (near, far) in [(one, other), (other, one)] {
             let ours = &self.row(near, far).record;
             let theirs = &self.row(far, near).record;
@@ -611,7 +644,8 @@ impl Sim {
         }
     }
 
-    pub(crate) fn noted(&self, at: usize, pred: impl Fn(&Note) -> bool) -> usize {
+    /// How many notes of a node `pred` holds for.
+    pub fn noted(&self, at: usize, pred: impl Fn(&Note) -> bool) -> usize {
         self.nodes[at]
             .notes
             .iter()
