@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Machines with engines, model kernels and a network between them, under a virtual clock.
 //!
-//! The tests of the engine use it for two machines or a thousand. Nothing in it reads a clock or draws a random number: a
+//! The tests of the engine use it for two machines or a thousand, `ihmp-sim` for ten thousand. Nothing in it reads a clock or draws a random number: a
 //! seed says all. What is wrong stops it with a panic, as a failed assertion of a test.
 #![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{Control, Message, Options};
@@ -230,6 +230,14 @@ pub struct Node {
     pub store: Store,
     /// What its clock on the wall shows at the beginning.
     pub wall: u64,
+    /// How many messages it sent.
+    pub sent: u64,
+    /// What its engine took of [`Sim::clock`].
+    pub spent: u64,
+    /// The addresses under which the network finds it.
+    placed: Vec<Addr>,
+    /// When something happens in it by itself.
+    wake: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -270,6 +278,8 @@ pub struct Sim {
     pub nodes: Vec<Node>,
     /// The network.
     pub weather: Weather,
+    /// Up to so much more than the latency of the weather, always the same between two machines.
+    pub farthest: Duration,
     /// What all chance comes from.
     pub random: Random,
     /// Pairs between which nothing passes.
@@ -282,6 +292,18 @@ pub struct Sim {
     pub wire: Vec<(Addr, Addr, Vec<u8>)>,
     /// Whether to print what happens; by the variable `TRACE` of the environment.
     pub trace: bool,
+    /// Whether notes, kinds and octets of messages are forgotten, for want of memory.
+    pub quiet: bool,
+    /// What measures the cost of computing; by default, nothing.
+    pub clock: fn() -> u64,
+    /// Messages of all machines that the network did not deliver.
+    pub lost: u64,
+    /// The machines in which something happened at the last moment.
+    pub touched: BTreeSet<usize>,
+    /// Who can be found where; the addresses may be gone already.
+    places: HashMap<Addr, Vec<usize>>,
+    wakes: BTreeSet<(Instant, usize)>,
+    seed: u64,
 }
 
 impl Sim {
@@ -298,6 +320,14 @@ impl Sim {
             log: vec![],
             wire: vec![],
             trace: std::env::var_os("TRACE").is_some(),
+            farthest: Duration::ZERO,
+            quiet: false,
+            clock: || 0,
+            lost: 0,
+            touched: BTreeSet::new(),
+            places: HashMap::new(),
+            wakes: BTreeSet::new(),
+            seed,
         }
     }
 
@@ -314,6 +344,11 @@ impl Sim {
     /// The same, with another policy.
     pub fn add_believing(&mut self, local: &[&str], limits: Limits, policy: Policy) -> usize {
         let local = local.iter().map(|text| addr(text)).collect();
+        self.place(local, limits, policy)
+    }
+
+    /// The same, with addresses that need not be read.
+    pub fn place(&mut self, local: Vec<Addr>, limits: Limits, policy: Policy) -> usize {
         let number = self.nodes.len() as u64;
         let engine = Some(Engine::new(limits, policy));
         let store = Store {
@@ -329,6 +364,10 @@ impl Sim {
             policy,
             store,
             wall: 1_700_000_000_000_000_000 + number * 1_000_000_000_000,
+            sent: 0,
+            spent: 0,
+            placed: vec![],
+            wake: None,
         });
         let at = self.nodes.len() - 1;
         self.rekey(at);
@@ -356,8 +395,49 @@ impl Sim {
             return;
         };
         let wall = node.wall + now.as_nanos();
+        let before = (self.clock)();
         engine.handle(Moment { now, wall, random }, input);
+        node.spent += (self.clock)() - before;
         self.drain(at);
+        self.arm(at);
+        self.touched.insert(at);
+    }
+
+    /// Notes when something will happen in a node by itself.
+    fn arm(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let timer = node.engine.as_ref().and_then(Engine::next_timeout);
+        let expiry = node.kernel.expiries.first().map(|(end, _)| *end);
+        let wake = timer.into_iter().chain(expiry).min();
+        if wake != node.wake {
+            if let Some(old) = std::mem::replace(&mut node.wake, wake) {
+                self.wakes.remove(&(old, at));
+            }
+            self.wakes.extend(wake.map(|wake| (wake, at)));
+        }
+    }
+
+    /// The machine that has this address.
+    pub fn owner(&self, of: Addr) -> Option<usize> {
+        let places = self.places.get(&of)?.iter().copied();
+        places
+            .filter(|at| self.nodes[*at].local.contains(&of))
+            .min()
+    }
+
+    /// The time that a packet takes between two machines at least.
+    pub fn distance(&self, one: usize, other: usize) -> Duration {
+        let latency = self.weather.latency;
+        if self.farthest == Duration::ZERO {
+            return latency;
+        }
+        let pair = (one.min(other) as u64) << 32 | one.max(other) as u64;
+        let mut random = Random(pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.seed | 1);
+        for _ in 0..4 {
+            random.next();
+        }
+        let more = random.below(self.farthest.as_nanos() + 1);
+        latency.saturating_add(Duration::from_nanos(more))
     }
 
     /// Tells the engine of a node what its store has.
@@ -391,7 +471,9 @@ impl Sim {
                     if self.trace {
                         println!("{:>12} us node {at}: {note}", self.now.as_nanos() / 1000);
                     }
-                    node.notes.push(note);
+                    if !self.quiet {
+                        node.notes.push(note);
+                    }
                 }
             }
         }
@@ -405,12 +487,20 @@ impl Sim {
         assert_eq!(from.family(), to.family());
         let message = Message::parse(&bytes).unwrap();
         assert_eq!(message.addresses.as_slice().first(), Some(&from));
-        self.log
-            .push((at, message.control, message.options, from, to));
-        self.wire.push((from, to, bytes.clone()));
+        self.nodes[at].sent += 1;
+        if !self.quiet {
+            self.log
+                .push((at, message.control, message.options, from, to));
+            self.wire.push((from, to, bytes.clone()));
+        }
         if self.blocked.contains(&(from, to)) || self.random.percent(self.weather.loss) {
+            self.lost += 1;
             return;
         }
+        let latency = match self.owner(to) {
+            Some(there) => self.distance(at, there),
+            None => self.weather.latency,
+        };
         let copies = if self.random.percent(self.weather.duplication) {
             2
         } else {
@@ -418,10 +508,7 @@ impl Sim {
         };
         for _ in 0..copies {
             let spread = self.random.below(self.weather.spread.as_nanos() + 1);
-            let at = self
-                .now
-                .after(self.weather.latency)
-                .after(Duration::from_nanos(spread));
+            let at = self.now.after(latency).after(Duration::from_nanos(spread));
             self.order += 1;
             let flight = Flight {
                 at,
@@ -434,64 +521,76 @@ impl Sim {
         }
     }
 
-    fn next_event(&self) -> Option<Instant> {
+    /// When something happens next.
+    pub fn next_event(&self) -> Option<Instant> {
         let flight = self.flights.peek().map(|Reverse(flight)| flight.at);
-        let timers = self
-            .nodes
-            .iter()
-            .filter_map(|node| node.engine.as_ref()?.next_timeout());
-        let first = |node: &Node| node.kernel.expiries.first().map(|(at, _)| *at);
-        let expiries = self.nodes.iter().filter_map(first);
-        flight.into_iter().chain(timers).chain(expiries).min()
+        let wake = self.wakes.first().map(|(at, _)| *at);
+        flight.into_iter().chain(wake).min()
     }
 
     /// Lets time pass.
     pub fn run(&mut self, span: Duration) {
         let end = self.now.after(span);
         let mut steps = 0;
-        while let Some(next) = self.next_event().filter(|next| *next <= end) {
+        while self.step(end) {
             steps += 1;
             assert!(steps < 5_000_000, "it goes round in circles");
-            self.now = self.now.max(next);
-            while self
-                .flights
-                .peek()
-                .is_some_and(|Reverse(flight)| flight.at <= self.now)
-            {
-                let Reverse(flight) = self.flights.pop().unwrap();
-                let owner = self
-                    .nodes
-                    .iter()
-                    .position(|node| node.local.contains(&flight.to));
-                if let Some(at) = owner {
-                    self.give(
-                        at,
-                        Input::Message {
-                            from: flight.from,
-                            to: flight.to,
-                            bytes: &flight.bytes,
-                        },
-                    );
-                }
-            }
-            for at in 0..self.nodes.len() {
-                let due = self.nodes[at]
-                    .engine
-                    .as_ref()
-                    .and_then(Engine::next_timeout);
-                if due.is_some_and(|due| due <= self.now) {
-                    self.give(at, Input::Timer);
-                }
-                while let Some((end, id)) = self.nodes[at].kernel.expiries.first().copied() {
-                    if end > self.now {
-                        break;
-                    }
-                    self.nodes[at].kernel.take(id);
-                    self.give(at, Input::Removed { id });
-                }
+        }
+    }
+
+    /// Lets time pass until something happened, or else until `end`; whether there was anything.
+    pub fn step(&mut self, end: Instant) -> bool {
+        self.touched.clear();
+        let Some(next) = self.next_event().filter(|next| *next <= end) else {
+            self.now = self.now.max(end);
+            return false;
+        };
+        self.now = self.now.max(next);
+        while self
+            .flights
+            .peek()
+            .is_some_and(|Reverse(flight)| flight.at <= self.now)
+        {
+            let Reverse(flight) = self.flights.pop().unwrap();
+            if let Some(at) = self.owner(flight.to) {
+                self.give(
+                    at,
+                    Input::Message {
+                        from: flight.from,
+                        to: flight.to,
+                        bytes: &flight.bytes,
+                    },
+                );
+            } else {
+                self.lost += 1;
             }
         }
-        self.now = end;
+        let due = |wake: &&(Instant, usize)| wake.0 <= self.now;
+        let mut due: Vec<usize> = self
+            .wakes
+            .iter()
+            .take_while(due)
+            .map(|wake| wake.1)
+            .collect();
+        due.sort_unstable();
+        for at in due {
+            let timer = self.nodes[at]
+                .engine
+                .as_ref()
+                .and_then(Engine::next_timeout);
+            if timer.is_some_and(|timer| timer <= self.now) {
+                self.give(at, Input::Timer);
+            }
+            while let Some((end, id)) = self.nodes[at].kernel.expiries.first().copied() {
+                if end > self.now {
+                    break;
+                }
+                self.nodes[at].kernel.take(id);
+                self.give(at, Input::Removed { id });
+            }
+            self.arm(at);
+        }
+        true
     }
 
     /// A datagram from outside.
@@ -501,6 +600,15 @@ impl Sim {
 
     /// Tells the engine of a node what its addresses are.
     pub fn network(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        for gone in std::mem::replace(&mut node.placed, node.local.clone()) {
+            if let Some(places) = self.places.get_mut(&gone) {
+                places.retain(|other| *other != at);
+            }
+        }
+        for local in &node.local {
+            self.places.entry(*local).or_default().push(at);
+        }
         let node = &self.nodes[at];
         let Some(engine) = node.engine.as_ref() else {
             return;
@@ -519,6 +627,12 @@ impl Sim {
 
     /// One batch of address events.
     pub fn change(&mut self, at: usize, lose: &[&str], gain: &[&str]) {
+        let read = |texts: &[&str]| texts.iter().map(|text| addr(text)).collect::<Vec<_>>();
+        self.relocate(at, &read(lose), &read(gain));
+    }
+
+    /// The same, with addresses that need not be read.
+    pub fn relocate(&mut self, at: usize, lose: &[Addr], gain: &[Addr]) {
         if self.trace {
             println!(
                 "{:>12} us node {at}: -{lose:?} +{gain:?}",
@@ -526,15 +640,18 @@ impl Sim {
             );
         }
         let node = &mut self.nodes[at];
-        node.local
-            .retain(|local| !lose.iter().any(|text| addr(text) == *local));
-        node.local.extend(gain.iter().map(|text| addr(text)));
+        node.local.retain(|local| !lose.contains(local));
+        node.local.extend(gain);
         self.network(at);
     }
 
     /// The module sees a flow.
     pub fn flow(&mut self, at: usize, local: &str, remote: &str) {
-        let (local, remote) = (addr(local), addr(remote));
+        self.open(at, addr(local), addr(remote));
+    }
+
+    /// The same, with addresses that need not be read.
+    pub fn open(&mut self, at: usize, local: Addr, remote: Addr) {
         let node = &mut self.nodes[at];
         if node.kernel.owner(remote).is_some() {
             return;
@@ -584,64 +701,71 @@ impl Sim {
 
     /// The only entry of a node that takes part and has one of these addresses.
     pub fn row(&self, at: usize, of: usize) -> &Row {
+        self.find(at, of).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The same; or why there is none.
+    pub fn find(&self, at: usize, of: usize) -> Result<&Row, String> {
         let theirs = &self.nodes[of].local;
-        let rows = self.nodes[at]
-            .kernel
-            .rows
-            .values()
-            .filter(|row| row.record.state == State::Up);
-        let mut rows = rows.filter(|row| {
-            row.record
-                .active
-                .iter()
-                .any(|active| theirs.contains(active))
-        });
-        let row = rows
+        let kernel = &self.nodes[at].kernel;
+        let rows = |id| Some((id, kernel.rows.get(&id)?));
+        let known = theirs.iter().filter_map(|addr| kernel.owner(*addr));
+        let mut rows = known
+            .filter_map(rows)
+            .filter(|(_, row)| row.record.state == State::Up);
+        let (id, row) = rows
             .next()
-            .unwrap_or_else(|| panic!("node {at} has no entry of node {of} {theirs:?}"));
-        assert!(
-            rows.next().is_none(),
-            "node {at} has two entries of node {of}"
-        );
-        row
+            .ok_or_else(|| format!("node {at} has no entry of node {of} {theirs:?}"))?;
+        if rows.any(|(other, _)| other != id) {
+            return Err(format!("node {at} has two entries of node {of}"));
+        }
+        Ok(row)
     }
 
     /// Asserts that both ends hold the same of each other, and that data can pass.
     pub fn agree(&self, one: usize, other: usize) {
+        self.agreement(one, other)
+            .unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// Whether both ends hold the same of each other, and data can pass; or why not.
+    pub fn agreement(&self, one: usize, other: usize) -> Result<(), String> {
         for (near, far) in [(one, other), (other, one)] {
-            let ours = &self.row(near, far).record;
-            let theirs = &self.row(far, near).record;
+            let ours = &self.find(near, far)?.record;
+            let theirs = &self.find(far, near)?.record;
+            let has = |addr: &Addr| self.nodes[far].local.contains(addr);
             let active: BTreeSet<Addr> = ours.active.iter().copied().collect();
             let local: BTreeSet<Addr> = theirs.local.iter().map(|local| local.addr).collect();
-            assert_eq!(active, local, "active at node {near}, local at node {far}");
-            assert!(
-                theirs.local.iter().all(|local| !local.unproven),
-                "{theirs:?}"
-            );
-            assert!(
-                active
-                    .iter()
-                    .all(|addr| self.nodes[far].local.contains(addr)),
-                "{ours:?}"
-            );
-            assert!(!active.is_empty());
-            let foreign = ours
-                .unreachable
+            if active != local {
+                return Err(format!(
+                    "node {near} has {active:?} of node {far}, which holds {local:?} for known"
+                ));
+            }
+            if let Some(local) = theirs.local.iter().find(|local| local.unproven) {
+                return Err(format!(
+                    "node {far} has not proven {} to node {near}",
+                    local.addr
+                ));
+            }
+            if let Some(gone) = ours
+                .active
                 .iter()
-                .all(|addr| self.nodes[far].local.contains(addr));
-            assert!(
-                foreign,
-                "node {near} still has {:?} of node {far}",
-                ours.unreachable
-            );
+                .chain(&ours.unreachable)
+                .find(|addr| !has(addr))
+            {
+                return Err(format!("node {near} still has {gone} of node {far}"));
+            }
             let pairs = ours.local.iter().any(|local| {
                 ours.active.iter().any(|active| {
                     active.family() == local.addr.family()
                         && !self.blocked.contains(&(local.addr, *active))
                 })
             });
-            assert!(pairs, "no path from {near} to {far}: {ours:?}");
+            if !pairs {
+                return Err(format!("no path from node {near} to node {far}: {ours:?}"));
+            }
         }
+        Ok(())
     }
 
     /// How many notes of a node `pred` holds for.
