@@ -5,6 +5,8 @@
 //! seed says all. What is wrong stops it with a panic, as a failed assertion of a test.
 #![forbid(unsafe_code)]
 
+pub mod crowd;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
