@@ -28,6 +28,8 @@ pub struct Plan {
     pub peers: usize,
     /// Moves of each host.
     pub moves: usize,
+    /// In this time a host moves once, on average.
+    pub pace: Duration,
     /// What the network does: here, `latency` is the least.
     pub weather: Weather,
     /// The network takes up to so much more, always the same between two hosts.
@@ -47,6 +49,7 @@ impl Default for Plan {
             hosts: 2,
             peers: 3,
             moves: 3,
+            pace: secs(20),
             weather: Weather {
                 latency: ms(1),
                 spread: ms(20),
@@ -131,10 +134,10 @@ impl Outcome {
 
 /// The address of a host in its n-th network; each is in a prefix of its own.
 fn home(host: usize, network: usize) -> Addr {
-    let [.., high, low] = host.to_be_bytes();
-    let first = u8::try_from(16 + network).unwrap_or(u8::MAX);
-    assert!(first < 127, "too many moves");
-    Addr::v4([first, high, low, 1])
+    let number = (network << 14) + host;
+    let [.., first, second, third] = number.to_be_bytes();
+    assert!(host >> 14 == 0 && first < 110, "too many hosts or moves");
+    Addr::v4([first + 16, second, third, 1])
 }
 
 /// What a host is to do.
@@ -175,7 +178,7 @@ struct Crowd {
 pub fn run(plan: Plan) -> Outcome {
     let mut crowd = Crowd::new(plan);
     crowd.greet();
-    crowd.outcome.greetings = crowd.total();
+    (crowd.outcome.greetings, crowd.outcome.lost) = (crowd.total(), crowd.sim.lost);
     crowd.travel();
     crowd.end()
 }
@@ -286,7 +289,7 @@ impl Crowd {
     fn travel(&mut self) {
         for host in 0..self.plan.hosts {
             for _ in 0..self.plan.moves {
-                let most = 60_000 * self.plan.moves as u64;
+                let most = self.plan.pace.as_millis() * self.plan.moves as u64;
                 let span = self.span(0, most);
                 self.plan_in(span, Task::Move(host));
             }
@@ -436,7 +439,7 @@ impl Crowd {
 
     fn end(mut self) -> Outcome {
         self.outcome.sent = self.total() - self.outcome.greetings;
-        self.outcome.lost = self.sim.lost;
+        self.outcome.lost = self.sim.lost - self.outcome.lost;
         self.outcome.lasted = self.sim.now.since(Instant::ZERO);
         self.outcome.spent = self.sim.nodes.iter().map(|node| node.spent).sum();
         for relation in &self.relations {

@@ -6,6 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod crowd;
+pub mod formula;
+pub mod handoff;
+pub mod hub;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
@@ -249,6 +252,7 @@ struct Flight {
     from: Addr,
     to: Addr,
     bytes: Vec<u8>,
+    sender: usize,
 }
 
 /// How the network treats packets.
@@ -302,6 +306,8 @@ pub struct Sim {
     pub lost: u64,
     /// The machines in which something happened at the last moment.
     pub touched: BTreeSet<usize>,
+    /// Who heard whom at the last moment.
+    pub arrived: Vec<(usize, usize)>,
     /// Who can be found where; the addresses may be gone already.
     places: HashMap<Addr, Vec<usize>>,
     wakes: BTreeSet<(Instant, usize)>,
@@ -327,6 +333,7 @@ impl Sim {
             clock: || 0,
             lost: 0,
             touched: BTreeSet::new(),
+            arrived: vec![],
             places: HashMap::new(),
             wakes: BTreeSet::new(),
             seed,
@@ -508,6 +515,7 @@ impl Sim {
         } else {
             1
         };
+        let sender = at;
         for _ in 0..copies {
             let spread = self.random.below(self.weather.spread.as_nanos() + 1);
             let at = self.now.after(latency).after(Duration::from_nanos(spread));
@@ -518,6 +526,7 @@ impl Sim {
                 from,
                 to,
                 bytes: bytes.clone(),
+                sender,
             };
             self.flights.push(Reverse(flight));
         }
@@ -543,6 +552,7 @@ impl Sim {
     /// Lets time pass until something happened, or else until `end`; whether there was anything.
     pub fn step(&mut self, end: Instant) -> bool {
         self.touched.clear();
+        self.arrived.clear();
         let Some(next) = self.next_event().filter(|next| *next <= end) else {
             self.now = self.now.max(end);
             return false;
@@ -555,6 +565,7 @@ impl Sim {
         {
             let Reverse(flight) = self.flights.pop().unwrap();
             if let Some(at) = self.owner(flight.to) {
+                self.arrived.push((at, flight.sender));
                 self.give(
                     at,
                     Input::Message {

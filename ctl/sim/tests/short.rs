@@ -29,3 +29,38 @@ fn all_pairs_agree_after_random_moves() {
         }
     }
 }
+
+#[test]
+fn t2() {
+    use ihmp_sim::formula::*;
+    use ihmp_sim::handoff::*;
+    for local in 1..=4 {
+        for foreign in 1..=4 {
+            for peers in [1, 5] {
+                let s = Setting {
+                    local,
+                    foreign,
+                    peers,
+                    connections: 3,
+                };
+                println!(
+                    "{s:?} {:?} {:?} formula {}",
+                    count(s, Extent::All),
+                    count(s, Extent::One),
+                    Protocol::Ihmp.messages(s)
+                );
+            }
+        }
+    }
+}
+#[test]
+fn t3() {
+    let o = ihmp_sim::hub::run(ihmp_sim::hub::Plan {
+        peers: 300,
+        weather: ihmp_sim::FAIR,
+        farthest: ihmp_sim::ms(100),
+        seed: 1,
+        clock: || 0,
+    });
+    println!("{o:?}");
+}
