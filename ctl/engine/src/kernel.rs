@@ -142,6 +142,9 @@ impl Engine {
             if host.managed || host.state != State::Up {
                 return;
             }
+            // Their announcements were on the way when the agent ended.
+            let unproven = known.local.iter().filter(|local| local.unproven);
+            host.prove.extend(unproven.map(|local| local.addr));
             host.needs_hello = true;
             host.greet_at = Some(world.now.after(world.jitter(world.limits.adopt)));
             host.published = Some(host.record());

@@ -113,6 +113,17 @@ fn glare(seed: u64) {
 }
 
 #[test]
+fn announcement_that_a_restart_interrupts_is_made_again() {
+    let mut sim = acquainted(&[A1], &[B1]);
+    sim.change(0, &[], &[A2]);
+    // The peer has heard of it; its answer is on the way.
+    sim.run(ms(40));
+    sim.restart(0);
+    sim.run(secs(10));
+    sim.agree(0, 1);
+}
+
+#[test]
 fn silent_peer_is_asked_three_times() {
     let mut sim = Sim::new(1, FAIR);
     sim.add(&[A1]);
