@@ -4,7 +4,7 @@
 VM := selftests/vm
 ENTER := $(VM)/enter
 
-.PHONY: help module guest-modules ctl kernels regen check fmt test demo clean
+.PHONY: help module guest-modules ctl kernels regen check fmt test demo sim clean
 
 help:
 	@echo 'make module         ihmp.ko for KDIR=..., this machine'\''s kernel, or the stock guest'
@@ -15,6 +15,7 @@ help:
 	@echo 'make check          formatting, lints, stale generated files, house rules'
 	@echo 'make test           cargo tests, then the selftests in the guests'
 	@echo 'make demo           the demonstration on the stock kernel: a table and a picture in build/results'
+	@echo 'make sim            the signalling of 2 to 10,000 hosts in simulation: a table and a picture in build/results'
 	@echo 'make fmt            formats the Rust sources'
 	@echo 'make clean          removes build/ (the cache stays: $${XDG_CACHE_HOME:-~/.cache}/ihmp)'
 
@@ -50,6 +51,10 @@ test:
 demo: ctl
 	@$(VM)/module stock
 	@selftests/demo/run
+
+sim:
+	@$(VM)/ctl ihmp-sim
+	@$(ENTER) build/bin/ihmp-sim all --results build/results
 
 clean:
 	rm -rf build

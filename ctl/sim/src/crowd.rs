@@ -14,7 +14,7 @@ use ihmp_engine::{Limits, Policy};
 
 use crate::{ms, secs, Random, Sim, Weather};
 
-/// How long everything may take to come to rest: some pauses of the engine, which end at a minute.
+/// How long everything may take to come to rest: more than some pauses of the engine, which end at a minute.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How often a greeting is tried. After ten minutes, a flow of a host that did not answer has it asked again.
 const GREETINGS: u32 = 5;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub peers: usize,
     /// Moves of each host.
     pub moves: usize,
+    /// Restarts of each host's agent meanwhile; the kernel keeps its table.
+    pub restarts: usize,
     /// In this time a host moves once, on average.
     pub pace: Duration,
     /// What the network does: here, `latency` is the least.
@@ -49,6 +51,7 @@ impl Default for Plan {
             hosts: 2,
             peers: 3,
             moves: 3,
+            restarts: 0,
             pace: secs(20),
             weather: Weather {
                 latency: ms(1),
@@ -148,6 +151,7 @@ enum Task {
     Gain(usize, Event),
     Lose(usize, Vec<Addr>),
     Leave(usize),
+    Restart(usize),
 }
 
 /// Two hosts that know each other.
@@ -271,8 +275,8 @@ impl Crowd {
                 let [one, other] = self.relations[at].hosts;
                 let span = self.span(0, 20_000);
                 self.plan_in(span, Task::Open(one, other));
-                // Now and then both begin.
-                if self.random.percent(10) {
+                // Now and then both begin. Later the flow goes on, and any of its packets has the other end ask.
+                if round > 0 || self.random.percent(10) {
                     let more = self.span(0, 300);
                     self.plan_in(span.saturating_add(more), Task::Open(other, one));
                 }
@@ -288,31 +292,27 @@ impl Crowd {
     /// All hosts move about.
     fn travel(&mut self) {
         for host in 0..self.plan.hosts {
+            let most = self.plan.pace.as_millis() * self.plan.moves as u64;
             for _ in 0..self.plan.moves {
-                let most = self.plan.pace.as_millis() * self.plan.moves as u64;
                 let span = self.span(0, most);
                 self.plan_in(span, Task::Move(host));
             }
-        }
-        let end = self.sim.now.after(PATIENCE);
-        while !self.agenda.is_empty() {
-            self.work(secs(60));
-        }
-        while self
-            .relations
-            .iter()
-            .any(|relation| relation.since.is_some())
-        {
-            if self.sim.now >= end && self.sim.now.since(self.last_change()) >= PATIENCE {
-                break;
+            for _ in 0..self.plan.restarts {
+                let span = self.span(0, most);
+                self.plan_in(span, Task::Restart(host));
             }
+        }
+        let all = self.plan.pace.saturating_mul(self.plan.moves as u64);
+        let end = self.sim.now.after(all).after(PATIENCE);
+        let open = |crowd: &Crowd| {
+            let mut relations = crowd.relations.iter();
+            !crowd.agenda.is_empty() || relations.any(|relation| relation.since.is_some())
+        };
+        while open(self) && self.sim.now < end {
             self.work(secs(5));
         }
-    }
-
-    fn last_change(&self) -> Instant {
-        let times = self.relations.iter().filter_map(|relation| relation.since);
-        times.map(|(at, _)| at).max().unwrap_or(Instant::ZERO)
+        // What is still on the way when all agree must not change that.
+        self.work(secs(120));
     }
 
     /// Lets time pass, and does what is on the agenda.
@@ -411,8 +411,7 @@ impl Crowd {
                 }
             }
             Task::Gain(host, event) => {
-                self.networks[host] += 1;
-                let new = home(host, self.networks[host]);
+                let new = self.next_network(host);
                 self.change(host, &[], &[new], event);
             }
             Task::Lose(host, _) | Task::Leave(host) if !self.may_leave(host) => {
@@ -422,10 +421,15 @@ impl Crowd {
             Task::Lose(host, mut old) => {
                 let have = &self.sim.nodes[host].local;
                 old.retain(|old| have.contains(old));
-                if !old.is_empty() {
+                // Its other network may have gone in the meantime, and this one come back.
+                if !old.is_empty() && old.len() < have.len() {
                     self.sought.insert(host);
                     self.change(host, &old, &[], Event::Lose);
                 }
+            }
+            Task::Restart(host) => {
+                self.sim.restart(host);
+                self.look();
             }
             Task::Leave(host) => {
                 let old = self.sim.nodes[host].local.clone();
@@ -435,6 +439,17 @@ impl Crowd {
                 self.plan_in(hole, Task::Gain(host, Event::Return));
             }
         }
+    }
+
+    /// An address for a host that it does not have: a new one, or, one time in four, a former one.
+    fn next_network(&mut self, host: usize) -> Addr {
+        let count = self.networks[host] as u64 + 1;
+        let former = home(host, self.random.below(count) as usize);
+        if self.random.percent(25) && !self.sim.nodes[host].local.contains(&former) {
+            return former;
+        }
+        self.networks[host] += 1;
+        home(host, self.networks[host])
     }
 
     fn end(mut self) -> Outcome {

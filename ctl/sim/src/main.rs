@@ -84,6 +84,7 @@ fn arguments() -> Command {
         .about("one crowd of hosts that move at random")
         .arg(number("hosts", "100", "hosts"))
         .arg(number("moves", "3", "moves of each"))
+        .arg(number("restarts", "0", "restarts of each agent"))
         .arg(number("runs", "1", "so many seeds, one after the other"));
     Command::new("ihmp-sim")
         .about("The signalling of IHMP under a virtual clock")
@@ -148,6 +149,7 @@ fn main() -> ExitCode {
             let plan = Plan {
                 hosts: size(matches, "hosts").max(2),
                 moves: size(matches, "moves"),
+                restarts: size(matches, "restarts"),
                 ..plan(matches)
             };
             suite.heads(&plan);
