@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::host::Host;
 use crate::io::{Key, Note, Output, Refusal};
 use crate::keys::{verify, Fact, Policy, PublicKey};
+use crate::probe::Probe;
 use crate::receive::Received;
 use crate::seqno::AHEAD;
 
@@ -104,7 +105,10 @@ impl Engine {
         } = *received;
         let open = self.known(from).flat_map(|host| &host.legs);
         let answered = open.filter(|leg| leg.seqno == message.seqno && leg.from == to);
-        let echoes: Vec<u64> = answered.flat_map(|leg| leg.stamps_to(from)).collect();
+        let mut echoes: Vec<u64> = answered.flat_map(|leg| leg.stamps_to(from)).collect();
+        let probes = self.known(from).flat_map(|host| &host.probes);
+        let probes = probes.filter(|probe| probe.is_answered(message.seqno, from, to));
+        echoes.extend(probes.flat_map(Probe::stamps));
         if !echoes.is_empty() {
             return Ok(echoes);
         }

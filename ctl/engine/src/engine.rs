@@ -83,6 +83,15 @@ impl Engine {
                     self.remove(key, "removed");
                 }
             }
+            Input::Connected(connected) => {
+                if self.world.connected != connected {
+                    self.world.connected = connected;
+                    for key in self.keys() {
+                        self.with(key, |host, _| host.sought.clear());
+                    }
+                }
+            }
+            Input::Traffic { id, traffic } => self.looked(id, traffic),
             Input::Timer => self.timer(),
         }
         self.serve_queue();
@@ -197,6 +206,7 @@ impl Engine {
             return;
         };
         host.publish(&mut self.world);
+        host.review_probes(&self.world);
         if let (Some(key), Some(own)) = (host.peer_key, host.own) {
             let fact = self.world.keyring.locate(key, own, &host.active);
             self.world.keep(fact);
@@ -330,6 +340,7 @@ impl Engine {
                     host.retry_at = None;
                 }
                 host.send_due(world);
+                host.probe_due(world);
                 host.reconcile(world);
             });
             if greet {

@@ -59,7 +59,10 @@ impl Engine {
         let at = self.active(from);
         let free = at.filter(|at| self.is_unbound(*at));
         // Who is bound may move to where nobody else is: a greeting says no more than a hand-off.
-        let moved = own.is_some() && (at.is_none() || own == at);
+        let now = self.world.now;
+        let own_host = own.and_then(|own| self.hosts.get(&own));
+        let may = own_host.is_some_and(|host| !host.must_prove(from, now));
+        let moved = may && (at.is_none() || own == at);
         if signer.proven || moved {
             return Ok(own.or(free));
         }
@@ -156,6 +159,11 @@ impl Engine {
         let world = &mut self.world;
         let before = host.active.clone();
         host.activate(from);
+        if signer.is_some_and(|signer| signer.proven) {
+            host.proves(from);
+        } else {
+            host.try_out(from, to, world);
+        }
         host.take_claims(&claims);
         host.heard = Some(from);
         if host.window.greet(message.seqno) {

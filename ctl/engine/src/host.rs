@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A foreign host: its addresses, what it was told of ours, and what is on the way.
 
-use ihmp_core::addr::{Addr, Family};
+use ihmp_core::addr::{Addr, Family, Scope};
 use ihmp_core::message::{Control, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
@@ -10,8 +10,12 @@ use crate::io::{Change, Key, Local, Output, Record, State, Via};
 use crate::keys::PublicKey;
 use crate::leg::Leg;
 use crate::limits::MAX_TOLD;
+use crate::probe::{Probe, Trial};
 use crate::seqno::Window;
 use crate::world::{Answer, World};
+
+/// What is added to the preference of an own address that works in a shared network only.
+const SHARED: u16 = 20;
 
 /// What the peer holds one of our addresses for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +96,12 @@ pub(crate) struct Host {
     pub(crate) alias: Vec<Addr>,
     /// Addresses that it says it has, and that are active at another host.
     pub(crate) contested: Vec<Addr>,
+    /// Addresses at which it has shown that it hears us.
+    pub(crate) hears: Vec<Addr>,
+    /// Addresses that it announced and at which it has not.
+    pub(crate) trials: Vec<Trial>,
+    /// It was not where it said it was: until then it has to prove its addresses first.
+    pub(crate) distrusted_until: Option<Instant>,
     /// Where its last message came from.
     pub(crate) heard: Option<Addr>,
     pub(crate) window: Window,
@@ -116,6 +126,12 @@ pub(crate) struct Host {
     /// The last request that carried a list of addresses.
     pub(crate) newest_list: Option<u16>,
     pub(crate) replies: Vec<Reply>,
+    pub(crate) probes: Vec<Probe>,
+    /// When the next one may begin.
+    pub(crate) next_probe: Instant,
+    /// When it is looked for in the networks that we share; there it was looked for already.
+    pub(crate) seek_at: Option<Instant>,
+    pub(crate) sought: Vec<(Addr, Addr)>,
     /// When an unanswered change is signalled again.
     pub(crate) retry_at: Option<Instant>,
     pub(crate) retry_after: Duration,
@@ -161,6 +177,9 @@ impl Host {
             unreachable: Vec::new(),
             alias: Vec::new(),
             contested: Vec::new(),
+            hears: Vec::new(),
+            trials: Vec::new(),
+            distrusted_until: None,
             heard: None,
             window: Window::default(),
             told: Vec::new(),
@@ -174,6 +193,10 @@ impl Host {
             legs: Vec::new(),
             newest_list: None,
             replies: Vec::new(),
+            probes: Vec::new(),
+            next_probe: world.now,
+            seek_at: None,
+            sought: Vec::new(),
             retry_at: None,
             retry_after: world.limits.retry_first,
             greet_at: None,
@@ -300,14 +323,30 @@ impl Host {
             let routes = self.active.iter().filter_map(|peer| world.routes.get(peer));
             let mine = routes.flatten().filter(|via| via.local == *local);
             if let Some(preference) = mine.map(|via| via.preference).min() {
+                // What reaches only some of its addresses, in a network that we share, is good for nothing else.
+                let partial = self.active.iter().any(|peer| world.misses(*local, *peer));
+                let shared = partial && local.scope() == Scope::Private;
+                let more = if shared { SHARED } else { 0 };
                 usable.push(Via {
                     local: *local,
-                    preference,
+                    preference: preference.saturating_add(more),
                 });
             }
         }
         usable.sort_by_key(|via| via.preference);
         usable
+    }
+
+    /// Puts those addresses first that our best one reaches: of equal paths the kernel takes the first.
+    pub(crate) fn order_active(&mut self, world: &World) {
+        let usable = &self.usable;
+        let missed = |peer: &Addr| {
+            let best = usable
+                .iter()
+                .find(|via| via.local.family() == peer.family());
+            best.is_some_and(|best| world.misses(best.local, *peer))
+        };
+        self.active.sort_by_key(missed);
     }
 
     /// Our addresses as the peer should know them, the most important ones first.
@@ -338,9 +377,9 @@ impl Host {
             .collect()
     }
 
-    /// Where to send to from an address of this family: the address last heard from, the other active ones, then
-    /// those that may have become reachable.
-    pub(crate) fn targets(&self, family: Family, control: Control) -> Vec<Addr> {
+    /// Where to send to from one of our addresses: the address last heard from, the other active ones, then those that
+    /// may have become reachable; those to which there is no route from there come last.
+    pub(crate) fn targets(&self, from: Addr, control: Control, world: &World) -> Vec<Addr> {
         let heard = self
             .heard
             .iter()
@@ -352,10 +391,11 @@ impl Host {
             .iter()
             .filter(|_| control != Control::Hello || self.state == State::Up);
         for addr in known.chain(more) {
-            if addr.family() == family && !targets.contains(addr) {
+            if addr.family() == from.family() && !targets.contains(addr) {
                 targets.push(*addr);
             }
         }
+        targets.sort_by_key(|to| world.misses(from, *to));
         targets.truncate(4);
         targets
     }
@@ -438,7 +478,11 @@ impl Host {
     /// The next moment at which something is to be done.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
         let legs = self.legs.iter().map(|leg| leg.due);
-        legs.chain(self.retry_at).chain(self.greet_at).min()
+        let probing = self.next_probing();
+        legs.chain(self.retry_at)
+            .chain(self.greet_at)
+            .chain(probing)
+            .min()
     }
 
     /// Takes a measured round trip (RFC 6298 section 2).

@@ -154,8 +154,28 @@ pub enum Input<'a> {
         /// The kernel's number of it.
         id: u32,
     },
+    /// Our addresses and the lengths of the prefixes to which they connect us; before [`Input::Network`].
+    Connected(Vec<(Addr, u8)>),
+    /// The answer to [`Output::Look`].
+    Traffic {
+        /// The kernel's number of the host.
+        id: u32,
+        /// What passed.
+        traffic: Traffic,
+    },
     /// The time of [`crate::Engine::next_timeout`] has come.
     Timer,
+}
+
+/// What passed between a host and us since the kernel made it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Its flows now.
+    pub flows: u32,
+    /// Packets to it.
+    pub sent: u64,
+    /// Packets from it.
+    pub received: u64,
 }
 
 /// What the engine wants done, in this order.
@@ -174,6 +194,8 @@ pub enum Output {
     Table(Change),
     /// Find out from which own addresses this one can be reached: [`Input::Routes`].
     Ask(Addr),
+    /// Find out what passed between us and the kernel's host with this number: [`Input::Traffic`].
+    Look(u32),
     /// Write down what has to be known after a restart, before what follows is done.
     Keep(Fact),
     /// Something worth a line in the log.
@@ -247,6 +269,8 @@ pub enum Refusal {
     Stale,
     /// Its source is an active address of another host.
     OtherHost,
+    /// Its source has to be proven before it is used.
+    Unproven,
     /// The administrator manages the host.
     Managed,
     /// Too many HELLOs, or too many signatures to verify.
@@ -283,6 +307,7 @@ impl Refusal {
             Refusal::Seqno => "incorrect-seqno",
             Refusal::Stale => "stale",
             Refusal::OtherHost => "other-host",
+            Refusal::Unproven => "unproven",
             Refusal::Managed => "managed",
             Refusal::Rate => "rate",
             Refusal::HostLimit => "host-limit",
@@ -411,6 +436,11 @@ pub enum Note {
         /// The address.
         peer: Addr,
     },
+    /// A peer was asked at an address that it announced, and did not answer; the address is not used any more.
+    Unproven {
+        /// The address.
+        peer: Addr,
+    },
     /// The peer does not know our sequence number; it is greeted again.
     Resync {
         /// Its address.
@@ -504,6 +534,7 @@ impl fmt::Display for Note {
                 key.fingerprint()
             ),
             Note::Mistaken { peer } => write!(f, "event=mistaken peer={peer}"),
+            Note::Unproven { peer } => write!(f, "event=unproven peer={peer}"),
             Note::Resync { peer } => write!(f, "event=resync peer={peer}"),
             Note::Gone { peer, reason } => write!(f, "event=gone peer={peer} reason={reason}"),
         }

@@ -96,7 +96,7 @@ impl Host {
         new: Option<Addr>,
         old: Option<Addr>,
     ) -> bool {
-        let targets = self.targets(from.family(), control);
+        let targets = self.targets(from, control, world);
         if targets.is_empty() {
             return false;
         }
@@ -181,7 +181,7 @@ impl Host {
                 self.legs.push(leg);
                 continue;
             }
-            let targets = self.targets(leg.from.family(), leg.control);
+            let targets = self.targets(leg.from, leg.control, world);
             let count = u32::try_from(targets.len()).unwrap_or(1).max(1);
             let most = world
                 .limits

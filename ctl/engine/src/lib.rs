@@ -45,6 +45,7 @@ mod keys;
 mod leg;
 mod limits;
 mod merge;
+mod probe;
 mod receive;
 mod reconcile;
 mod seqno;
@@ -53,7 +54,7 @@ mod world;
 pub use engine::Engine;
 pub use io::{
     Change, Input, KernelHost, Key, Local, Moment, Note, Output, Record, Refusal, Routes, State,
-    Via,
+    Traffic, Via,
 };
 pub use keys::{Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey};
 pub use limits::{Limits, Rate};

@@ -8,6 +8,12 @@ use ihmp_core::time::Duration;
 pub(crate) const MAX_TOLD: usize = MAX_ADDRESSES - 3;
 /// Sends of one request, however many addresses the peer has.
 pub(crate) const MAX_SENDS: u32 = 16;
+/// Probes to one host that are out at a time.
+pub(crate) const MAX_PROBES: usize = 4;
+/// Packets that an address which was not proven may get, before something comes back, until it is probed.
+pub(crate) const FLOOD: u64 = 2_000;
+/// Sends of a probe.
+pub(crate) const PROBE_SENDS: u32 = 3;
 /// A reply has at most this many times the octets of what it answers.
 pub(crate) const AMPLIFICATION: usize = 3;
 
@@ -39,6 +45,14 @@ pub struct Limits {
     pub retry_last: Duration,
     /// Pause before a host that was taken over from the kernel is greeted.
     pub adopt: Duration,
+    /// How long an address is used before the peer is asked whether it is there.
+    pub prove_after: Duration,
+    /// How often the kernel is asked meanwhile whether anything comes from there.
+    pub look_after: Duration,
+    /// Least time between two probes to one host.
+    pub probe_pause: Duration,
+    /// How long a peer that was not where it said has to prove its addresses first.
+    pub distrust: Duration,
     /// Most hosts.
     pub max_hosts: usize,
     /// Most hosts that are being asked at a time; the others wait.
@@ -72,6 +86,10 @@ impl Default for Limits {
             retry_first: Duration::from_secs(5),
             retry_last: Duration::from_secs(60),
             adopt: Duration::from_millis(20),
+            prove_after: Duration::from_secs(20),
+            look_after: Duration::from_secs(3),
+            probe_pause: Duration::from_secs(1),
+            distrust: Duration::from_secs(600),
             max_hosts: 65_536,
             max_pending: 1_024,
             hello_out: Rate {

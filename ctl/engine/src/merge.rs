@@ -66,6 +66,11 @@ impl Engine {
             for addr in &other.active {
                 host.activate(*addr);
             }
+            for addr in &other.hears {
+                if !host.hears.contains(addr) {
+                    host.hears.push(*addr);
+                }
+            }
             for addr in &other.unreachable {
                 host.claim(*addr);
             }

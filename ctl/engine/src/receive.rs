@@ -142,7 +142,7 @@ impl Engine {
     pub(crate) fn receive(&mut self, from: Addr, to: Addr, bytes: &[u8]) {
         let outcome = Received::new(&self.world, from, to, bytes).and_then(|mut received| {
             let control = received.message.control;
-            if let Control::PathProbe | Control::RouterAck | Control::NatEntry = control {
+            if let Control::RouterAck | Control::NatEntry = control {
                 return Err(Refusal::Unsupported(control));
             }
             let now = self.world.now;
@@ -159,7 +159,8 @@ impl Engine {
                 | Control::AddrDownUnreachable
                 | Control::Handoff
                 | Control::HandoffUnreachable => self.change(&received)?,
-                Control::PathProbe | Control::RouterAck | Control::NatEntry => {
+                Control::PathProbe => self.probed(&received)?,
+                Control::RouterAck | Control::NatEntry => {
                     return Err(Refusal::Unsupported(control));
                 }
             }
@@ -202,6 +203,9 @@ impl Engine {
             signer,
             ..
         } = *received;
+        if let Some(key) = self.probing(received) {
+            return self.probe_answered(key, received);
+        }
         let answered =
             |leg: &Leg| leg.seqno == message.seqno && leg.from == to && leg.tried.contains(&from);
         let refused = message.options.has(Options::INCORRECT_SEQNO);
@@ -274,6 +278,7 @@ impl Engine {
             host.heard = Some(from);
             host.activate(from);
         }
+        host.proves(from);
         host.retry_at = None;
         host.retry_after = world.limits.retry_first;
         host.confirm(leg.from);
@@ -373,6 +378,17 @@ impl Engine {
         if !announced.proves && !known {
             return Err(Refusal::Payload);
         }
+        let now = self.world.now;
+        if self
+            .hosts
+            .get(&key)
+            .is_some_and(|host| host.must_prove(from, now))
+        {
+            if signer.is_some() {
+                self.incorrect_seqno(received, Some(key));
+            }
+            return Err(Refusal::Unproven);
+        }
         self.received(received);
         let claims = self.claims(key, received.after(announced.fixed));
         let unreachable = self.claims(key, announced.unreachable.as_slice());
@@ -388,6 +404,7 @@ impl Engine {
             host.take_claims(&unreachable);
         }
         host.activate(from);
+        host.try_out(from, to, world);
         host.heard = Some(from);
         // It reaches us where we thought it could not: worth an announcement. What is on the way settles itself.
         if host.standing(to) == Some(Standing::Unreachable) && !host.prove.contains(&to) {
@@ -430,7 +447,7 @@ impl Engine {
     }
 
     /// Tells a sender that its number is not the expected one, now and then.
-    fn incorrect_seqno(&mut self, received: &Received<'_>, key: Option<Key>) {
+    pub(crate) fn incorrect_seqno(&mut self, received: &Received<'_>, key: Option<Key>) {
         let world = &mut self.world;
         if let Some(host) = key.and_then(|key| self.hosts.get_mut(&key)) {
             if !host.wrong.take(world.now) {
@@ -496,7 +513,7 @@ impl Host {
     }
 
     /// The peer said that our number is wrong: greet it, then repeat what it did not take.
-    fn resync(&mut self, world: &mut World) {
+    pub(crate) fn resync(&mut self, world: &mut World) {
         // What came of the first refusal is on its way.
         if self.needs_hello && self.legs.iter().any(|leg| leg.control == Control::Hello) {
             return;

@@ -51,6 +51,7 @@ impl Host {
         }
         let had = !self.usable.is_empty();
         self.usable = self.find_usable(world);
+        self.order_active(world);
         if self.managed || self.state == State::Classic {
             return;
         }

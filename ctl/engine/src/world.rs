@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     /// Usable own addresses.
     pub(crate) local: Vec<Addr>,
+    /// Own addresses with the lengths of the prefixes to which they connect us.
+    pub(crate) connected: Vec<(Addr, u8)>,
     /// Own addresses from which a peer address can be reached.
     pub(crate) routes: HashMap<Addr, Vec<Via>>,
     pub(crate) outputs: VecDeque<Output>,
@@ -67,6 +69,7 @@ impl World {
             now: Instant::ZERO,
             wall: 0,
             local: Vec::new(),
+            connected: Vec::new(),
             routes: HashMap::new(),
             outputs: VecDeque::new(),
             refusals: HashMap::new(),
@@ -109,6 +112,13 @@ impl World {
 
     pub(crate) fn set_routes(&mut self, routes: Routes) {
         self.routes.insert(routes.peer, routes.via);
+    }
+
+    /// Whether it is known that there is no route from an own address to one of a peer.
+    pub(crate) fn misses(&self, local: Addr, peer: Addr) -> bool {
+        let routes = self.routes.get(&peer);
+        let there = |via: &[Via]| via.iter().any(|via| via.local == local);
+        local.family() == peer.family() && routes.is_some_and(|via| !there(via))
     }
 
     pub(crate) fn note(&mut self, note: Note) {

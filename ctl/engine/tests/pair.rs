@@ -741,7 +741,7 @@ fn forged_and_odd_messages_change_nothing() {
     expected.push((Refusal::Payload, 2));
     send(&mut sim, Ack, 1, addr(A1), addr(A1), &[addr(A1)]);
     expected.push((Refusal::UnexpectedAck, 1));
-    for control in [PathProbe, RouterAck, NatEntry] {
+    for control in [RouterAck, NatEntry] {
         send(&mut sim, control, 1, addr(A1), addr(A1), &[addr(A1)]);
         expected.push((Refusal::Unsupported(control), 1));
     }

@@ -74,7 +74,8 @@ use crate::{
             addr,
             adopted,
             ip,
-            request, //
+            request,
+            traffic, //
         },
         udp::{
             Datagram,
@@ -378,6 +379,12 @@ impl<'a> Driver<'a> {
         for peer in self.engine.peers() {
             routes.push(self.routes_to(peer)?);
         }
+        let connected = addrs.iter().filter(|entry| {
+            let own = |own: &Own| own.addr == entry.addr;
+            self.local.iter().any(own)
+        });
+        let connected = connected.map(|entry| (addr(entry.addr), entry.prefix_len));
+        self.tell(Input::Connected(connected.collect()))?;
         let local = self.local.iter().map(|own| addr(own.addr)).collect();
         self.tell(Input::Network { local, routes })
     }
@@ -514,12 +521,26 @@ impl<'a> Driver<'a> {
                     let routes = self.routes_to(peer)?;
                     self.tell(Input::Routes(routes))?;
                 }
+                Output::Look(id) => self.look(id)?,
                 Output::Keep(fact) => self.store.keep(fact),
                 Output::Note(note) => self.journal.write(&note, self.clock.now()),
             }
         }
         self.fallback.apply(&mut self.rtnl);
         Ok(())
+    }
+
+    /// Tells the engine what passed between a host and us.
+    fn look(&mut self, id: u32) -> Result<(), Fatal> {
+        match self.client.host(id) {
+            Ok(host) => {
+                let traffic = traffic(&host);
+                self.tell(Input::Traffic { id, traffic })
+            }
+            // Removed meanwhile: the event is on its way.
+            Err(Error::Kernel { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn send(&self, from: IpAddr, to: IpAddr, bytes: &[u8]) {

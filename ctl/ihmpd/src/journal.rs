@@ -38,7 +38,9 @@ impl Journal {
                 ..
             } => tracing::debug!("{note}"),
             Note::Refused { .. } if !self.may(now) => self.left_out += 1,
-            Note::Refused { .. } | Note::Unanswered { .. } => tracing::warn!("{note}"),
+            Note::Refused { .. } | Note::Unanswered { .. } | Note::Unproven { .. } => {
+                tracing::warn!("{note}")
+            }
             _ => tracing::info!("{note}"),
         }
     }

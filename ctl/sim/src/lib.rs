@@ -18,7 +18,14 @@ use ihmp_core::message::{Control, Message, Options};
 use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::{
     Change, Engine, Fact, Input, KernelHost, Keys, KnownKey, Limits, Moment, Note, Output, OwnKey,
-    Policy, PublicKey, Record, Routes, State, Via,
+    Policy, PublicKey, Record, Routes, State, Traffic, Via,
+};
+
+/// A host with a flow, on which nothing passes.
+pub const BUSY: Traffic = Traffic {
+    flows: 1,
+    sent: 0,
+    received: 0,
 };
 
 /// An address in text form.
@@ -81,6 +88,8 @@ pub struct Kernel {
     next: u32,
     owners: BTreeMap<Addr, u32>,
     expiries: BTreeSet<(Instant, u32)>,
+    /// What passed, where a test says so.
+    pub traffic: BTreeMap<u32, Traffic>,
     /// Identifiers of its flows, for adoption.
     pub identifiers: BTreeMap<u32, Vec<Addr>>,
 }
@@ -290,6 +299,8 @@ pub struct Sim {
     pub random: Random,
     /// Pairs between which nothing passes.
     pub blocked: BTreeSet<(Addr, Addr)>,
+    /// Own addresses and those of others to which there is no route from there.
+    pub unrouted: BTreeSet<(Addr, Addr)>,
     flights: BinaryHeap<Reverse<Flight>>,
     order: u64,
     /// What was sent since the last [`Sim::sent`].
@@ -323,6 +334,7 @@ impl Sim {
             weather,
             random: Random(seed.wrapping_mul(2).wrapping_add(1)),
             blocked: BTreeSet::new(),
+            unrouted: BTreeSet::new(),
             flights: BinaryHeap::new(),
             order: 0,
             log: vec![],
@@ -384,9 +396,8 @@ impl Sim {
         at
     }
 
-    fn via(node: &Node, peer: Addr, blocked: &BTreeSet<(Addr, Addr)>) -> Vec<Via> {
-        let _ = blocked;
-        let family = |of: &&Addr| of.family() == peer.family();
+    fn via(node: &Node, peer: Addr, unrouted: &BTreeSet<(Addr, Addr)>) -> Vec<Via> {
+        let family = |of: &&Addr| of.family() == peer.family() && !unrouted.contains(&(**of, peer));
         let newest = node.local.iter().rfind(family).copied();
         let via = |local: &Addr| Via {
             local: *local,
@@ -397,6 +408,13 @@ impl Sim {
 
     /// Gives an input to the engine of a node, and does what it says.
     pub fn give(&mut self, at: usize, input: Input<'_>) {
+        self.handle(at, input);
+        self.drain(at);
+        self.arm(at);
+        self.touched.insert(at);
+    }
+
+    fn handle(&mut self, at: usize, input: Input<'_>) {
         let random = self.random.next();
         let now = self.now;
         let node = &mut self.nodes[at];
@@ -407,9 +425,6 @@ impl Sim {
         let before = (self.clock)();
         engine.handle(Moment { now, wall, random }, input);
         node.spent += (self.clock)() - before;
-        self.drain(at);
-        self.arm(at);
-        self.touched.insert(at);
     }
 
     /// Notes when something will happen in a node by itself.
@@ -472,8 +487,12 @@ impl Sim {
                     node.kernel.take(id).unwrap();
                 }
                 Output::Ask(peer) => {
-                    let via = Sim::via(node, peer, &self.blocked);
+                    let via = Sim::via(node, peer, &self.unrouted);
                     self.give(at, Input::Routes(Routes { peer, via }));
+                }
+                Output::Look(id) => {
+                    let traffic = node.kernel.traffic.get(&id).copied().unwrap_or(BUSY);
+                    self.handle(at, Input::Traffic { id, traffic });
                 }
                 Output::Keep(fact) => node.store.keep(fact),
                 Output::Note(note) => {
@@ -629,7 +648,7 @@ impl Sim {
         let peers = engine.peers();
         let routes = peers.into_iter().map(|peer| Routes {
             peer,
-            via: Sim::via(node, peer, &self.blocked),
+            via: Sim::via(node, peer, &self.unrouted),
         });
         let input = Input::Network {
             local: node.local.clone(),

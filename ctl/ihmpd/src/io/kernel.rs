@@ -14,7 +14,8 @@ use ihmp_engine::{
     KernelHost,
     Local,
     Record,
-    State, //
+    State,
+    Traffic, //
 };
 use ihmp_nl::{
     AddrSet,
@@ -82,6 +83,15 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
             .expires
             .map(|span: Duration| time::Duration::from_nanos(span.as_nanos())),
         ..HostRequest::default()
+    }
+}
+
+/// What passed between a host of the kernel and us.
+pub(crate) fn traffic(host: &Host) -> Traffic {
+    Traffic {
+        flows: host.flows,
+        sent: host.tx_packets,
+        received: host.rx_packets,
     }
 }
 

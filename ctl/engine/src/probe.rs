@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Proof that a peer is where it says it is, and paths that only the two of us can have: PATH_PROBE.
+//!
+//! A signed message says that its sender has an address, not that somebody hears us there: who has a key can forge a
+//! source. The addresses of a peer are used as soon as they are announced, so that a move takes two messages and no
+//! longer than half a round trip; but one at which the peer has not yet shown that it hears us is on trial. It is asked
+//! there after a while, or sooner when much is sent to it and nothing comes back (RFC 9000 sections 8.2 and 9.3 ask at
+//! once, in packets that are sent anyway). Who does not answer loses the address, and has to prove the next ones
+//! first.
+
+use ihmp_core::addr::{Addr, Scope};
+use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
+use ihmp_core::time::{Duration, Instant};
+
+use crate::engine::Engine;
+use crate::host::{include, Entry, Host, Standing};
+use crate::io::{Key, Note, Output, Refusal, State, Traffic};
+use crate::limits::{FLOOD, MAX_PROBES, PROBE_SENDS};
+use crate::receive::Received;
+use crate::world::{Answer, World};
+
+/// A probe on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    from: Addr,
+    to: Addr,
+    /// Fresh for each probe: who answers without having heard it has to guess it.
+    seqno: u16,
+    stamps: Vec<u64>,
+    sends: u32,
+    first_sent: Instant,
+    due: Instant,
+    time_out: Duration,
+}
+
+impl Probe {
+    /// Whether an ACK with this number, from there to here, answers it.
+    pub(crate) fn is_answered(&self, seqno: u16, from: Addr, to: Addr) -> bool {
+        (self.seqno, self.from, self.to) == (seqno, to, from)
+    }
+
+    /// The timestamps with which it was sent, the last one first.
+    pub(crate) fn stamps(&self) -> impl Iterator<Item = u64> + '_ {
+        self.stamps.iter().rev().copied()
+    }
+}
+
+/// An address of the peer at which it has not shown yet that it hears us.
+#[derive(Clone, Debug)]
+pub(crate) struct Trial {
+    addr: Addr,
+    /// Our address that it announced it to.
+    local: Addr,
+    /// Packets to and from the host when the trial began.
+    base: Option<(u64, u64)>,
+    /// When the kernel is asked what passed since.
+    look_at: Option<Instant>,
+    /// When it is probed; `None` while it is.
+    probe_at: Option<Instant>,
+    /// Until the next try, when it did not answer.
+    pause: Duration,
+    failed: bool,
+}
+
+/// Whether another address is that of a host in the prefix of this length around one of ours.
+fn is_connected(ours: Addr, other: Addr, len: u8) -> bool {
+    if ours.family() != other.family() {
+        return false;
+    }
+    // The length counts from the start of the family's own form.
+    let skipped = if ours.is_v4() { 96 } else { 0 };
+    let len = u32::from(len).saturating_add(skipped).min(128);
+    let hosts = u128::MAX.checked_shr(len).unwrap_or(0);
+    let (ours, other) = (
+        u128::from_be_bytes(ours.octets()),
+        u128::from_be_bytes(other.octets()),
+    );
+    // The first address of a prefix is nobody's, the last one of IPv4 everybody's; where there are two, both are hosts.
+    let odd = [0, hosts].contains(&(other & hosts)) && hosts > 1;
+    (ours ^ other) & !hosts == 0 && !odd
+}
+
+impl Host {
+    /// The peer has shown that it hears what is sent there.
+    pub(crate) fn proves(&mut self, addr: Addr) {
+        let failed = |trial: &Trial| trial.addr == addr && trial.failed;
+        if self.trials.iter().any(failed) {
+            // It was there, and its answers were lost.
+            self.distrusted_until = None;
+        }
+        self.trials.retain(|trial| trial.addr != addr);
+        if !self.hears.contains(&addr) {
+            self.hears.push(addr);
+        }
+    }
+
+    /// The peer was seen to send from there, to `local`, which proves nothing.
+    pub(crate) fn try_out(&mut self, addr: Addr, local: Addr, world: &mut World) {
+        self.trials
+            .retain(|trial| trial.addr != addr || trial.failed);
+        let known =
+            self.hears.contains(&addr) || self.trials.iter().any(|trial| trial.addr == addr);
+        if known || self.managed {
+            return;
+        }
+        let trial = Trial {
+            addr,
+            local,
+            base: None,
+            look_at: Some(world.now),
+            probe_at: Some(world.now.after(world.jitter(world.limits.prove_after))),
+            pause: world.limits.retry_first,
+            failed: false,
+        };
+        self.trials.push(trial);
+    }
+
+    /// Whether a message from there, where it has not been proven, has to wait for the proof.
+    pub(crate) fn must_prove(&self, addr: Addr, now: Instant) -> bool {
+        let failed = |trial: &Trial| trial.addr == addr && trial.failed;
+        let distrusted = self.distrusted_until.is_some_and(|until| until > now);
+        !self.hears.contains(&addr) && (distrusted || self.trials.iter().any(failed))
+    }
+
+    /// The addresses of the peer changed, or ours: what is asked about them.
+    pub(crate) fn review_probes(&mut self, world: &World) {
+        let has = |host: &Host, addr: Addr| {
+            host.active.contains(&addr) || host.unreachable.contains(&addr)
+        };
+        let trials = std::mem::take(&mut self.trials);
+        self.trials = trials
+            .into_iter()
+            .filter(|trial| has(self, trial.addr))
+            .collect();
+        let probes = std::mem::take(&mut self.probes);
+        let usable = |probe: &Probe| world.local.contains(&probe.from);
+        self.probes = probes
+            .into_iter()
+            .filter(|probe| has(self, probe.to) && usable(probe))
+            .collect();
+        let sought = std::mem::take(&mut self.sought);
+        self.sought = sought
+            .into_iter()
+            .filter(|(_, there)| self.unreachable.contains(there))
+            .collect();
+        let hears = std::mem::take(&mut self.hears);
+        self.hears = hears.into_iter().filter(|addr| self.knows(*addr)).collect();
+        let may = self.state == State::Up && !self.managed && self.probes.len() < MAX_PROBES;
+        let seeks = may && self.next_sought(world).is_some();
+        self.seek_at = seeks.then(|| self.next_probe.max(world.now));
+    }
+
+    /// A private address that the peer says it has, in a network that we are connected to as well: the two may reach
+    /// each other there and nobody else (`[000]` section IV-C).
+    fn next_sought(&self, world: &World) -> Option<(Addr, Addr)> {
+        let open = |there: &&Addr| {
+            there.scope() == Scope::Private
+                && !self.trials.iter().any(|trial| trial.addr == **there)
+                && !self.probes.iter().any(|probe| probe.to == **there)
+        };
+        for there in self.unreachable.iter().filter(open) {
+            for (here, len) in &world.connected {
+                let pair = (*here, *there);
+                let ours = world.local.contains(here) && !world.local.contains(there);
+                if ours && is_connected(*here, *there, *len) && !self.sought.contains(&pair) {
+                    return Some(pair);
+                }
+            }
+        }
+        None
+    }
+
+    /// When something about probes is to be done.
+    pub(crate) fn next_probing(&self) -> Option<Instant> {
+        let trials = self.trials.iter();
+        let trials = trials
+            .flat_map(|trial| [trial.look_at, trial.probe_at])
+            .flatten();
+        let probes = self.probes.iter().map(|probe| probe.due);
+        trials.chain(probes).chain(self.seek_at).min()
+    }
+
+    /// Looks, asks, asks again, and gives up.
+    pub(crate) fn probe_due(&mut self, world: &mut World) {
+        self.review_probes(world);
+        if self.managed || self.state != State::Up {
+            self.trials.clear();
+            self.probes.clear();
+            return;
+        }
+        let now = world.now;
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.trials.iter().any(|trial| due(trial.look_at)) {
+            for trial in &mut self.trials {
+                if due(trial.look_at) {
+                    trial.look_at = None;
+                }
+            }
+            if let Entry::Id(id) = self.entry {
+                world.outputs.push_back(Output::Look(id));
+            }
+        }
+        let asked: Vec<Addr> = self
+            .trials
+            .iter()
+            .filter(|trial| due(trial.probe_at))
+            .map(|trial| trial.addr)
+            .collect();
+        for addr in asked {
+            self.ask_there(addr, world);
+        }
+        if due(self.seek_at) && self.may_probe(world) {
+            if let Some((here, there)) = self.next_sought(world) {
+                if self.sought.len() >= MAX_ADDRESSES {
+                    self.sought.remove(0);
+                }
+                self.sought.push((here, there));
+                self.probe(here, there, world);
+            }
+        }
+        for mut probe in std::mem::take(&mut self.probes) {
+            if probe.due <= now && probe.sends >= PROBE_SENDS {
+                self.unproven(&probe, world);
+                continue;
+            }
+            if probe.due <= now {
+                self.send_probe(&mut probe, world);
+            }
+            self.probes.push(probe);
+        }
+        self.review_probes(world);
+    }
+
+    fn may_probe(&self, world: &World) -> bool {
+        self.probes.len() < MAX_PROBES && self.next_probe <= world.now
+    }
+
+    /// Probes an address on trial, from where it was announced to, or from another address that reaches it.
+    fn ask_there(&mut self, addr: Addr, world: &mut World) {
+        let reaches = |local: &Addr| local.family() == addr.family() && !world.misses(*local, addr);
+        let mut others = world.local.iter().copied();
+        let other = others.find(reaches);
+        let may = self.may_probe(world);
+        let next = self
+            .next_probe
+            .max(world.now.after(Duration::from_millis(100)));
+        let Some(trial) = self.trials.iter_mut().find(|trial| trial.addr == addr) else {
+            return;
+        };
+        let ours = |local: &Addr| world.local.contains(local) && reaches(local);
+        let preferred = Some(trial.local).filter(ours);
+        let Some(from) = preferred.or(other) else {
+            // Nobody could hear us now; that says nothing about the peer.
+            trial.probe_at = Some(world.now.after(trial.pause));
+            return;
+        };
+        trial.probe_at = (!may).then_some(next);
+        if may {
+            trial.look_at = None;
+            self.probe(from, addr, world);
+        }
+    }
+
+    fn probe(&mut self, from: Addr, to: Addr, world: &mut World) {
+        self.next_probe = world.now.after(world.limits.probe_pause);
+        let time_out = self.time_out(world);
+        self.probes.push(Probe {
+            from,
+            to,
+            seqno: world.seqno(),
+            stamps: Vec::new(),
+            sends: 0,
+            first_sent: world.now,
+            due: world.now,
+            time_out,
+        });
+    }
+
+    fn send_probe(&mut self, probe: &mut Probe, world: &mut World) {
+        let time_out = probe.time_out.saturating_mul(1 << probe.sends.min(16));
+        probe.sends += 1;
+        probe.due = world.now.after(world.jitter(time_out));
+        let Some(addresses) = Addresses::of(&[probe.from]) else {
+            return;
+        };
+        let message = Message {
+            control: Control::PathProbe,
+            options: Options::NONE,
+            seqno: probe.seqno,
+            signature: None,
+            host: self.anchor.unwrap_or(probe.from),
+            addresses,
+        };
+        let stamp = world.send(probe.from, probe.to, &message, self.own, Some(0));
+        probe.stamps.push(stamp);
+        world.note(Note::Sent {
+            control: Control::PathProbe,
+            seqno: probe.seqno,
+            from: probe.from,
+            to: probe.to,
+            attempt: probe.sends,
+        });
+    }
+
+    /// Nobody answered there.
+    fn unproven(&mut self, probe: &Probe, world: &mut World) {
+        world.note(Note::Unanswered {
+            control: Control::PathProbe,
+            seqno: probe.seqno,
+            from: probe.from,
+            to: probe.to,
+        });
+        let now = world.now;
+        let again = world.limits.retry_last;
+        let Some(trial) = self.trials.iter_mut().find(|trial| trial.addr == probe.to) else {
+            return;
+        };
+        trial.failed = true;
+        trial.probe_at = Some(now.after(world.jitter(trial.pause)));
+        trial.pause = trial.pause.saturating_mul(2).min(again);
+        self.distrust(world);
+        if self.active.contains(&probe.to) {
+            world.note(Note::Unproven { peer: probe.to });
+            let before = self.active.clone();
+            self.active.retain(|addr| *addr != probe.to);
+            include(&mut self.unreachable, probe.to);
+            self.publish(world);
+            self.follow(&before, world);
+        }
+    }
+
+    /// From now on it has to prove its addresses before they are used.
+    fn distrust(&mut self, world: &World) {
+        self.distrusted_until = Some(world.now.after(world.limits.distrust));
+    }
+
+    /// What passed between the host and us, says the kernel. When we send much and nothing comes back, somebody may
+    /// get what he did not ask for.
+    pub(crate) fn look(&mut self, traffic: Traffic, world: &World) {
+        let (sent, received) = (traffic.sent, traffic.received);
+        let next = world.now.after(world.limits.look_after);
+        for trial in &mut self.trials {
+            if trial.failed || trial.probe_at.is_none() || trial.look_at.is_some() {
+                continue;
+            }
+            match trial.base {
+                None => (trial.base, trial.look_at) = (Some((sent, received)), Some(next)),
+                Some((_, before)) if received != before => (),
+                Some((before, _)) if sent.saturating_sub(before) >= FLOOD => {
+                    trial.probe_at = Some(world.now);
+                }
+                Some(_) => trial.look_at = Some(next),
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// A probe came: whether we hear it there.
+    pub(crate) fn probed(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
+        let Received {
+            from,
+            to,
+            message,
+            signer,
+            ..
+        } = *received;
+        let by_address = || self.named(message.host).or_else(|| self.active(from));
+        let found = match &signer {
+            Some(signer) => self.bound(&signer.key),
+            None => by_address(),
+        };
+        if signer.is_none() && found.is_some_and(|key| !self.is_unbound(key)) {
+            return Err(Refusal::Unsigned);
+        }
+        let up = |key: &Key| {
+            self.hosts
+                .get(key)
+                .is_some_and(|host| host.state == State::Up)
+        };
+        let Some(key) = found.filter(up) else {
+            self.incorrect_seqno(received, None);
+            return Err(Refusal::UnknownHost);
+        };
+        if self.active(from).is_some_and(|other| other != key) {
+            self.incorrect_seqno(received, Some(key));
+            return Err(Refusal::OtherHost);
+        }
+        let now = self.world.now;
+        let Some(host) = self.hosts.get_mut(&key) else {
+            return Err(Refusal::UnknownHost);
+        };
+        if host.managed {
+            return Err(Refusal::Managed);
+        }
+        // Probes have no order among the other messages: this one may be of before it left.
+        if host.alias.contains(&from) {
+            return Err(Refusal::Stale);
+        }
+        if host.must_prove(from, now) {
+            self.incorrect_seqno(received, Some(key));
+            return Err(Refusal::Unproven);
+        }
+        self.received(received);
+        let Some(host) = self.hosts.get_mut(&key) else {
+            return Err(Refusal::UnknownHost);
+        };
+        let world = &mut self.world;
+        let before = host.active.clone();
+        host.activate(from);
+        host.try_out(from, to, world);
+        // It looks for us where it does not know us yet: our announcement from there settles it for both, and its
+        // answer to that proves where it is.
+        if host.standing(to) != Some(Standing::Active) && !host.prove.contains(&to) {
+            host.prove.push(to);
+        }
+        host.ask(world);
+        host.publish(world);
+        let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
+        let answer = Answer {
+            echo: signer.map(|signer| signer.stamp),
+            own: host.own,
+        };
+        world.acknowledge(to, from, message.seqno, Options::NONE, addresses, answer);
+        host.follow(&before, world);
+        self.settle(key);
+        Ok(())
+    }
+
+    /// The host with a probe that this ACK answers.
+    pub(crate) fn probing(&self, received: &Received<'_>) -> Option<Key> {
+        let Received {
+            from, to, message, ..
+        } = *received;
+        let answered = |probe: &Probe| probe.is_answered(message.seqno, from, to);
+        let host = self
+            .known(from)
+            .find(|host| host.probes.iter().any(answered));
+        host.map(|host| host.key)
+    }
+
+    /// A probe was answered.
+    pub(crate) fn probe_answered(
+        &mut self,
+        key: Key,
+        received: &Received<'_>,
+    ) -> Result<(), Refusal> {
+        let Received {
+            from,
+            to,
+            message,
+            signer,
+            ..
+        } = *received;
+        let Some(host) = self.hosts.get_mut(&key) else {
+            return Err(Refusal::UnknownHost);
+        };
+        if host.managed {
+            return Err(Refusal::Managed);
+        }
+        match (host.peer_key, &signer) {
+            (Some(_), None) => return Err(Refusal::Unsigned),
+            (Some(peer), Some(signer)) if peer != signer.key => {
+                // Somebody else is there, and it said that it was.
+                host.distrust(&self.world);
+                self.mistaken(key, from);
+                return Err(Refusal::WrongKey);
+            }
+            _ => (),
+        }
+        if self.active(from).is_some_and(|other| other != key) {
+            return Err(Refusal::OtherHost);
+        }
+        self.received(received);
+        let Some(host) = self.hosts.get_mut(&key) else {
+            return Err(Refusal::UnknownHost);
+        };
+        let world = &mut self.world;
+        let answered = |probe: &Probe| probe.is_answered(message.seqno, from, to);
+        let Some(at) = host.probes.iter().position(answered) else {
+            return Err(Refusal::UnexpectedAck);
+        };
+        let probe = host.probes.remove(at);
+        let after = world.now.since(probe.first_sent);
+        if probe.sends == 1 {
+            host.measured(after);
+        }
+        world.note(Note::Acked {
+            control: Control::PathProbe,
+            seqno: probe.seqno,
+            from: probe.from,
+            by: from,
+            after,
+        });
+        let before = host.active.clone();
+        host.proves(from);
+        if message.options.has(Options::INCORRECT_SEQNO) {
+            // It is there, and knows nothing of us.
+            if let Some(signer) = signer {
+                host.challenge(to, from, signer.stamp);
+                host.resync(world);
+            }
+        } else {
+            // It may have moved on since it sent this.
+            if !host.alias.contains(&from) {
+                host.activate(from);
+            }
+            if host.standing(to) != Some(Standing::Active) {
+                host.confirm(to);
+            }
+        }
+        host.ask(world);
+        host.follow(&before, world);
+        self.settle(key);
+        Ok(())
+    }
+
+    /// What the kernel says about a host.
+    pub(crate) fn looked(&mut self, id: u32, traffic: Traffic) {
+        if let Some(key) = self.ids.get(&id).copied() {
+            self.with(key, |host, world| {
+                host.look(traffic, world);
+                host.probe_due(world);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_prefixes() {
+        let addr = |text: &str| text.parse::<Addr>().unwrap();
+        let connected = |one, other, len| is_connected(addr(one), addr(other), len);
+        assert!(connected("10.1.2.3", "10.1.2.200", 24));
+        assert!(!connected("10.1.2.3", "10.1.3.3", 24));
+        assert!(!connected("10.1.2.3", "10.1.2.4", 32));
+        assert!(connected("10.1.2.3", "11.1.2.4", 0));
+        assert!(connected("fd00::1", "fd00::2", 64));
+        assert!(!connected("fd00::1", "fd00:0:0:1::2", 64));
+        assert!(!connected("fd00::1", "10.0.0.1", 0));
+        assert!(!connected("10.1.2.3", "10.1.2.255", 24) && !connected("10.1.2.3", "10.1.2.0", 24));
+        assert!(connected("10.1.2.3", "10.1.2.2", 31));
+    }
+}
