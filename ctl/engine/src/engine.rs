@@ -205,6 +205,7 @@ impl Engine {
         let Some(host) = self.hosts.get_mut(&key) else {
             return;
         };
+        host.review_lifetime(&mut self.world);
         host.publish(&mut self.world);
         host.review_probes(&self.world);
         if let (Some(key), Some(own)) = (host.peer_key, host.own) {
@@ -277,7 +278,7 @@ impl Engine {
     }
 
     /// The answer to a question about routes came.
-    fn routes_known(&mut self, key: Key) {
+    pub(crate) fn routes_known(&mut self, key: Key) {
         self.with(key, |host, world| {
             if host.needs_hello {
                 host.network_changed(world);
@@ -341,6 +342,7 @@ impl Engine {
                 }
                 host.send_due(world);
                 host.probe_due(world);
+                host.look_due(world);
                 host.reconcile(world);
             });
             if greet {

@@ -9,6 +9,7 @@ use crate::bucket::Bucket;
 use crate::io::{Change, Key, Local, Output, Record, State, Via};
 use crate::keys::PublicKey;
 use crate::leg::Leg;
+use crate::lifetime::Lifetime;
 use crate::limits::MAX_TOLD;
 use crate::probe::{Probe, Trial};
 use crate::seqno::Window;
@@ -147,6 +148,8 @@ pub(crate) struct Host {
     /// IS answers in a row.
     pub(crate) resyncs: u32,
 
+    pub(crate) lifetime: Lifetime,
+
     // What others hold of it.
     pub(crate) published: Option<Record>,
     /// Names under which the index knows it.
@@ -205,6 +208,7 @@ impl Host {
             smoothed: None,
             wrong: Bucket::new(world.limits.wrong_host),
             resyncs: 0,
+            lifetime: Lifetime::default(),
             published: None,
             indexed: Vec::new(),
             wake: None,
@@ -478,11 +482,11 @@ impl Host {
     /// The next moment at which something is to be done.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
         let legs = self.legs.iter().map(|leg| leg.due);
-        let probing = self.next_probing();
-        legs.chain(self.retry_at)
-            .chain(self.greet_at)
-            .chain(probing)
-            .min()
+        let others = self.retry_at.into_iter().chain(self.greet_at);
+        let others = others
+            .chain(self.next_probing())
+            .chain(self.lifetime.next());
+        legs.chain(others).min()
     }
 
     /// Takes a measured round trip (RFC 6298 section 2).

@@ -176,6 +176,8 @@ pub struct Traffic {
     pub sent: u64,
     /// Packets from it.
     pub received: u64,
+    /// Time since the last one in either direction.
+    pub idle: Duration,
 }
 
 /// What the engine wants done, in this order.
@@ -223,6 +225,13 @@ pub enum Change {
     Del {
         /// The kernel's number of it.
         id: u32,
+    },
+    /// No path to a host is expected any more: its sockets are to get an error instead of waiting. Or there is one again.
+    Cut {
+        /// The kernel's number of it.
+        id: u32,
+        /// Whether they are to.
+        cut: bool,
     },
 }
 
@@ -403,6 +412,11 @@ pub enum Note {
         /// Its address.
         peer: Addr,
     },
+    /// No own address has come for some time from which the host can be reached.
+    Disconnected {
+        /// Its address.
+        peer: Addr,
+    },
     /// A host was taken over from the kernel.
     Adopted {
         /// The kernel's number of it.
@@ -446,7 +460,7 @@ pub enum Note {
         /// Its address.
         peer: Addr,
     },
-    /// The kernel removed a host, or would not make it.
+    /// The kernel removed a host, or would not make it; or nobody needed it any more.
     Gone {
         /// Its address.
         peer: Addr,
@@ -522,6 +536,7 @@ impl fmt::Display for Note {
                 write!(f, "event=classic peer={peer} reason={reason}")
             }
             Note::Lost { peer } => write!(f, "event=lost peer={peer}"),
+            Note::Disconnected { peer } => write!(f, "event=disconnected peer={peer}"),
             Note::Adopted { id, peer } => write!(f, "event=adopted id={id} peer={peer}"),
             Note::Merged { kept, gone } => write!(f, "event=merged kept={kept} gone={gone}"),
             Note::Bound { peer, key } => {

@@ -43,6 +43,7 @@ mod kernel;
 mod keyring;
 mod keys;
 mod leg;
+mod lifetime;
 mod limits;
 mod merge;
 mod probe;

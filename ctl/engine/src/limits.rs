@@ -53,6 +53,12 @@ pub struct Limits {
     pub probe_pause: Duration,
     /// How long a peer that was not where it said has to prove its addresses first.
     pub distrust: Duration,
+    /// How long a host without flows is kept after the last packet.
+    pub forget: Duration,
+    /// How long a former address of a host names it.
+    pub alias: Duration,
+    /// How long the sockets of a host to which nothing leads wait for a path.
+    pub lost: Duration,
     /// Most hosts.
     pub max_hosts: usize,
     /// Most hosts that are being asked at a time; the others wait.
@@ -90,6 +96,9 @@ impl Default for Limits {
             look_after: Duration::from_secs(3),
             probe_pause: Duration::from_secs(1),
             distrust: Duration::from_secs(600),
+            forget: Duration::from_secs(300),
+            alias: Duration::from_secs(600),
+            lost: Duration::from_secs(60),
             max_hosts: 65_536,
             max_pending: 1_024,
             hello_out: Rate {

@@ -14,7 +14,7 @@ use ihmp_core::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::host::{include, Entry, Host, Standing};
-use crate::io::{Key, Note, Output, Refusal, State, Traffic};
+use crate::io::{Change, Key, Note, Output, Refusal, State, Traffic};
 use crate::limits::{FLOOD, MAX_PROBES, PROBE_SENDS};
 use crate::receive::Received;
 use crate::world::{Answer, World};
@@ -517,11 +517,19 @@ impl Engine {
 
     /// What the kernel says about a host.
     pub(crate) fn looked(&mut self, id: u32, traffic: Traffic) {
-        if let Some(key) = self.ids.get(&id).copied() {
-            self.with(key, |host, world| {
-                host.look(traffic, world);
-                host.probe_due(world);
-            });
+        let Some(key) = self.ids.get(&id).copied() else {
+            return;
+        };
+        let mut over = false;
+        self.with(key, |host, world| {
+            over = host.is_over(traffic, world);
+            host.look(traffic, world);
+            host.probe_due(world);
+        });
+        if over {
+            let change = Change::Del { id };
+            self.world.outputs.push_back(Output::Table(change));
+            self.remove(key, "unused");
         }
     }
 }

@@ -45,6 +45,7 @@ fn traffic(sim: &mut Sim, at: usize, sent: u64, received: u64) {
         flows: 1,
         sent,
         received,
+        ..Traffic::default()
     };
     sim.nodes[at].kernel.traffic.insert(id, traffic);
 }

@@ -26,6 +26,7 @@ pub const BUSY: Traffic = Traffic {
     flows: 1,
     sent: 0,
     received: 0,
+    idle: Duration::ZERO,
 };
 
 /// An address in text form.
@@ -88,6 +89,10 @@ pub struct Kernel {
     next: u32,
     owners: BTreeMap<Addr, u32>,
     expiries: BTreeSet<(Instant, u32)>,
+    /// Hosts without flows, and when the last packet passed.
+    pub(crate) idle_since: BTreeMap<u32, Instant>,
+    /// Hosts whose sockets get an error.
+    pub(crate) cut: BTreeSet<u32>,
     /// What passed, where a test says so.
     pub traffic: BTreeMap<u32, Traffic>,
     /// Identifiers of its flows, for adoption.
@@ -163,6 +168,19 @@ impl Kernel {
         }
         alias.retain(|alias| !record.active.contains(alias) && !record.unreachable.contains(alias));
         self.put(id, record, alias, now);
+    }
+
+    /// What passed between a host and this machine.
+    fn look(&self, id: u32, now: Instant) -> Traffic {
+        let known = self.traffic.get(&id).copied().unwrap_or(BUSY);
+        match self.idle_since.get(&id) {
+            Some(since) => Traffic {
+                flows: 0,
+                idle: now.since(*since),
+                ..known
+            },
+            None => known,
+        }
     }
 
     /// What an agent reads when it starts.
@@ -486,12 +504,21 @@ impl Sim {
                 Output::Table(Change::Del { id }) => {
                     node.kernel.take(id).unwrap();
                 }
+                Output::Table(Change::Cut { id, cut }) => {
+                    assert!(node.kernel.rows.contains_key(&id));
+                    let changed = if cut {
+                        node.kernel.cut.insert(id)
+                    } else {
+                        node.kernel.cut.remove(&id)
+                    };
+                    assert!(changed, "it was said before: {id} {cut}");
+                }
                 Output::Ask(peer) => {
                     let via = Sim::via(node, peer, &self.unrouted);
                     self.give(at, Input::Routes(Routes { peer, via }));
                 }
                 Output::Look(id) => {
-                    let traffic = node.kernel.traffic.get(&id).copied().unwrap_or(BUSY);
+                    let traffic = node.kernel.look(id, self.now);
                     self.handle(at, Input::Traffic { id, traffic });
                 }
                 Output::Keep(fact) => node.store.keep(fact),

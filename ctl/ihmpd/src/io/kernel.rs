@@ -92,6 +92,9 @@ pub(crate) fn traffic(host: &Host) -> Traffic {
         flows: host.flows,
         sent: host.tx_packets,
         received: host.rx_packets,
+        idle: host.idle.map_or(Duration::ZERO, |idle| {
+            Duration::from_nanos(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX))
+        }),
     }
 }
 
