@@ -42,6 +42,10 @@ impl Engine {
                 });
             }
         });
+        // Another host may have been there: then nothing is to be asked.
+        if ours && self.world.routes.contains_key(&remote) {
+            self.routes_known(key);
+        }
     }
 
     /// The kernel made a host.
