@@ -118,7 +118,9 @@ impl Host {
     /// Whether a message from there, where it has not been proven, has to wait for the proof.
     pub(crate) fn must_prove(&self, addr: Addr, now: Instant) -> bool {
         let failed = |trial: &Trial| trial.addr == addr && trial.failed;
+        // Without a key it may not have been the host that said so.
         let distrusted = self.distrusted_until.is_some_and(|until| until > now);
+        let distrusted = distrusted && self.peer_key.is_some();
         !self.hears.contains(&addr) && (distrusted || self.trials.iter().any(failed))
     }
 

@@ -350,6 +350,10 @@ fn unsigned_host_is_asked_as_well() {
     assert_eq!(active(&sim, 1), [addr(V1)]);
     sim.run(secs(40));
     assert_eq!(active(&sim, 1), []);
+    // Only that address is out of the question.
+    sim.change(0, &[A2], &[A3]);
+    sim.run(secs(60));
+    sim.agree(0, 1);
 }
 
 /// Two hosts with a public address each, and a network between them from which nothing else is reached.
