@@ -226,13 +226,6 @@ pub enum Change {
         /// The kernel's number of it.
         id: u32,
     },
-    /// No path to a host is expected any more: its sockets are to get an error instead of waiting. Or there is one again.
-    Cut {
-        /// The kernel's number of it.
-        id: u32,
-        /// Whether they are to.
-        cut: bool,
-    },
 }
 
 /// Why a message was not used.
@@ -412,11 +405,6 @@ pub enum Note {
         /// Its address.
         peer: Addr,
     },
-    /// No own address has come for some time from which the host can be reached.
-    Disconnected {
-        /// Its address.
-        peer: Addr,
-    },
     /// A host was taken over from the kernel.
     Adopted {
         /// The kernel's number of it.
@@ -536,7 +524,6 @@ impl fmt::Display for Note {
                 write!(f, "event=classic peer={peer} reason={reason}")
             }
             Note::Lost { peer } => write!(f, "event=lost peer={peer}"),
-            Note::Disconnected { peer } => write!(f, "event=disconnected peer={peer}"),
             Note::Adopted { id, peer } => write!(f, "event=adopted id={id} peer={peer}"),
             Note::Merged { kept, gone } => write!(f, "event=merged kept={kept} gone={gone}"),
             Note::Bound { peer, key } => {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How long things last: a host without flows, a name that a host had, a host to which nothing leads.
+//! How long things last: a host without flows, a name that a host had.
 
 use ihmp_core::addr::Addr;
 use ihmp_core::time::Instant;
 
 use crate::host::{Entry, Host};
-use crate::io::{Change, Note, Output, State, Traffic};
+use crate::io::{Output, State, Traffic};
 use crate::world::World;
 
 /// The times at which something of a host ends.
@@ -15,18 +15,13 @@ pub(crate) struct Lifetime {
     alias: Vec<(Addr, Instant)>,
     /// When the kernel is asked for its flows.
     look_at: Option<Instant>,
-    /// Until when its sockets wait for a path; `None` while there is one.
-    lost_at: Option<Instant>,
-    /// They do not wait any more.
-    cut: bool,
 }
 
 impl Lifetime {
     /// When something is to be done.
     pub(crate) fn next(&self) -> Option<Instant> {
         let alias = self.alias.iter().map(|(_, until)| *until);
-        let lost = self.lost_at.filter(|_| !self.cut);
-        alias.chain(self.look_at).chain(lost).min()
+        alias.chain(self.look_at).min()
     }
 }
 
@@ -59,36 +54,11 @@ impl Host {
 
         if !self.is_served() {
             self.lifetime.look_at = None;
-            self.lifetime.lost_at = None;
             return;
         }
         let look_at = self.lifetime.look_at;
         let first = || now.after(world.limits.forget);
         self.lifetime.look_at = Some(look_at.unwrap_or_else(first));
-        if self.usable.is_empty() {
-            let lost_at = now.after(world.limits.lost);
-            let lost_at = *self.lifetime.lost_at.get_or_insert(lost_at);
-            if lost_at <= now && !self.lifetime.cut {
-                self.cut(true, world);
-            }
-        } else {
-            self.lifetime.lost_at = None;
-            if self.lifetime.cut {
-                self.cut(false, world);
-            }
-        }
-    }
-
-    fn cut(&mut self, cut: bool, world: &mut World) {
-        let Entry::Id(id) = self.entry else {
-            return;
-        };
-        self.lifetime.cut = cut;
-        if cut {
-            world.note(Note::Disconnected { peer: self.name() });
-        }
-        let change = Change::Cut { id, cut };
-        world.outputs.push_back(Output::Table(change));
     }
 
     /// Asks the kernel for the flows of the host when it is time.

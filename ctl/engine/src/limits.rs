@@ -57,8 +57,6 @@ pub struct Limits {
     pub forget: Duration,
     /// How long a former address of a host names it.
     pub alias: Duration,
-    /// How long the sockets of a host to which nothing leads wait for a path.
-    pub lost: Duration,
     /// Most hosts.
     pub max_hosts: usize,
     /// Most hosts that are being asked at a time; the others wait.
@@ -98,7 +96,6 @@ impl Default for Limits {
             distrust: Duration::from_secs(600),
             forget: Duration::from_secs(300),
             alias: Duration::from_secs(600),
-            lost: Duration::from_secs(60),
             max_hosts: 65_536,
             max_pending: 1_024,
             hello_out: Rate {

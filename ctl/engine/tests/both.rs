@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Both at once: moves, greetings, restarts; numbers that wrap, clocks that jump.
 
-#[allow(dead_code, reason = "each file uses a part of it")]
-mod sim;
+use ihmp_sim as sim;
 
 use std::collections::BTreeSet;
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is forgotten, and when: hosts that nobody needs, former addresses, hosts to which nothing leads.
 
-#[allow(dead_code, reason = "each file uses a part of it")]
-mod sim;
+use ihmp_sim as sim;
 
 use ihmp_core::message::Control::*;
 use ihmp_engine::{Input, Limits, Note, Traffic};
-use sim::{addr, ms, secs, Sim, BUSY, FAIR};
+use sim::{addr, secs, Sim, BUSY, FAIR};
 
 const A1: &str = "192.0.2.1";
 const A2: &str = "198.51.100.2";
@@ -146,46 +145,6 @@ fn former_address_names_a_host_for_ten_minutes() {
         let unknown = refusals.contains_key("unknown-host");
         assert_eq!(unknown, !named, "{refusals:?}");
     }
-}
-
-#[test]
-fn sockets_are_told_a_minute_after_the_last_address_went() {
-    let mut sim = pair();
-    sim.change(0, &[A1], &[]);
-    sim.run(secs(59));
-    assert!(sim.nodes[0].kernel.cut.is_empty());
-    // It flaps: the minute begins again.
-    sim.change(0, &[], &[A1]);
-    sim.run(ms(100));
-    sim.change(0, &[A1], &[]);
-    sim.run(secs(59));
-    assert!(sim.nodes[0].kernel.cut.is_empty());
-    sim.run(secs(2));
-    assert_eq!(sim.nodes[0].kernel.cut.len(), 1);
-    let told = |note: &Note| matches!(note, Note::Disconnected { .. });
-    assert_eq!(sim.noted(0, told), 1);
-    sim.run(secs(1_000));
-    assert_eq!(sim.sent(), []);
-    // The host is still there, and goes on when an address comes.
-    sim.change(0, &[], &[A2]);
-    assert!(sim.nodes[0].kernel.cut.is_empty());
-    sim.run(secs(1));
-    assert_eq!(sim.sent(), [Handoff, Ack]);
-    sim.agree(0, 1);
-}
-
-#[test]
-fn what_was_lost_stays_lost_over_a_restart() {
-    let mut sim = pair();
-    sim.change(0, &[A1], &[]);
-    sim.run(secs(30));
-    sim.restart(0);
-    sim.run(secs(70));
-    assert_eq!(sim.nodes[0].kernel.cut.len(), 1);
-    sim.change(0, &[], &[A2]);
-    assert!(sim.nodes[0].kernel.cut.is_empty());
-    sim.run(secs(5));
-    sim.agree(0, 1);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An address that another host has now: the newcomer has an entry of its own, and old connections do not go to it.
 
-#[allow(dead_code, reason = "each file uses a part of it")]
-mod sim;
+use ihmp_sim as sim;
 
 use ihmp_core::message::Control::*;
 use ihmp_engine::{Limits, Policy};

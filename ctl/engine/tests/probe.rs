@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Where peers say they are, and where they are: liars with keys, proofs that are lost, networks that two hosts share.
 
-#[allow(dead_code, reason = "each file uses a part of it")]
-mod sim;
+use ihmp_sim as sim;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};

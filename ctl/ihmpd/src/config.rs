@@ -106,8 +106,6 @@ pub(crate) struct Peers {
     pub(crate) retry_after: u32,
     /// Seconds for which a host without connections is kept.
     pub(crate) forget_after: u32,
-    /// Seconds until a host to which nothing leads is reported.
-    pub(crate) lost_after: u32,
 }
 
 impl Default for Config {
@@ -138,7 +136,6 @@ impl Default for Peers {
             max: 65_536,
             retry_after: 600,
             forget_after: 300,
-            lost_after: 60,
         }
     }
 }
@@ -195,7 +192,6 @@ impl Config {
         for (key, what) in [
             ("retry_after", self.peers.retry_after),
             ("forget_after", self.peers.forget_after),
-            ("lost_after", self.peers.lost_after),
         ] {
             within(key, what, 1, 86_400).map_err(|error| (key, error))?;
         }
@@ -217,7 +213,6 @@ impl Config {
             max_hosts: self.peers.max as usize,
             classic: Duration::from_secs(self.peers.retry_after.into()),
             forget: Duration::from_secs(self.peers.forget_after.into()),
-            lost: Duration::from_secs(self.peers.lost_after.into()),
             ..Limits::default()
         }
     }
@@ -251,7 +246,7 @@ mod tests {
     fn every_key() {
         let text = "port = 50000\nlog = \"debug\"\nstate_dir = \"/x\"\n[security]\n\
                     mode = \"require-known\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\n\
-                    [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\nlost_after = 7\n";
+                    [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\n";
         let config = Config::parse(text).unwrap();
         assert_eq!((config.port, config.log), (50_000, Level::Debug));
         assert_eq!(config.state_dir, Path::new("/x"));
@@ -260,7 +255,6 @@ mod tests {
         assert_eq!(config.limits().max_hosts, 10);
         assert_eq!(config.limits().classic, Duration::from_secs(5));
         assert_eq!(config.limits().forget, Duration::from_secs(6));
-        assert_eq!(config.limits().lost, Duration::from_secs(7));
     }
 
     #[test]
@@ -278,7 +272,7 @@ mod tests {
         assert_eq!(line("\n\nport = \"x\"\n"), 3);
         assert_eq!(line("log = \"info\"\nport = 0\n"), 2);
         assert_eq!(line("[peers]\n\nmax = 0\n"), 3);
-        assert_eq!(line("[peers]\nretry_after = 1\nlost_after = 0\n"), 3);
+        assert_eq!(line("[peers]\nretry_after = 1\nforget_after = 0\n"), 3);
         assert_eq!(line("port ="), 1);
         assert_eq!(line("[interfaces]\nignore = [1]\n"), 2);
     }

@@ -567,8 +567,6 @@ impl<'a> Driver<'a> {
                 self.tell(input)
             }
             Change::Set { id, record } => self.set(id, &record),
-            // The module has no word for it yet: what its sockets send goes on to vanish quietly.
-            Change::Cut { .. } => Ok(()),
             Change::Del { id } => {
                 self.fallback.remove(id);
                 match self.client.host_del(id) {

@@ -90,9 +90,7 @@ pub struct Kernel {
     owners: BTreeMap<Addr, u32>,
     expiries: BTreeSet<(Instant, u32)>,
     /// Hosts without flows, and when the last packet passed.
-    pub(crate) idle_since: BTreeMap<u32, Instant>,
-    /// Hosts whose sockets get an error.
-    pub(crate) cut: BTreeSet<u32>,
+    pub idle_since: BTreeMap<u32, Instant>,
     /// What passed, where a test says so.
     pub traffic: BTreeMap<u32, Traffic>,
     /// Identifiers of its flows, for adoption.
@@ -503,15 +501,6 @@ impl Sim {
                 Output::Table(Change::Set { id, record }) => node.kernel.set(id, record, self.now),
                 Output::Table(Change::Del { id }) => {
                     node.kernel.take(id).unwrap();
-                }
-                Output::Table(Change::Cut { id, cut }) => {
-                    assert!(node.kernel.rows.contains_key(&id));
-                    let changed = if cut {
-                        node.kernel.cut.insert(id)
-                    } else {
-                        node.kernel.cut.remove(&id)
-                    };
-                    assert!(changed, "it was said before: {id} {cut}");
                 }
                 Output::Ask(peer) => {
                     let via = Sim::via(node, peer, &self.unrouted);
