@@ -467,7 +467,8 @@ impl Host {
 
     /// Whether a new host can be greeted and is not.
     pub(crate) fn wants_greeting(&self) -> bool {
-        self.state == State::New && self.legs.is_empty() && !self.usable.is_empty()
+        let idle = self.state == State::New && self.legs.is_empty();
+        idle && !self.managed && !self.usable.is_empty()
     }
 
     /// Asks for the routes to addresses that became active.

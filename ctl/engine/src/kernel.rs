@@ -77,11 +77,17 @@ impl Engine {
             }
         }
         for known in hosts {
-            match self.ids.get(&known.id).copied() {
-                Some(key) => self.with(key, |host, _| {
-                    host.managed = known.managed;
-                    host.published = None;
-                }),
+            let key = self.ids.get(&known.id).copied();
+            let managed = key.and_then(|key| self.hosts.get(&key).map(|host| host.managed));
+            match key {
+                Some(key) if managed == Some(known.managed) => {
+                    self.with(key, |host, _| host.published = None);
+                }
+                // The administrator took it over, or gave it back: nothing of before goes on.
+                Some(key) => {
+                    self.forget(key);
+                    self.adopt(known);
+                }
                 None => self.adopt(known),
             }
         }
