@@ -57,7 +57,7 @@ impl Engine {
             return Err(Refusal::ReservedAddress);
         }
         let peer = ring.peers.get(&name);
-        if former.is_none() && peer.is_some_and(|peer| !peer.replay.is_fresh(stamp)) {
+        if peer.is_some_and(|peer| !peer.replay.is_fresh(stamp)) {
             return Err(Refusal::Replayed);
         }
         let answers = message.options.has(Options::INCORRECT_SEQNO);

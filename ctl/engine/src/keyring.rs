@@ -227,11 +227,12 @@ impl Keyring {
         Some(peer)
     }
 
-    /// A new key takes the place of a former one.
+    /// A new key takes the place of a former one. Both have one clock: what was signed before is not believed by the new
+    /// name either, lest an old message brings back a key that was in use before.
     pub(crate) fn succeed(&mut self, former: &PublicKey, key: PublicKey) {
         if let Some(peer) = self.forget(former) {
             let known = KnownKey {
-                floor: 0,
+                floor: peer.replay.floor,
                 ..peer.known
             };
             self.insert(key, known);
