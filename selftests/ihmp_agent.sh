@@ -227,6 +227,114 @@ without_module() {
 	check "says what is missing" grep -qi module "$TMP/out"
 }
 
+# asked: what it says of itself, and of messages that it did not use.
+asked() {
+	local M
+
+	FAMILIES=4 topo_pair || return
+	M=${ADDR[m.eth0.4]}
+	check "without an agent" sh -c "ihmpctl --state '$TMP/state.m' agent 2>&1 | grep -q 'no agent runs'"
+	agent_start m || return
+	in_ns c python3 - "$M" <<-'END' || return
+		import socket, sys
+		sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		sock.sendto(b"x", (sys.argv[1], 61453))
+		sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		sock.bind(("", 61453))
+		for octets in b"x", b"yy", bytes([99]) * 40:
+		    sock.sendto(octets, (sys.argv[1], 61453))
+	END
+	must "refusals" busywait 10 agent_is m '.refused == 4' || return
+	check "by reason" agent_is m '.refusals | map({(.reason): .messages}) | add == {"short": 2, "unknown-control": 1, "source-port": 1}'
+	check "and the rest" agent_is m ".pid == ${AGENT[m]} and .port == 61453 and .mode == \"first-use\" and .[\"hosts-up\"] == 0"
+	equal "as text" "refused short 2" "$(ihmpctl --state "$TMP/state.m" agent show | grep ' short ')"
+	equal "mode of what it writes" 600 "$(stat -c %a "$TMP/state.m/status")"
+	check "and in the log" has_line "$TMP/ihmpd.m.log" 'event=refused-total reason=short count=2'
+}
+
+agent_is() {
+	ihmpctl --state "$TMP/state.$1" -j agent show | jq -e "$2" >/dev/null
+}
+
+# bounded FAMILY: one capability is all that it needs.
+bounded() {
+	local client server M C NEW TARGET
+	# shellcheck disable=SC2054 # its comma
+	local AGENT_BY=(setpriv --bounding-set=-all,+net_admin --inh-caps=-all --no-new-privs)
+
+	stage "$1" client || return
+	equal "capabilities" 0000000000001000 "$(awk '/^CapEff/ { print $2 }' "/proc/${AGENT[m]}/status")"
+	go || return
+	leave m wifi0 && join m eth0 || return
+	must "goes on after a hard move" goes_on m 20 || return
+	check "nothing was forbidden" not has_line "$TMP/ihmpd.m.log" 'not permitted|denied|send-failed'
+}
+
+# reloaded FAMILY: SIGHUP at any time costs nothing.
+reloaded() {
+	local client server M C NEW TARGET
+
+	stage "$1" client || return
+	kill -HUP "${AGENT[m]}" "${AGENT[c]}"
+	join m wifi0 50 || return
+	kill -HUP "${AGENT[m]}" "${AGENT[c]}"
+	must "c hears of the new address" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	kill -HUP "${AGENT[m]}" "${AGENT[c]}"
+	must "traffic moves" goes_on m || return
+	leave m eth0
+	kill -HUP "${AGENT[m]}" "${AGENT[c]}"
+	must "goes on" goes_on m || return
+	equal "hosts at c" 1 "$(figure c hosts)"
+	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$TARGET"
+}
+
+# watched: what a service manager hears.
+watched() {
+	# shellcheck disable=SC2016 # for the inner shell
+	local AGENT_BY=(sh -c 'export WATCHDOG_PID=$$; exec "$@"' sh)
+	export NOTIFY_SOCKET=$TMP/notify WATCHDOG_USEC=200000
+	defer unset NOTIFY_SOCKET WATCHDOG_USEC
+
+	topo_pair || return
+	start c socat -u "UNIX-RECV:$TMP/notify" "CREATE:$TMP/notified"
+	must "a manager" busywait 10 test -S "$TMP/notify" || return
+	agent_start m || return
+	must "READY" busywait 10 has_line "$TMP/notified" 'READY=1' || return
+	must "WATCHDOG, again and again" busywait 10 watched_times 5 || return
+	kill -STOP "${AGENT[m]}"
+	must "not when it hangs" busywait 5 stands_still
+	kill -CONT "${AGENT[m]}"
+}
+
+watched_times() {
+	[ "$(grep -o WATCHDOG=1 "$TMP/notified" | wc -l)" -ge "$1" ]
+}
+
+# stands_still: nothing comes for more than a period.
+stands_still() {
+	local now
+
+	now="notified $(stat -c %s "$TMP/notified")"
+	[ "$now" = "$LAST_SEEN" ] && return 0
+	LAST_SEEN=$now
+	nap 0.3
+	return 1
+}
+
+# renamed: a device that did not count gets a name that does, and back.
+renamed() {
+	local client server M C NEW TARGET
+
+	stage 4 client || return
+	ipn m link add docker7 type dummy && ipn m link set docker7 up && ipn m addr add 198.51.100.200/32 dev docker7 || return
+	must "goes on" goes_on m || return
+	check "does not count" host_is m "$C" 'all(.addr[]; .address != "198.51.100.200")'
+	ipn m link property add dev docker7 altname lan7 && ipn m link set docker7 down && ipn m link set docker7 name lan9 up || return
+	must "counts" busywait 10 host_is m "$C" 'any(.addr[]; .address == "198.51.100.200")' || return
+	ipn m link set lan9 down && ipn m link set lan9 name docker9 up || return
+	must "does not count again" busywait 10 host_is m "$C" 'all(.addr[]; .address != "198.51.100.200" or .set != "local")'
+}
+
 for family in 4 6; do
 	for who in client server; do
 		run_case "IPv$family, $who moves: the moving host's agent is killed and restarted" killed $family $who m
@@ -244,6 +352,13 @@ for dev in veth7 docker0 br-1234 tun3; do
 	run_case "addresses of $dev and lo are ignored" ignored $dev
 done
 run_case "a storm of addresses and routes" storm
+run_case "what it says of itself" asked
+for family in 4 6; do
+	run_case "IPv$family: with CAP_NET_ADMIN and nothing else" bounded $family
+	run_case "IPv$family: reloaded before, in and after a move" reloaded $family
+done
+run_case "a service manager's watchdog" watched
+run_case "a device that is renamed" renamed
 run_case "configuration: empty is safe" config_good
 run_case "configuration: bad is refused whole" config_bad
 run_case "a second agent is refused" second_one

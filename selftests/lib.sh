@@ -403,7 +403,7 @@ reason_at_least() {
 # --- the agent
 
 # agent_start NAME...: one ihmpd each; the configuration is $TMP/ihmpd.NAME.toml where that exists. Its keys are in
-# $TMP/state.NAME, as long as the namespace lives.
+# $TMP/state.NAME, as long as the namespace lives. AGENT_BY is what starts it, when it is not to start by itself.
 agent_start() {
 	local host log config
 
@@ -412,7 +412,7 @@ agent_start() {
 		config=$TMP/ihmpd.$host.toml
 		: >"$log"
 		[ -e "$config" ] || config=$SELFTESTS/ihmpd.toml
-		start "$host" ihmpd --config "$config" --state "$TMP/state.$host" --log "${IHMPD_LOG:-debug}" >"$log" 2>&1
+		start "$host" "${AGENT_BY[@]}" ihmpd --config "$config" --state "$TMP/state.$host" --log "${IHMPD_LOG:-debug}" >"$log" 2>&1
 		AGENT[$host]=$BG
 		defer agent_stop "$host" KILL
 	done
@@ -420,6 +420,8 @@ agent_start() {
 		busywait 10 has_line "$TMP/ihmpd.$host.log" '^ihmpd ready' || fail "the agent of $host is not ready" || return
 	done
 }
+
+AGENT_BY=()
 
 # agent_stop NAME [SIGNAL]
 agent_stop() {

@@ -38,6 +38,8 @@ use std::{
         Path,
         PathBuf, //
     },
+    thread,
+    time::Duration,
 };
 
 use nix::{
@@ -67,6 +69,12 @@ pub use crate::{
 
 /// Where the folder is unless told.
 pub const DEFAULT_PATH: &str = "/var/lib/ihmp";
+
+/// What the agent says of itself, when it is asked.
+const STATUS: &str = "status";
+/// How long an answer is waited for: so many times, and so long each.
+const ANSWER_TRIES: u32 = 500;
+const ANSWER_PAUSE: Duration = Duration::from_millis(10);
 
 /// What is wrong with the folder, in words that name the file.
 #[derive(Debug)]
@@ -155,6 +163,46 @@ impl State {
 
     /// Tells the agent that something changed; false when none runs.
     pub fn tell_agent(&self) -> Result<bool> {
+        self.signal_agent(Signal::SIGHUP)
+    }
+
+    /// What the agent says of itself: lines of words; `None` when none runs.
+    pub fn ask_agent(&self) -> Result<Option<String>> {
+        let path = self.path(STATUS);
+        // What is there after that is an answer.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).at(&path);
+            }
+            _ => (),
+        }
+        if !self.signal_agent(Signal::SIGUSR1)? {
+            return Ok(None);
+        }
+        for _ in 0..ANSWER_TRIES {
+            match fs::read_to_string(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    thread::sleep(ANSWER_PAUSE);
+                }
+                text => return text.map(Some).at(&path),
+            }
+        }
+        Err(Error::new(&path, "the agent does not answer"))
+    }
+
+    /// Writes what [`State::ask_agent`] reads.
+    pub fn answer(&self, text: &str) -> Result<()> {
+        let path = self.path(STATUS);
+        let new = self.path("status.new");
+        let write = || {
+            let mut file = private().create(true).truncate(true).open(&new)?;
+            file.write_all(text.as_bytes())?;
+            fs::rename(&new, &path)
+        };
+        write().at(&path)
+    }
+
+    fn signal_agent(&self, signal: Signal) -> Result<bool> {
         let path = self.path("lock");
         let mut file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -168,8 +216,7 @@ impl State {
         }
         let pid = text.trim().parse().ok().filter(|pid| *pid > 0);
         let pid = pid.ok_or_else(|| Error::new(&path, "names no process"))?;
-        kill(Pid::from_raw(pid), Signal::SIGHUP)
-            .map_err(|error| Error::new(&path, error.desc()))?;
+        kill(Pid::from_raw(pid), signal).map_err(|error| Error::new(&path, error.desc()))?;
         Ok(true)
     }
 

@@ -5,6 +5,7 @@
 //! C headers: linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h, linux/fib_rules.h
 
 use std::{
+    collections::HashSet,
     io,
     net::{
         IpAddr,
@@ -151,6 +152,8 @@ pub struct Changes {
     pub other_routes: bool,
     /// Events were lost: everything may have changed.
     pub overrun: bool,
+    /// There is more to read.
+    pub more: bool,
 }
 
 impl Changes {
@@ -598,34 +601,67 @@ fn route(device: u32, addr: IpAddr) -> Vec<u8> {
     [&header[..], attrs.0.as_slice()].concat()
 }
 
+/// The devices that count, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted(HashSet<u32>);
+
+impl Counted {
+    /// Those of a list with whose names `counts` agrees.
+    pub fn of(links: &[Link], counts: impl Fn(&str) -> bool) -> Self {
+        let counted = links.iter().filter(|link| counts(&link.name));
+        Self(counted.map(|link| link.index).collect())
+    }
+
+    /// Takes note of a device that is there, or was; whether it counts, or did under another name.
+    fn note(&mut self, index: u32, counts: bool, there: bool) -> bool {
+        let before = if counts && there {
+            !self.0.insert(index)
+        } else {
+            self.0.remove(&index)
+        };
+        before || counts
+    }
+}
+
 /// A socket that hears of changes.
 pub struct Watch {
     socket: Socket,
 }
 
 impl Watch {
-    /// Begins to listen, in the network namespace of the thread.
+    /// Begins to listen to links and addresses, in the network namespace of the thread.
     pub fn subscribe() -> Result<Self, Error> {
+        Self::open(&[GROUP_LINK, GROUP_IPV4_IFADDR, GROUP_IPV6_IFADDR])
+    }
+
+    /// Begins to listen to routes; apart, because there may be more of them than anybody should read.
+    pub fn subscribe_routes() -> Result<Self, Error> {
+        Self::open(&[GROUP_IPV4_ROUTE, GROUP_IPV6_ROUTE])
+    }
+
+    fn open(groups: &[u32]) -> Result<Self, Error> {
         let socket = Socket::open_family(NlFamily::Route)?;
         socket.set_receive_buffer(1 << 20)?;
-        socket.join_groups(&[
-            GROUP_LINK,
-            GROUP_IPV4_IFADDR,
-            GROUP_IPV6_IFADDR,
-            GROUP_IPV4_ROUTE,
-            GROUP_IPV6_ROUTE,
-        ])?;
+        socket.join_groups(groups)?;
         Ok(Self { socket })
     }
 
-    /// Reads all that is there, without waiting.
-    pub fn drain(&mut self) -> Result<Changes, Error> {
+    /// Reads what is there, without waiting, but little more than `most` messages. What happens to devices that do not
+    /// count is no change; `counts` says of a name whether they do.
+    pub fn drain(
+        &mut self,
+        most: usize,
+        counted: &mut Counted,
+        counts: impl Fn(&str) -> bool,
+    ) -> Result<Changes, Error> {
         let mut changes = Changes::default();
-        loop {
+        let mut seen = 0;
+        while seen < most {
             match self.socket.receive(Wait::No) {
                 Ok(messages) => {
+                    seen += messages.len().max(1);
                     for message in &messages {
-                        note(&mut changes, message);
+                        note(&mut changes, message, counted, &counts);
                     }
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -633,24 +669,48 @@ impl Watch {
                 }
                 Err(Error::Io(error)) if error.raw_os_error() == Some(ENOBUFS) => {
                     changes.overrun = true;
+                    seen += 1;
                 }
                 Err(error) => return Err(error),
             }
         }
+        changes.more = true;
+        Ok(changes)
     }
 }
 
-fn note(changes: &mut Changes, message: &Message) {
-    match *message.nl_type() {
-        RTM_NEWLINK | RTM_DELLINK => changes.links = true,
-        RTM_NEWADDR | RTM_DELADDR => changes.addresses = true,
+fn note(
+    changes: &mut Changes,
+    message: &Message,
+    counted: &mut Counted,
+    counts: impl Fn(&str) -> bool,
+) {
+    let kind = *message.nl_type();
+    let body = body(message).unwrap_or_default();
+    match kind {
+        RTM_NEWLINK | RTM_DELLINK => {
+            // What cannot be read is looked at.
+            let Ok(link) = read_link(body) else {
+                changes.links = true;
+                return;
+            };
+            changes.links |= counted.note(link.index, counts(&link.name), kind == RTM_NEWLINK);
+        }
+        RTM_NEWADDR | RTM_DELADDR => changes.addresses |= counted.0.contains(&word(body, 4)),
         RTM_NEWROUTE | RTM_DELROUTE => {
-            let route = body(message).unwrap_or_default();
+            let attrs = Attrs::new(body.get(12..).unwrap_or_default());
+            let device = attrs
+                .filter_map(Result::ok)
+                .find(|attr| attr.number == RTA_OIF)
+                .and_then(|attr| attr.u32().ok());
+            if device.is_some_and(|device| !counted.0.contains(&device)) {
+                return;
+            }
             // A local one comes with an address.
-            changes.addresses |= octet(route, 7) == RTN_LOCAL;
-            if octet(route, 7) == RTN_UNICAST && octet(route, 5) != PROTOCOL {
-                changes.routes |= is_first_route(route);
-                changes.other_routes |= !is_first_route(route);
+            changes.addresses |= octet(body, 7) == RTN_LOCAL;
+            if octet(body, 7) == RTN_UNICAST && octet(body, 5) != PROTOCOL {
+                changes.routes |= is_first_route(body);
+                changes.other_routes |= !is_first_route(body);
             }
         }
         _ => (),
@@ -707,6 +767,17 @@ mod tests {
         assert!(!rtnl
             .is_local(Ipv4Addr::new(192, 0, 2, 1).into(), None)
             .unwrap());
+    }
+
+    #[test]
+    fn a_device_counts_by_the_name_that_it_has_or_had() {
+        let mut counted = Counted::default();
+        assert!(!counted.note(7, false, true) && !counted.note(7, false, false));
+        assert!(counted.note(3, true, true) && counted.note(3, true, true));
+        // It is renamed, and renamed again: only the first time matters.
+        assert!(counted.note(3, false, true) && !counted.note(3, false, true));
+        assert!(counted.note(3, true, true) && counted.note(3, true, false));
+        assert_eq!(counted, Counted::default());
     }
 
     #[test]

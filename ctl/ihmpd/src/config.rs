@@ -140,6 +140,17 @@ impl Default for Peers {
     }
 }
 
+impl Mode {
+    /// The name in the file.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::FirstUse => "first-use",
+            Self::RequireKnown => "require-known",
+            Self::Unsigned => "unsigned",
+        }
+    }
+}
+
 impl Level {
     /// The level with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {

@@ -31,6 +31,7 @@ use ihmp_engine::{
 };
 use ihmp_nl::{
     rtnl::{
+        Counted,
         Rtnl,
         Watch, //
     },
@@ -83,7 +84,9 @@ use crate::{
         },
     },
     journal::Journal,
+    status,
     store::Store,
+    watchdog::Watchdog, //
 };
 
 const SIGNAL: Token = Token(0);
@@ -95,6 +98,10 @@ const DATAGRAM: Token = Token(3);
 const SECOND_CHOICE: u16 = 10;
 /// Least time between two looks because of routes of others.
 const ROUTES_PAUSE: time::Duration = time::Duration::from_millis(250);
+/// Messages about links and addresses that are taken in a row.
+const CHANGES: usize = 4_096;
+/// Messages about routes that are taken in a row; when there are more, the others are not even read before the next look.
+const ROUTES: usize = 256;
 /// Datagrams that are taken in a row; then it is the turn of the others.
 const DATAGRAMS: usize = 64;
 /// linux/errno.h
@@ -118,11 +125,17 @@ struct Driver<'a> {
     events: Events,
     rtnl: Rtnl,
     watch: Watch,
+    routes: Watch,
+    /// There are too many messages about routes.
+    flooded: bool,
+    /// Devices whose messages matter.
+    counted: Counted,
     udp4: Udp,
     udp6: Option<Udp>,
     fallback: Fallback,
     journal: Journal,
     store: Store,
+    watchdog: Watchdog,
     /// Usable own addresses.
     local: Vec<Own>,
     /// Devices without a carrier. The kernel goes on to use routes by them.
@@ -185,6 +198,7 @@ impl<'a> Driver<'a> {
         // Listen first, then look: nothing falls between.
         let events = Events::subscribe()?;
         let watch = Watch::subscribe()?;
+        let routes = Watch::subscribe_routes()?;
         let mut client = Client::connect()?;
         let mut rtnl = Rtnl::connect()?;
         let udp4 = Udp::v4(config.port)?;
@@ -211,11 +225,15 @@ impl<'a> Driver<'a> {
             events,
             rtnl,
             watch,
+            routes,
+            flooded: false,
+            counted: Counted::default(),
             udp4,
             udp6,
             fallback,
             journal: Journal::default(),
             store,
+            watchdog: Watchdog::new(),
             local: Vec::new(),
             dead: BTreeSet::new(),
             devices: HashMap::new(),
@@ -237,6 +255,7 @@ impl<'a> Driver<'a> {
             (SIGNAL, Some(signals.as_raw_fd())),
             (EVENTS, Some(self.events.as_raw_fd())),
             (NETWORK, Some(self.watch.as_raw_fd())),
+            (NETWORK, Some(self.routes.as_raw_fd())),
             (DATAGRAM, Some(self.udp4.as_raw_fd())),
             (DATAGRAM, udp6),
         ];
@@ -250,6 +269,7 @@ impl<'a> Driver<'a> {
         let mut ready = mio::Events::with_capacity(8);
         // What came before the descriptors were watched, and what was left for the next turn.
         let mut again = true;
+        let mut listening = true;
         loop {
             let timeout = if again {
                 Some(Duration::ZERO)
@@ -272,14 +292,13 @@ impl<'a> Driver<'a> {
             }
             let (network, events, datagrams) = (is(NETWORK), is(EVENTS), is(DATAGRAM));
             // A move is what everybody waits for.
-            if network {
-                self.take_changes()?;
-            }
+            let more = network && self.take_changes()?;
             if events {
                 self.take_events()?;
             }
-            again = datagrams && self.take_datagrams()?;
+            again = (datagrams && self.take_datagrams()?) || more;
             let now = self.clock.now();
+            self.watchdog.pat(now);
             if self.look_at.is_some_and(|at| at <= now) {
                 self.network()?;
             }
@@ -287,6 +306,17 @@ impl<'a> Driver<'a> {
                 self.tell(Input::Timer)?;
             }
             self.perform()?;
+            if listening == self.flooded {
+                let fd = self.routes.as_raw_fd();
+                let registry = poll.registry();
+                let done = if self.flooded {
+                    registry.deregister(&mut SourceFd(&fd))
+                } else {
+                    registry.register(&mut SourceFd(&fd), NETWORK, Interest::READABLE)
+                };
+                done.context("epoll")?;
+                listening = !self.flooded;
+            }
         }
     }
 
@@ -296,6 +326,7 @@ impl<'a> Driver<'a> {
             .next_timeout()
             .into_iter()
             .chain(self.look_at)
+            .chain(self.watchdog.due())
             .min()?;
         Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
     }
@@ -303,6 +334,9 @@ impl<'a> Driver<'a> {
     /// Does what a signal asks for that is no end.
     fn signal(&mut self, number: u32) -> Result<(), Fatal> {
         if is(number, Signal::SIGUSR1) {
+            let seconds = self.clock.now().as_nanos() / 1_000_000_000;
+            let text = status::text(self.config, &self.engine, &self.journal, seconds);
+            self.store.answer(&text);
             self.journal.refusals(&self.engine);
         } else if is(number, Signal::SIGHUP) {
             match self.store.keys() {
@@ -325,21 +359,36 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Links, addresses or routes changed. All that is known by now is one batch.
-    fn take_changes(&mut self) -> Result<(), Fatal> {
-        let changes = self.watch.drain()?;
+    /// Links, addresses or routes changed. All that is known by now is one batch; true when there is more.
+    fn take_changes(&mut self) -> Result<bool, Fatal> {
+        let config = &self.config.interfaces;
+        let counts = |name: &str| interfaces::counts(config, name);
+        let changes = self.watch.drain(CHANGES, &mut self.counted, counts)?;
         if changes.overrun {
             tracing::warn!("event=resync reason=rtnetlink-overrun");
         }
-        let at_once = changes.links || changes.addresses || changes.routes || changes.overrun;
+        let mut at_once = changes.links || changes.addresses || changes.overrun;
+        let mut later = false;
+        if !self.flooded {
+            let routes = self.routes.drain(ROUTES, &mut self.counted, counts)?;
+            self.flooded = routes.more || routes.overrun;
+            at_once |= routes.addresses || routes.routes;
+            later = routes.other_routes || self.flooded;
+        }
         let rested = self.looked.after(ROUTES_PAUSE);
-        if at_once || (changes.other_routes && rested <= self.clock.now()) {
+        if at_once || (later && rested <= self.clock.now()) {
+            let flooded = self.flooded;
             self.network()?;
             self.perform()?;
-        } else if changes.other_routes {
+            if flooded {
+                // What was left unread may say something else.
+                self.flooded = true;
+                self.look_at = Some(self.looked.after(ROUTES_PAUSE));
+            }
+        } else if later {
             self.look_at = Some(rested);
         }
-        Ok(())
+        Ok(changes.more)
     }
 
     fn tell(&mut self, input: Input<'_>) -> Result<(), Fatal> {
@@ -360,6 +409,8 @@ impl<'a> Driver<'a> {
     fn network(&mut self) -> Result<(), Fatal> {
         let links = self.rtnl.links()?;
         let addrs = self.rtnl.addresses()?;
+        let config = &self.config.interfaces;
+        self.counted = Counted::of(&links, |name| interfaces::counts(config, name));
         let dead = links.iter().filter(|link| !link.up);
         self.dead = dead.map(|link| link.index).collect();
         // Those that were there before us, and those that were accepted once, are in use; of others the route's coming is told.
@@ -375,6 +426,7 @@ impl<'a> Driver<'a> {
         self.devices.clear();
         self.looked = self.clock.now();
         self.look_at = None;
+        self.flooded = false;
         let mut routes = Vec::new();
         for peer in self.engine.peers() {
             routes.push(self.routes_to(peer)?);

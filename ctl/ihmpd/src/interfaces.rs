@@ -27,12 +27,14 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
+/// Whether a device with this name counts.
+pub(crate) fn counts(config: &Interfaces, name: &str) -> bool {
+    let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, name));
+    (config.only.is_empty() || any(&config.only)) && !any(&config.ignore)
+}
+
 fn is_wanted(config: &Interfaces, link: &Link) -> bool {
-    let any = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, &link.name));
-    link.up
-        && !link.loopback
-        && (config.only.is_empty() || any(&config.only))
-        && !any(&config.ignore)
+    link.up && !link.loopback && counts(config, &link.name)
 }
 
 /// A network device.

@@ -75,18 +75,19 @@ impl Journal {
         self.refusals(engine);
     }
 
+    /// Messages that were not used, by reason; none is zero.
+    pub(crate) fn counts(&self, engine: &Engine) -> Vec<(&'static str, u64)> {
+        let strangers = ("source-port", self.strangers);
+        let counts = engine.refusals().into_iter().chain([strangers]);
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// What was counted.
     pub(crate) fn refusals(&self, engine: &Engine) {
-        let mut sum = self.strangers;
-        for (reason, count) in engine.refusals() {
+        let mut sum = 0;
+        for (reason, count) in self.counts(engine) {
             tracing::info!("event=refused-total reason={reason} count={count}");
             sum += count;
-        }
-        if self.strangers > 0 {
-            tracing::info!(
-                "event=refused-total reason=source-port count={}",
-                self.strangers
-            );
         }
         tracing::info!("event=refused-sum count={sum}");
     }

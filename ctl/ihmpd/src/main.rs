@@ -8,7 +8,9 @@ mod driver;
 mod interfaces;
 mod io;
 mod journal;
+mod status;
 mod store;
+mod watchdog;
 
 use std::{
     path::PathBuf,

@@ -58,6 +58,13 @@ impl Store {
         })
     }
 
+    /// Writes for `ihmpctl agent` what the agent says of itself.
+    pub(crate) fn answer(&self, text: &str) {
+        if let Err(error) = self.state.answer(text) {
+            tracing::error!("event=not-answered error=\"{error}\"");
+        }
+    }
+
     /// Writes something down. A full disk is no reason to let connections go; it is one for an error in the log, once.
     pub(crate) fn keep(&mut self, fact: Fact) {
         let kept = match fact {

@@ -22,6 +22,7 @@ use crate::{
     },
 };
 
+mod agent;
 mod flow;
 mod host;
 mod key;
@@ -43,6 +44,7 @@ pub(crate) enum Action {
     Param(param::Action),
     Stats(stats::Action),
     Key(key::Action),
+    Agent,
     Monitor,
     Version,
 }
@@ -63,6 +65,7 @@ impl Action {
             Self::Param(action) => action.run(&mut Client::connect()?, out)?,
             Self::Stats(action) => action.run(&mut Client::connect()?, out)?,
             Self::Key(action) => action.run(state, out)?,
+            Self::Agent => agent::run(state, out)?,
             Self::Monitor => monitor::run(out)?,
             Self::Version => version::run(out)?,
         }
@@ -120,6 +123,7 @@ const OBJECTS: &[&Object] = &[
     &param::OBJECT,
     &stats::OBJECT,
     &key::OBJECT,
+    &agent::OBJECT,
     &monitor::OBJECT,
     &version::OBJECT,
 ];

@@ -246,7 +246,7 @@ fn the_rest() {
 #[test]
 fn mistakes_are_explained() {
     for (text, why) in [
-        ("hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, key, monitor, version"),
+        ("hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, key, agent, monitor, version"),
         ("p", "\"p\" is ambiguous as an object: path, policy, param"),
         ("host s", "\"s\" is ambiguous as a verb: show, set"),
         ("host eat", "\"eat\" is not a verb: expected show, list, add, new, set, del, delete, flush"),
@@ -271,7 +271,7 @@ fn mistakes_are_explained() {
         ("param set max 1", "\"max\" is ambiguous as a setting: max-hosts, max-flows"),
         ("param set discovery maybe", "\"maybe\" is not a switch: expected on, off, 1, 0"),
         ("monitor all", "\"all\" was not expected"),
-        ("help hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, key, monitor, version"),
+        ("help hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, key, agent, monitor, version"),
     ] {
         assert_eq!(wrong(text), why, "{text}");
     }

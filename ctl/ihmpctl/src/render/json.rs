@@ -217,3 +217,24 @@ pub(super) fn event(event: &Event, timestamp: Option<String>) -> Value {
     }
     Value::Object(line)
 }
+
+/// What an agent says: figures by their names, refusals with their sum as an object of their own.
+pub(super) fn agent(text: &str) -> Value {
+    let value = |word: &str| match word.parse::<u64>() {
+        Ok(number) => Value::from(number),
+        Err(_) => Value::from(word),
+    };
+    let mut object = serde_json::Map::new();
+    let mut refused = Vec::new();
+    for line in text.lines() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            [name, word] => drop(object.insert(name.to_owned(), value(word))),
+            [_, reason, count] => {
+                refused.push(json!({ "reason": reason, "messages": value(count) }));
+            }
+            _ => (),
+        }
+    }
+    object.insert("refusals".to_owned(), Value::from(refused));
+    Value::Object(object)
+}

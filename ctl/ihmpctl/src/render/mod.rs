@@ -153,6 +153,14 @@ impl Output<'_> {
             .try_for_each(|(key, peer)| text::peer_key(key, peer, self.to))
     }
 
+    /// What an agent says of itself: lines of a name, perhaps another one, and a value.
+    pub(crate) fn agent(&mut self, text: &str) -> io::Result<()> {
+        if self.style.json {
+            return self.value(&json::agent(text));
+        }
+        self.to.write_all(text.as_bytes())
+    }
+
     /// The fingerprint of a new key.
     pub(crate) fn fingerprint(&mut self, key: &PublicKey) -> io::Result<()> {
         let fingerprint = key.fingerprint().to_string();

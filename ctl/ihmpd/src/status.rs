@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the agent says of itself to `ihmpctl agent`: a line for each figure, name and value; ihmpd.rst lists them.
+
+use std::fmt::Write;
+
+use ihmp_engine::Engine;
+
+use crate::{
+    config::Config,
+    journal::Journal, //
+};
+
+/// All lines.
+pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, seconds: u64) -> String {
+    let [new, up, classic] = engine.counts();
+    let [challenges, keys] = engine.key_counts();
+    let counts = journal.counts(engine);
+    let sum: u64 = counts.iter().map(|(_, count)| count).sum();
+    let mut text = String::new();
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name} {value}");
+    };
+    line("version", &env!("CARGO_PKG_VERSION"));
+    line("pid", &std::process::id());
+    line("uptime", &seconds);
+    line("port", &config.port);
+    line("mode", &config.security.mode.name());
+    line("hosts-new", &new);
+    line("hosts-up", &up);
+    line("hosts-classic", &classic);
+    line("keys", &keys);
+    line("challenges", &challenges);
+    line("refused", &sum);
+    for (reason, count) in counts {
+        line(&format!("refused {reason}"), &count);
+    }
+    text
+}
