@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""How long after a change of addresses the first message leaves.
+
+  control.py DEV ADDR/LENGTH EVENTS     adds and deletes an IPv4 address of DEV by turns, and prints for each event the
+                                        nanoseconds from the request to the kernel to the first message of IHMP on DEV
+
+Both times are the kernel's clock: that before the request is sent, and the stamp that the packet has.
+"""
+
+import ipaddress
+import socket
+import struct
+import sys
+import time
+
+RTM_NEWADDR, RTM_DELADDR = 20, 21
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+SO_TIMESTAMPNS, PORT, ACK = 35, 61453, 8
+
+
+def request(sock, kind, index, interface):
+    addr = interface.ip.packed
+    attrs = b"".join(struct.pack("=HH", 8, attr) + addr for attr in (IFA_LOCAL, IFA_ADDRESS))
+    body = struct.pack("=BBBBI", socket.AF_INET, interface.network.prefixlen, 0, 0, index) + attrs
+    flags = NLM_F_REQUEST | NLM_F_ACK | (NLM_F_CREATE | NLM_F_EXCL if kind == RTM_NEWADDR else 0)
+    before = time.time_ns()
+    sock.send(struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body)
+    error = struct.unpack_from("=i", sock.recv(4096), 16)[0]
+    if error:
+        raise OSError(-error, "netlink")
+    return before
+
+
+def message(wire):
+    """The next message of IHMP: when it passed, and its kind."""
+    while True:
+        data, control, _, _ = wire.recvmsg(2048, 64)
+        head = (data[0] & 15) * 4
+        if data[0] >> 4 != 4 or data[9] != socket.IPPROTO_UDP or struct.unpack_from("!H", data, head + 2)[0] != PORT:
+            continue
+        seconds, nanos = next(struct.unpack("=qq", value) for _, kind, value in control if kind == SO_TIMESTAMPNS)
+        return seconds * 1_000_000_000 + nanos, data[head + 8]
+
+
+def main():
+    dev, interface, events = sys.argv[1], ipaddress.ip_interface(sys.argv[2]), int(sys.argv[3])
+    index = socket.if_nametoindex(dev)
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+    wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    wire.bind((dev, 3))
+    wire.settimeout(10)
+    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    for event in range(events):
+        before = request(netlink, RTM_DELADDR if event % 2 else RTM_NEWADDR, index, interface)
+        after, kind = message(wire)
+        print(after - before, flush=True)
+        # The next event is one of its own.
+        while kind != ACK:
+            _, kind = message(wire)
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main()
