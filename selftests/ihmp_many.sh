@@ -14,9 +14,13 @@ greeted() {
 	local host
 
 	for host in "$@"; do
-		[ "$(grep -c 'sent control=hello .*attempt=1$' "$TMP/ihmpd.$host.log")" = \
-			"$(grep -c 'acked control=hello' "$TMP/ihmpd.$host.log")" ] || return
+		[ "$(greetings sent "$host")" = "$(greetings acked "$host")" ] || return
 	done
+}
+
+# greetings EVENT HOST: the numbers of HELLOs for which it is in the log; one is sent twice when its sender has to show that it hears.
+greetings() {
+	sed -nE "s/.*event=$1 control=hello (seqno=[0-9]+) .*/\1/p" "$TMP/ihmpd.$2.log" | sort -u
 }
 
 many() {

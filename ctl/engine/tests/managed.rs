@@ -60,7 +60,7 @@ impl One {
                     }];
                     self.give(Input::Routes(Routes { peer, via }));
                 }
-                Output::Keep(_) | Output::Note(_) => (),
+                Output::Keep(_) | Output::Look(_) | Output::Note(_) => (),
             }
         }
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Message, MAX_LEN};
-use ihmp_core::time::Instant;
+use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::{
     Change, Engine, Fact, Input, Keys, KnownKey, Limits, Moment, Note, Output, OwnKey, Policy,
-    PublicKey, Routes, Via,
+    PublicKey, Routes, Traffic, Via,
 };
 
 use crate::table::Table;
@@ -367,9 +367,26 @@ impl Node {
                     self.one(now, Input::Routes(routes), sent, &mut nested);
                     inputs.extend(nested);
                 }
+                Output::Look(id) => {
+                    let traffic = self.traffic();
+                    let mut nested = vec![];
+                    self.one(now, Input::Traffic { id, traffic }, sent, &mut nested);
+                    inputs.extend(nested);
+                }
                 Output::Keep(fact) => self.store.keep(fact),
                 Output::Note(note) => self.note(&note),
             }
+        }
+    }
+
+    /// What passed between a host and this node: a host in use or one that is not, heard or not.
+    fn traffic(&self) -> Traffic {
+        let bits = self.random >> 32;
+        Traffic {
+            flows: u32::from(bits & 1 != 0),
+            sent: bits & 0xffff,
+            received: if bits & 2 != 0 { bits & 0xff } else { 0 },
+            idle: Duration::from_secs(bits & 0x3ff),
         }
     }
 

@@ -58,6 +58,8 @@ pub fn count(setting: Setting, extent: Extent) -> Result<u64, String> {
         }
         sim.run(secs(2));
     }
+    // Until every address was proven.
+    sim.run(secs(60));
     for peer in 1..=peers {
         agree(&sim, peer.into(), local, foreign)?;
     }
