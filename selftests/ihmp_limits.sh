@@ -129,7 +129,7 @@ no_path() {
 
 	FAMILIES=$family topo_pair || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
-	ctl m param set path-timeout $wait && introduce m "$M" c "$C" || return
+	ctl m param set path-timeout "$wait" && introduce m "$M" c "$C" || return
 	serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic m "$family" "$C" tcp:5000,rate=20000 udpc:5001 udpu:5002 || return
 	must "flows" busywait 5 figure_at_least m flows 3 || return

@@ -471,7 +471,7 @@ impl Sim {
         if self.farthest == Duration::ZERO {
             return latency;
         }
-        let pair = (one.min(other) as u64) << 32 | one.max(other) as u64;
+        let pair = ((one.min(other) as u64) << 32) | one.max(other) as u64;
         let mut random = Random(pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.seed | 1);
         for _ in 0..4 {
             random.next();

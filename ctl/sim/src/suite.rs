@@ -183,9 +183,10 @@ impl Suite {
     /// Messages of one hand-off, counted and by formula.
     pub(crate) fn hand_offs(&mut self) {
         self.say("Messages of one hand-off of all addresses, counted (formula)".to_owned());
-        let foreigns: String = (1..=ADDRESSES)
+        let foreigns: Vec<String> = (1..=ADDRESSES)
             .map(|foreign| format!("{foreign:>12} foreign"))
             .collect();
+        let foreigns = foreigns.concat();
         self.say(format!("{:>18}{foreigns}", ""));
         for peers in [1, 10, 100] {
             for local in 1..=ADDRESSES {
@@ -241,20 +242,16 @@ impl Suite {
         numbers: &[u64],
         of: fn(u64) -> Setting,
     ) -> Vec<(u64, u64, [u64; 4])> {
-        let names: String = Protocol::ALL
-            .iter()
+        let names = Protocol::ALL
             .map(|protocol| format!("{:>10}", protocol.name()))
-            .collect();
+            .concat();
         self.say(format!("{what:>12} |{:>9} |{names}", "counted"));
         let mut rows = vec![];
         for number in numbers {
             let setting = of(*number);
             let counted = self.counted(setting, Extent::All);
             let formulas = Protocol::ALL.map(|protocol| protocol.messages(setting));
-            let columns: String = formulas
-                .iter()
-                .map(|messages| format!("{messages:>10}"))
-                .collect();
+            let columns = formulas.map(|messages| format!("{messages:>10}")).concat();
             self.say(format!("{number:>12} |{counted:>9} |{columns}"));
             for (protocol, messages) in Protocol::ALL.into_iter().zip(formulas).skip(1) {
                 let case = case(setting, Extent::All);
