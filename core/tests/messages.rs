@@ -12,7 +12,7 @@ fn octets(text: &str) -> Vec<u8> {
     assert_eq!(digits.len() % 2, 0, "{text}");
     digits
         .chunks(2)
-        .map(|pair| pair[0] << 4 | pair[1])
+        .map(|pair| (pair[0] << 4) | pair[1])
         .collect()
 }
 
