@@ -29,6 +29,8 @@ pub struct Engine {
     timers: BTreeSet<(Instant, Key)>,
     /// Hosts that wait for their turn to be greeted.
     queue: VecDeque<Key>,
+    /// Hosts that have not heard of the last change of our addresses.
+    untold: VecDeque<Key>,
     /// Hosts that are being asked.
     pending: BTreeSet<Key>,
     next_key: u64,
@@ -45,6 +47,7 @@ impl Engine {
             bound: HashMap::new(),
             timers: BTreeSet::new(),
             queue: VecDeque::new(),
+            untold: VecDeque::new(),
             pending: BTreeSet::new(),
             next_key: 0,
             world: World::new(limits, policy),
@@ -62,9 +65,8 @@ impl Engine {
                     .into_iter()
                     .map(|routes| (routes.peer, routes.via))
                     .collect();
-                for key in self.keys() {
-                    self.with(key, |host, world| host.network_changed(world));
-                }
+                // Who was met last is most likely to be in use.
+                self.untold = self.hosts.keys().rev().copied().collect();
             }
             Input::Routes(routes) => {
                 let key = self.active(routes.peer);
@@ -94,6 +96,7 @@ impl Engine {
             Input::Traffic { id, traffic } => self.looked(id, traffic),
             Input::Timer => self.timer(),
         }
+        self.serve_untold();
         self.serve_queue();
     }
 
@@ -106,9 +109,12 @@ impl Engine {
     pub fn next_timeout(&self) -> Option<Instant> {
         let queued = !self.queue.is_empty() && self.pending.len() < self.world.limits.max_pending;
         let queue = queued.then(|| self.world.hello_out.ready_at(self.world.now));
+        let untold = !self.untold.is_empty();
+        let untold = untold.then(|| self.world.moves.ready_at(self.world.now));
         let timer = self.timers.first().map(|(at, _)| *at);
         queue
             .into_iter()
+            .chain(untold)
             .chain(timer)
             .chain(self.world.keyring.check_at)
             .min()
@@ -296,6 +302,22 @@ impl Engine {
                 });
             }
         });
+    }
+
+    /// Lets hosts know of a change of our addresses, as fast as the network can be expected to carry the messages.
+    fn serve_untold(&mut self) {
+        let now = self.world.now;
+        while self.world.moves.ready_at(now) <= now {
+            let Some(key) = self.untold.pop_front() else {
+                return;
+            };
+            let sent = self.world.sent;
+            self.with(key, |host, world| host.network_changed(world));
+            // Who needs not be told costs nothing.
+            if self.world.sent != sent {
+                let _ = self.world.moves.take(now);
+            }
+        }
     }
 
     /// Greets the hosts whose turn it is.

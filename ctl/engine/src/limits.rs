@@ -63,6 +63,8 @@ pub struct Limits {
     pub max_pending: usize,
     /// HELLOs sent to hosts that may not take part.
     pub hello_out: Rate,
+    /// Hosts that are told of a change of our addresses; the others wait.
+    pub moves: Rate,
     /// HELLOs taken from unknown hosts.
     pub hello_in: Rate,
     /// HELLOs taken from one /24 or /64.
@@ -100,6 +102,10 @@ impl Default for Limits {
             max_pending: 1_024,
             hello_out: Rate {
                 per_second: 100,
+                burst: 200,
+            },
+            moves: Rate {
+                per_second: 2_000,
                 burst: 200,
             },
             hello_in: Rate {

@@ -56,6 +56,10 @@ pub(crate) struct World {
     pub(crate) refusals: HashMap<Refusal, u64>,
     /// HELLOs sent to hosts that may not take part.
     pub(crate) hello_out: Bucket,
+    /// Hosts that are told of a change of our addresses.
+    pub(crate) moves: Bucket,
+    /// Messages sent so far.
+    pub(crate) sent: u64,
     pub(crate) hello_in: Bucket,
     pub(crate) hello_prefix: Prefixes,
     pub(crate) wrong: Bucket,
@@ -74,6 +78,8 @@ impl World {
             outputs: VecDeque::new(),
             refusals: HashMap::new(),
             hello_out: Bucket::new(limits.hello_out),
+            moves: Bucket::new(limits.moves),
+            sent: 0,
             hello_in: Bucket::new(limits.hello_in),
             hello_prefix: Prefixes::new(limits.hello_prefix),
             wrong: Bucket::new(limits.wrong),
@@ -152,6 +158,7 @@ impl World {
                 message.emit(&mut buffer).unwrap_or_default().to_vec()
             }
         };
+        self.sent += 1;
         self.outputs.push_back(Output::Send { from, to, bytes });
         stamp
     }

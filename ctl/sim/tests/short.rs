@@ -98,7 +98,7 @@ fn host_with_many_peers_moves() {
         duplication: 0,
     };
     let outcome = hub::run(hub::Plan {
-        peers: 200,
+        peers: 500,
         weather,
         farthest: ms(100),
         seed: 1,
@@ -106,4 +106,7 @@ fn host_with_many_peers_moves() {
     });
     assert!(outcome.apart.is_empty(), "{:?}", outcome.apart);
     assert!(outcome.took[2].is_some());
+    // The messages of a move are spread over time.
+    assert_eq!(outcome.at_once, 200);
+    assert!(outcome.peaks[0] <= 240, "{:?}", outcome.peaks);
 }
