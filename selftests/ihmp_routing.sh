@@ -104,7 +104,7 @@ vrf() {
 	moved m c "$NEW" || return
 	UP=$EPOCHREALTIME
 	must "goes on after the move" goes_on m 20 || return
-	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((200 + SLACK_MS)) "$C"
+	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((1200 + SLACK_MS)) "$C"
 }
 
 # The path's destination cache forgets what routing changed.

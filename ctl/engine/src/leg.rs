@@ -29,7 +29,7 @@ pub(crate) struct Leg {
     old: Option<Addr>,
     /// All our addresses, as the peer should know them.
     pub(crate) list: Vec<Addr>,
-    /// Where it was sent to.
+    /// Where it was sent to, the last one last.
     pub(crate) tried: Vec<Addr>,
     /// Where the next send goes, when that is not the next one's turn.
     next: Option<Addr>,
@@ -207,9 +207,8 @@ impl Host {
     fn send_leg(&mut self, leg: &mut Leg, to: Addr, count: u32, world: &mut World) {
         let round = leg.sends / count;
         leg.sends += 1;
-        if !leg.tried.contains(&to) {
-            leg.tried.push(to);
-        }
+        leg.tried.retain(|tried| *tried != to);
+        leg.tried.push(to);
         if leg.sends == 1 {
             leg.first_sent = world.now;
         }
@@ -244,6 +243,12 @@ impl Host {
             to,
             attempt: leg.sends,
         });
+    }
+
+    /// Whether the peer is being told that one of our addresses does not work, or will be.
+    pub(crate) fn reports(&self, addr: Addr) -> bool {
+        let on_the_way = self.legs.iter().any(|leg| leg.new == Some(addr));
+        on_the_way || self.report.iter().any(|report| report.addr == addr)
     }
 
     /// The peer wants to see that we hear it.

@@ -406,9 +406,12 @@ impl Engine {
         host.activate(from);
         host.try_out(from, to, world);
         host.heard = Some(from);
-        // It reaches us where we thought it could not: worth an announcement. What is on the way settles itself.
-        if host.standing(to) == Some(Standing::Unreachable) && !host.prove.contains(&to) {
+        // It reaches us where we thought, or are just saying, that it could not: worth an announcement. What else is on
+        // the way settles itself.
+        let told = host.standing(to) == Some(Standing::Unreachable) || host.reports(to);
+        if told && !host.prove.contains(&to) {
             host.prove.push(to);
+            host.report.retain(|report| report.addr != to);
         }
         host.ask(world);
         host.publish(world);

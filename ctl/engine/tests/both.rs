@@ -267,3 +267,29 @@ fn clock_of_the_machine_that_goes_back_stops_nothing() {
     sim.run(secs(1));
     sim.agree(0, 1);
 }
+
+#[test]
+fn address_that_is_heard_at_is_not_given_up() {
+    // What the peer answers to the new address is lost; it moves as well, and finds us there while we tell it from the
+    // old address that the new one does not work.
+    // The two messages may overtake each other.
+    let weather = Weather {
+        spread: ms(30),
+        ..FAIR
+    };
+    for seed in 0..40 {
+        let mut sim = pair(seed, weather, &[A1], &[B1]);
+        sim.blocked.insert((addr(B1), addr(A2)));
+        sim.change(0, &[], &[A2]);
+        sim.run(ms(70));
+        sim.change(1, &[B1], &[]);
+        sim.sent();
+        while !sim.sent().contains(&AddrUpUnreachable) {
+            sim.run(ms(5));
+        }
+        sim.run(ms(seed * 5));
+        sim.change(1, &[], &[B2]);
+        sim.run(secs(100));
+        sim.agree(0, 1);
+    }
+}
