@@ -17,7 +17,8 @@ import time
 RTM_NEWADDR, RTM_DELADDR = 20, 21
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400
 IFA_ADDRESS, IFA_LOCAL = 1, 2
-SO_TIMESTAMPNS, PORT, ACK = 35, 61453, 8
+SO_TIMESTAMPNS, PORT, PATH_PROBE, ACK = 35, 61453, 1, 8
+PATIENCE = 10
 
 
 def request(sock, kind, index, interface):
@@ -33,15 +34,18 @@ def request(sock, kind, index, interface):
     return before
 
 
-def message(wire):
-    """The next message of IHMP: when it passed, and its kind."""
-    while True:
+def message(wire, event):
+    """The next message of IHMP that the event causes: when it passed, and its kind."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         data, control, _, _ = wire.recvmsg(2048, 64)
         head = (data[0] & 15) * 4
         if data[0] >> 4 != 4 or data[9] != socket.IPPROTO_UDP or struct.unpack_from("!H", data, head + 2)[0] != PORT:
             continue
         seconds, nanos = next(struct.unpack("=qq", value) for _, kind, value in control if kind == SO_TIMESTAMPNS)
-        return seconds * 1_000_000_000 + nanos, data[head + 8]
+        if data[head + 8] != PATH_PROBE:
+            return seconds * 1_000_000_000 + nanos, data[head + 8]
+    sys.exit(f"event {event}: no message within {PATIENCE} s")
 
 
 def main():
@@ -50,15 +54,15 @@ def main():
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
     wire.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     wire.bind((dev, 3))
-    wire.settimeout(10)
+    wire.settimeout(PATIENCE)
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     for event in range(events):
         before = request(netlink, RTM_DELADDR if event % 2 else RTM_NEWADDR, index, interface)
-        after, kind = message(wire)
+        after, kind = message(wire, event)
         print(after - before, flush=True)
         # The next event is one of its own.
         while kind != ACK:
-            _, kind = message(wire)
+            _, kind = message(wire, event)
         time.sleep(0.02)
 
 
