@@ -258,8 +258,9 @@ class Stream:
                         break
                 await push
         except OSError as problem:
-            # SCTP has no half-closed state: the other end's end is ours.
-            if not (self.sock.proto == 132 and self.meter.extra.get("closed")):
+            # SCTP has no half-closed state: the other end's end is ours, which may be said before we have read it.
+            ended = self.meter.extra.get("closed") or problem.errno == errno.ESHUTDOWN
+            if not (self.sock.proto == 132 and ended):
                 self.meter.error("send", problem.errno)
         try:
             self.sock.shutdown(socket.SHUT_WR)

@@ -3,7 +3,10 @@
 //! ICMP errors: the packet that is quoted is translated like the flow that it belongs to, so that
 //! path-MTU discovery and unreachables find their socket, here and at the other end.
 
-use super::Verdict;
+use super::{
+    is_signalling,
+    Verdict, //
+};
 use crate::{
     ffi::skb::Skb,
     netns::Netns,
@@ -73,8 +76,9 @@ pub(super) fn input(
     guard: &Guard,
 ) -> Verdict {
     let sent = &quoted.tuple;
-    // The kernel answers echo requests without a flow, and nobody asks what became of the answer.
-    if quoted.slots == Slots::Reply {
+    // The kernel answers echo requests without a flow, and nobody asks what became of the answer. A greeting finds
+    // nobody where there is no agent.
+    if quoted.slots == Slots::Reply || (quoted.ports && is_signalling(netns, sent)) {
         return Verdict::Accept;
     }
     let Some(node) = netns.net.addr(&sent.dst.octets(), guard) else {

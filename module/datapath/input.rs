@@ -79,7 +79,7 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
         _ if loopback => return Verdict::Accept,
         _ => (),
     }
-    if is_signalling(netns, &packet) {
+    if is_signalling(netns, &packet.tuple) {
         note_announcement(netns, &mut skb, &packet, &guard);
         return Verdict::Accept;
     }

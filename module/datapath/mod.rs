@@ -21,6 +21,7 @@ use ihmp_core::{
         parse,
         Packet,
         ParseError,
+        Tuple,
         UDP, //
     },
     verdict::Reason,
@@ -78,8 +79,7 @@ const DHCP: [u16; 4] = [67, 68, 546, 547];
 
 /// Whether the packet is the signalling itself, or DHCP.
 #[inline]
-fn is_signalling(netns: &Netns, packet: &Packet) -> bool {
-    let tuple = &packet.tuple;
+fn is_signalling(netns: &Netns, tuple: &Tuple) -> bool {
     let port = netns.params.port.load(Relaxed) as u16;
     tuple.proto == UDP
         && (tuple.sport == port

@@ -58,7 +58,7 @@ pub(crate) fn output(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
         Kind::Icmp => return pass(netns, &skb, ipv6),
         _ => (),
     }
-    if !packet.tuple.dst.translatable() || is_signalling(netns, &packet) {
+    if !packet.tuple.dst.translatable() || is_signalling(netns, &packet.tuple) {
         return pass(netns, &skb, ipv6);
     }
     let key = FlowKey::outbound(&packet.tuple);
