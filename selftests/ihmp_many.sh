@@ -7,8 +7,9 @@
 
 # In real time computing takes its time, and where the processor is emulated, a lot.
 COUNT=${COUNT:-$((TRAVEL ? 100 : 20))}
-# Every connection sends each 100 ms: that is no silence. Who waited for a time-out would be silent for 200 ms.
-SERVE_OPTS='--silence 0.15' TRAFFIC_OPTS=$SERVE_OPTS LIMIT_MS=$((150 + SLACK_MS))
+# Every connection sends each 100 ms: that is no silence. Who waited for a time-out would be silent for 200 ms. An emulated
+# processor is late all the time.
+SERVE_OPTS="--silence $((TRAVEL ? 0 : 1)).15" TRAFFIC_OPTS=$SERVE_OPTS LIMIT_MS=$((150 + SLACK_MS))
 
 # greeted HOST...: every HELLO of theirs is acknowledged, so that no message of the beginning is on the way any more.
 greeted() {
@@ -22,6 +23,11 @@ greeted() {
 # greetings EVENT HOST: the numbers of HELLOs for which it is in the log; one is sent twice when its sender has to show that it hears.
 greetings() {
 	sed -nE "s/.*event=$1 control=hello (seqno=[0-9]+) .*/\1/p" "$TMP/ihmpd.$2.log" | sort -u
+}
+
+# between LEAST MOST NUMBER
+between() {
+	[ "$3" -ge "$1" ] && [ "$3" -le "$2" ]
 }
 
 many() {
@@ -70,7 +76,8 @@ many() {
 		traffic_end m@"$host" && serve_end "$host" || return
 		judge_ok m@"$host" "$host" "$mode" "$DOWN" "$UP" "$LIMIT_MS" "${ADDR[$host.eth0.$family]}"
 		capture_end "$host" eth0
-		equal "messages with $host" "$messages" "$(captured "$host" eth0 61453)"
+		# In real time an answer can be later than three round trips, and what it answers be sent twice.
+		check "messages with $host" between "$messages" $((messages + (1 - TRAVEL) * 2)) "$(captured "$host" eth0 61453)"
 	done
 	equal "connections" $((2 * COUNT)) "$(jq -s '[.[].flows[] | select(.name | startswith("tcp"))] | length' \
 		"$TMP/run.m@c.json" "$TMP/run.m@d.json")"
