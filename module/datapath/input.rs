@@ -56,14 +56,17 @@ use kernel::sync::{
 const HELD_MOST: u32 = 4096;
 /// Pairs of former addresses that are tried for a packet whose flow is not known.
 const ADOPT_TRIES: usize = 64;
-/// First octet of the messages that announce a move: ADDR_UP and HANDOFF (papers 000 Fig. 4).
-const ANNOUNCEMENTS: [u8; 2] = [2, 6];
+/// First octet of the messages from whose source data follows: ADDR_UP, HANDOFF, and the HELLO of an
+/// agent that was not there when its host moved (papers 000 Fig. 4).
+const ANNOUNCEMENTS: [u8; 3] = [0, 2, 6];
 /// Octets of a message before the signature block or the Host ID.
 const HEADER: usize = 4;
 /// Bit of the second octet: there is a signature block.
 const SIGNED: u8 = 0x04;
-/// Octets of a signature block (DESIGN.md section 8).
-const SIGNATURE: usize = 108;
+/// Octets of a signature block before those that its length counts (DESIGN.md section 8).
+const SIGNATURE_HEAD: usize = 4;
+/// Octets of the longest signature block.
+const SIGNATURE: usize = SIGNATURE_HEAD + 200;
 
 /// One packet for a local socket.
 pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool) -> Verdict {
@@ -201,8 +204,8 @@ fn hold(netns: &Netns, skb: Skb<'_>, packet: &Packet) -> Verdict {
     }
 }
 
-/// Remembers that the source of an ADDR_UP or HANDOFF is about to become a locator, if the message
-/// names a host that we know: Control, Options, Seqno, signature block if Options say so, Host ID.
+/// Remembers that the source of an announcement is about to become a locator, if the message names a
+/// host that we know: Control, Options, Seqno, signature block if Options say so, Host ID.
 #[cold]
 fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &Guard) {
     let hold_ms = netns.params.hold_time.load(Relaxed);
@@ -217,8 +220,12 @@ fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &
     if !ANNOUNCEMENTS.contains(&octet(0)) {
         return;
     }
-    let signature = if octet(1) & SIGNED != 0 { SIGNATURE } else { 0 };
-    let id = body.saturating_add(HEADER + signature);
+    let signature = if octet(1) & SIGNED != 0 {
+        SIGNATURE_HEAD + usize::from(u16::from_be_bytes([octet(HEADER + 2), octet(HEADER + 3)]))
+    } else {
+        0
+    };
+    let id = body.saturating_add(HEADER).saturating_add(signature);
     let Some(id) = head.get(id..).and_then(|rest| rest.first_chunk::<16>()) else {
         return;
     };
