@@ -17,7 +17,7 @@ use crate::host::{include, Entry, Host, Standing};
 use crate::io::{Change, Key, Note, Output, Refusal, State, Traffic};
 use crate::limits::{FLOOD, MAX_PROBES, PROBE_SENDS};
 use crate::receive::Received;
-use crate::world::{Answer, World};
+use crate::world::World;
 
 /// A probe on its way.
 #[derive(Clone, Debug)]
@@ -361,20 +361,10 @@ impl Engine {
     /// A probe came: whether we hear it there.
     pub(crate) fn probed(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
-            from,
-            to,
-            message,
-            signer,
-            ..
+            from, to, message, ..
         } = *received;
         let by_address = || self.named(message.host).or_else(|| self.active(from));
-        let found = match &signer {
-            Some(signer) => self.bound(&signer.key),
-            None => by_address(),
-        };
-        if signer.is_none() && found.is_some_and(|key| !self.is_unbound(key)) {
-            return Err(Refusal::Unsigned);
-        }
+        let found = self.sender(received, by_address)?;
         let up = |key: &Key| {
             self.hosts
                 .get(key)
@@ -416,16 +406,7 @@ impl Engine {
         if host.standing(to) != Some(Standing::Active) && !host.prove.contains(&to) {
             host.prove.push(to);
         }
-        host.ask(world);
-        host.publish(world);
-        let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
-        let answer = Answer {
-            echo: signer.map(|signer| signer.stamp),
-            own: host.own,
-        };
-        world.acknowledge(to, from, message.seqno, Options::NONE, addresses, answer);
-        host.follow(&before, world);
-        self.settle(key);
+        self.granted(key, received, &before);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! What a message changes.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Addresses, Control, Message, Options};
+use ihmp_core::message::{Control, Message, Options};
 
 use crate::authenticate::Signer;
 use crate::engine::Engine;
@@ -10,7 +10,7 @@ use crate::host::{Claims, Host, Standing};
 use crate::io::{Key, Note, Refusal, State};
 use crate::leg::Leg;
 use crate::seqno::{Class, AHEAD};
-use crate::world::{Answer, World};
+use crate::world::World;
 
 /// A received message with its addresses.
 #[derive(Clone, Copy)]
@@ -336,14 +336,7 @@ impl Engine {
         let by_source = || self.active(from).or_else(|| self.named(from));
         let by_old = || announced.old.and_then(|old| self.named(old));
         let by_address = || self.named(message.host).or_else(by_source).or_else(by_old);
-        let found = match &signer {
-            Some(signer) => self.bound(&signer.key),
-            None => by_address(),
-        };
-        if signer.is_none() && found.is_some_and(|key| !self.is_unbound(key)) {
-            return Err(Refusal::Unsigned);
-        }
-        let Some(key) = found else {
+        let Some(key) = self.sender(received, by_address)? else {
             self.incorrect_seqno(received, None);
             return Err(Refusal::UnknownHost);
         };
@@ -413,17 +406,37 @@ impl Engine {
             host.prove.push(to);
             host.report.retain(|report| report.addr != to);
         }
-        host.ask(world);
-        host.publish(world);
-        let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
-        let answer = Answer {
-            echo: signer.map(|signer| signer.stamp),
-            own: host.own,
-        };
-        world.acknowledge(to, from, message.seqno, Options::NONE, addresses, answer);
-        host.follow(&before, world);
-        self.settle(key);
+        self.granted(key, received, &before);
         Ok(())
+    }
+
+    /// The host that sent this: by its key, else by its addresses, but not when that one has to sign.
+    pub(crate) fn sender(
+        &self,
+        received: &Received<'_>,
+        by_address: impl FnOnce() -> Option<Key>,
+    ) -> Result<Option<Key>, Refusal> {
+        if let Some(signer) = &received.signer {
+            return Ok(self.bound(&signer.key));
+        }
+        let found = by_address();
+        if found.is_some_and(|key| !self.is_unbound(key)) {
+            return Err(Refusal::Unsigned);
+        }
+        Ok(found)
+    }
+
+    /// What a host said holds now: it is told so, and what follows from where it is gets done. `before` are the active
+    /// addresses that it had.
+    pub(crate) fn granted(&mut self, key: Key, received: &Received<'_>, before: &[Addr]) {
+        if let Some(host) = self.hosts.get_mut(&key) {
+            let world = &mut self.world;
+            host.ask(world);
+            host.publish(world);
+            world.answer(received, Some(host), Options::NONE);
+            host.follow(before, world);
+            self.settle(key);
+        }
     }
 
     /// Data can overtake a move's lost announcement. Then the module discovers the mover as another host at its new
@@ -464,25 +477,12 @@ impl Engine {
 
     /// Sends an ACK with IS: what comes next has to show that its sender hears it.
     pub(crate) fn demand(&mut self, received: &Received<'_>, key: Option<Key>) {
-        let Received {
-            from,
-            to,
-            message,
-            signer,
-            ..
-        } = *received;
         let host = key.and_then(|key| self.hosts.get(&key));
-        let answer = Answer {
-            echo: signer.map(|signer| signer.stamp),
-            own: host.and_then(|host| host.own),
-        };
         let world = &mut self.world;
-        let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
-        let options = Options::INCORRECT_SEQNO;
-        let stamp = world.acknowledge(to, from, message.seqno, options, addresses, answer);
-        if let Some(signer) = signer {
-            let now = world.now;
-            world.keyring.challenge((signer.key, from, to), stamp, now);
+        let stamp = world.answer(received, host, Options::INCORRECT_SEQNO);
+        if let Some(signer) = &received.signer {
+            let pair = (signer.key, received.from, received.to);
+            world.keyring.challenge(pair, stamp, world.now);
         }
     }
 }

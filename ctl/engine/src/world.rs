@@ -11,10 +11,12 @@ use ihmp_core::message::{
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::{Bucket, Prefixes};
+use crate::host::Host;
 use crate::io::{Moment, Note, Output, Refusal, Routes, Via};
 use crate::keyring::Keyring;
 use crate::keys::{Fact, Policy, PublicKey};
 use crate::limits::Limits;
+use crate::receive::Received;
 
 /// Numbers that follow from the one that came with the input (splitmix64).
 #[derive(Clone, Debug)]
@@ -202,5 +204,23 @@ impl World {
             attempt: 1,
         });
         stamp
+    }
+
+    /// Acknowledges a message of a host from where it came to.
+    pub(crate) fn answer(
+        &mut self,
+        received: &Received<'_>,
+        host: Option<&Host>,
+        options: Options,
+    ) -> u64 {
+        let Received {
+            from, to, message, ..
+        } = *received;
+        let answer = Answer {
+            echo: received.signer.as_ref().map(|signer| signer.stamp),
+            own: host.and_then(|host| host.own),
+        };
+        let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
+        self.acknowledge(to, from, message.seqno, options, addresses, answer)
     }
 }
