@@ -12,17 +12,6 @@ const A2: &str = "198.51.100.2";
 const B1: &str = "10.9.0.1";
 const B2: &str = "10.8.0.2";
 
-fn pair() -> Sim {
-    let mut sim = Sim::new(1, FAIR);
-    sim.add(&[A1]);
-    sim.add(&[B1]);
-    sim.flow(0, A1, B1);
-    sim.run(secs(1));
-    sim.agree(0, 1);
-    sim.sent();
-    sim
-}
-
 fn id(sim: &Sim, at: usize) -> u32 {
     *sim.nodes[at].kernel.rows.keys().next().unwrap()
 }
@@ -40,7 +29,7 @@ fn rows(sim: &Sim, at: usize) -> usize {
 
 #[test]
 fn host_without_flows_is_forgotten_after_five_minutes() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.run(secs(1_000));
     let gone = |note: &Note| matches!(note, Note::Gone { .. });
     assert_eq!(rows(&sim, 0), 1);
@@ -61,7 +50,7 @@ fn host_without_flows_is_forgotten_after_five_minutes() {
 
 #[test]
 fn host_with_an_idle_flow_stays() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let id = id(&sim, 0);
     let idle = Traffic {
         idle: secs(100_000),
@@ -75,7 +64,7 @@ fn host_with_an_idle_flow_stays() {
 
 #[test]
 fn host_that_gets_a_flow_again_stays() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     for _ in 0..5 {
         close(&mut sim, 0);
         sim.run(secs(290));
@@ -88,7 +77,7 @@ fn host_that_gets_a_flow_again_stays() {
 #[test]
 fn administrators_and_adopted_hosts() {
     for named in [false, true] {
-        let mut sim = pair();
+        let mut sim = Sim::pair(&[A1], &[B1]);
         if named {
             let mut rows = sim.nodes[0].kernel.rows.values_mut();
             rows.next().unwrap().name = Some("by-hand".into());
@@ -102,7 +91,7 @@ fn administrators_and_adopted_hosts() {
 
 #[test]
 fn both_forget_and_meet_again() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     for at in [0, 1] {
         close(&mut sim, at);
     }
@@ -149,7 +138,7 @@ fn former_address_names_a_host_for_ten_minutes() {
 
 #[test]
 fn late_answer_of_the_kernel_harms_nobody() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let id = id(&sim, 0);
     sim.nodes[0].kernel.take(id);
     sim.give(0, Input::Removed { id });

@@ -31,18 +31,6 @@ fn all_up(sim: &Sim) -> bool {
 }
 
 /// A client and a server that know each other; only the client's module saw the flow.
-fn acquainted(a: &[&str], b: &[&str]) -> Sim {
-    let mut sim = Sim::new(1, FAIR);
-    sim.add(a);
-    sim.add(b);
-    sim.flow(0, a[0], b[0]);
-    sim.run(ms(500));
-    // The server wants to see first that the client hears it.
-    assert_eq!(sim.sent(), [Hello, Ack, Hello, Ack]);
-    sim.agree(0, 1);
-    sim
-}
-
 /// The same without signatures, as the administrator may want it.
 fn acquainted_unsigned(a: &[&str], b: &[&str]) -> Sim {
     let mut sim = Sim::new(1, FAIR);
@@ -60,7 +48,7 @@ fn acquainted_unsigned(a: &[&str], b: &[&str]) -> Sim {
 
 #[test]
 fn greeting_takes_an_exchange_and_two_with_signatures() {
-    greeted(acquainted(&[A1, A2, A61], &[B1, B2]));
+    greeted(Sim::pair(&[A1, A2, A61], &[B1, B2]));
     greeted(acquainted_unsigned(&[A1, A2, A61], &[B1, B2]));
 }
 
@@ -114,7 +102,7 @@ fn glare(seed: u64) {
 
 #[test]
 fn announcement_that_a_restart_interrupts_is_made_again() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[], &[A2]);
     // The peer has heard of it; its answer is on the way.
     sim.run(ms(40));
@@ -160,7 +148,7 @@ fn classic_peer_that_greets_takes_part() {
 #[test]
 fn hard_move_takes_two_messages() {
     for mover in [0, 1] {
-        let mut sim = acquainted(&[A1], &[B1]);
+        let mut sim = Sim::pair(&[A1], &[B1]);
         let (old, new) = if mover == 0 { (A1, A2) } else { (B1, B2) };
         sim.change(mover, &[old], &[]);
         assert!(sim.row(mover, 1 - mover).record.local.is_empty());
@@ -180,7 +168,7 @@ fn hard_move_takes_two_messages() {
 #[test]
 fn soft_move_takes_four_messages() {
     for mover in [0, 1] {
-        let mut sim = acquainted(&[A1], &[B1]);
+        let mut sim = Sim::pair(&[A1], &[B1]);
         let (old, new) = if mover == 0 { (A1, A2) } else { (B1, B2) };
         sim.change(mover, &[], &[new]);
         // Data follows the default route at once.
@@ -202,7 +190,7 @@ fn soft_move_takes_four_messages() {
 
 #[test]
 fn address_replaced_in_one_batch_is_one_handoff() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[A1], &[A2]);
     sim.run(secs(5));
     assert_eq!(sim.sent(), [Handoff, Ack]);
@@ -218,7 +206,7 @@ fn address_replaced_in_one_batch_is_one_handoff() {
 
 #[test]
 fn added_then_removed_at_once_is_still_agreed_on() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[], &[A2]);
     sim.run(ms(1));
     sim.change(0, &[A1], &[]);
@@ -229,7 +217,7 @@ fn added_then_removed_at_once_is_still_agreed_on() {
 
 #[test]
 fn address_that_flaps_in_the_gap_costs_nothing() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[A1], &[]);
     sim.run(secs(5));
     sim.change(0, &[], &[A1]);
@@ -240,7 +228,7 @@ fn address_that_flaps_in_the_gap_costs_nothing() {
 
 #[test]
 fn ten_moves_and_back() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let mut old = A1.to_string();
     for number in 0..10 {
         let new = format!("203.0.113.{}", 10 + number);
@@ -258,7 +246,7 @@ fn ten_moves_and_back() {
 
 #[test]
 fn newest_of_many_moves_wins() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let mut old = A1.to_string();
     for number in 0..10 {
         let new = format!("203.0.113.{}", 10 + number);
@@ -274,7 +262,7 @@ fn newest_of_many_moves_wins() {
 
 #[test]
 fn lost_messages_are_sent_again() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.weather.loss = 100;
     sim.change(0, &[A1], &[A2]);
     let start = sim.now;
@@ -300,7 +288,7 @@ fn lost_messages_are_sent_again() {
 
 #[test]
 fn lost_ack_is_given_again() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.blocked.insert((addr(B1), addr(A2)));
     sim.change(0, &[A1], &[A2]);
     sim.run(ms(100));
@@ -312,7 +300,7 @@ fn lost_ack_is_given_again() {
 
 #[test]
 fn new_address_that_cannot_reach_the_peer_is_reported_unreachable() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.blocked.insert((addr(A2), addr(B1)));
     sim.change(0, &[], &[A2]);
     sim.run(secs(20));
@@ -331,7 +319,7 @@ fn new_address_that_cannot_reach_the_peer_is_reported_unreachable() {
 
 #[test]
 fn handoff_to_an_address_that_cannot_reach_the_peer() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[], &[A3]);
     sim.run(secs(1));
     sim.sent();
@@ -350,7 +338,7 @@ fn handoff_to_an_address_that_cannot_reach_the_peer() {
 
 #[test]
 fn unanswered_move_is_tried_again_later() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.weather.loss = 100;
     sim.change(0, &[A1], &[A2]);
     sim.run(secs(100));
@@ -364,7 +352,7 @@ fn unanswered_move_is_tried_again_later() {
 #[test]
 fn partial_simultaneous_moves_converge() {
     // The server keeps one of two addresses, the client none.
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(1, &[], &[B2]);
     sim.run(secs(1));
     sim.sent();
@@ -420,7 +408,7 @@ fn both_gain_and_lose_at_the_same_time() {
 
 #[test]
 fn full_double_move_recovers_when_one_returns() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[A1], &[A2]);
     sim.change(1, &[B1], &[B2]);
     sim.run(secs(30));
@@ -495,7 +483,7 @@ fn storm(seed: u64) {
 
 #[test]
 fn four_and_six_are_one_host() {
-    let mut sim = acquainted(&[A1, A61], &[B1, B61]);
+    let mut sim = Sim::pair(&[A1, A61], &[B1, B61]);
     sim.flow(0, A61, B61);
     sim.run(secs(1));
     assert_eq!(sim.sent(), [Hello, Ack]);
@@ -554,7 +542,7 @@ fn four_and_six_found_at_the_same_time_are_one_host() {
 
 #[test]
 fn address_of_the_unused_family_rides_along() {
-    let mut sim = acquainted(&[A1, A61], &[B1, B61]);
+    let mut sim = Sim::pair(&[A1, A61], &[B1, B61]);
     sim.change(0, &[A61], &[]);
     sim.change(0, &[], &[A62]);
     sim.run(secs(5));
@@ -575,7 +563,7 @@ fn address_of_the_unused_family_rides_along() {
 fn restarted_agent_goes_on() {
     for who in [0, 1] {
         for mover in [0, 1] {
-            let mut sim = acquainted(&[A1], &[B1]);
+            let mut sim = Sim::pair(&[A1], &[B1]);
             sim.restart(who);
             // Before the peers are greeted.
             let (old, new) = if mover == 0 { (A1, A2) } else { (B1, B2) };
@@ -601,7 +589,7 @@ fn restarted_agent_goes_on() {
 
 #[test]
 fn restarted_agent_greets_without_being_asked() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.restart(1);
     sim.run(secs(5));
     assert_eq!(sim.sent(), [Hello, Ack]);
@@ -615,7 +603,7 @@ fn restarted_agent_greets_without_being_asked() {
 
 #[test]
 fn move_while_the_agent_is_dead_is_made_up_for() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.nodes[0].engine = None;
     sim.nodes[0].local = vec![addr(A2)];
     sim.run(secs(3));
@@ -628,7 +616,7 @@ fn move_while_the_agent_is_dead_is_made_up_for() {
 
 #[test]
 fn killed_between_announcement_and_acknowledgement() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.weather.loss = 100;
     sim.change(0, &[A1], &[A2]);
     sim.weather.loss = 0;
@@ -640,7 +628,7 @@ fn killed_between_announcement_and_acknowledgement() {
 
 #[test]
 fn silent_peer_of_an_adopted_host_stays_up() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.nodes[1].engine = None;
     sim.restart(0);
     sim.run(secs(300));
@@ -656,7 +644,7 @@ fn silent_peer_of_an_adopted_host_stays_up() {
 
 #[test]
 fn named_host_is_the_administrators() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.nodes[0]
         .kernel
         .rows
@@ -763,7 +751,7 @@ fn forged_and_odd_messages_change_nothing() {
 fn data_that_overtakes_the_announcement_is_no_other_host() {
     for claimed in [false, true] {
         let own: &[&str] = if claimed { &[A1, A2] } else { &[A1] };
-        let mut sim = acquainted(own, &[B1]);
+        let mut sim = Sim::pair(own, &[B1]);
         sim.blocked.insert((addr(A2), addr(B1)));
         let gain: &[&str] = if claimed { &[] } else { &[A2] };
         sim.change(0, &[A1], gain);
@@ -780,7 +768,7 @@ fn data_that_overtakes_the_announcement_is_no_other_host() {
 
 #[test]
 fn address_of_another_host_is_not_taken() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let other = sim.add(&[A2]);
     sim.flow(other, A2, B1);
     sim.run(secs(1));
@@ -812,7 +800,7 @@ fn reply_is_at_most_three_times_the_greeting() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let sim = acquainted_unsigned(&[A1], &many);
     assert_eq!(1 + sim.row(0, 1).record.unreachable.len(), 5);
-    let sim = acquainted(&[A1], &many);
+    let sim = Sim::pair(&[A1], &many);
     assert_eq!(1 + sim.row(0, 1).record.unreachable.len(), 12);
     for pair in sim.wire.chunks(2) {
         assert!(pair[1].2.len() <= 3 * pair[0].2.len());
@@ -821,7 +809,7 @@ fn reply_is_at_most_three_times_the_greeting() {
 
 #[test]
 fn removed_by_the_administrator_is_gone() {
-    let mut sim = acquainted(&[A1], &[B1]);
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let id = *sim.nodes[1].kernel.rows.keys().next().unwrap();
     sim.nodes[1].kernel.take(id);
     sim.give(1, ihmp_engine::Input::Removed { id });

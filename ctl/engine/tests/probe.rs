@@ -17,22 +17,6 @@ const B2: &str = "10.8.0.2";
 /// The victim.
 const V1: &str = "203.0.113.99";
 
-fn pair() -> Sim {
-    let mut sim = Sim::new(1, FAIR);
-    sim.add(&[A1]);
-    sim.add(&[B1]);
-    sim.flow(0, A1, B1);
-    sim.run(secs(1));
-    assert_eq!(sim.sent(), [Hello, Ack, Hello, Ack]);
-    sim.agree(0, 1);
-    sim
-}
-
-fn refused_for(sim: &Sim, at: usize, reason: &str) -> u64 {
-    let engine = sim.nodes[at].engine.as_ref().unwrap();
-    engine.refusals().get(reason).copied().unwrap_or(0)
-}
-
 fn unproven(sim: &Sim, at: usize) -> usize {
     sim.noted(at, |note| matches!(note, Note::Unproven { .. }))
 }
@@ -86,7 +70,7 @@ fn lie(sim: &mut Sim, from: &str, ahead: u16) {
 
 #[test]
 fn move_takes_two_messages_and_the_proof_comes_later() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[A1], &[A2]);
     assert_eq!(sim.sent(), [Handoff]);
     sim.run(ms(30));
@@ -108,7 +92,7 @@ fn move_takes_two_messages_and_the_proof_comes_later() {
 
 #[test]
 fn answer_to_our_own_announcement_is_a_proof() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[A1], &[A2]);
     sim.run(secs(1));
     sim.change(1, &[B1], &[B2]);
@@ -124,7 +108,7 @@ fn answer_to_our_own_announcement_is_a_proof() {
 #[test]
 fn traffic_that_nobody_answers_asks_at_once() {
     for (received, expected) in [(100, vec![]), (99, vec![PathProbe, Ack])] {
-        let mut sim = pair();
+        let mut sim = Sim::pair(&[A1], &[B1]);
         traffic(&mut sim, 1, 50, 99);
         sim.change(0, &[A1], &[A2]);
         sim.run(secs(1));
@@ -140,7 +124,7 @@ fn traffic_that_nobody_answers_asks_at_once() {
 fn silent_victim_is_left_alone_soon() {
     // Whether or not the liar forges data from there as well.
     for (received, within) in [(99, 12), (150, 34)] {
-        let mut sim = pair();
+        let mut sim = Sim::pair(&[A1], &[B1]);
         traffic(&mut sim, 1, 50, 99);
         lie(&mut sim, V1, 1);
         assert_eq!(active(&sim, 1), [addr(V1)]);
@@ -156,7 +140,7 @@ fn silent_victim_is_left_alone_soon() {
             lie(&mut sim, from, ahead);
             assert_eq!(active(&sim, 1), [], "{from}");
         }
-        assert_eq!(refused_for(&sim, 1, "unproven"), 3);
+        assert_eq!(sim.refused(1, "unproven"), 3);
         sim.run(ms(1));
         let bytes = announcement(&sim, PathProbe, V1, &[], 9);
         sim.inject(1, addr(V1), addr(B1), &bytes);
@@ -189,13 +173,13 @@ fn silent_victim_is_left_alone_soon() {
 
 #[test]
 fn victim_that_speaks_says_so() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.add(&[V1]);
     lie(&mut sim, V1, 1);
     assert_eq!(active(&sim, 1), [addr(V1)]);
     sim.run(secs(26));
     assert_eq!(active(&sim, 1), []);
-    assert_eq!(refused_for(&sim, 1, "wrong-key"), 1);
+    assert_eq!(sim.refused(1, "wrong-key"), 1);
     // The victim is a host of its own as soon as it has something to say.
     sim.flow(2, V1, B1);
     sim.run(secs(2));
@@ -205,13 +189,13 @@ fn victim_that_speaks_says_so() {
     lie(&mut sim, V1, 2);
     lie(&mut sim, A3, 2);
     sim.agree(2, 1);
-    assert_eq!(refused_for(&sim, 1, "other-host"), 1);
-    assert_eq!(refused_for(&sim, 1, "unproven"), 1);
+    assert_eq!(sim.refused(1, "other-host"), 1);
+    assert_eq!(sim.refused(1, "unproven"), 1);
 }
 
 #[test]
 fn host_whose_answers_were_lost_is_found_again() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[A1], &[A2]);
     sim.run(secs(2));
     sim.agree(0, 1);
@@ -241,12 +225,7 @@ fn lost_doubled_and_overtaken_probes() {
         sim.add(&[B1]);
         sim.flow(0, A1, B1);
         sim.run(secs(10));
-        let up = |row: &sim::Row| row.record.state == State::Up;
-        if !sim
-            .nodes
-            .iter()
-            .all(|node| node.kernel.rows.values().all(up))
-        {
+        if !sim.all_up() {
             continue;
         }
         let mut old = A1.to_string();
@@ -268,7 +247,7 @@ fn lost_doubled_and_overtaken_probes() {
 
 #[test]
 fn probe_from_before_a_move_brings_nothing_back() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     // The server's probe of the client waits on the way.
     sim.change(1, &[B1], &[B2]);
     sim.run(secs(1));
@@ -284,14 +263,14 @@ fn probe_from_before_a_move_brings_nothing_back() {
     let bytes = own_key(1).seal(&message, addr(A1), stamp, 0);
     sim.sent();
     sim.inject(0, addr(B1), addr(A1), &bytes);
-    assert_eq!(refused_for(&sim, 0, "stale"), 1);
+    assert_eq!(sim.refused(0, "stale"), 1);
     assert_eq!(sim.sent(), []);
     sim.agree(0, 1);
 }
 
 #[test]
 fn probe_from_nobody_is_refused() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let rows = format!("{:?}", sim.nodes[1].kernel.rows);
     let message = Message {
         control: PathProbe,
@@ -312,7 +291,7 @@ fn probe_from_nobody_is_refused() {
     }
     assert_eq!(format!("{:?}", sim.nodes[1].kernel.rows), rows);
     for reason in ["unsigned", "bad-signature", "unknown-host"] {
-        assert_eq!(refused_for(&sim, 1, reason), 1, "{reason}");
+        assert_eq!(sim.refused(1, reason), 1, "{reason}");
     }
 }
 
@@ -439,12 +418,7 @@ fn shared_network_in_bad_weather_leaves_both_with_the_same() {
         let mut sim = neighbours(seed, weather, seed % 2 == 0);
         sim.flow(0, A1, V1);
         sim.run(secs(20));
-        let up = |row: &sim::Row| row.record.state == State::Up;
-        if !sim
-            .nodes
-            .iter()
-            .all(|node| node.kernel.rows.values().all(up))
-        {
+        if !sim.all_up() {
             continue;
         }
         sim.weather = FAIR;
@@ -482,7 +456,7 @@ fn address_of_another_network_with_the_same_numbers_is_not_used() {
 
 #[test]
 fn nobody_is_made_to_scan() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.give(1, Input::Connected(vec![(addr(B1), 16)]));
     // A peer says that it has many addresses in our network, and elsewhere.
     let inside: Vec<String> = (1..9).map(|number| format!("10.9.1.{number}")).collect();

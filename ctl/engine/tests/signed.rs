@@ -17,26 +17,10 @@ const B1: &str = "10.9.0.1";
 const B2: &str = "10.8.0.2";
 const E1: &str = "203.0.113.66";
 
-fn pair() -> Sim {
-    let mut sim = Sim::new(1, FAIR);
-    sim.add(&[A1]);
-    sim.add(&[B1]);
-    sim.flow(0, A1, B1);
-    sim.run(secs(1));
-    assert_eq!(sim.sent(), [Hello, Ack, Hello, Ack]);
-    sim.agree(0, 1);
-    sim
-}
-
 /// All messages that a node refused, by the name of the reason.
 fn refused(sim: &Sim, at: usize) -> u64 {
     let engine = sim.nodes[at].engine.as_ref().unwrap();
     engine.refusals().values().sum()
-}
-
-fn refused_for(sim: &Sim, at: usize, reason: &str) -> u64 {
-    let engine = sim.nodes[at].engine.as_ref().unwrap();
-    engine.refusals().get(reason).copied().unwrap_or(0)
 }
 
 fn tables(sim: &Sim) -> String {
@@ -87,7 +71,7 @@ fn moves(from: &str) -> Vec<(Control, Vec<&str>)> {
 
 #[test]
 fn forged_messages_are_refused_and_counted() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let before = tables(&sim);
     let seqno = sniffed(&sim, A1);
     let stamp = 1_800_000_000_000_000_000;
@@ -130,14 +114,14 @@ fn forged_messages_are_refused_and_counted() {
         "unknown-host",
         "unexpected-ack",
     ] {
-        assert!(refused_for(&sim, 1, reason) > 0, "{reason}");
+        assert!(sim.refused(1, reason) > 0, "{reason}");
     }
     sim.hand_off(0, &[A1], &[A2]);
 }
 
 /// A session with a few moves.
 fn session() -> Sim {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     for (at, old, new) in [(0, A1, A2), (1, B1, B2), (0, A2, A1), (1, B2, B1)] {
         sim.change(at, &[old], &[new]);
         sim.run(secs(2));
@@ -171,7 +155,7 @@ fn replayed_messages_are_refused_and_counted() {
         assert_eq!(tables(&sim), before);
         for at in [0, 1] {
             assert_eq!(refused(&sim, at), counts[at] + sent[at], "node {at}");
-            assert!(refused_for(&sim, at, "replayed") > 0);
+            assert!(sim.refused(at, "replayed") > 0);
         }
         assert!(sim.wire.is_empty(), "something was answered");
     }
@@ -243,7 +227,7 @@ fn reflected_and_readdressed_messages_are_refused() {
     for at in [0, 1] {
         assert_eq!(refused(&sim, at), counts[at] + sent[at], "node {at}");
     }
-    assert!(refused_for(&sim, 0, "own-key") > 0 && refused_for(&sim, 1, "bad-signature") > 0);
+    assert!(sim.refused(0, "own-key") > 0 && sim.refused(1, "bad-signature") > 0);
     assert!(sim.wire.is_empty(), "something was answered");
 }
 
@@ -304,7 +288,7 @@ fn only_listed_keys_are_believed_where_that_is_required() {
         } else {
             assert!(sim.nodes[1].kernel.rows.is_empty());
             assert_eq!(sim.sent(), [Hello; 3]);
-            assert_eq!(refused_for(&sim, 1, "unknown-key"), 3);
+            assert_eq!(sim.refused(1, "unknown-key"), 3);
         }
     }
 }
@@ -324,7 +308,7 @@ fn listed_address_belongs_to_one_key() {
     sim.flow(0, A1, B1);
     sim.run(secs(30));
     // The server answers; but the administrator says that another one is there.
-    assert!(refused_for(&sim, 0, "reserved-address") >= 3);
+    assert!(sim.refused(0, "reserved-address") >= 3);
     let row = sim.nodes[0].kernel.rows.values().next().unwrap();
     assert_eq!(row.record.state, State::Classic);
 }
@@ -341,7 +325,7 @@ fn unsigned_peer_takes_part_only_where_it_may() {
         sim.run(secs(30));
         if policy == Policy::FirstUse {
             assert!(sim.nodes[1].kernel.rows.is_empty());
-            assert_eq!(refused_for(&sim, 1, "unsigned"), 3);
+            assert_eq!(sim.refused(1, "unsigned"), 3);
             continue;
         }
         sim.agree(0, 1);
@@ -377,12 +361,12 @@ fn who_signed_once_does_not_fall_back() {
     sim.run(secs(1));
     let message = message(Hello, 7, A1, A1, &[]);
     sim.inject(1, addr(A1), addr(B1), message.emit(&mut buffer).unwrap());
-    assert_eq!(refused_for(&sim, 1, "unsigned"), 1);
+    assert_eq!(sim.refused(1, "unsigned"), 1);
 }
 
 #[test]
 fn new_key_that_the_old_one_named_is_believed() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let old = sim.nodes[0].store.own[0].clone();
     let mut new = own_key(50);
     new.former = Some(old.endorse(&new.public()));
@@ -419,7 +403,7 @@ fn new_key_that_the_old_one_named_is_believed() {
 
 #[test]
 fn new_key_without_the_word_of_the_old_one_is_another_host() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let mut forged = own_key(50);
     // The word of somebody else, in the name of the old key.
     forged.former = Some(own_key(51).endorse(&forged.public()));
@@ -436,13 +420,13 @@ fn new_key_without_the_word_of_the_old_one_is_another_host() {
     );
     sim.inject(1, addr(E1), addr(B1), &bytes);
     sim.run(secs(1));
-    assert_eq!(refused_for(&sim, 1, "bad-signature"), 1);
+    assert_eq!(sim.refused(1, "bad-signature"), 1);
     assert_eq!(tables(&sim), before);
 }
 
 #[test]
 fn address_of_a_host_that_left_goes_to_the_newcomer_and_its_flows_do_not() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     // The client vanishes without a word, another host gets its address and greets.
     sim.nodes[0].local.clear();
     sim.nodes[0].engine = None;
@@ -469,7 +453,7 @@ fn address_of_a_host_that_left_goes_to_the_newcomer_and_its_flows_do_not() {
 
 #[test]
 fn mover_that_gets_an_address_of_a_host_that_left_is_believed() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let other = sim.add(&[A2]);
     sim.flow(other, A2, B1);
     sim.run(secs(1));
@@ -486,7 +470,7 @@ fn mover_that_gets_an_address_of_a_host_that_left_is_believed() {
 
 #[test]
 fn forged_greeting_takes_no_address_away() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     let before = tables(&sim);
     for number in 0..100_u16 {
         let message = message(Hello, number, A1, E1, &[E1]);
@@ -501,7 +485,7 @@ fn forged_greeting_takes_no_address_away() {
 #[test]
 fn clock_that_jumps_back_is_still_believed() {
     for restarted in [false, true] {
-        let mut sim = pair();
+        let mut sim = Sim::pair(&[A1], &[B1]);
         sim.nodes[0].wall -= 1_000_000_000_000_000;
         if restarted {
             sim.restart(0);
@@ -517,7 +501,7 @@ fn clock_that_jumps_back_is_still_believed() {
 
 #[test]
 fn deleted_key_is_learned_anew() {
-    let mut sim = pair();
+    let mut sim = Sim::pair(&[A1], &[B1]);
     sim.nodes[1].store.known.clear();
     sim.rekey(1);
     assert_eq!(sim.nodes[1].engine.as_ref().unwrap().key_counts()[1], 0);

@@ -7,9 +7,10 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Message, MAX_LEN};
 use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::{
-    Change, Engine, Fact, Input, Keys, KnownKey, Limits, Moment, Note, Output, OwnKey, Policy,
-    PublicKey, Routes, Traffic, Via,
+    Change, Engine, Input, Keys, KnownKey, Limits, Moment, Note, Output, OwnKey, Policy, PublicKey,
+    Routes, Traffic, Via,
 };
+use ihmp_sim::store::Store;
 
 use crate::table::Table;
 
@@ -36,32 +37,6 @@ struct Balance {
     received: usize,
     sent: usize,
     acks: usize,
-}
-
-/// What is written down.
-#[derive(Clone, Debug, Default)]
-struct Store {
-    own: Vec<OwnKey>,
-    sent: u64,
-    known: BTreeMap<PublicKey, KnownKey>,
-}
-
-impl Store {
-    fn keep(&mut self, fact: Fact) {
-        match fact {
-            Fact::Sent(sent) => self.sent = sent,
-            Fact::Heard { key, floor } => self.known.entry(key).or_default().floor = floor,
-            Fact::At { key, own, at } => {
-                let known = self.known.entry(key).or_default();
-                (known.own, known.at) = (Some(own), at);
-            }
-            Fact::Succeeded { former, key } => {
-                let known = self.known.remove(&former).unwrap_or_default();
-                self.known.insert(key, KnownKey { floor: 0, ..known });
-            }
-            Fact::Forgotten(key) => drop(self.known.remove(&key)),
-        }
-    }
 }
 
 /// A machine.

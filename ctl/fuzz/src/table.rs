@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The host table of a kernel, with the rules of the module.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::MAX_ADDRESSES;
 use ihmp_engine::{KernelHost, Local, Record, State};
+use ihmp_sim::table;
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,27 +31,8 @@ impl Table {
         self.rows.iter().find(has).map(|(id, _)| *id)
     }
 
-    /// Panics when the module would refuse it.
-    fn check(&self, id: Option<u32>, record: &Record) {
-        for set in [&record.active, &record.unreachable] {
-            assert!(set.len() <= MAX_ADDRESSES, "{record:?}");
-            let unique: BTreeSet<_> = set.iter().collect();
-            assert_eq!(unique.len(), set.len(), "{record:?}");
-            assert!(set.iter().all(|addr| addr.translatable()), "{record:?}");
-        }
-        assert!(record.local.len() <= MAX_ADDRESSES, "{record:?}");
-        for active in &record.active {
-            assert!(!record.unreachable.contains(active), "{record:?}");
-            let owner = self.owner(*active);
-            assert!(
-                owner.is_none() || owner == id,
-                "{active} is taken by {owner:?}, wanted by {id:?}"
-            );
-        }
-    }
-
     pub(crate) fn make(&mut self, record: Record) -> u32 {
-        self.check(None, &record);
+        table::check(None, &record, |addr| self.owner(addr));
         self.last += 1;
         let local = record.local.first().map(|local| local.addr);
         let row = Row {
@@ -111,7 +93,7 @@ impl Table {
     }
 
     pub(crate) fn set(&mut self, id: u32, record: Record) {
-        self.check(Some(id), &record);
+        table::check(Some(id), &record, |addr| self.owner(addr));
         let row = self.rows.get_mut(&id).expect("an entry that is there");
         assert!(!row.managed, "the administrator's entry is changed");
         for gone in row.record.active.iter().chain(&row.record.unreachable) {

@@ -9,6 +9,8 @@ pub mod crowd;
 pub mod formula;
 pub mod handoff;
 pub mod hub;
+pub mod store;
+pub mod table;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
@@ -17,9 +19,11 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Control, Message, Options};
 use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::{
-    Change, Engine, Fact, Input, KernelHost, Keys, KnownKey, Limits, Moment, Note, Output, OwnKey,
-    Policy, PublicKey, Record, Routes, State, Traffic, Via,
+    Change, Engine, Input, KernelHost, Limits, Moment, Note, Output, OwnKey, Policy, Record,
+    Routes, State, Traffic, Via,
 };
+
+use crate::store::Store;
 
 /// A host with a flow, on which nothing passes.
 pub const BUSY: Traffic = Traffic {
@@ -102,22 +106,6 @@ impl Kernel {
         self.owners.get(&of).copied()
     }
 
-    fn check(&self, id: Option<u32>, record: &Record) {
-        for set in [&record.active, &record.unreachable] {
-            assert!(set.len() <= 16, "{record:?}");
-            let unique: BTreeSet<_> = set.iter().collect();
-            assert_eq!(unique.len(), set.len(), "{record:?}");
-        }
-        for active in &record.active {
-            assert!(!record.unreachable.contains(active), "{record:?}");
-            let owner = self.owner(*active);
-            assert!(
-                owner.is_none() || owner == id,
-                "{active} is taken by {owner:?}, wanted by {id:?}"
-            );
-        }
-    }
-
     fn put(&mut self, id: u32, record: Record, alias: Vec<Addr>, now: Instant) {
         let name = self.rows.get(&id).and_then(|row| row.name.clone());
         self.take(id);
@@ -149,14 +137,14 @@ impl Kernel {
 
     /// Makes an entry; its number.
     pub fn make(&mut self, record: Record, now: Instant) -> u32 {
-        self.check(None, &record);
+        table::check(None, &record, |addr| self.owner(addr));
         self.next += 1;
         self.put(self.next, record, vec![], now);
         self.next
     }
 
     fn set(&mut self, id: u32, record: Record, now: Instant) {
-        self.check(Some(id), &record);
+        table::check(Some(id), &record, |addr| self.owner(addr));
         let row = &self.rows[&id];
         let mut alias = row.alias.clone();
         for gone in row.record.active.iter().chain(&row.record.unreachable) {
@@ -194,44 +182,6 @@ impl Kernel {
             identifiers: self.identifiers.get(id).cloned().unwrap_or_default(),
         };
         self.rows.iter().map(host).collect()
-    }
-}
-
-/// What a machine writes down of keys.
-#[derive(Clone, Debug, Default)]
-pub struct Store {
-    /// Own keys, with their private halves.
-    pub own: Vec<OwnKey>,
-    /// No timestamp up to this one may be used again.
-    pub sent: u64,
-    /// Keys of peers.
-    pub known: BTreeMap<PublicKey, KnownKey>,
-}
-
-impl Store {
-    fn keep(&mut self, fact: Fact) {
-        match fact {
-            Fact::Sent(sent) => self.sent = sent,
-            Fact::Heard { key, floor } => self.known.entry(key).or_default().floor = floor,
-            Fact::At { key, own, at } => {
-                let known = self.known.entry(key).or_default();
-                (known.own, known.at) = (Some(own), at);
-            }
-            Fact::Succeeded { former, key } => {
-                let known = self.known.remove(&former).unwrap_or_default();
-                self.known.insert(key, KnownKey { floor: 0, ..known });
-            }
-            Fact::Forgotten(key) => drop(self.known.remove(&key)),
-        }
-    }
-
-    /// What the engine is told of it.
-    pub fn keys(&self) -> Keys {
-        Keys {
-            own: self.own.clone(),
-            sent: self.sent,
-            known: self.known.clone().into_iter().collect(),
-        }
     }
 }
 
@@ -366,6 +316,21 @@ impl Sim {
             wakes: BTreeSet::new(),
             seed,
         }
+    }
+
+    /// Two machines, the first of which has just opened a flow to the second: they know each other, and what they said
+    /// is taken off the record.
+    pub fn pair(a: &[&str], b: &[&str]) -> Sim {
+        let mut sim = Sim::new(1, FAIR);
+        sim.add(a);
+        sim.add(b);
+        sim.flow(0, a[0], b[0]);
+        sim.run(ms(500));
+        // The server wants to see first that the client hears it.
+        let greeting = [Control::Hello, Control::Ack, Control::Hello, Control::Ack];
+        assert_eq!(sim.sent(), greeting);
+        sim.agree(0, 1);
+        sim
     }
 
     /// A new machine; its number.
@@ -814,6 +779,19 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// Whether every host that a kernel has takes part.
+    pub fn all_up(&self) -> bool {
+        let mut rows = self.nodes.iter().flat_map(|node| node.kernel.rows.values());
+        rows.all(|row| row.record.state == State::Up)
+    }
+
+    /// How many messages a node refused for this reason.
+    pub fn refused(&self, at: usize, reason: &str) -> u64 {
+        let engine = self.nodes[at].engine.as_ref();
+        let refusals = engine.map(Engine::refusals).unwrap_or_default();
+        refusals.get(reason).copied().unwrap_or(0)
     }
 
     /// How many notes of a node `pred` holds for.

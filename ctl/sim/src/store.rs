@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What an agent keeps on its disk.
+
+use std::collections::BTreeMap;
+
+use ihmp_engine::{Fact, Keys, KnownKey, OwnKey, PublicKey};
+
+/// What a machine writes down of keys.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    /// Own keys, with their private halves.
+    pub own: Vec<OwnKey>,
+    /// No timestamp up to this one may be used again.
+    pub sent: u64,
+    /// Keys of peers.
+    pub known: BTreeMap<PublicKey, KnownKey>,
+}
+
+impl Store {
+    /// Takes a fact down.
+    pub fn keep(&mut self, fact: Fact) {
+        match fact {
+            Fact::Sent(sent) => self.sent = sent,
+            Fact::Heard { key, floor } => self.known.entry(key).or_default().floor = floor,
+            Fact::At { key, own, at } => {
+                let known = self.known.entry(key).or_default();
+                (known.own, known.at) = (Some(own), at);
+            }
+            Fact::Succeeded { former, key } => {
+                let known = self.known.remove(&former).unwrap_or_default();
+                self.known.insert(key, KnownKey { floor: 0, ..known });
+            }
+            Fact::Forgotten(key) => drop(self.known.remove(&key)),
+        }
+    }
+
+    /// What the engine is told of it.
+    pub fn keys(&self) -> Keys {
+        Keys {
+            own: self.own.clone(),
+            sent: self.sent,
+            known: self.known.clone().into_iter().collect(),
+        }
+    }
+}
