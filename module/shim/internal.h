@@ -25,6 +25,7 @@ struct ihmp_net {
 	void *state;			/* the Rust side */
 	struct nf_hook_ops ops[IHMP_HOOK_MAX];
 	bool hooked;
+	bool routes;			/* views may keep some, since it was hooked once */
 	struct ihmp_counters __percpu *counters;
 	struct rhashtable addrs;	/* foreign address -> host */
 	struct rhashtable flows;	/* five identifiers -> row */

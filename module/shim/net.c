@@ -98,6 +98,7 @@ static int ihmp_hooks_on(struct ihmp_net *in)
 		nf_defrag_ipv6_disable(in->net);
 	else
 		WRITE_ONCE(in->hooked, true);
+	in->routes |= !err;
 	return err;
 }
 
@@ -200,10 +201,35 @@ static void __net_exit ihmp_net_exit(struct net *net)
 	free_percpu(in->counters);
 }
 
+/* What was retired is freed. A row's callback may retire its host, and a host's its view: three generations. */
+static void ihmp_retired_wait(void)
+{
+	rcu_barrier();
+	rcu_barrier();
+	rcu_barrier();
+}
+
+/*
+ * The routes that views keep count in their namespace's IPv6, which goes after
+ * us and waits for nobody: percpu_counter_destroy() in ip6_route_net_exit().
+ */
+static void __net_exit ihmp_net_exit_batch(struct list_head *nets)
+{
+	struct net *net;
+
+	list_for_each_entry(net, nets, exit_list) {
+		if (ihmp_net_of(net)->routes) {
+			ihmp_retired_wait();
+			return;
+		}
+	}
+}
+
 static struct pernet_operations ihmp_pernet_ops = {
 	.init = ihmp_net_init,
 	.pre_exit = ihmp_net_pre_exit,
 	.exit = ihmp_net_exit,
+	.exit_batch = ihmp_net_exit_batch,
 	.id = &ihmp_net_id,
 	.size = sizeof(struct ihmp_net),
 };
@@ -216,8 +242,5 @@ int ihmp_pernet_register(void)
 void ihmp_pernet_unregister(void)
 {
 	unregister_pernet_subsys(&ihmp_pernet_ops);
-	/* A row's callback may retire its host, and a host's its view: three generations. */
-	rcu_barrier();
-	rcu_barrier();
-	rcu_barrier();
+	ihmp_retired_wait();
 }
