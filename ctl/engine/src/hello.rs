@@ -164,6 +164,10 @@ impl Engine {
         } else {
             host.try_out(from, to, world);
         }
+        // An agent that was away does not know what it said before: by its key, only what it says now holds.
+        if signer.is_some() {
+            host.replace(from, received.after(1), &[]);
+        }
         host.take_claims(&claims);
         host.heard = Some(from);
         if host.window.greet(message.seqno) {

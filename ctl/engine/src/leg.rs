@@ -133,7 +133,7 @@ impl Host {
             // The peer may start over from this number as soon as it has heard it.
             self.window.learn(seqno);
         }
-        if leg.replaces() {
+        if leg.replaces() || control == Control::Hello {
             self.newest_list = Some(seqno);
             for told in &mut self.told {
                 if !leg.list.contains(&told.addr) {

@@ -299,16 +299,19 @@ impl Engine {
             }
         } else {
             host.resyncs = 0;
-            if host.newest_list == Some(leg.seqno) {
-                host.told.retain(|told| leg.list.contains(&told.addr));
-                let legs = &host.legs;
-                for told in &mut host.told {
-                    let open = legs.iter().any(|leg| leg.from == told.addr);
-                    if told.standing == Standing::Maybe && !open {
-                        told.standing = Standing::Unreachable;
-                    }
+        }
+        let replaces = leg.control != Control::Hello || signer.is_some();
+        if replaces && host.newest_list == Some(leg.seqno) {
+            host.told.retain(|told| leg.list.contains(&told.addr));
+            let legs = &host.legs;
+            for told in &mut host.told {
+                let open = legs.iter().any(|leg| leg.from == told.addr);
+                if told.standing == Standing::Maybe && !open {
+                    told.standing = Standing::Unreachable;
                 }
             }
+        }
+        if leg.control != Control::Hello {
             if let Some(new) = leg.new {
                 host.tell(new, Standing::Unreachable);
                 host.report.retain(|report| report.addr != new);
@@ -489,7 +492,7 @@ impl Engine {
 
 impl Host {
     /// The peer's addresses are its source and the listed ones, no others.
-    fn replace(&mut self, from: Addr, listed: &[Addr], unreachable: &[Addr]) {
+    pub(crate) fn replace(&mut self, from: Addr, listed: &[Addr], unreachable: &[Addr]) {
         for addr in self
             .active
             .clone()

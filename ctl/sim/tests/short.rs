@@ -55,6 +55,18 @@ fn moves_follow_each_other_in_worse_weather() {
 }
 
 #[test]
+fn agents_restart_in_between() {
+    for seed in 1..=8 {
+        agreed(Plan {
+            hosts: 12,
+            restarts: 2,
+            seed,
+            ..Plan::default()
+        });
+    }
+}
+
+#[test]
 fn same_seed_same_run() {
     let run = || {
         let plan = Plan {
