@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The end of rows and hosts: a row goes after its socket, a host entry when its time is over.
+//! The end of rows and hosts: a row goes after its socket, a host entry or the port mapping of a NAT
+//! when its time is over.
 
 use crate::{
     ffi::clock,
@@ -35,6 +36,9 @@ pub(crate) fn run(netns: &Netns) {
         if host.expired(now) {
             netns.host_remove(host, &config);
             return;
+        }
+        if host.nats.load(Relaxed) != 0 {
+            netns.nats_expire(host, now, &config);
         }
         if patience != 0 && host.give_up(now, patience) {
             lost::tell(netns, host);

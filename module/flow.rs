@@ -53,6 +53,8 @@ pub(crate) struct Row {
     pub(crate) wire: WireBytes,
     /// Local port on the wire; differs from the flow's after a collision.
     pub(crate) wire_port: u16,
+    /// Port of the host itself; differs from the flow's if that is the port of a NAT.
+    pub(crate) host_port: u16,
     /// The flow began after its foreign address had left the host: it is not translated.
     pub(crate) plain: bool,
     host: Shared<Host>,
@@ -67,6 +69,17 @@ pub(crate) struct Row {
 
 /// Milliseconds between two looks for the socket of a flow that packets come in for.
 const CHECK_MS: u64 = 250;
+
+/// How the first packet of a flow that we see stands to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The flow may be older; its ports are fixed.
+    Joins,
+    /// This end opens it, and may choose another port on the wire.
+    Opens,
+    /// This end opens it, towards whoever has a former address of the host now.
+    OpensPlain,
+}
 
 /// Why there is no row for a packet.
 pub(crate) enum NoRow {
@@ -166,11 +179,11 @@ impl Netns {
     pub(crate) fn is_wire_form(
         &self,
         key: &FlowKey,
+        wire: &WireKey,
         host: &Host,
         sock: &Sock<'_>,
         guard: &Guard,
     ) -> bool {
-        let wire = key.on_wire(host.id());
         let path = host.view.read(guard).path(key.laddr.family());
         path.is_some_and(|path| path.local == key.laddr && path.remote == key.faddr)
             && self
@@ -187,20 +200,20 @@ impl Netns {
         }
     }
 
-    /// Makes the row of a flow whose socket is known. `opens` when this end may choose another
-    /// port on the wire because the flow is new.
+    /// Makes the row of a flow whose socket is known; `wire` is what it is on the wire towards the
+    /// host, with the host's own port.
     #[inline(never)]
     pub(crate) fn flow_open<'a>(
         &self,
         key: &FlowKey,
+        wire: WireKey,
         host: &Host,
         sock: &Sock<'_>,
-        plain: bool,
-        opens: bool,
+        start: Start,
         guard: &'a Guard,
     ) -> Result<&'a Row, NoRow> {
         let cookie = sock.cookie();
-        let wire_port = self.wire_port(key, host, cookie, opens, guard)?;
+        let wire_port = self.wire_port(key, wire, cookie, start, guard)?;
         let Some(shared) = Shared::try_from_ref(host, guard) else {
             return Err(NoRow::Pass);
         };
@@ -208,14 +221,15 @@ impl Netns {
         let lends = key.laddr.is_v4() && (!sock.transparent() || sock.watched());
         let wire = WireKey {
             lport: wire_port,
-            ..key.on_wire(host.id())
+            ..wire
         };
         let row = Owned::new(
             Row {
                 flow: key.bytes(),
                 wire: wire.bytes(),
                 wire_port,
-                plain,
+                host_port: wire.fport,
+                plain: start == Start::OpensPlain,
                 host: shared,
                 device: sock.device(),
                 lends,
@@ -263,12 +277,11 @@ impl Netns {
     fn wire_port(
         &self,
         key: &FlowKey,
-        host: &Host,
+        mut wire: WireKey,
         cookie: u64,
-        opens: bool,
+        start: Start,
         guard: &Guard,
     ) -> Result<u16, NoRow> {
-        let mut wire = key.on_wire(host.id());
         let Some(other) = self.net.row_by_wire(&wire.bytes(), guard) else {
             return Ok(key.lport);
         };
@@ -281,7 +294,7 @@ impl Netns {
             self.flow_close(other);
             return Ok(key.lport);
         }
-        if !opens {
+        if start == Start::Joins {
             return Err(NoRow::Pass);
         }
         let signalling = self.params.port.load(Relaxed) as u16;

@@ -195,11 +195,22 @@ impl View {
     pub(crate) fn settle(&mut self, before: Option<&View>) {
         self.paths.fill(&self.sets);
         for family in [Family::V4, Family::V6] {
-            let heard = before
-                .and_then(|before| before.path(family))
-                .map(|path| path.remote);
-            self.choose(family, heard);
+            let path = before.and_then(|before| before.path(family));
+            let kept = path.is_some_and(|path| path.nat && self.take(path.local, path.remote));
+            if !kept {
+                self.choose(family, path.map(|path| path.remote));
+            }
         }
+    }
+
+    /// Takes the path through a NAT between these addresses, if there is one.
+    fn take(&self, local: Addr, remote: Addr) -> bool {
+        let mut paths = self.paths.as_slice().iter();
+        let at = paths.position(|path| path.nat && path.local == local && path.remote == remote);
+        if let Some(at) = at {
+            self.current[index_of(remote.family())].store(at as u32, Relaxed);
+        }
+        at.is_some()
     }
 
     /// Gives the first paths a route cache; may sleep.
@@ -251,6 +262,16 @@ impl View {
         self.current[index_of(family)].xchg(chosen, kernel::sync::atomic::Full) != chosen
     }
 
+    /// The paths of a family with their route caches, the lowest preference first.
+    pub(crate) fn ways(
+        &self,
+        family: Family,
+    ) -> impl Iterator<Item = (&Path, Option<&DstCache>)> + '_ {
+        let caches = self.caches.iter().skip(self.base(family));
+        let caches = Iterator::chain(caches.map(Option::as_ref), core::iter::repeat(None));
+        self.paths.family(family).iter().zip(caches)
+    }
+
     /// The path that packets of a family take, with its route cache.
     #[inline]
     pub(crate) fn path_cached(&self, family: Family) -> Option<(&Path, Option<&DstCache>)> {
@@ -290,6 +311,16 @@ impl View {
         }
     }
 
+    /// The host sends from behind a NAT: follow it. The NAT lets through what comes from the address that
+    /// the host talks to, whatever we prefer. True when the path changed.
+    pub(crate) fn hear_nat(&self, local: Addr, remote: Addr) -> bool {
+        match self.path(remote.family()) {
+            Some(path) if path.local == local && path.remote == remote => false,
+            Some(_) => self.take(local, remote),
+            None => false,
+        }
+    }
+
     /// Whether the host has not yet acknowledged that we are at this address.
     pub(crate) fn unproven(&self, local: Addr) -> bool {
         self.sets
@@ -307,6 +338,8 @@ pub(crate) struct Host {
     pub(crate) view: Slot<View>,
     /// Rows of the host.
     pub(crate) flows: Atomic<u32>,
+    /// Port mappings of NATs in front of it.
+    pub(crate) nats: Atomic<u32>,
     pub(crate) tx: Atomic<u64>,
     pub(crate) rx: Atomic<u64>,
     last: Atomic<u64>,
@@ -324,6 +357,7 @@ impl Host {
             id: Atomic::new(0),
             view: Slot::new(view),
             flows: Atomic::new(0),
+            nats: Atomic::new(0),
             tx: Atomic::new(0),
             rx: Atomic::new(0),
             last: Atomic::new(clock::jiffies()),
@@ -373,18 +407,12 @@ impl Host {
 
     /// Lets the entry end after so many milliseconds, or never.
     pub(crate) fn set_expiry(&self, ms: Option<u64>) {
-        let at = ms.map_or(0, |ms| {
-            clock::jiffies().saturating_add(clock::from_ms(ms)).max(1)
-        });
-        self.expires.store(at, Relaxed);
+        self.expires.store(clock::deadline(ms), Relaxed);
     }
 
     /// Milliseconds until the entry ends.
     pub(crate) fn expires_in(&self) -> Option<u64> {
-        match self.expires.load(Relaxed) {
-            0 => None,
-            at => Some(clock::to_ms(at.saturating_sub(clock::jiffies()))),
-        }
+        clock::left(self.expires.load(Relaxed))
     }
 
     /// Notes whether the host has any path.

@@ -13,6 +13,7 @@ mod ffi;
 mod flow;
 mod host;
 mod lost;
+mod nat;
 mod netns;
 mod notify;
 mod param;

@@ -69,7 +69,7 @@ pub(crate) const EXPIRY_MS: u32 = 1_000;
 /// ones, the announcement first.
 const WAKE_AT_ONCE: u32 = 32;
 /// Rows between two grace periods of a long walk.
-const ROWS_AT_ONCE: usize = 1024;
+pub(crate) const ROWS_AT_ONCE: usize = 1024;
 /// Both families, in the order in which paths are shown.
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
@@ -87,6 +87,10 @@ pub(crate) struct Netns {
     pub(crate) policy: Slot<PolicyTable>,
     pub(crate) flows: Atomic<u32>,
     pub(crate) hosts: Atomic<u32>,
+    /// Port mappings of NATs.
+    pub(crate) nats: Atomic<u32>,
+    /// Addresses that hosts have as those of NATs.
+    pub(crate) natted: Atomic<u32>,
     pub(crate) sightings: [Atomic<u32>; SIGHTINGS],
     pub(crate) discover_second: Atomic<u64>,
     pub(crate) discover_count: Atomic<u32>,
@@ -118,6 +122,8 @@ impl Netns {
                 policy,
                 flows: Atomic::new(0),
                 hosts: Atomic::new(0),
+                nats: Atomic::new(0),
+                natted: Atomic::new(0),
                 sightings: [const { Atomic::new(0) }; SIGHTINGS],
                 discover_second: Atomic::new(0),
                 discover_count: Atomic::new(0),
@@ -207,9 +213,12 @@ impl Netns {
         drop(guard);
         self.yield_aliases(host, &view.sets, config)?;
         self.add_nodes(host, &view.sets)?;
-
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
+        if self.natted_add(&before.sets, &view.sets).is_err() {
+            self.sync_nodes(host, &view.sets, &guard);
+            return Err(Conflict::Memory);
+        }
         let old_paths = FAMILIES.map(|family| before.path(family).copied());
         let was_up = before.state == HostState::Up;
         let was_asleep = before.asleep;
@@ -245,6 +254,7 @@ impl Netns {
         let before = host.view.read(&guard);
         host.view.replace(view);
         self.sync_nodes(host, &before.sets, &guard);
+        self.natted_remove(&before.sets, &host.view.read(&guard).sets);
         drop(guard);
         host.set_reachable(!is_up || new_paths.iter().any(Option::is_some));
 
@@ -359,15 +369,15 @@ impl Netns {
             if node.host(guard).id() != host.id() {
                 continue;
             }
-            match sets.role_of(addr) {
-                Some(role @ (Role::Active | Role::Alias)) => node.set_role(role),
-                _ => self.net.addr_remove(node),
+            match sets.name_role(addr) {
+                Some(role) => node.set_role(role),
+                None => self.net.addr_remove(node),
             }
         }
     }
 
     /// Removes a host with its rows and addresses; true for the caller that did it.
-    pub(crate) fn host_remove(&self, host: &Shared<Host>, _: &Config) -> bool {
+    pub(crate) fn host_remove(&self, host: &Shared<Host>, config: &Config) -> bool {
         if !self.net.host_unlink(host.id()) {
             return false;
         }
@@ -381,7 +391,9 @@ impl Netns {
                 }
             }
         }
+        self.natted_remove(&host.view.read(&guard).sets, const { &Sets::new() });
         drop(guard);
+        self.nats_forget(host, config);
         self.flows_remove(host);
         notify::host_deleted(self, host.id());
         true
@@ -440,13 +452,14 @@ fn ends(path: &Option<Path>) -> Option<(Addr, Addr)> {
 }
 
 /// The foreign addresses by which a host is found, with their roles. An unreachable address is a claim: whoever is there
-/// may be a host of its own.
+/// may be a host of its own. The address of a NAT may be that of several, and of the NAT itself.
 fn foreign(sets: &Sets) -> impl Iterator<Item = (Addr, Role)> + '_ {
     [Role::Active, Role::Alias]
         .into_iter()
         .flat_map(move |role| {
             sets.list(role)
                 .iter()
-                .map(move |entry: &Entry| (entry.addr, role))
+                .filter(|entry: &&Entry| !entry.nat)
+                .map(move |entry| (entry.addr, role))
         })
 }

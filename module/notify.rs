@@ -3,9 +3,13 @@
 //! Events of a namespace. Lost events are legal: a dump tells the same.
 
 use crate::{
-    control::host::fill,
+    control::{
+        host::fill,
+        nat as mapping, //
+    },
     ffi::genl::event,
     host::Host,
+    nat::Nat,
     netns::Netns,
     uapi::{
         Command,
@@ -63,5 +67,19 @@ pub(crate) fn limit(netns: &Netns, reason: Reason) {
     event(&netns.net, Command::LIMIT_NTF.0, |message| {
         message.u32(LimitAttr::REASON.0, reason.number())?;
         message.uint(LimitAttr::PACKETS.0, netns.refused(reason))
+    });
+}
+
+/// A port mapping of a NAT was added or changed.
+pub(crate) fn nat(netns: &Netns, nat: &Nat) {
+    event(&netns.net, Command::NAT_NTF.0, |message| {
+        mapping::fill(message, nat)
+    });
+}
+
+/// A port mapping of a NAT was removed.
+pub(crate) fn nat_deleted(netns: &Netns, nat: &Nat) {
+    event(&netns.net, Command::NAT_DEL_NTF.0, |message| {
+        mapping::name(message, nat)
     });
 }

@@ -18,6 +18,7 @@ pub(crate) struct Params {
     pub(crate) hold_time: Atomic<u32>,
     pub(crate) scheduler: Atomic<u32>,
     pub(crate) path_timeout: Atomic<u32>,
+    pub(crate) max_nats: Atomic<u32>,
 }
 
 impl Params {
@@ -32,6 +33,7 @@ impl Params {
             hold_time: Atomic::new(250),
             scheduler: Atomic::new(uapi::Scheduler::Backup.number()),
             path_timeout: Atomic::new(60),
+            max_nats: Atomic::new(65_536),
         }
     }
 

@@ -64,7 +64,7 @@ refused() {
 tables() {
 	local object
 
-	for object in host path flow policy param; do
+	for object in host path flow nat policy param; do
 		ctl m -j "$object" show | jq -c 'walk(if type == "object" then del(.idle, ."expires-in") else . end)'
 	done
 }
@@ -84,13 +84,13 @@ host_show() {
 	prints 3 host new state new remote 192.0.2.77 || return
 	json 'map(.id)' '[1,2,3]' host show
 	json '.[0] | del(.idle)' "$(jq -cn '{id: 1, mode: "stack-trans", state: "up", name: "lab", addr: [
-		{address: "198.51.100.7", set: "active", preference: 0, unproven: false},
-		{address: "203.0.113.7", set: "active", preference: 10, unproven: false},
-		{address: "2001:db8::7", set: "active", preference: 0, unproven: false},
-		{address: "203.0.113.9", set: "unreachable", preference: 0, unproven: false},
-		{address: "192.0.2.1", set: "local", preference: 0, unproven: false},
-		{address: "2001:db8:1::1", set: "local", preference: 3, unproven: true},
-		{address: "198.51.100.6", set: "alias", preference: 0, unproven: false}],
+		{address: "198.51.100.7", set: "active", preference: 0, unproven: false, nat: false},
+		{address: "203.0.113.7", set: "active", preference: 10, unproven: false, nat: false},
+		{address: "2001:db8::7", set: "active", preference: 0, unproven: false, nat: false},
+		{address: "203.0.113.9", set: "unreachable", preference: 0, unproven: false, nat: false},
+		{address: "192.0.2.1", set: "local", preference: 0, unproven: false, nat: false},
+		{address: "2001:db8:1::1", set: "local", preference: 3, unproven: true, nat: false},
+		{address: "198.51.100.6", set: "alias", preference: 0, unproven: false, nat: false}],
 		local: "192.0.2.1", remote: "198.51.100.7", flows: 0, "tx-packets": 0, "rx-packets": 0}')" host show 1
 	json '.[0] | [.state, .scheduler, .name, .local, ."expires-in" > 590000, ."expires-in" <= 600000, (.idle | type)]' \
 		'["classic","backup","office 2",null,true,true,"number"]' host show 2
@@ -185,6 +185,7 @@ host_set_whole() {
 	refused '198.51.100.20 belongs to host 2 (addr)' host set 1 name x state classic clear local remote 198.51.100.20
 	refused '224.0.0.1 is not an address to be translated (addr)' host set 1 name x remote 198.51.100.9 remote 224.0.0.1
 	refused 'only a local address can be unproven (addr.unproven)' host set 1 name x remote 198.51.100.9 unproven
+	refused 'only an active address can be that of a NAT (addr.nat)' host set 1 name x local 198.51.100.9 nat
 	refused 'the policy forbids hosts at 192.0.2.200 (addr)' host set 1 state new local 192.0.2.2 remote 192.0.2.200
 	refused 'a set has at most 16 addresses (addr)' host set 1 name x "${many[@]}"
 	refused 'there is no host 7 (id)' host set 7 name x
@@ -321,29 +322,32 @@ policy() {
 
 param() {
 	stage && json 'del(.version)' \
-		'{"discovery":0,"port":61453,"max-hosts":65536,"max-flows":1048576,"udp-timeout":180,"hold-time":250,"path-timeout":60,"scheduler":"backup"}' param || return
+		'{"discovery":0,"port":61453,"max-hosts":65536,"max-flows":1048576,"max-nats":65536,"udp-timeout":180,"hold-time":250,"path-timeout":60,"scheduler":"backup"}' param || return
 	json '.version | test("^[0-9]+\\.[0-9]+\\.[0-9]+$")' true param show
 	c param show
 	equal "param show" 'discovery off
 port 61453
 max-hosts 65536
 max-flows 1048576
+max-nats 65536
 udp-timeout 180
 hold-time 250
 path-timeout 60
 scheduler backup' "$(sed '$d' "$TMP/out")"
 	equal "version" "version $(ctl m -j param | jq -r .version)" "$(tail -n 1 "$TMP/out")"
-	done_ok param set discovery on port 7 max-hosts 10 max-flows 20 udp-timeout 30 hold-time 0 path-timeout 0 scheduler backup || return
-	json '[.discovery, .port, ."max-hosts", ."max-flows", ."udp-timeout", ."hold-time", ."path-timeout"]' '[1,7,10,20,30,0,0]' param
+	done_ok param set discovery on port 7 max-hosts 10 max-flows 20 udp-timeout 30 hold-time 0 path-timeout 0 scheduler backup max-nats 40 || return
+	json '[.discovery, .port, ."max-hosts", ."max-flows", ."udp-timeout", ."hold-time", ."path-timeout", ."max-nats"]' '[1,7,10,20,30,0,0,40]' param
 	done_ok param set discovery 0 && json .discovery 0 param && done_ok param set disc 1 && json .discovery 1 param && done_ok param set discovery off
 	# The ends of every range; one value too many and nothing is changed.
-	done_ok param set port 65535 max-hosts 1048576 max-flows 4194304 udp-timeout 86400 hold-time 1000 path-timeout 86400 && done_ok param set port 1 max-hosts 1 max-flows 1 udp-timeout 1
+	done_ok param set port 65535 max-hosts 1048576 max-flows 4194304 udp-timeout 86400 hold-time 1000 path-timeout 86400 max-nats 1048576 && done_ok param set port 1 max-hosts 1 max-flows 1 udp-timeout 1 max-nats 1
 	BEFORE=$(tables)
 	refused 'integer out of range (port)' param set max-hosts 77 port 0
 	refused 'integer out of range (max-hosts)' param set port 77 max-hosts 0
 	refused 'integer out of range (max-hosts)' param set port 77 max-hosts 1048577
 	refused 'integer out of range (max-flows)' param set port 77 max-flows 0
 	refused 'integer out of range (max-flows)' param set discovery on max-flows 4194305
+	refused 'integer out of range (max-nats)' param set port 77 max-nats 0
+	refused 'integer out of range (max-nats)' param set port 77 max-nats 1048577
 	refused 'integer out of range (udp-timeout)' param set port 77 udp-timeout 0
 	refused 'integer out of range (udp-timeout)' param set port 77 udp-timeout 86401
 	refused 'integer out of range (hold-time)' param set port 77 hold-time 1001
@@ -365,7 +369,7 @@ stats() {
 	stage && one_host && prints 2 host add remote 198.51.100.20 local 192.0.2.1 || return
 	done_ok param set max-hosts 2 && refused 'there are 2 hosts, as many as max-hosts allows' host add remote 198.51.100.21 || return
 	json '[.hosts, .flows, .hooks > 0]' '[2,0,true]' stats
-	json 'del(.counter) | keys_unsorted' '["hosts","flows","hooks","out-translated","out-unchanged","in-translated","in-unchanged","icmp-out","icmp-in","port-mapped","tcp-woken","discovered","flows-made","flows-expired","unreachable"]' stats show
+	json 'del(.counter) | keys_unsorted' '["hosts","flows","nats","hooks","out-translated","out-unchanged","in-translated","in-unchanged","icmp-out","icmp-in","port-mapped","tcp-woken","discovered","flows-made","flows-expired","unreachable"]' stats show
 	json '.counter | map(keys_unsorted) | unique' '[["reason","effect","packets"]]' stats
 	json '.counter | map(.effect) | unique' '["delay","drop","pass"]' stats
 	json '.counter | map(select(.packets > 0))' '[{"reason":"host-limit","effect":"pass","packets":1}]' stats

@@ -25,6 +25,7 @@ CLONE_NEWNET = 0x40000000
 M4, M6 = b"\xc0\x00\x02\x01", socket.inet_pton(socket.AF_INET6, "2001:db8:1::1")
 C4, C6 = b"\xc0\x00\x02\x65", socket.inet_pton(socket.AF_INET6, "2001:db8:1::101")
 D4 = b"\xc0\x00\x02\x66"
+N4 = b"\xcb\x00\x71\x01"
 
 COUNT = {"ok": 0, "not ok": 0, "skip": 0}
 CASES = []
@@ -337,6 +338,93 @@ class Link:
         os.system("ip link del dummy7")
 
 
+# --- port mappings of NATs
+
+def mapping(host, **more):
+    return {"host-id": host, "proto": 6, "address": N4, "nat-port": 20001, "port": 40001, "local-port": 80,
+            **{name.replace("_", "-"): value for name, value in more.items()}}
+
+
+def named(values):
+    return {name: values[name] for name in ("proto", "address", "nat-port", "local-port")}
+
+
+def plain(found):
+    return {**found, "address": octets(found["address"])}
+
+
+@case("nat-new, nat-get, nat-del, nat-flush")
+def nats(f):
+    one, two = f.host(), f.do("host-new", addr=[address(N4, "active", nat=True), address(M4, "local")])["id"]
+    # Several hosts may have the address; it finds neither.
+    f.do("addr-new", id=one, addr=[address(N4, "active", nat=True)])
+    by = {octets(a["address"]): a for a in f.do("host-get", id=one)["addr"]}
+    equal("marked", (True, False), (by[N4].get("nat", False), by[C4].get("nat", False)))
+    f.refused(errno.ENOENT, "host-get", {"address": N4}, text="no host has", bad=".address")
+    f.refused(errno.EINVAL, "addr-new", {"id": one, "addr": [address(M4, "local", nat=True)]}, text="only an active address",
+              bad=".addr.nat")
+    first = mapping(one, expires_in=60000)
+    f.send("nat-new", first)
+    found = f.send("nat-get", named(first))
+    true("expires-in", 0 < found.pop("expires-in") <= 60000)
+    equal("reads back", mapping(one), plain(found))
+    f.send("nat-new", mapping(one))
+    equal("without an end", [mapping(one)], [plain(n) for n in f.dump("nat-get")])
+    f.send("nat-new", mapping(two, nat_port=20002))
+    equal("of one", [mapping(two, nat_port=20002)], [plain(n) for n in f.dump("nat-get", host_id=two)])
+    equal("nats", 2, f.do("stats-get")["nats"])
+    # The same flow of the host by another port; the same port for another host.
+    f.send("nat-new", mapping(one, nat_port=20003))
+    equal("ports", {20002, 20003}, {n["nat-port"] for n in f.dump("nat-get")})
+    f.send("nat-new", mapping(two, nat_port=20003))
+    equal("the newest is believed", [mapping(two, nat_port=20003)], [plain(n) for n in f.dump("nat-get")])
+    for number, proto, addr, ports in ((58, 58, C6, (7, 8, 0)), (58, 58, C6, (0, 0, 9)), (47, 47, N4, (0, 0, 0))):
+        f.send("nat-new", {"host-id": one, "proto": proto, "address": addr, "nat-port": ports[0], "port": ports[1],
+                           "local-port": ports[2]})
+    equal("nats", 4, f.do("stats-get")["nats"])
+    last = named(mapping(two, nat_port=20003))
+    f.refused(errno.ENOENT, "nat-del", {**last, "host-id": one}, text="there is no such port mapping")
+    f.send("nat-del", {**last, "host-id": two})
+    f.refused(errno.ENOENT, "nat-del", last, text="there is no such port mapping")
+    f.refused(errno.ENOENT, "nat-get", last, text="there is no such port mapping")
+    f.send("nat-new", mapping(two))
+    f.do("nat-flush", host_id=one)
+    equal("flushed one", [two], [n["host-id"] for n in f.dump("nat-get")])
+    f.do("nat-flush")
+    equal("flushed all", [], f.dump("nat-get"))
+    f.send("nat-new", mapping(two))
+    f.do("host-del", id=two)
+    equal("gone with the host", (0, []), (f.do("stats-get")["nats"], f.dump("nat-get")))
+
+
+@case("nat-new: what makes no sense is refused, and what is too much")
+def nat_errors(f):
+    number = f.host()
+    f.refused(errno.ENOENT, "nat-new", mapping(number + 1), text="there is no host", bad=".host-id")
+    f.refused(errno.ENOENT, "nat-flush", {"host-id": number + 1}, text="there is no host", bad=".host-id")
+    f.refused(errno.ERANGE, "nat-new", mapping(0), bad=".host-id")
+    for missing in ("host-id", "proto", "address"):
+        values = {name: value for name, value in mapping(number).items() if name != missing}
+        f.refused(errno.EINVAL, "nat-new", values, missing=missing)
+    f.refused(errno.EINVAL, "nat-get", {"proto": 6}, missing="address")
+    for values, text, bad in (
+            ({"address": b"\xe0\0\0\1"}, "not an address to be translated", ".address"),
+            ({"address": bytes(10) + b"\xff\xff" + N4}, "IPv4 is not mapped", ".address"),
+            ({"address": bytes(5)}, "4 or 16 octets", ".address"),
+            ({"proto": 58}, "address's family", ".proto"), ({"proto": 1}, "not those of the protocol", ".proto"),
+            ({"nat_port": 0}, "not those of the protocol", ".proto"), ({"port": 0}, "not those of the protocol", ".proto"),
+            ({"local_port": 0}, "not those of the protocol", ".proto"), ({"proto": 47}, "not those of the protocol", ".proto")):
+        f.refused(errno.EINVAL, "nat-new", mapping(number, **values), text=text, bad=bad)
+    f.do("param-set", max_nats=1)
+    f.send("nat-new", mapping(number))
+    f.refused(errno.ENOSPC, "nat-new", mapping(number, nat_port=7, port=7), text="as many as max-nats allows")
+    # What takes the place of another needs no room.
+    f.send("nat-new", mapping(number, nat_port=7))
+    f.do("param-set", max_nats=65536)
+    equal("nats", 1, f.do("stats-get")["nats"])
+    equal("counted", 1, [c["packets"] for c in f.do("stats-get")["counter"] if c["reason"] == "nat-limit"][0])
+
+
 # --- policy
 
 @case("policy-new, policy-get, policy-del, policy-flush")
@@ -368,14 +456,14 @@ def policy(f):
 def params(f):
     before = f.do("param-get")
     equal("names", {"discovery", "port", "max-hosts", "max-flows", "udp-timeout", "hold-time", "scheduler",
-                    "version", "path-timeout"}, set(before))
+                    "version", "path-timeout", "max-nats"}, set(before))
     equal("port", 61453, before["port"])
     equal("discovery", 0, before["discovery"])
     f.do("param-set", max_hosts=10, max_flows=20, udp_timeout=30, hold_time=40, port=50000, scheduler="backup", discovery=1,
-         path_timeout=50)
+         path_timeout=50, max_nats=60)
     now = f.do("param-get")
-    equal("values", (10, 20, 30, 40, 50000, 1, 50), tuple(now[n] for n in (
-        "max-hosts", "max-flows", "udp-timeout", "hold-time", "port", "discovery", "path-timeout")))
+    equal("values", (10, 20, 30, 40, 50000, 1, 50, 60), tuple(now[n] for n in (
+        "max-hosts", "max-flows", "udp-timeout", "hold-time", "port", "discovery", "path-timeout", "max-nats")))
     true("hooks", f.do("stats-get")["hooks"] > 0)
     f.do("param-set", **{n.replace("-", "_"): before[n] for n in before if n != "version"})
     equal("as before", before, f.do("param-get"))
@@ -386,7 +474,7 @@ def param_errors(f):
     before = f.do("param-get")
     for name, value in (("discovery", 2), ("port", 0), ("max-hosts", 0), ("max-hosts", 1048577), ("max-flows", 0),
                         ("max-flows", 4194305), ("udp-timeout", 0), ("udp-timeout", 86401), ("hold-time", 1001),
-                        ("path-timeout", 86401)):
+                        ("path-timeout", 86401), ("max-nats", 0), ("max-nats", 1048577)):
         f.refused(errno.ERANGE, "param-set", {"max-hosts": 77, name: value} if name != "max-hosts" else {name: value},
                   bad=f".{name}")
     f.refused(errno.ERANGE, "param-set", {"scheduler": Raw(struct.pack("I", 5))}, bad=".scheduler")
@@ -401,7 +489,7 @@ def stats(f):
     names = [e["name"] for e in definition["reason"]["entries"]]
     equal("reasons", names, [c["reason"] for c in found["counter"]])
     texts = {e["name"]: e["doc"].split(";")[0].split(".")[0] for e in definition["reason"]["entries"]}
-    want = {"Dropped": "drop", "Passed": "pass", "Delayed": "delay", "Not reported": "pass"}
+    want = {"Dropped": "drop", "Passed": "pass", "Delayed": "delay", "Not reported": "pass", "Not made": "pass"}
     for counter in found["counter"]:
         equal(f"effect of {counter['reason']}", want[texts[counter["reason"]]], counter["effect"])
         equal("packets", 0, counter["packets"])
@@ -459,9 +547,9 @@ def lengths(f):
 def complete(f):
     driven = {"host-get", "host-new", "host-set", "host-del", "host-flush", "addr-new", "addr-del", "path-get", "flow-get", "flow-del",
               "flow-flush", "policy-get", "policy-new", "policy-del", "policy-flush", "param-get", "param-set", "stats-get",
-              "stats-flush"}
+              "stats-flush", "nat-get", "nat-new", "nat-del", "nat-flush"}
     equal("operations", driven, {name for name, op in f.ynl.ops.items()})
-    events = {"host-ntf", "host-del-ntf", "path-ntf", "discover-ntf", "limit-ntf"}
+    events = {"host-ntf", "host-del-ntf", "path-ntf", "discover-ntf", "limit-ntf", "nat-ntf", "nat-del-ntf"}
     equal("events", events, {name for name, op in f.ynl.msgs.items() if op.is_async})
 
 
@@ -494,6 +582,11 @@ def events(f):
     names = heard(listener, 2)
     back = [e["msg"] for e in names if e["name"] == "path-ntf"]
     true(f"and came back: {names}", back and back[0]["cause"] == "restored" and octets(back[0]["local"]) == M4)
+    one = mapping(number)
+    f.send("nat-new", one)
+    f.send("nat-del", named(one))
+    told = [(e["name"], plain(e["msg"])) for e in heard(listener, 2)]
+    equal("port mappings", [("nat-ntf", one), ("nat-del-ntf", one)], told)
     f.do("host-del", id=number)
     gone = [e for e in heard(listener, 2, 1) if e["name"] == "host-del-ntf"]
     equal("host-del-ntf", [number], [e["msg"]["id"] for e in gone])
@@ -546,6 +639,7 @@ def unprivileged(f):
             other.dump("path-get")
             other.dump("flow-get")
             other.dump("policy-get")
+            other.dump("nat-get")
             for operation, values in (
                     ("host-new", {"addr": [address(D4, "active")]}), ("host-set", {"id": number, "name": "x"}), ("host-del", {"id": number}),
                     ("host-flush", {}), ("addr-new", {"id": number, "addr": [address(D4, "active")]}),
@@ -553,7 +647,9 @@ def unprivileged(f):
                     ("flow-del", {"proto": 6, "local": M4, "remote": C4, "local-port": 1, "remote-port": 2}), ("flow-flush", {}),
                     ("policy-new", {"address": bytes(4), "prefix-len": 0, "action": "never"}),
                     ("policy-del", {"address": bytes(4), "prefix-len": 0}), ("policy-flush", {}), ("param-set", {"max-hosts": 3}),
-                    ("stats-flush", {})):
+                    ("stats-flush", {}),
+                    ("nat-new", {"host-id": number, "proto": 6, "address": N4, "nat-port": 1, "port": 2, "local-port": 3}),
+                    ("nat-del", {"proto": 6, "address": N4, "nat-port": 1, "local-port": 3}), ("nat-flush", {})):
                 other.refused(errno.EPERM, operation, values)
             text = b"ok"
         except BaseException as problem:  # noqa: what went wrong is told to the parent

@@ -36,6 +36,7 @@ pub mod csum;
 pub mod flow;
 mod header;
 pub mod message;
+pub mod nat;
 pub mod packet;
 pub mod paths;
 pub mod policy;

@@ -22,6 +22,8 @@ pub struct Path {
     pub preference: u32,
     /// The local locator has not been acknowledged yet.
     pub unproven: bool,
+    /// The remote locator is that of a NAT: for flows with a port mapping only.
+    pub nat: bool,
 }
 
 /// The paths of one host; about 1.4 KB.
@@ -52,6 +54,7 @@ fn pairs(sets: &Sets, family: Family) -> impl Iterator<Item = Path> + '_ {
             remote_preference: remote.preference,
             preference: u32::from(local.preference).saturating_add(u32::from(remote.preference)),
             unproven: local.unproven,
+            nat: remote.nat,
         })
     })
 }
@@ -83,6 +86,7 @@ impl Paths {
             remote_preference: 0,
             preference: 0,
             unproven: false,
+            nat: false,
         }; MAX_PATHS],
     };
 

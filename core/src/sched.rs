@@ -16,7 +16,7 @@ pub trait Scheduler {
 /// The path of the lowest preference that works.
 ///
 /// Local preferences are our own choice and come first; then where the host talks from, for it knows its own paths
-/// best; then the preference of the remote locator; then the order of `paths`.
+/// best; then those that lead through no NAT; then the preference of the remote locator; then the order of `paths`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backup;
 
@@ -28,6 +28,7 @@ impl Scheduler for Backup {
                 (
                     path.local_preference,
                     Some(path.remote) != heard,
+                    path.nat,
                     path.remote_preference,
                 )
             })

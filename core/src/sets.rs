@@ -18,16 +18,19 @@ pub struct Entry {
     pub preference: u16,
     /// A local address that the host has not acknowledged yet.
     pub unproven: bool,
+    /// An active address that is that of a NAT in front of the host, and perhaps of others.
+    pub nat: bool,
 }
 
 impl Entry {
-    /// An entry with preference 0, proven.
+    /// An entry with preference 0, proven, and not behind a NAT.
     #[inline]
     pub const fn new(addr: Addr) -> Entry {
         Entry {
             addr,
             preference: 0,
             unproven: false,
+            nat: false,
         }
     }
 }
@@ -230,9 +233,23 @@ impl Sets {
             .find(|&role| role.is_foreign() && self.of(role).find(addr).is_some())
     }
 
+    /// The role in which an address names the host. That of a NAT does not, nor does a claim.
+    pub fn name_role(&self, addr: Addr) -> Option<Role> {
+        match self.lookup(Role::Active, addr) {
+            Some(entry) => (!entry.nat).then_some(Role::Active),
+            None => self.lookup(Role::Alias, addr).map(|_| Role::Alias),
+        }
+    }
+
     /// Makes an active or unreachable address an alias, in place of the oldest alias when there is no room. False when
-    /// the address was neither.
+    /// the address was neither. The address of a NAT is forgotten: it names no host.
     pub fn retire(&mut self, addr: Addr) -> bool {
+        if self
+            .lookup(Role::Active, addr)
+            .is_some_and(|entry| entry.nat)
+        {
+            return self.of_mut(Role::Active).remove(addr);
+        }
         if !self.of_mut(Role::Active).remove(addr) && !self.of_mut(Role::Unreachable).remove(addr) {
             return false;
         }

@@ -47,6 +47,10 @@ pub enum Reason {
     DiscoverLimit = 13,
     /// A router says that a locator of a host cannot be reached, which the host may be leaving.
     PathUnreachable = 14,
+    /// The host is behind a NAT, and no port mapping of it is known for the flow.
+    NatUnmapped = 15,
+    /// The table of NAT mappings is full.
+    NatLimit = 16,
 }
 
 impl Reason {
@@ -54,7 +58,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 15] = [
+    pub const ALL: [Reason; 17] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -70,6 +74,8 @@ impl Reason {
         Reason::IcmpNoFlow,
         Reason::DiscoverLimit,
         Reason::PathUnreachable,
+        Reason::NatUnmapped,
+        Reason::NatLimit,
     ];
 
     /// The number in the contract.
@@ -94,14 +100,16 @@ impl Reason {
             | Reason::UnprovenReset
             | Reason::PortExhausted
             | Reason::ForeignSource
-            | Reason::PathUnreachable => Effect::Drop,
+            | Reason::PathUnreachable
+            | Reason::NatUnmapped => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit
             | Reason::Malformed
             | Reason::HoldOverflow
             | Reason::IcmpNoFlow
-            | Reason::DiscoverLimit => Effect::Pass,
+            | Reason::DiscoverLimit
+            | Reason::NatLimit => Effect::Pass,
             Reason::Held => Effect::Delay,
         }
     }

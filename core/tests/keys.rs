@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use ihmp_core::addr::Family;
 use ihmp_core::flow::{FlowKey, WireKey};
+use ihmp_core::nat::{Mapping, MappingError, Seen};
 use ihmp_core::packet::Tuple;
 use ihmp_core::time::{Duration, Instant};
 use ihmp_core::verdict::{Effect, Reason};
@@ -60,6 +61,85 @@ fn wire_keys() {
         fport: 0x0708,
     };
     assert_eq!(key.bytes(), [1, 2, 3, 4, 5, 6, 7, 8, 17, 0, 0, 0]);
+}
+
+#[test]
+fn mapping_keys() {
+    let mapping = Mapping {
+        proto: 6,
+        addr: "203.0.113.1".parse().unwrap(),
+        nat_port: 0x0102,
+        port: 0x0304,
+        local_port: 0x0506,
+    };
+    let bytes = mapping.seen().bytes();
+    assert_eq!(bytes[..16], mapping.addr.octets());
+    assert_eq!(bytes[16..], [1, 2, 5, 6, 6, 0, 0, 0]);
+    let bytes = mapping.meant(0x0708_090a).bytes();
+    assert_eq!(bytes[..16], mapping.addr.octets());
+    assert_eq!(bytes[16..], [7, 8, 9, 10, 3, 4, 5, 6, 6, 0, 0, 0]);
+
+    // The packet that the mapping is about, both ways.
+    let mut prng = Prng::new(2);
+    for _ in 0..1_000 {
+        let wire = FlowKey::inbound(&tuple(&mut prng));
+        let mapping = Mapping {
+            proto: wire.proto,
+            addr: wire.faddr,
+            nat_port: wire.fport,
+            port: prng.word(),
+            local_port: wire.lport,
+        };
+        assert_eq!(Seen::of(&wire), mapping.seen());
+        let behind = FlowKey {
+            fport: mapping.port,
+            ..wire
+        }
+        .on_wire(7);
+        let meant = mapping.meant(7);
+        assert_eq!(
+            (meant.host, meant.proto, meant.port, meant.local_port),
+            (behind.host, behind.proto, behind.fport, behind.lport)
+        );
+    }
+}
+
+#[test]
+fn mappings_fit_their_protocol() {
+    let check = |addr: &str, proto, nat_port, port, local_port| {
+        Mapping {
+            proto,
+            addr: addr.parse().unwrap(),
+            nat_port,
+            port,
+            local_port,
+        }
+        .check()
+    };
+    for addr in ["203.0.113.1", "2001:db8::1"] {
+        for proto in [6, 17, 33, 132, 136] {
+            assert_eq!(check(addr, proto, 1, 2, 3), Ok(()));
+            for (nat_port, port, local_port) in [(0, 2, 3), (1, 0, 3), (1, 2, 0), (0, 0, 0)] {
+                let ports = check(addr, proto, nat_port, port, local_port);
+                assert_eq!(ports, Err(MappingError::Ports));
+            }
+        }
+        assert_eq!(check(addr, 47, 0, 0, 0), Ok(()));
+        assert_eq!(check(addr, 47, 1, 1, 1), Err(MappingError::Ports));
+    }
+    for (addr, own, other) in [("203.0.113.1", 1, 58), ("2001:db8::1", 58, 1)] {
+        assert_eq!(check(addr, other, 1, 2, 0), Err(MappingError::OtherFamily));
+        assert_eq!(check(addr, own, 1, 2, 0), Ok(()));
+        assert_eq!(check(addr, own, 0, 0, 3), Ok(()));
+        for (nat_port, port, local_port) in [(1, 2, 3), (1, 0, 0), (0, 2, 0), (0, 0, 0), (1, 0, 3)]
+        {
+            let ports = check(addr, own, nat_port, port, local_port);
+            assert_eq!(ports, Err(MappingError::Ports));
+        }
+    }
+    for addr in ["0.0.0.0", "127.0.0.1", "fe80::1", "ff02::1", "224.0.0.1"] {
+        assert_eq!(check(addr, 6, 1, 2, 3), Err(MappingError::NotUnicast));
+    }
 }
 
 #[test]
@@ -135,7 +215,7 @@ fn reasons_are_those_of_the_contract() {
         assert_eq!(contract_name(reason), *name);
         let effect = match doc.split_once(';').unwrap().0 {
             "Dropped" => Effect::Drop,
-            "Passed" | "Not reported" => Effect::Pass,
+            "Passed" | "Not reported" | "Not made" => Effect::Pass,
             "Delayed" => Effect::Delay,
             other => panic!("{name}: {other}"),
         };

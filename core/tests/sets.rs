@@ -40,6 +40,7 @@ fn some_entry(prng: &mut Prng) -> Entry {
         addr: some_addr(prng),
         preference: prng.below(4) as u16 * 10,
         unproven: prng.one_in(2),
+        nat: prng.one_in(4),
     }
 }
 
@@ -96,7 +97,11 @@ impl Naive {
         if !matches!(self.role_of(addr), Some(Role::Active | Role::Unreachable)) {
             return false;
         }
+        let nat = (self.list(Role::Active).iter()).any(|entry| entry.addr == addr && entry.nat);
         self.0.retain(|(r, e)| *r == Role::Local || e.addr != addr);
+        if nat {
+            return true;
+        }
         if self.list(Role::Alias).len() == MAX_ADDRS {
             let oldest = self.0.iter().position(|(r, _)| *r == Role::Alias).unwrap();
             self.0.remove(oldest);
@@ -139,6 +144,7 @@ impl Naive {
                     remote_preference: remote.preference,
                     preference: u32::from(local.preference) + u32::from(remote.preference),
                     unproven: local.unproven,
+                    nat: remote.nat,
                 });
             }
         }
@@ -186,6 +192,12 @@ fn random_sets(prng: &mut Prng, steps: usize) -> (Sets, Naive) {
         }
         let addr = some_addr(prng);
         assert_eq!(sets.role_of(addr), naive.role_of(addr));
+        let named = naive
+            .0
+            .iter()
+            .find(|(r, e)| e.addr == addr && (*r == Role::Alias || *r == Role::Active && !e.nat))
+            .map(|(role, _)| *role);
+        assert_eq!(sets.name_role(addr), named);
         let found = naive
             .list(role)
             .into_iter()
@@ -249,6 +261,9 @@ fn naive_pick(paths: &[Path], heard: Option<Addr>) -> Option<usize> {
     if left.iter().any(|&i| Some(paths[i].remote) == heard) {
         left.retain(|&i| Some(paths[i].remote) == heard);
     }
+    if left.iter().any(|&i| !paths[i].nat) {
+        left.retain(|&i| !paths[i].nat);
+    }
     let best = left.iter().map(|&i| paths[i].remote_preference).min()?;
     left.retain(|&i| paths[i].remote_preference == best);
     left.first().copied()
@@ -292,6 +307,25 @@ fn a_move() {
         assert_eq!(addrs(&sets, Role::Unreachable), ["192.0.2.1"]);
         assert!(sets.list(Role::Alias).is_empty());
     }
+    // The address of a NAT is no name of the host: it is forgotten, not remembered.
+    let nat = Entry {
+        nat: true,
+        ..entry("203.0.113.5")
+    };
+    let home = entry("192.0.2.1");
+    sets.insert(Role::Active, nat).unwrap();
+    let paths = Paths::of(&sets);
+    let paths = paths.family(Family::V4);
+    assert_eq!(
+        paths.iter().map(|path| path.nat).collect::<Vec<_>>(),
+        [false, true]
+    );
+    assert_eq!(Backup.pick(paths, None), Some(0));
+    assert_eq!(Backup.pick(paths, Some(nat.addr)), Some(1));
+    assert_eq!(sets.name_role(nat.addr), None);
+    assert_eq!(sets.role_of(nat.addr), Some(Role::Active));
+    sets.replace(Role::Active, &[home], true).unwrap();
+    assert_eq!(sets.role_of(nat.addr), None);
     // A local address may have a foreign role too.
     sets.insert(Role::Active, entry("198.51.100.1")).unwrap();
     assert_eq!(sets.role_of(addr("198.51.100.1")), Some(Role::Active));

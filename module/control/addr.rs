@@ -52,12 +52,21 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
             format_args!("only a local address can be unproven"),
         ));
     }
+    let nat = nest.nested(AddrAttr::NAT.0);
+    if let Some(flag) = nat.filter(|_| role != Role::Active) {
+        return Err(request.refuse(
+            Some(flag),
+            EINVAL,
+            format_args!("only an active address can be that of a NAT"),
+        ));
+    }
     let entry = Entry {
         addr: address(request, addr)?,
         preference: nest
             .nested(AddrAttr::PREFERENCE.0)
             .map_or(0, |preference| preference.u32() as u16),
         unproven: unproven.is_some(),
+        nat: nat.is_some(),
     };
     Ok((role, entry))
 }

@@ -123,5 +123,8 @@ fn fill(message: &mut Message, row: &Row) -> Result {
     if row.wire_port != key.lport {
         message.u16(FlowAttr::WIRE_PORT.0, row.wire_port)?;
     }
+    if row.host_port != key.fport {
+        message.u16(FlowAttr::HOST_PORT.0, row.host_port)?;
+    }
     message.uint(FlowAttr::IDLE.0, clock::to_ms(row.idle(clock::jiffies())))
 }

@@ -215,11 +215,12 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
     Ok(())
 }
 
-/// Foreign addresses that are in no set any more become aliases: flows may know the host by them.
+/// Foreign addresses that are in no set any more become aliases: flows may know the host by them. Those
+/// of NATs name no host.
 fn keep_names(before: &Sets, sets: &mut Sets) {
     for role in [Role::Active, Role::Unreachable] {
         for entry in before.list(role) {
-            if sets.role_of(entry.addr).is_some() {
+            if entry.nat || sets.role_of(entry.addr).is_some() {
                 continue;
             }
             let oldest = sets.list(Role::Alias).first().map(|entry| entry.addr);
@@ -300,7 +301,8 @@ pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
                 message.addr(AddrAttr::ADDRESS.0, entry.addr)?;
                 message.u32(AddrAttr::SET.0, role as u32)?;
                 message.u16(AddrAttr::PREFERENCE.0, entry.preference)?;
-                message.flag(AddrAttr::UNPROVEN.0, entry.unproven)
+                message.flag(AddrAttr::UNPROVEN.0, entry.unproven)?;
+                message.flag(AddrAttr::NAT.0, entry.nat)
             })?;
         }
     }

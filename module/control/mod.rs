@@ -6,6 +6,7 @@
 pub(crate) mod addr;
 pub(crate) mod flow;
 pub(crate) mod host;
+pub(crate) mod nat;
 pub(crate) mod param;
 pub(crate) mod path;
 pub(crate) mod policy;

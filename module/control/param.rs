@@ -30,7 +30,8 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
         message.u32(ParamAttr::HOLD_TIME.0, params.hold_time.load(Relaxed))?;
         message.u32(ParamAttr::SCHEDULER.0, params.scheduler.load(Relaxed))?;
         message.string(ParamAttr::VERSION.0, VERSION)?;
-        message.u32(ParamAttr::PATH_TIMEOUT.0, params.path_timeout.load(Relaxed))
+        message.u32(ParamAttr::PATH_TIMEOUT.0, params.path_timeout.load(Relaxed))?;
+        message.u32(ParamAttr::MAX_NATS.0, params.max_nats.load(Relaxed))
     })
 }
 
@@ -60,5 +61,6 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
     set(&params.hold_time, ParamAttr::HOLD_TIME.0);
     set(&params.scheduler, ParamAttr::SCHEDULER.0);
     set(&params.path_timeout, ParamAttr::PATH_TIMEOUT.0);
+    set(&params.max_nats, ParamAttr::MAX_NATS.0);
     Ok(())
 }

@@ -49,7 +49,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
                 message.uint(CounterAttr::PACKETS.0, netns.refused(reason))
             })?;
         }
-        Ok(())
+        message.u32(StatsAttr::NATS.0, netns.nats.load(Relaxed))
     })
 }
 

@@ -15,7 +15,10 @@ use crate::{
 };
 use ihmp_core::{
     addr::Family,
-    flow::FlowKey,
+    flow::{
+        FlowKey,
+        WireKey, //
+    },
     packet::{
         Packet,
         Quoted,
@@ -81,12 +84,20 @@ pub(super) fn input(
     if quoted.slots == Slots::Reply || (quoted.ports && is_signalling(netns, sent)) {
         return Verdict::Accept;
     }
-    let Some(node) = netns.net.addr(&sent.dst.octets(), guard) else {
-        return Verdict::Accept;
+    let key = FlowKey::outbound(sent);
+    let nat = netns.nat_of(&key, guard).filter(|_| quoted.ports);
+    let (host, port) = match nat {
+        Some(nat) => (nat.host().under(guard), nat.mapping.port),
+        None => match netns.net.addr(&sent.dst.octets(), guard) {
+            Some(node) => (node.host(guard), sent.dport),
+            None => return Verdict::Accept,
+        },
     };
-    let host = node.host(guard);
     let view = host.view.read(guard);
-    let wire = FlowKey::outbound(sent).on_wire(host.id());
+    let wire = WireKey {
+        fport: port,
+        ..key.on_wire(host.id())
+    };
     let row = netns.net.row_by_wire(&wire.bytes(), guard);
     let Some(row) = row.filter(|row| quoted.ports && !row.plain) else {
         netns.refuse(Reason::IcmpNoFlow);
@@ -102,14 +113,21 @@ pub(super) fn input(
         return netns.drop_for(Reason::PathUnreachable);
     }
     let key = row.key();
-    if key.laddr == sent.src && key.faddr == sent.dst && key.lport == sent.sport {
+    if key.laddr == sent.src
+        && key.faddr == sent.dst
+        && key.lport == sent.sport
+        && key.fport == sent.dport
+    {
         return Verdict::Accept;
     }
     let from = packet.tuple.src;
-    let from_host = netns
-        .net
-        .addr(&from.octets(), guard)
-        .is_some_and(|node| node.host(guard).id() == host.id() && node.role() == Role::Active);
+    let from_host = match nat {
+        Some(nat) => from == nat.mapping.addr,
+        None => netns
+            .net
+            .addr(&from.octets(), guard)
+            .is_some_and(|node| node.host(guard).id() == host.id() && node.role() == Role::Active),
+    };
     let outer = Rewrite {
         src: if from_host { key.faddr } else { from },
         dst: key.laddr,
@@ -120,7 +138,7 @@ pub(super) fn input(
         src: key.laddr,
         dst: key.faddr,
         sport: key.lport,
-        dport: sent.dport,
+        dport: key.fport,
     };
     if !apply(&mut skb, packet, &outer, &inner) {
         return netns.drop_for(Reason::NotWritable);
@@ -151,7 +169,14 @@ pub(super) fn output(
     let Some((path, cache)) = view.path_cached(packet.family) else {
         return netns.drop_for(Reason::NoPath);
     };
-    if path.local == key.laddr && path.remote == key.faddr && row.wire_port == key.lport {
+    let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {
+        return netns.drop_for(Reason::NatUnmapped);
+    };
+    if path.local == key.laddr
+        && path.remote == key.faddr
+        && row.wire_port == key.lport
+        && port == key.fport
+    {
         return Verdict::Accept;
     }
     let outer = Rewrite {
@@ -163,7 +188,7 @@ pub(super) fn output(
     let inner = Rewrite {
         src: path.remote,
         dst: path.local,
-        sport: received.sport,
+        sport: port,
         dport: row.wire_port,
     };
     if !apply(&mut skb, packet, &outer, &inner) {

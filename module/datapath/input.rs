@@ -18,9 +18,11 @@ use crate::{
     },
     flow::{
         NoRow,
-        Row, //
+        Row,
+        Start, //
     },
     host::Host,
+    nat::Nat,
     netns::Netns,
     notify,
     stats::Counter,
@@ -30,7 +32,10 @@ use crate::{
     },
 };
 use ihmp_core::{
-    flow::FlowKey,
+    flow::{
+        FlowKey,
+        WireKey, //
+    },
     packet::{
         Kind,
         Packet,
@@ -94,17 +99,84 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
         .filter(|node| node.role() == Role::Active)
         .map(|node| node.host(&guard))
     else {
-        return stranger(netns, skb, &packet, may_hold);
+        return stranger(netns, skb, &packet, may_hold, &guard);
     };
     let wire = FlowKey::inbound(&packet.tuple).on_wire(host.id());
     let row = match netns.net.row_by_wire(&wire.bytes(), &guard) {
         Some(row) => row,
-        None => match adopt(netns, &skb, &packet, host, &guard) {
+        None if netns.has_nats() && netns.is_natted(packet.tuple.src, &guard) => {
+            return natted(netns, skb, &packet, Some(host), may_hold, &guard);
+        }
+        None => match adopt(netns, &skb, &packet, host, packet.tuple.sport, &guard) {
             Ok(row) => row,
             Err(why) => return netns.without_row(why),
         },
     };
-    receive(netns, skb, &packet, host, row, &guard)
+    receive(netns, skb, &packet, host, row, false, &guard)
+}
+
+/// A packet from the address of a NAT, and perhaps of a host `at` it. It belongs to a flow of a host
+/// behind the NAT if that has a port mapping, to one of the host at the address, or to what is no
+/// host's; or to a flow whose mapping is not known, which a reset would end.
+#[inline(never)]
+fn natted(
+    netns: &Netns,
+    skb: Skb<'_>,
+    packet: &Packet,
+    at: Option<&Host>,
+    may_hold: bool,
+    guard: &Guard,
+) -> Verdict {
+    if let Some(nat) = netns.nat_of(&FlowKey::inbound(&packet.tuple), guard) {
+        return behind_nat(netns, skb, packet, nat, guard);
+    }
+    if let Some(host) = at {
+        match adopt(netns, &skb, packet, host, packet.tuple.sport, guard) {
+            Ok(row) => return receive(netns, skb, packet, host, row, false, guard),
+            Err(NoRow::Pass) => (),
+            Err(why) => return netns.without_row(why),
+        }
+    }
+    if netns.pending.waits(packet.tuple.src) && may_hold {
+        return hold(netns, skb, packet);
+    }
+    if answered(netns, &skb, packet, guard) {
+        Verdict::Accept
+    } else {
+        netns.drop_for(Reason::NatUnmapped)
+    }
+}
+
+/// Delivers a packet of a host behind a NAT, if it has a flow for it.
+fn behind_nat(netns: &Netns, skb: Skb<'_>, packet: &Packet, nat: &Nat, guard: &Guard) -> Verdict {
+    let host = nat.host().under(guard);
+    let wire = WireKey {
+        fport: nat.mapping.port,
+        ..FlowKey::inbound(&packet.tuple).on_wire(host.id())
+    };
+    let row = match netns.net.row_by_wire(&wire.bytes(), guard) {
+        Some(row) => row,
+        None => match adopt(netns, &skb, packet, host, wire.fport, guard) {
+            Ok(row) => row,
+            Err(why) => return netns.without_row(why),
+        },
+    };
+    receive(netns, skb, packet, host, row, true, guard)
+}
+
+/// Whether the stack would have anything but a reset or an error for the packet. Of other protocols
+/// than TCP and UDP that cannot be known.
+fn answered(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> bool {
+    let key = FlowKey::inbound(&packet.tuple);
+    match packet.kind {
+        Kind::Tcp { flags } => {
+            flags & (TCP_SYN | TCP_ACK) == TCP_SYN
+                || Sock::tcp(&netns.net, &key, skb.ifindex()).is_some()
+                || Sock::takes_cookie(&netns.net, &key, skb.ifindex(), guard)
+        }
+        Kind::Udp { .. } => Sock::udp(&netns.net, &key, skb.ifindex()).is_some(),
+        _ => true,
+    }
 }
 
 /// Delivers a packet of a known flow to the socket's identifiers.
@@ -115,6 +187,7 @@ fn receive(
     packet: &Packet,
     host: &Host,
     row: &Row,
+    by_nat: bool,
     guard: &Guard,
 ) -> Verdict {
     let now = clock::jiffies();
@@ -131,7 +204,12 @@ fn receive(
     {
         return netns.drop_for(Reason::UnprovenReset);
     }
-    if view.hear(tuple.src) {
+    let followed = if by_nat {
+        view.hear_nat(tuple.dst, tuple.src)
+    } else {
+        view.hear(tuple.src)
+    };
+    if followed {
         notify::path(
             netns,
             host.id(),
@@ -140,7 +218,11 @@ fn receive(
         );
     }
     let key = row.key();
-    if key.faddr == tuple.src && key.laddr == tuple.dst && key.lport == tuple.dport {
+    if key.faddr == tuple.src
+        && key.laddr == tuple.dst
+        && key.lport == tuple.dport
+        && key.fport == tuple.sport
+    {
         netns.count(Counter::InUnchanged);
         return Verdict::Accept;
     }
@@ -151,7 +233,7 @@ fn receive(
     let to = Rewrite {
         src: key.faddr,
         dst: key.laddr,
-        sport: tuple.sport,
+        sport: key.fport,
         dport: key.lport,
     };
     if !rewrite(&mut skb, packet, &to) {
@@ -164,7 +246,16 @@ fn receive(
 
 /// A packet from an address that is no host's locator at the moment.
 #[inline]
-fn stranger(netns: &Netns, skb: Skb<'_>, packet: &Packet, may_hold: bool) -> Verdict {
+fn stranger(
+    netns: &Netns,
+    skb: Skb<'_>,
+    packet: &Packet,
+    may_hold: bool,
+    guard: &Guard,
+) -> Verdict {
+    if netns.has_nats() && netns.is_natted(packet.tuple.src, guard) {
+        return natted(netns, skb, packet, None, may_hold, guard);
+    }
     if !may_hold || !netns.pending.waits(packet.tuple.src) {
         return Verdict::Accept;
     }
@@ -244,13 +335,15 @@ fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &
 }
 
 /// The first packet of a flow that we see, on its way in from a known host: its socket may know
-/// the host, and be known to it, by former addresses.
+/// the host, and be known to it, by former addresses. `port` is that of the host itself, which a NAT
+/// may have changed.
 #[inline(never)]
 fn adopt<'a>(
     netns: &Netns,
     skb: &Skb<'_>,
     packet: &Packet,
     host: &'a Host,
+    port: u16,
     guard: &'a Guard,
 ) -> Result<&'a Row, NoRow> {
     let view = host.view.read(guard);
@@ -261,6 +354,11 @@ fn adopt<'a>(
         return Err(NoRow::Pass);
     }
     let same = FlowKey::inbound(&packet.tuple);
+    let wire = WireKey {
+        fport: port,
+        ..same.on_wire(host.id())
+    };
+    let open = |key, sock: &Sock<'_>| netns.flow_open(key, wire, host, sock, Start::Joins, guard);
     let lookup: fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>> = match packet.tuple.proto {
         TCP => |netns, key, ifindex| {
             Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
@@ -270,18 +368,20 @@ fn adopt<'a>(
     };
     if packet.tuple.proto == TCP {
         if let Some(sock) = lookup(netns, &same, skb.ifindex()) {
-            return netns.flow_open(&same, host, &sock, false, false, guard);
+            return open(&same, &sock);
         }
     }
     if view.state == HostState::Up {
         let aliases = view.sets.list(Role::Alias).iter();
         let others = view.sets.list(Role::Active).iter();
+        let others = others.filter(|entry| !entry.nat);
         let mut tries = 0;
         for faddr in aliases.chain(others).map(|entry| entry.addr) {
             for laddr in view.own_addresses() {
                 let key = FlowKey {
                     laddr,
                     faddr,
+                    fport: port,
                     ..same
                 };
                 if laddr.family() != faddr.family()
@@ -297,14 +397,14 @@ fn adopt<'a>(
                 // A socket that is bound to a device is found only by a packet on that device.
                 let sock = lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
                 if let Some(sock) = sock {
-                    return netns.flow_open(&key, host, &sock, false, false, guard);
+                    return open(&key, &sock);
                 }
             }
         }
     }
     if packet.tuple.proto == UDP {
         if let Some(sock) = lookup(netns, &same, skb.ifindex()) {
-            return netns.flow_open(&same, host, &sock, false, false, guard);
+            return open(&same, &sock);
         }
     }
     Err(NoRow::Pass)

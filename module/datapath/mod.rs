@@ -11,8 +11,15 @@ pub(crate) use input::input;
 pub(crate) use output::output;
 
 use crate::{
-    ffi::skb::Skb,
-    flow::NoRow,
+    ffi::{
+        route::DstCache,
+        skb::Skb, //
+    },
+    flow::{
+        NoRow,
+        Row, //
+    },
+    host::View,
     netns::Netns, //
 };
 use ihmp_core::{
@@ -24,13 +31,17 @@ use ihmp_core::{
         Tuple,
         UDP, //
     },
+    paths::Path,
     verdict::Reason,
     xlat::{
         self,
         Rewrite, //
     }, //
 };
-use kernel::sync::atomic::Relaxed;
+use kernel::sync::{
+    atomic::Relaxed,
+    rcu::Guard, //
+};
 
 /// What becomes of a packet.
 pub(crate) enum Verdict {
@@ -102,7 +113,48 @@ fn rewrite(skb: &mut Skb<'_>, packet: &Packet, to: &Rewrite) -> bool {
     true
 }
 
+/// The next packet of a row: its path, the route cache of that, and the remote port on it.
+type Way<'a> = (&'a Path, Option<&'a DstCache>, u16);
+
 impl Netns {
+    /// How a flow reaches its host. `None` when it could only through NATs that have no port for it.
+    #[inline]
+    fn way<'a>(
+        &self,
+        row: &Row,
+        view: &'a View,
+        path: &'a Path,
+        cache: Option<&'a DstCache>,
+        guard: &Guard,
+    ) -> Option<Way<'a>> {
+        if path.nat {
+            self.way_by_nat(row, view, path, cache, guard)
+        } else {
+            Some((path, cache, row.host_port))
+        }
+    }
+
+    /// The host is heard from behind a NAT. A flow that it has no port for takes the first other path.
+    #[inline(never)]
+    fn way_by_nat<'a>(
+        &self,
+        row: &Row,
+        view: &'a View,
+        path: &'a Path,
+        cache: Option<&'a DstCache>,
+        guard: &Guard,
+    ) -> Option<Way<'a>> {
+        let ways = Iterator::chain([(path, cache)].into_iter(), view.ways(path.remote.family()));
+        let mut ways = ways.map(|(path, cache)| {
+            let port = match path.nat {
+                true => self.nat_port(row, path.remote, guard),
+                false => Some(row.host_port),
+            };
+            port.map(|port| (path, cache, port))
+        });
+        ways.find_map(|way| way)
+    }
+
     fn drop_for(&self, reason: Reason) -> Verdict {
         self.refuse(reason);
         Verdict::Drop

@@ -19,7 +19,8 @@ use crate::{
     },
     flow::{
         NoRow,
-        Row, //
+        Row,
+        Start, //
     },
     host::Host,
     netns::Netns,
@@ -28,7 +29,10 @@ use crate::{
 };
 use ihmp_core::{
     addr::Family,
-    flow::FlowKey,
+    flow::{
+        FlowKey,
+        WireKey, //
+    },
     packet::{
         Kind,
         Packet,
@@ -85,7 +89,9 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
     let serves = node.role() == Role::Active
         && view.state == HostState::Up
         && view.sets.lookup(Role::Local, tuple.src).is_some();
-    match view.path_cached(packet.family).filter(|_| serves) {
+    // What came through a NAT goes back by the port that it came from.
+    let path = view.path_cached(packet.family);
+    match path.filter(|(path, _)| serves && !path.nat) {
         Some((path, cache)) if (path.local, path.remote) != (tuple.src, tuple.dst) => {
             let to = Rewrite {
                 src: path.local,
@@ -143,8 +149,15 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     let Some((path, cache)) = view.path_cached(packet.family) else {
         return no_path(netns, host, packet);
     };
+    let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {
+        return unmapped(netns, packet);
+    };
     let tuple = &packet.tuple;
-    if path.local == tuple.src && path.remote == tuple.dst && row.wire_port == tuple.sport {
+    if path.local == tuple.src
+        && path.remote == tuple.dst
+        && row.wire_port == tuple.sport
+        && port == tuple.dport
+    {
         netns.count(Counter::OutUnchanged);
         return Verdict::Accept;
     }
@@ -152,7 +165,7 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         src: path.local,
         dst: path.remote,
         sport: row.wire_port,
-        dport: tuple.dport,
+        dport: port,
     };
     if !rewrite(&mut skb, packet, &to) {
         return netns.drop_for(Reason::NotWritable);
@@ -183,6 +196,17 @@ fn no_path(netns: &Netns, host: &Host, packet: &Packet) -> Verdict {
     }
 }
 
+/// The host is behind a NAT that has no port for the flow: as if there were no path.
+#[cold]
+fn unmapped(netns: &Netns, packet: &Packet) -> Verdict {
+    netns.refuse(Reason::NatUnmapped);
+    if packet.tuple.proto == TCP {
+        Verdict::Refuse
+    } else {
+        Verdict::Drop
+    }
+}
+
 /// The first packet of a flow that we see, on its way out.
 #[inline(never)]
 fn open<'a>(
@@ -198,24 +222,43 @@ fn open<'a>(
         .sock()
         .filter(|sock| sock.sends(key.proto, key.lport))
         .ok_or(NoRow::Pass)?;
-    let mut plain = false;
-    let host = match netns.net.addr(&key.faddr.octets(), guard) {
-        Some(node) => {
+    let mut start = match key.proto {
+        TCP if !sock.opening() => Start::Joins,
+        _ => Start::Opens,
+    };
+    let mut port = key.fport;
+    let nat = netns.nat_of(key, guard);
+    let node = match nat {
+        Some(_) => None,
+        None => netns.net.addr(&key.faddr.octets(), guard),
+    };
+    let host = match (nat, node) {
+        // It answers a flow that the host began behind the NAT, or is a translated packet already.
+        (Some(nat), _) => {
+            port = nat.mapping.port;
+            start = Start::Joins;
+            nat.host().under(guard)
+        }
+        (None, Some(node)) => {
             let host = node.host(guard);
             match node.role() {
                 Role::Active => (),
                 // An older connection goes with its host; what opens now means whoever is there.
                 Role::Alias if key.proto == TCP && sock.established() => (),
-                Role::Alias if key.proto == TCP && sock.opening() => plain = true,
+                Role::Alias if key.proto == TCP && sock.opening() => start = Start::OpensPlain,
                 Role::Alias if netns.goes_on(key, host, &sock, guard) => (),
                 _ => return Err(NoRow::Pass),
             }
             host
         }
-        None => discover::consider(netns, packet, &sock, guard).ok_or(NoRow::Pass)?,
+        (None, None) => discover::consider(netns, packet, &sock, guard).ok_or(NoRow::Pass)?,
     };
     let view = host.view.read(guard);
-    if view.state == HostState::Classic || netns.is_wire_form(key, host, &sock, guard) {
+    let wire = WireKey {
+        fport: port,
+        ..key.on_wire(host.id())
+    };
+    if view.state == HostState::Classic || netns.is_wire_form(key, &wire, host, &sock, guard) {
         return Err(NoRow::Pass);
     }
     if sock.watched()
@@ -225,6 +268,5 @@ fn open<'a>(
     {
         return Err(NoRow::Drop(Reason::ForeignSource));
     }
-    let opens = key.proto != TCP || sock.opening();
-    netns.flow_open(key, host, &sock, plain, opens, guard)
+    netns.flow_open(key, wire, host, &sock, start, guard)
 }

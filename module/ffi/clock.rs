@@ -25,6 +25,19 @@ pub(crate) fn from_ms(ms: u64) -> u64 {
     unsafe { raw::ihmp_ms_to_jiffies(ms) }
 }
 
+/// When so many milliseconds from now are over, in jiffies; 0 for never.
+pub(crate) fn deadline(ms: Option<u64>) -> u64 {
+    ms.map_or(0, |ms| jiffies().saturating_add(from_ms(ms)).max(1))
+}
+
+/// Milliseconds until a deadline.
+pub(crate) fn left(deadline: u64) -> Option<u64> {
+    match deadline {
+        0 => None,
+        at => Some(to_ms(at.saturating_sub(jiffies()))),
+    }
+}
+
 /// A random number, unpredictable.
 pub(crate) fn random() -> u32 {
     // SAFETY: The function has no requirements.

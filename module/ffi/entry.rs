@@ -16,6 +16,8 @@ use super::{
     table::{
         AddrKey,
         FlowBytes,
+        MeantBytes,
+        SeenBytes,
         WireBytes, //
     },
 };
@@ -28,6 +30,10 @@ use crate::{
         AddrNode,
         Host,
         View, //
+    },
+    nat::{
+        Nat,
+        Natted, //
     },
     netns::Netns,
     policy::PolicyTable, //
@@ -61,6 +67,14 @@ unsafe impl PayloadKind for Row {
 unsafe impl PayloadKind for PolicyTable {
     const KIND: u32 = raw::ihmp_kind_IHMP_KIND_POLICY;
 }
+// SAFETY: `ihmp_rs_drop` drops a `Nat` for this number.
+unsafe impl PayloadKind for Nat {
+    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_NAT;
+}
+// SAFETY: `ihmp_rs_drop` drops a `Natted` for this number.
+unsafe impl PayloadKind for Natted {
+    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_NATTED;
+}
 
 // The tables compare these octets of the payloads.
 const _: () = {
@@ -68,6 +82,10 @@ const _: () = {
     assert!(core::mem::offset_of!(Row, flow) == 0);
     assert!(core::mem::offset_of!(Row, wire) == size_of::<FlowBytes>());
     assert!(size_of::<AddrKey>() == 16 && size_of::<WireBytes>() == 12);
+    assert!(core::mem::offset_of!(Nat, seen) == 0);
+    assert!(core::mem::offset_of!(Nat, meant) == size_of::<SeenBytes>());
+    assert!(size_of::<SeenBytes>() == 24 && size_of::<MeantBytes>() == 28);
+    assert!(core::mem::offset_of!(Natted, key) == 0);
     // With the header of 64 octets a row has at most 256.
     assert!(size_of::<Row>() <= 192);
 };
@@ -87,6 +105,8 @@ unsafe extern "C" fn ihmp_rs_drop(kind: u32, payload: *mut c_void) {
             AddrNode::KIND => payload.cast::<AddrNode>().drop_in_place(),
             Row::KIND => payload.cast::<Row>().drop_in_place(),
             PolicyTable::KIND => payload.cast::<PolicyTable>().drop_in_place(),
+            Nat::KIND => payload.cast::<Nat>().drop_in_place(),
+            Natted::KIND => payload.cast::<Natted>().drop_in_place(),
             _ => (),
         }
     }
@@ -253,6 +273,10 @@ commands! {
     ihmp_nl_param_set_doit => control::param::set;
     ihmp_nl_stats_get_doit => control::stats::get;
     ihmp_nl_stats_flush_doit => control::stats::flush;
+    ihmp_nl_nat_get_doit => control::nat::get;
+    ihmp_nl_nat_new_doit => control::nat::new;
+    ihmp_nl_nat_del_doit => control::nat::del;
+    ihmp_nl_nat_flush_doit => control::nat::flush;
 }
 
 dumps! {
@@ -260,4 +284,5 @@ dumps! {
     ihmp_nl_path_get_dumpit => control::path::dump;
     ihmp_nl_flow_get_dumpit => control::flow::dump;
     ihmp_nl_policy_get_dumpit => control::policy::dump;
+    ihmp_nl_nat_get_dumpit => control::nat::dump;
 }

@@ -15,7 +15,8 @@ use core::{
 use ihmp_core::flow::FlowKey;
 use kernel::{
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    sync::rcu::Guard, //
 };
 
 /// A socket.
@@ -83,6 +84,23 @@ impl<'a> Sock<'a> {
     /// The UDP socket that would receive the flow.
     pub(crate) fn udp(net: &Net, key: &FlowKey, ifindex: u32) -> Option<Self> {
         Self::lookup(raw::ihmp_sock_udp, net, key, ifindex)
+    }
+
+    /// Whether a listener that has sent cookies would take a TCP packet of the flow.
+    pub(crate) fn takes_cookie(net: &Net, key: &FlowKey, ifindex: u32, _: &Guard) -> bool {
+        let (laddr, faddr) = (key.laddr.octets(), key.faddr.octets());
+        // SAFETY: Both addresses have 16 octets; the namespace is valid; the guard is held.
+        unsafe {
+            raw::ihmp_sock_cookies(
+                net.ns(),
+                laddr.as_ptr(),
+                key.lport,
+                faddr.as_ptr(),
+                key.fport,
+                ifindex,
+                !key.laddr.is_v4(),
+            )
+        }
     }
 
     /// Number that no other live socket has; 0 for time-wait sockets. A socket that got the memory of

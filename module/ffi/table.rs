@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tables of a namespace: hosts by id and by address, rows by flow and by wire tuple.
+//! The tables of a namespace: hosts by id and by address, rows by flow and by wire tuple, port
+//! mappings of NATs from both sides.
 //!
 //! C header: `shim/shim.h` (object.c)
 
@@ -18,6 +19,10 @@ use crate::{
         AddrNode,
         Host, //
     },
+    nat::{
+        Nat,
+        Natted, //
+    }, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -32,6 +37,11 @@ pub(crate) type AddrKey = [u8; raw::IHMP_ADDR_KEY as usize];
 pub(crate) type FlowBytes = [u8; raw::IHMP_FLOW_KEY as usize];
 /// Second key of a row: host, protocol, wire ports.
 pub(crate) type WireBytes = [u8; raw::IHMP_WIRE_KEY as usize];
+
+/// Key of a port mapping: what comes from the NAT.
+pub(crate) type SeenBytes = [u8; raw::IHMP_SEEN_KEY as usize];
+/// Second key of a port mapping: what goes to the host.
+pub(crate) type MeantBytes = [u8; raw::IHMP_MEANT_KEY as usize];
 
 /// Turns what a table gave out into a reference.
 ///
@@ -160,6 +170,105 @@ impl Net {
         unsafe { raw::ihmp_row_remove_wire(self.raw(), payload) };
     }
 
+    /// The port mapping of a packet that comes from a NAT.
+    pub(crate) fn nat_by_seen<'a>(&self, key: &SeenBytes, guard: &'a Guard) -> Option<&'a Nat> {
+        // SAFETY: The key has the table's length; only `Nat`s are inserted.
+        unsafe {
+            found(
+                raw::ihmp_nat_by_seen(self.raw(), key.as_ptr().cast()),
+                guard,
+            )
+        }
+    }
+
+    /// The port mapping of a packet that goes to a NAT.
+    pub(crate) fn nat_by_meant<'a>(&self, key: &MeantBytes, guard: &'a Guard) -> Option<&'a Nat> {
+        // SAFETY: The key has the table's length; only `Nat`s are inserted.
+        unsafe {
+            found(
+                raw::ihmp_nat_by_meant(self.raw(), key.as_ptr().cast()),
+                guard,
+            )
+        }
+    }
+
+    /// Adds a port mapping to both tables and to its host; neither key may be there. The caller
+    /// serialises changes of mappings.
+    pub(crate) fn nat_insert(&self, nat: Owned<Nat>) -> Result {
+        let host = nat.host().as_ptr().cast();
+        let payload = nat.into_raw();
+        let raw_nat = payload.as_ptr().cast();
+        // SAFETY: A live payload that begins with both keys (`Nat` is `repr(C)`) and holds its
+        // host. On failure what readers may have seen is retired, and the caller lets nobody else
+        // remove it.
+        unsafe {
+            let err = raw::ihmp_nat_link(host, raw_nat);
+            if err != 0 {
+                drop(Owned::from_raw(payload));
+                return Err(Error::from_errno(err));
+            }
+            let mut err = raw::ihmp_nat_insert_meant(self.raw(), raw_nat);
+            if err == 0 {
+                err = raw::ihmp_nat_insert_seen(self.raw(), raw_nat);
+                if err != 0 {
+                    raw::ihmp_nat_remove_meant(self.raw(), raw_nat);
+                }
+            }
+            if err != 0 {
+                raw::ihmp_nat_unlink(host, raw_nat);
+                raw::ihmp_object_retire(raw_nat);
+            }
+            to_result(err)
+        }
+    }
+
+    /// Takes a port mapping out everywhere. The caller is the only one that removes this one.
+    pub(crate) fn nat_remove(&self, nat: &Nat) {
+        let payload = core::ptr::from_ref(nat).cast_mut().cast();
+        // SAFETY: It came from the tables; removal and retirement happen once, because changes of
+        // mappings are serialised by the namespace's lock.
+        unsafe {
+            raw::ihmp_nat_remove_seen(self.raw(), payload);
+            raw::ihmp_nat_remove_meant(self.raw(), payload);
+            raw::ihmp_nat_unlink(nat.host().as_ptr().cast(), payload);
+            raw::ihmp_object_retire(payload);
+        }
+    }
+
+    /// The entry of an address that is a NAT's.
+    pub(crate) fn natted<'a>(&self, key: &AddrKey, guard: &'a Guard) -> Option<&'a Natted> {
+        // SAFETY: The key has the table's length; only `Natted`s are inserted.
+        unsafe {
+            found(
+                raw::ihmp_natted_lookup(self.raw(), key.as_ptr().cast()),
+                guard,
+            )
+        }
+    }
+
+    /// Adds the entry of an address that is not there yet.
+    pub(crate) fn natted_insert(&self, natted: Owned<Natted>) -> Result {
+        let payload = natted.into_raw();
+        // SAFETY: A live payload that begins with the key (`Natted` is `repr(C)`).
+        let err = unsafe { raw::ihmp_natted_insert(self.raw(), payload.as_ptr().cast()) };
+        if err != 0 {
+            // SAFETY: It was not published.
+            drop(unsafe { Owned::from_raw(payload) });
+        }
+        to_result(err)
+    }
+
+    /// Takes the entry of an address out. The caller is the only one that removes it.
+    pub(crate) fn natted_remove(&self, natted: &Natted) {
+        let payload = core::ptr::from_ref(natted).cast_mut().cast();
+        // SAFETY: It came from the table; removal and retirement happen once, because changes of
+        // a host's addresses are serialised by the namespace's lock.
+        unsafe {
+            raw::ihmp_natted_remove(self.raw(), payload);
+            raw::ihmp_object_retire(payload);
+        }
+    }
+
     /// Gives a host an id, from which it can be found.
     pub(crate) fn host_link(&self, host: &Shared<Host>) -> Result<u32> {
         let host = host.clone();
@@ -201,4 +310,11 @@ pub(crate) fn row_after<'a>(host: &Host, index: &mut u32, guard: &'a Guard) -> O
     let payload = core::ptr::from_ref(host).cast_mut().cast();
     // SAFETY: Hosts are only made by `Owned`, so there is a header; only `Row`s are linked.
     unsafe { found(raw::ihmp_row_next(payload, index), guard) }
+}
+
+/// The first port mapping of a host after `index`, which becomes its index; zero to begin.
+pub(crate) fn nat_after<'a>(host: &Host, index: &mut u32, guard: &'a Guard) -> Option<&'a Nat> {
+    let payload = core::ptr::from_ref(host).cast_mut().cast();
+    // SAFETY: Hosts are only made by `Owned`, so there is a header; only `Nat`s are linked.
+    unsafe { found(raw::ihmp_nat_next(payload, index), guard) }
 }

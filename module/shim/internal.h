@@ -30,6 +30,9 @@ struct ihmp_net {
 	struct rhashtable addrs;	/* foreign address -> host */
 	struct rhashtable flows;	/* five identifiers -> row */
 	struct rhashtable wires;	/* host, proto, wire ports -> row */
+	struct rhashtable seen;		/* NAT, proto, ports on the wire -> nat */
+	struct rhashtable meant;	/* host, NAT, proto, ports -> nat */
+	struct rhashtable natted;	/* address -> that of a NAT */
 	struct xarray hosts;		/* id -> host */
 	u32 next_host;
 	struct xarray lent;		/* sockets that we let send from any address */

@@ -31,12 +31,18 @@ static const struct netlink_range_validation ihmp_a_param_path_timeout_range = {
 	.max	= 86400ULL,
 };
 
+static const struct netlink_range_validation ihmp_a_param_max_nats_range = {
+	.min	= 1ULL,
+	.max	= 1048576ULL,
+};
+
 /* Common nested types */
-const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_UNPROVEN + 1] = {
+const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_NAT + 1] = {
 	[IHMP_A_ADDR_ADDRESS] = NLA_POLICY_MAX_LEN(16),
 	[IHMP_A_ADDR_SET] = NLA_POLICY_MAX(NLA_U32, 3),
 	[IHMP_A_ADDR_PREFERENCE] = { .type = NLA_U16, },
 	[IHMP_A_ADDR_UNPROVEN] = { .type = NLA_FLAG, },
+	[IHMP_A_ADDR_NAT] = { .type = NLA_FLAG, },
 };
 
 /* IHMP_CMD_HOST_GET - do */
@@ -130,7 +136,7 @@ static const struct nla_policy ihmp_policy_del_nl_policy[IHMP_A_POLICY_PREFIX_LE
 };
 
 /* IHMP_CMD_PARAM_SET - do */
-static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_PATH_TIMEOUT + 1] = {
+static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_MAX_NATS + 1] = {
 	[IHMP_A_PARAM_DISCOVERY] = NLA_POLICY_MAX(NLA_U32, 1),
 	[IHMP_A_PARAM_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
 	[IHMP_A_PARAM_MAX_HOSTS] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_max_hosts_range),
@@ -139,6 +145,45 @@ static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_PATH_TIMEOU
 	[IHMP_A_PARAM_HOLD_TIME] = NLA_POLICY_MAX(NLA_U32, 1000),
 	[IHMP_A_PARAM_SCHEDULER] = NLA_POLICY_MAX(NLA_U32, 0),
 	[IHMP_A_PARAM_PATH_TIMEOUT] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_path_timeout_range),
+	[IHMP_A_PARAM_MAX_NATS] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_max_nats_range),
+};
+
+/* IHMP_CMD_NAT_GET - do */
+static const struct nla_policy ihmp_nat_get_do_nl_policy[IHMP_A_NAT_LOCAL_PORT + 1] = {
+	[IHMP_A_NAT_PROTO] = { .type = NLA_U8, },
+	[IHMP_A_NAT_ADDRESS] = NLA_POLICY_MAX_LEN(16),
+	[IHMP_A_NAT_NAT_PORT] = { .type = NLA_U16, },
+	[IHMP_A_NAT_LOCAL_PORT] = { .type = NLA_U16, },
+};
+
+/* IHMP_CMD_NAT_GET - dump */
+static const struct nla_policy ihmp_nat_get_dump_nl_policy[IHMP_A_NAT_HOST_ID + 1] = {
+	[IHMP_A_NAT_HOST_ID] = NLA_POLICY_MIN(NLA_U32, 1),
+};
+
+/* IHMP_CMD_NAT_NEW - do */
+static const struct nla_policy ihmp_nat_new_nl_policy[IHMP_A_NAT_EXPIRES_IN + 1] = {
+	[IHMP_A_NAT_HOST_ID] = NLA_POLICY_MIN(NLA_U32, 1),
+	[IHMP_A_NAT_PROTO] = { .type = NLA_U8, },
+	[IHMP_A_NAT_ADDRESS] = NLA_POLICY_MAX_LEN(16),
+	[IHMP_A_NAT_NAT_PORT] = { .type = NLA_U16, },
+	[IHMP_A_NAT_PORT] = { .type = NLA_U16, },
+	[IHMP_A_NAT_LOCAL_PORT] = { .type = NLA_U16, },
+	[IHMP_A_NAT_EXPIRES_IN] = { .type = NLA_UINT, },
+};
+
+/* IHMP_CMD_NAT_DEL - do */
+static const struct nla_policy ihmp_nat_del_nl_policy[IHMP_A_NAT_LOCAL_PORT + 1] = {
+	[IHMP_A_NAT_HOST_ID] = NLA_POLICY_MIN(NLA_U32, 1),
+	[IHMP_A_NAT_PROTO] = { .type = NLA_U8, },
+	[IHMP_A_NAT_ADDRESS] = NLA_POLICY_MAX_LEN(16),
+	[IHMP_A_NAT_NAT_PORT] = { .type = NLA_U16, },
+	[IHMP_A_NAT_LOCAL_PORT] = { .type = NLA_U16, },
+};
+
+/* IHMP_CMD_NAT_FLUSH - do */
+static const struct nla_policy ihmp_nat_flush_nl_policy[IHMP_A_NAT_HOST_ID + 1] = {
+	[IHMP_A_NAT_HOST_ID] = NLA_POLICY_MIN(NLA_U32, 1),
 };
 
 /* Ops table for ihmp */
@@ -263,7 +308,7 @@ static const struct genl_split_ops ihmp_nl_ops[] = {
 		.cmd		= IHMP_CMD_PARAM_SET,
 		.doit		= ihmp_nl_param_set_doit,
 		.policy		= ihmp_param_set_nl_policy,
-		.maxattr	= IHMP_A_PARAM_PATH_TIMEOUT,
+		.maxattr	= IHMP_A_PARAM_MAX_NATS,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{
@@ -275,6 +320,41 @@ static const struct genl_split_ops ihmp_nl_ops[] = {
 		.cmd	= IHMP_CMD_STATS_FLUSH,
 		.doit	= ihmp_nl_stats_flush_doit,
 		.flags	= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= IHMP_CMD_NAT_GET,
+		.doit		= ihmp_nl_nat_get_doit,
+		.policy		= ihmp_nat_get_do_nl_policy,
+		.maxattr	= IHMP_A_NAT_LOCAL_PORT,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= IHMP_CMD_NAT_GET,
+		.dumpit		= ihmp_nl_nat_get_dumpit,
+		.policy		= ihmp_nat_get_dump_nl_policy,
+		.maxattr	= IHMP_A_NAT_HOST_ID,
+		.flags		= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd		= IHMP_CMD_NAT_NEW,
+		.doit		= ihmp_nl_nat_new_doit,
+		.policy		= ihmp_nat_new_nl_policy,
+		.maxattr	= IHMP_A_NAT_EXPIRES_IN,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= IHMP_CMD_NAT_DEL,
+		.doit		= ihmp_nl_nat_del_doit,
+		.policy		= ihmp_nat_del_nl_policy,
+		.maxattr	= IHMP_A_NAT_LOCAL_PORT,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= IHMP_CMD_NAT_FLUSH,
+		.doit		= ihmp_nl_nat_flush_doit,
+		.policy		= ihmp_nat_flush_nl_policy,
+		.maxattr	= IHMP_A_NAT_HOST_ID,
+		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 };
 

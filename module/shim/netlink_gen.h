@@ -13,7 +13,7 @@
 #include <uapi/linux/ihmp.h>
 
 /* Common nested types */
-extern const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_UNPROVEN + 1];
+extern const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_NAT + 1];
 
 int ihmp_nl_host_get_doit(struct sk_buff *skb, struct genl_info *info);
 int ihmp_nl_host_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
@@ -36,6 +36,11 @@ int ihmp_nl_param_get_doit(struct sk_buff *skb, struct genl_info *info);
 int ihmp_nl_param_set_doit(struct sk_buff *skb, struct genl_info *info);
 int ihmp_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info);
 int ihmp_nl_stats_flush_doit(struct sk_buff *skb, struct genl_info *info);
+int ihmp_nl_nat_get_doit(struct sk_buff *skb, struct genl_info *info);
+int ihmp_nl_nat_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int ihmp_nl_nat_new_doit(struct sk_buff *skb, struct genl_info *info);
+int ihmp_nl_nat_del_doit(struct sk_buff *skb, struct genl_info *info);
+int ihmp_nl_nat_flush_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	IHMP_NLGRP_EVENTS,

@@ -8,15 +8,20 @@
 
 #include "internal.h"
 
-/* In front of every payload; the links are used by rows and address nodes. */
+/* In front of every payload; the links are used by what is found by a key. */
 struct ihmp_header {
-	struct rhash_head first;	/* addrs, or flows */
-	struct rhash_head second;	/* wires */
+	union {
+		struct {
+			struct rhash_head first;	/* addrs, flows, seen, or natted */
+			struct rhash_head second;	/* wires, or meant */
+		};
+		struct xarray nats;	/* of a host */
+	};
 	struct rcu_head rcu;
 	struct xarray rows;		/* of a host */
 	refcount_t refs;
 	u32 kind;
-	u32 id;				/* of a row, within its host */
+	u32 id;				/* of a row or nat, within its host */
 };
 
 static struct ihmp_header *ihmp_header(void *payload)
@@ -38,8 +43,10 @@ void *ihmp_object_alloc(u32 kind, u64 size, bool atomic)
 		return NULL;
 	header->kind = kind;
 	refcount_set(&header->refs, 1);
-	if (kind == IHMP_KIND_HOST)
+	if (kind == IHMP_KIND_HOST) {
 		xa_init_flags(&header->rows, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+		xa_init_flags(&header->nats, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+	}
 	return header + 1;
 }
 
@@ -54,8 +61,10 @@ static void ihmp_object_rcu(struct rcu_head *rcu)
 	struct ihmp_header *header = container_of(rcu, struct ihmp_header, rcu);
 
 	ihmp_rs_drop(header->kind, header + 1);
-	if (header->kind == IHMP_KIND_HOST)
+	if (header->kind == IHMP_KIND_HOST) {
 		xa_destroy(&header->rows);
+		xa_destroy(&header->nats);
+	}
 	kfree(header);
 }
 
@@ -98,6 +107,10 @@ static const struct rhashtable_params ihmp_addrs_params = IHMP_PARAMS(first, 0, 
 static const struct rhashtable_params ihmp_flows_params = IHMP_PARAMS(first, 0, IHMP_FLOW_KEY);
 static const struct rhashtable_params ihmp_wires_params =
 	IHMP_PARAMS(second, IHMP_FLOW_KEY, IHMP_WIRE_KEY);
+static const struct rhashtable_params ihmp_seen_params = IHMP_PARAMS(first, 0, IHMP_SEEN_KEY);
+static const struct rhashtable_params ihmp_meant_params =
+	IHMP_PARAMS(second, IHMP_SEEN_KEY, IHMP_MEANT_KEY);
+static const struct rhashtable_params ihmp_natted_params = IHMP_PARAMS(first, 0, IHMP_ADDR_KEY);
 
 void *ihmp_addr_lookup(struct ihmp_net *in, const void *key)
 {
@@ -150,14 +163,75 @@ int ihmp_row_remove_wire(struct ihmp_net *in, void *payload)
 				      ihmp_wires_params);
 }
 
+void *ihmp_nat_by_seen(struct ihmp_net *in, const void *key)
+{
+	return ihmp_payload(rhashtable_lookup(&in->seen, key, ihmp_seen_params));
+}
+
+void *ihmp_nat_by_meant(struct ihmp_net *in, const void *key)
+{
+	return ihmp_payload(rhashtable_lookup(&in->meant, key, ihmp_meant_params));
+}
+
+int ihmp_nat_insert_seen(struct ihmp_net *in, void *payload)
+{
+	return rhashtable_lookup_insert_fast(&in->seen, &ihmp_header(payload)->first,
+					     ihmp_seen_params);
+}
+
+int ihmp_nat_insert_meant(struct ihmp_net *in, void *payload)
+{
+	return rhashtable_lookup_insert_fast(&in->meant, &ihmp_header(payload)->second,
+					     ihmp_meant_params);
+}
+
+void ihmp_nat_remove_seen(struct ihmp_net *in, void *payload)
+{
+	rhashtable_remove_fast(&in->seen, &ihmp_header(payload)->first, ihmp_seen_params);
+}
+
+void ihmp_nat_remove_meant(struct ihmp_net *in, void *payload)
+{
+	rhashtable_remove_fast(&in->meant, &ihmp_header(payload)->second, ihmp_meant_params);
+}
+
+void *ihmp_natted_lookup(struct ihmp_net *in, const void *key)
+{
+	return ihmp_payload(rhashtable_lookup(&in->natted, key, ihmp_natted_params));
+}
+
+int ihmp_natted_insert(struct ihmp_net *in, void *payload)
+{
+	return rhashtable_lookup_insert_fast(&in->natted, &ihmp_header(payload)->first,
+					     ihmp_natted_params);
+}
+
+void ihmp_natted_remove(struct ihmp_net *in, void *payload)
+{
+	rhashtable_remove_fast(&in->natted, &ihmp_header(payload)->first, ihmp_natted_params);
+}
+
+static int ihmp_link(struct xarray *of, void *payload)
+{
+	int err = xa_alloc_bh(of, &ihmp_header(payload)->id, payload, xa_limit_32b,
+			      GFP_ATOMIC | __GFP_NOWARN);
+
+	return err < 0 ? err : 0;
+}
+
+/* The first after *id; *id becomes its index. */
+static void *ihmp_next(struct xarray *of, u32 *id)
+{
+	unsigned long index = *id;
+	void *payload = xa_find_after(of, &index, U32_MAX, XA_PRESENT);
+
+	*id = index;
+	return payload;
+}
+
 int ihmp_row_link(void *host, void *row)
 {
-	struct ihmp_header *header = ihmp_header(row);
-	int err;
-
-	err = xa_alloc_bh(&ihmp_header(host)->rows, &header->id, row, xa_limit_32b,
-			  GFP_ATOMIC | __GFP_NOWARN);
-	return err < 0 ? err : 0;
+	return ihmp_link(&ihmp_header(host)->rows, row);
 }
 
 void ihmp_row_unlink(void *host, void *row)
@@ -165,14 +239,24 @@ void ihmp_row_unlink(void *host, void *row)
 	xa_erase_bh(&ihmp_header(host)->rows, ihmp_header(row)->id);
 }
 
-/* The first row after *id; *id becomes its index. */
 void *ihmp_row_next(void *host, u32 *id)
 {
-	unsigned long index = *id;
-	void *row = xa_find_after(&ihmp_header(host)->rows, &index, U32_MAX, XA_PRESENT);
+	return ihmp_next(&ihmp_header(host)->rows, id);
+}
 
-	*id = index;
-	return row;
+int ihmp_nat_link(void *host, void *nat)
+{
+	return ihmp_link(&ihmp_header(host)->nats, nat);
+}
+
+void ihmp_nat_unlink(void *host, void *nat)
+{
+	xa_erase_bh(&ihmp_header(host)->nats, ihmp_header(nat)->id);
+}
+
+void *ihmp_nat_next(void *host, u32 *id)
+{
+	return ihmp_next(&ihmp_header(host)->nats, id);
 }
 
 int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id)
@@ -196,11 +280,7 @@ void *ihmp_host_unlink(struct ihmp_net *in, u32 id)
 
 void *ihmp_host_next(struct ihmp_net *in, u32 *id)
 {
-	unsigned long index = *id;
-	void *host = xa_find_after(&in->hosts, &index, U32_MAX, XA_PRESENT);
-
-	*id = index;
-	return host;
+	return ihmp_next(&in->hosts, id);
 }
 
 int ihmp_tables_init(struct ihmp_net *in)
@@ -216,8 +296,23 @@ int ihmp_tables_init(struct ihmp_net *in)
 	if (err)
 		goto free_addrs;
 	err = rhashtable_init(&in->wires, &ihmp_wires_params);
+	if (err)
+		goto free_flows;
+	err = rhashtable_init(&in->seen, &ihmp_seen_params);
+	if (err)
+		goto free_wires;
+	err = rhashtable_init(&in->meant, &ihmp_meant_params);
+	if (err)
+		goto free_seen;
+	err = rhashtable_init(&in->natted, &ihmp_natted_params);
 	if (!err)
 		return 0;
+	rhashtable_destroy(&in->meant);
+free_seen:
+	rhashtable_destroy(&in->seen);
+free_wires:
+	rhashtable_destroy(&in->wires);
+free_flows:
 	rhashtable_destroy(&in->flows);
 free_addrs:
 	rhashtable_destroy(&in->addrs);
@@ -227,6 +322,9 @@ free_addrs:
 /* The Rust side has emptied the tables. */
 void ihmp_tables_exit(struct ihmp_net *in)
 {
+	rhashtable_destroy(&in->natted);
+	rhashtable_destroy(&in->meant);
+	rhashtable_destroy(&in->seen);
 	rhashtable_destroy(&in->wires);
 	rhashtable_destroy(&in->flows);
 	rhashtable_destroy(&in->addrs);

@@ -35,6 +35,8 @@ enum {
 	IHMP_ADDR_KEY = 16,	/* address node: the address */
 	IHMP_FLOW_KEY = 40,	/* row: five identifiers */
 	IHMP_WIRE_KEY = 12,	/* row, after the flow key: host, proto, ports */
+	IHMP_SEEN_KEY = 24,	/* nat: what comes from a NAT */
+	IHMP_MEANT_KEY = 28,	/* nat, after the seen key: what goes to one */
 	IHMP_COUNTERS = 64,	/* per-CPU counters of a namespace */
 };
 
@@ -45,6 +47,8 @@ enum ihmp_kind {
 	IHMP_KIND_ADDR,
 	IHMP_KIND_ROW,
 	IHMP_KIND_POLICY,
+	IHMP_KIND_NAT,
+	IHMP_KIND_NATTED,
 	IHMP_KIND_MAX,
 };
 
@@ -102,6 +106,20 @@ int ihmp_row_link(void *host, void *row);
 void ihmp_row_unlink(void *host, void *row);
 void *ihmp_row_next(void *host, u32 *id);
 
+void *ihmp_nat_by_seen(struct ihmp_net *in, const void *key);
+void *ihmp_nat_by_meant(struct ihmp_net *in, const void *key);
+int ihmp_nat_insert_seen(struct ihmp_net *in, void *payload);
+int ihmp_nat_insert_meant(struct ihmp_net *in, void *payload);
+void ihmp_nat_remove_seen(struct ihmp_net *in, void *payload);
+void ihmp_nat_remove_meant(struct ihmp_net *in, void *payload);
+int ihmp_nat_link(void *host, void *nat);
+void ihmp_nat_unlink(void *host, void *nat);
+void *ihmp_nat_next(void *host, u32 *id);
+
+void *ihmp_natted_lookup(struct ihmp_net *in, const void *key);
+int ihmp_natted_insert(struct ihmp_net *in, void *payload);
+void ihmp_natted_remove(struct ihmp_net *in, void *payload);
+
 int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id);
 void *ihmp_host_by_id(struct ihmp_net *in, u32 id);
 void *ihmp_host_unlink(struct ihmp_net *in, u32 id);
@@ -132,6 +150,8 @@ struct sock *ihmp_sock_tcp(struct net *net, const u8 *laddr, u16 lport, const u8
 			   u32 ifindex, bool ipv6);
 struct sock *ihmp_sock_udp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
 			   u32 ifindex, bool ipv6);
+bool ihmp_sock_cookies(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
+		       u32 ifindex, bool ipv6);
 void ihmp_sock_put(struct sock *sk);
 u64 ihmp_sock_cookie(struct sock *sk);
 bool ihmp_sock_established(const struct sock *sk);

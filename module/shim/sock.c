@@ -49,6 +49,21 @@ struct sock *ihmp_sock_udp(struct net *net, const u8 *laddr, u16 lport, const u8
 			       ifindex);
 }
 
+/* A listener that has sent cookies takes what belongs to no other socket; the caller holds RCU. */
+bool ihmp_sock_cookies(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
+		       u32 ifindex, bool ipv6)
+{
+	struct in6_addr l6 = ihmp_v6(laddr), f6 = ihmp_v6(faddr);
+	const struct sock *sk;
+
+	if (ipv6)
+		sk = inet6_lookup_listener(net, NULL, 0, &f6, htons(fport), &l6, lport, ifindex, 0);
+	else
+		sk = __inet_lookup_listener(net, NULL, 0, ihmp_v4(faddr), htons(fport),
+					    ihmp_v4(laddr), lport, ifindex, 0);
+	return sk && READ_ONCE(net->ipv4.sysctl_tcp_syncookies) && !tcp_synq_no_recent_overflow(sk);
+}
+
 void ihmp_sock_put(struct sock *sk)
 {
 	sock_gen_put(sk);

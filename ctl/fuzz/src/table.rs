@@ -54,6 +54,7 @@ impl Table {
             addr: local,
             preference: 0,
             unproven: false,
+            nat: false,
         };
         Some(self.make(Record {
             state: State::New,

@@ -122,6 +122,34 @@ impl Client {
         self.order(&codec::flows(Command::FLOW_FLUSH, host))
     }
 
+    /// The port mappings of one host, or of all.
+    pub fn nats(&mut self, host: Option<u32>) -> Result<Vec<Nat>, Error> {
+        self.dump(&codec::nats(Command::NAT_GET, host), codec::read_nat)
+    }
+
+    /// One port mapping.
+    pub fn nat(&mut self, key: &NatKey) -> Result<Nat, Error> {
+        self.get(
+            &codec::nat_key(Command::NAT_GET, None, key),
+            codec::read_nat,
+        )
+    }
+
+    /// Adds a port mapping, or changes its host, port and expiry.
+    pub fn nat_new(&mut self, nat: &Nat) -> Result<(), Error> {
+        self.order(&codec::nat_new(nat))
+    }
+
+    /// Removes a port mapping, only if it is that of `host` when one is named.
+    pub fn nat_del(&mut self, key: &NatKey, host: Option<u32>) -> Result<(), Error> {
+        self.order(&codec::nat_key(Command::NAT_DEL, host, key))
+    }
+
+    /// Removes the port mappings of one host, or all.
+    pub fn nat_flush(&mut self, host: Option<u32>) -> Result<(), Error> {
+        self.order(&codec::nats(Command::NAT_FLUSH, host))
+    }
+
     /// The discovery policy.
     pub fn policies(&mut self) -> Result<Vec<Policy>, Error> {
         self.dump(&Request::new(Command::POLICY_GET), codec::read_policy)

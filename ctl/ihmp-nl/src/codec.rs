@@ -12,6 +12,7 @@ use ihmp_uapi::{
     Command,
     FlowAttr,
     HostAttr,
+    NatAttr,
     ParamAttr,
     PathAttr,
     PolicyAttr,
@@ -94,6 +95,9 @@ fn set_of(command: Command) -> Set {
         }
         Command::PARAM_GET | Command::PARAM_SET => |number| (ParamAttr(number).name(), false),
         Command::STATS_GET | Command::STATS_FLUSH => |number| (StatsAttr(number).name(), false),
+        Command::NAT_GET | Command::NAT_NEW | Command::NAT_DEL | Command::NAT_FLUSH => {
+            |number| (NatAttr(number).name(), false)
+        }
         _ => |number| (HostAttr(number).name(), HostAttr(number) == HostAttr::ADDR),
     }
 }
@@ -151,12 +155,15 @@ pub(crate) fn read_event(message: &[u8]) -> Result<Option<Event>> {
         Command::PATH_NTF => read_path_change(message)?,
         Command::DISCOVER_NTF => read_discovery(message)?,
         Command::LIMIT_NTF => read_limit(message)?,
+        Command::NAT_NTF => Event::NatChanged(read_nat(message)?),
+        Command::NAT_DEL_NTF => Event::NatDeleted(read_nat(message)?),
         _ => return Ok(None),
     }))
 }
 
 mod flow;
 mod host;
+mod nat;
 mod param;
 mod path;
 mod policy;
@@ -164,6 +171,7 @@ mod stats;
 
 pub(crate) use flow::*;
 pub(crate) use host::*;
+pub(crate) use nat::*;
 pub(crate) use param::*;
 pub(crate) use path::*;
 pub(crate) use policy::*;

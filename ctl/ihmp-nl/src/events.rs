@@ -73,6 +73,10 @@ pub enum Event {
         /// How many packets met it.
         packets: u64,
     },
+    /// A port mapping of a NAT was added or changed; this is what it is now.
+    NatChanged(Nat),
+    /// A port mapping was removed; those of a host that is removed go without a word.
+    NatDeleted(Nat),
     /// Events were lost: what is known must be asked for again. All later events are newer than this.
     Resync,
 }

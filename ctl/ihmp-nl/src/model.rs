@@ -57,6 +57,8 @@ pub struct HostAddr {
     pub preference: u16,
     /// A local address that the host has not acknowledged yet.
     pub unproven: bool,
+    /// An active address that is that of a NAT in front of the host: for flows with a [`Nat`] only.
+    pub nat: bool,
 }
 
 impl HostAddr {
@@ -67,6 +69,7 @@ impl HostAddr {
             set,
             preference: 0,
             unproven: false,
+            nat: false,
         }
     }
 
@@ -182,6 +185,8 @@ pub struct Flow {
     pub remote_port: u16,
     /// Local port on the wire, where it differs.
     pub wire_port: Option<u16>,
+    /// Port of the host itself, where `remote_port` is that of a NAT.
+    pub host_port: Option<u16>,
     /// Time since the last packet.
     pub idle: Option<Duration>,
 }
@@ -195,6 +200,50 @@ impl Flow {
             remote: self.remote,
             local_port: self.local_port,
             remote_port: self.remote_port,
+        }
+    }
+}
+
+/// What names a port mapping of a NAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NatKey {
+    /// IP protocol number.
+    pub proto: u8,
+    /// Address of the NAT.
+    pub addr: IpAddr,
+    /// Port of the NAT, or the identifier of the host's ICMP echoes behind it.
+    pub nat_port: u16,
+    /// Our port on the wire, or the identifier of our ICMP echoes.
+    pub local_port: u16,
+}
+
+/// One port mapping of a NAT in front of a host, for one flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nat {
+    /// Host behind the NAT.
+    pub host_id: u32,
+    /// IP protocol number.
+    pub proto: u8,
+    /// Address of the NAT.
+    pub addr: IpAddr,
+    /// Port of the NAT, or the identifier of the host's ICMP echoes behind it.
+    pub nat_port: u16,
+    /// Port of the host, or the identifier of its ICMP echoes before the NAT.
+    pub port: u16,
+    /// Our port on the wire, or the identifier of our ICMP echoes.
+    pub local_port: u16,
+    /// Time until the mapping is removed, in steps of a millisecond; `None` for never.
+    pub expires_in: Option<Duration>,
+}
+
+impl Nat {
+    /// What names the mapping.
+    pub const fn key(&self) -> NatKey {
+        NatKey {
+            proto: self.proto,
+            addr: self.addr,
+            nat_port: self.nat_port,
+            local_port: self.local_port,
         }
     }
 }
@@ -227,6 +276,8 @@ pub struct Params {
     pub hold_time: u32,
     /// Seconds without a path after which sockets get EHOSTUNREACH; 0 for never.
     pub path_timeout: u32,
+    /// Most port mappings of NATs.
+    pub max_nats: u32,
     /// Scheduler of hosts that name none.
     pub scheduler: Scheduler,
     /// Version of the module.
@@ -250,6 +301,8 @@ pub struct ParamRequest {
     pub hold_time: Option<u32>,
     /// Seconds without a path after which sockets get EHOSTUNREACH; 0 for never.
     pub path_timeout: Option<u32>,
+    /// Most port mappings of NATs.
+    pub max_nats: Option<u32>,
     /// Scheduler of hosts that name none.
     pub scheduler: Option<Scheduler>,
 }
@@ -298,6 +351,8 @@ pub struct Stats {
     pub flows_expired: u64,
     /// Sockets that got EHOSTUNREACH because their host had no path.
     pub unreachable: u64,
+    /// Port mappings of NATs now.
+    pub nats: u32,
     /// One for each reason.
     pub counters: Vec<Counter>,
 }

@@ -517,7 +517,7 @@ impl<'a> Driver<'a> {
                         self.fallback.remove(host.id);
                     }
                 }
-                Event::PathChanged { .. } => (),
+                Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => (),
                 Event::Limit { reason, packets } => {
                     tracing::warn!(
                         "event=limit reason={} packets={packets}",

@@ -366,6 +366,10 @@ pub enum Reason {
     /// Dropped; a router says that a locator of a host cannot be reached, which the host may be
     /// leaving.
     PathUnreachable = 14,
+    /// Dropped; the host is behind a NAT, and no port mapping of it is known for the flow.
+    NatUnmapped = 15,
+    /// Not made; the table of NAT mappings is full.
+    NatLimit = 16,
 }
 
 impl Reason {
@@ -386,6 +390,8 @@ impl Reason {
         Self::IcmpNoFlow,
         Self::DiscoverLimit,
         Self::PathUnreachable,
+        Self::NatUnmapped,
+        Self::NatLimit,
     ];
 
     /// The number on the wire.
@@ -411,6 +417,8 @@ impl Reason {
             12 => Some(Self::IcmpNoFlow),
             13 => Some(Self::DiscoverLimit),
             14 => Some(Self::PathUnreachable),
+            15 => Some(Self::NatUnmapped),
+            16 => Some(Self::NatLimit),
             _ => None,
         }
     }
@@ -433,6 +441,8 @@ impl Reason {
             Self::IcmpNoFlow => "icmp-no-flow",
             Self::DiscoverLimit => "discover-limit",
             Self::PathUnreachable => "path-unreachable",
+            Self::NatUnmapped => "nat-unmapped",
+            Self::NatLimit => "nat-limit",
         }
     }
 
@@ -554,6 +564,19 @@ impl Command {
     pub const DISCOVER_NTF: Self = Self(23);
     /// A limit was reached; sent at most once a second.
     pub const LIMIT_NTF: Self = Self(24);
+    /// Get one port mapping by its four names, or dump those of one host or all.
+    pub const NAT_GET: Self = Self(25);
+    /// Add a port mapping, or change its host, port and expiry. Another mapping of the same address
+    /// for the same flow of the host goes.
+    pub const NAT_NEW: Self = Self(26);
+    /// Remove a port mapping; with host-id, only if it is that host's.
+    pub const NAT_DEL: Self = Self(27);
+    /// Remove the port mappings of one host, or all.
+    pub const NAT_FLUSH: Self = Self(28);
+    /// A port mapping was added or changed.
+    pub const NAT_NTF: Self = Self(29);
+    /// A port mapping was removed; those of a host that is removed go without a word.
+    pub const NAT_DEL_NTF: Self = Self(30);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -582,6 +605,12 @@ impl Command {
             Self::STATS_FLUSH => Some("stats-flush"),
             Self::DISCOVER_NTF => Some("discover-ntf"),
             Self::LIMIT_NTF => Some("limit-ntf"),
+            Self::NAT_GET => Some("nat-get"),
+            Self::NAT_NEW => Some("nat-new"),
+            Self::NAT_DEL => Some("nat-del"),
+            Self::NAT_FLUSH => Some("nat-flush"),
+            Self::NAT_NTF => Some("nat-ntf"),
+            Self::NAT_DEL_NTF => Some("nat-del-ntf"),
             _ => None,
         }
     }
@@ -601,6 +630,9 @@ impl AddrAttr {
     pub const PREFERENCE: Self = Self(3);
     /// A local address that the host has not acknowledged yet.
     pub const UNPROVEN: Self = Self(4);
+    /// The active address is that of a NAT in front of the host. Others may have it, too; only
+    /// flows with a nat object use it.
+    pub const NAT: Self = Self(5);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -609,6 +641,7 @@ impl AddrAttr {
             Self::SET => Some("set"),
             Self::PREFERENCE => Some("preference"),
             Self::UNPROVEN => Some("unproven"),
+            Self::NAT => Some("nat"),
             _ => None,
         }
     }
@@ -738,6 +771,8 @@ impl FlowAttr {
     pub const IDLE: Self = Self(8);
     /// Padding.
     pub const PAD: Self = Self(9);
+    /// Port of the host itself, where remote-port is that of a NAT behind which the flow began.
+    pub const HOST_PORT: Self = Self(10);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -751,6 +786,7 @@ impl FlowAttr {
             Self::WIRE_PORT => Some("wire-port"),
             Self::IDLE => Some("idle"),
             Self::PAD => Some("pad"),
+            Self::HOST_PORT => Some("host-port"),
             _ => None,
         }
     }
@@ -807,6 +843,8 @@ impl ParamAttr {
     /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0 for
     /// never.
     pub const PATH_TIMEOUT: Self = Self(9);
+    /// Most port mappings of NATs.
+    pub const MAX_NATS: Self = Self(10);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -820,6 +858,7 @@ impl ParamAttr {
             Self::SCHEDULER => Some("scheduler"),
             Self::VERSION => Some("version"),
             Self::PATH_TIMEOUT => Some("path-timeout"),
+            Self::MAX_NATS => Some("max-nats"),
             _ => None,
         }
     }
@@ -892,6 +931,8 @@ impl StatsAttr {
     pub const PAD: Self = Self(16);
     /// Sockets that got EHOSTUNREACH because their host had no path for path-timeout.
     pub const UNREACHABLE: Self = Self(17);
+    /// Port mappings of NATs now.
+    pub const NATS: Self = Self(18);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -913,6 +954,7 @@ impl StatsAttr {
             Self::COUNTER => Some("counter"),
             Self::PAD => Some("pad"),
             Self::UNREACHABLE => Some("unreachable"),
+            Self::NATS => Some("nats"),
             _ => None,
         }
     }
@@ -936,6 +978,48 @@ impl LimitAttr {
         match self {
             Self::REASON => Some("reason"),
             Self::PACKETS => Some("packets"),
+            Self::PAD => Some("pad"),
+            _ => None,
+        }
+    }
+}
+
+/// Attribute of the set `nat`: One port mapping of a NAT in front of a host, for one flow. What
+/// comes from nat-port of the NAT is from port of the host. It counts while the address is an
+/// active one of the host with the flag nat. The fields proto, address, nat-port and local-port
+/// name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct NatAttr(pub u16);
+
+impl NatAttr {
+    /// Host behind the NAT.
+    pub const HOST_ID: Self = Self(1);
+    /// IP protocol number.
+    pub const PROTO: Self = Self(2);
+    /// Address of the NAT.
+    pub const ADDRESS: Self = Self(3);
+    /// Port of the NAT, or the identifier of the host's echo requests behind it; 0 when absent.
+    pub const NAT_PORT: Self = Self(4);
+    /// Port of the host, or the identifier of its echo requests before the NAT; 0 when absent.
+    pub const PORT: Self = Self(5);
+    /// Our port on the wire, or the identifier of our echo requests; 0 when absent.
+    pub const LOCAL_PORT: Self = Self(6);
+    /// Milliseconds until the mapping is removed; absent for no expiry.
+    pub const EXPIRES_IN: Self = Self(7);
+    /// Padding.
+    pub const PAD: Self = Self(8);
+
+    /// The name in the spec, if the number has one there.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::HOST_ID => Some("host-id"),
+            Self::PROTO => Some("proto"),
+            Self::ADDRESS => Some("address"),
+            Self::NAT_PORT => Some("nat-port"),
+            Self::PORT => Some("port"),
+            Self::LOCAL_PORT => Some("local-port"),
+            Self::EXPIRES_IN => Some("expires-in"),
             Self::PAD => Some("pad"),
             _ => None,
         }
@@ -980,4 +1064,10 @@ pub mod limits {
     /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0 for
     /// never.
     pub const PARAM_PATH_TIMEOUT: RangeInclusive<u32> = 0..=86400;
+
+    /// Most port mappings of NATs.
+    pub const PARAM_MAX_NATS: RangeInclusive<u32> = 1..=1048576;
+
+    /// Host behind the NAT.
+    pub const NAT_HOST_ID: RangeInclusive<u32> = 1..=4294967295;
 }

@@ -43,6 +43,7 @@ pub(crate) fn flow_key(command: Command, key: &FlowKey) -> Request {
 pub(crate) fn read_flow(message: &[u8]) -> Result<Flow> {
     let (mut host_id, mut proto, mut local, mut remote) = (None, None, None, None);
     let (mut local_port, mut remote_port, mut wire_port, mut idle) = (None, None, None, None);
+    let mut host_port = None;
     for attr in body(message)? {
         let attr = attr?;
         match FlowAttr(attr.number) {
@@ -53,6 +54,7 @@ pub(crate) fn read_flow(message: &[u8]) -> Result<Flow> {
             FlowAttr::LOCAL_PORT => local_port = Some(attr.u16()?),
             FlowAttr::REMOTE_PORT => remote_port = Some(attr.u16()?),
             FlowAttr::WIRE_PORT => wire_port = Some(attr.u16()?),
+            FlowAttr::HOST_PORT => host_port = Some(attr.u16()?),
             FlowAttr::IDLE => idle = Some(duration(attr)?),
             _ => (),
         }
@@ -65,6 +67,7 @@ pub(crate) fn read_flow(message: &[u8]) -> Result<Flow> {
         local_port: need(local_port, "local port of a flow")?,
         remote_port: need(remote_port, "foreign port of a flow")?,
         wire_port,
+        host_port,
         idle,
     })
 }

@@ -37,6 +37,9 @@ fn write_addrs(out: &mut Writer, addrs: &[HostAddr]) {
         if one.unproven {
             nest.flag(AddrAttr::UNPROVEN.0);
         }
+        if one.nat {
+            nest.flag(AddrAttr::NAT.0);
+        }
         out.nest(HostAttr::ADDR.0, &nest);
     }
 }
@@ -104,7 +107,8 @@ pub(crate) fn read_id(message: &[u8]) -> Result<u32> {
 }
 
 fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
-    let (mut addr, mut set, mut preference, mut unproven) = (None, None, 0, false);
+    let (mut addr, mut set, mut preference) = (None, None, 0);
+    let (mut unproven, mut nat) = (false, false);
     for attr in attrs {
         let attr = attr?;
         match AddrAttr(attr.number) {
@@ -112,6 +116,7 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
             AddrAttr::SET => set = Some(known(attr, AddrSet::from_number)?),
             AddrAttr::PREFERENCE => preference = attr.u16()?,
             AddrAttr::UNPROVEN => unproven = true,
+            AddrAttr::NAT => nat = true,
             _ => (),
         }
     }
@@ -120,6 +125,7 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
         set: need(set, "set of an address")?,
         preference,
         unproven,
+        nat,
     })
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn param_request(params: &ParamRequest) -> Request {
             params.scheduler.map(Scheduler::number),
         ),
         (ParamAttr::PATH_TIMEOUT, params.path_timeout),
+        (ParamAttr::MAX_NATS, params.max_nats),
     ] {
         if let Some(value) = value {
             out.u32(attr.0, value);
@@ -47,7 +48,7 @@ pub(crate) fn param_request(params: &ParamRequest) -> Request {
 pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
     let (mut discovery, mut port, mut max_hosts, mut max_flows) = (None, None, None, None);
     let (mut udp_timeout, mut hold_time, mut scheduler, mut version) = (None, None, None, None);
-    let mut path_timeout = None;
+    let (mut path_timeout, mut max_nats) = (None, None);
     for attr in body(message)? {
         let attr = attr?;
         match ParamAttr(attr.number) {
@@ -59,6 +60,7 @@ pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
             ParamAttr::HOLD_TIME => hold_time = Some(attr.u32()?),
             ParamAttr::SCHEDULER => scheduler = Some(known(attr, Scheduler::from_number)?),
             ParamAttr::PATH_TIMEOUT => path_timeout = Some(attr.u32()?),
+            ParamAttr::MAX_NATS => max_nats = Some(attr.u32()?),
             ParamAttr::VERSION => version = Some(attr.string()?.to_owned()),
             _ => (),
         }
@@ -71,6 +73,7 @@ pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
         udp_timeout: need(udp_timeout, "param udp-timeout")?,
         hold_time: need(hold_time, "param hold-time")?,
         path_timeout: need(path_timeout, "param path-timeout")?,
+        max_nats: need(max_nats, "param max-nats")?,
         scheduler: need(scheduler, "param scheduler")?,
         version: need(version, "param version")?,
     })

@@ -58,6 +58,7 @@ pub(crate) fn read_stats(message: &[u8]) -> Result<Stats> {
             StatsAttr::FLOWS_MADE => stats.flows_made = attr.uint()?,
             StatsAttr::FLOWS_EXPIRED => stats.flows_expired = attr.uint()?,
             StatsAttr::UNREACHABLE => stats.unreachable = attr.uint()?,
+            StatsAttr::NATS => stats.nats = attr.u32()?,
             StatsAttr::COUNTER => stats.counters.push(read_counter(attr.nest())?),
             _ => (),
         }

@@ -75,7 +75,8 @@ const PARAM_SET: &str = "
     080005002c010000
     0800060014000000
     0800070000000000
-    080009003c000000";
+    080009003c000000
+    08000a0000010000";
 const HOST_NTF: &str = "
     08010000
     0800010007000000
@@ -135,7 +136,8 @@ const FLOW_REPLY: &str = "
     06000500409c0000
     0600060035000000
     06000700419c0000
-    08000800fa000000";
+    08000800fa000000
+    06000a0036000000";
 const POLICY_REPLY: &str = "0f010000 080001000a000000 0500020008000000 0800030001000000";
 const PARAM_REPLY: &str = "
     13010000
@@ -147,7 +149,8 @@ const PARAM_REPLY: &str = "
     0800060014000000
     0800070000000000
     0a000800302e312e30000000
-    080009003c000000";
+    080009003c000000
+    08000a0000010000";
 const STATS_REPLY: &str = "
     15010000
     0800010002000000
@@ -171,13 +174,48 @@ const STATS_REPLY: &str = "
     1c000f80
       0800010008000000
       0800020002000000
-      0800030011000000";
+      0800030011000000
+    0800120012000000";
 const DISCOVER_NTF: &str = "
     17010000
     0800010008000000
     0500020006000000
     08000300c0000201
     08000400cb007109";
+const NAT_KEY: &str = "
+    1b010000
+    0800010007000000
+    0500020006000000
+    08000300cb007101
+    06000400419c0000
+    0600060016000000";
+const NAT_NEW: &str = "
+    1a010000
+    0800010007000000
+    0500020006000000
+    08000300cb007101
+    06000400419c0000
+    0600060016000000
+    06000500409c0000
+    08000700c0270900";
+const NAT_NTF: &str = "
+    1d010000
+    0800010007000000
+    0500020006000000
+    08000300cb007101
+    06000400419c0000
+    06000500409c0000
+    0600060016000000
+    08000700c0270900";
+const NAT_DEL_NTF: &str = "
+    1e010000
+    0800010007000000
+    050002003a000000
+    1400030020010db8000000000000000000000001
+    06000400419c0000
+    06000500409c0000
+    0600060000000000";
+const NAT_FLUSH: &str = "1c010000 0800010003000000";
 const LIMIT_NTF: &str = "18010000 0800010004000000 0800020070110100";
 
 /// The octets of a message written in hexadecimal.
@@ -283,6 +321,7 @@ fn other_requests() {
         udp_timeout: Some(300),
         hold_time: Some(20),
         path_timeout: Some(60),
+        max_nats: Some(256),
         scheduler: Some(Scheduler::Backup),
     };
     same(&param_request(&params), PARAM_SET);
@@ -372,6 +411,7 @@ fn flow_and_discovery() {
     let flow = read_flow(&octets(FLOW_REPLY)).unwrap();
     assert_eq!(flow.key(), key());
     assert_eq!((flow.host_id, flow.wire_port), (7, Some(40001)));
+    assert_eq!(flow.host_port, Some(54));
     assert_eq!(flow.idle, Some(Duration::from_millis(250)));
     let (local, remote) = (v4(LOCAL), v4([203, 0, 113, 9]));
     let discovery = Event::Discover {
@@ -381,6 +421,45 @@ fn flow_and_discovery() {
         remote,
     };
     assert_eq!(read_event(&octets(DISCOVER_NTF)), Ok(Some(discovery)));
+}
+
+#[test]
+fn nat_mappings() {
+    let mapping = Nat {
+        host_id: 7,
+        proto: 6,
+        addr: v4([203, 0, 113, 1]),
+        nat_port: 40001,
+        port: 40000,
+        local_port: 22,
+        expires_in: Some(Duration::from_secs(600)),
+    };
+    same(&nat_new(&mapping), NAT_NEW);
+    same(&nat_key(Command::NAT_DEL, Some(7), &mapping.key()), NAT_KEY);
+    same(&nats(Command::NAT_FLUSH, Some(3)), NAT_FLUSH);
+    assert_eq!(
+        nats(Command::NAT_GET, None).bytes(),
+        [Command::NAT_GET.0, 1, 0, 0]
+    );
+    assert_eq!(read_nat(&octets(NAT_NTF)), Ok(mapping));
+    assert_eq!(
+        read_event(&octets(NAT_NTF)),
+        Ok(Some(Event::NatChanged(mapping)))
+    );
+    let gone = Nat {
+        proto: 58,
+        addr: v6(1),
+        local_port: 0,
+        expires_in: None,
+        ..mapping
+    };
+    assert_eq!(
+        read_event(&octets(NAT_DEL_NTF)),
+        Ok(Some(Event::NatDeleted(gone)))
+    );
+    assert!(read_nat(&octets(NAT_FLUSH)).is_err());
+    let request = nat_new(&mapping);
+    assert_eq!(request.attr_at(12).as_deref(), Some("proto"));
 }
 
 #[test]
@@ -399,6 +478,7 @@ fn the_rest() {
         udp_timeout: 300,
         hold_time: 20,
         path_timeout: 60,
+        max_nats: 256,
         scheduler: Scheduler::Backup,
         version: "0.1.0".to_owned(),
     };
@@ -424,6 +504,7 @@ fn the_rest() {
         flows_made: 14,
         flows_expired: 15,
         unreachable: 0,
+        nats: 18,
         counters: vec![
             counter(ihmp_uapi::Reason::NoPath, Effect::Drop, 16),
             counter(ihmp_uapi::Reason::Held, Effect::Delay, 17),

@@ -91,7 +91,7 @@ fn key(words: &mut Words<'_>) -> Result<FlowKey> {
 }
 
 /// A name or a number; names are not shortened.
-fn protocol(word: &str) -> Result<u8> {
+pub(super) fn protocol(word: &str) -> Result<u8> {
     let named = PROTOCOLS
         .iter()
         .find(|(name, _)| *name == word)

@@ -54,7 +54,7 @@ pub(super) const OBJECT: Object = Object {
     ],
     notes: "
 
-ADDRESS: SET ADDR [preference N] [unproven]
+ADDRESS: SET ADDR [preference N] [unproven] [nat]
 SET:     remote, local, unreachable, alias
 STATE:   new, up, classic
 

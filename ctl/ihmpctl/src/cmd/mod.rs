@@ -27,6 +27,7 @@ mod flow;
 mod host;
 mod key;
 mod monitor;
+mod nat;
 mod param;
 mod path;
 mod policy;
@@ -40,6 +41,7 @@ pub(crate) enum Action {
     Host(host::Action),
     Path(path::Action),
     Flow(flow::Action),
+    Nat(nat::Action),
     Policy(policy::Action),
     Param(param::Action),
     Stats(stats::Action),
@@ -61,6 +63,7 @@ impl Action {
             Self::Host(action) => action.run(&mut Client::connect()?, out)?,
             Self::Path(action) => action.run(&mut Client::connect()?, out)?,
             Self::Flow(action) => action.run(&mut Client::connect()?, out)?,
+            Self::Nat(action) => action.run(&mut Client::connect()?, out)?,
             Self::Policy(action) => action.run(&mut Client::connect()?, out)?,
             Self::Param(action) => action.run(&mut Client::connect()?, out)?,
             Self::Stats(action) => action.run(&mut Client::connect()?, out)?,
@@ -119,6 +122,7 @@ const OBJECTS: &[&Object] = &[
     &host::OBJECT,
     &path::OBJECT,
     &flow::OBJECT,
+    &nat::OBJECT,
     &policy::OBJECT,
     &param::OBJECT,
     &stats::OBJECT,
@@ -224,7 +228,7 @@ const SETS: &[(&str, AddrSet)] = &[
     ("alias", AddrSet::Alias),
 ];
 
-/// What may follow the word for a set: ADDR [preference N] [unproven]
+/// What may follow the word for a set: ADDR [preference N] [unproven] [nat]
 fn address(set: AddrSet, words: &mut Words<'_>) -> Result<HostAddr> {
     let mut addr = HostAddr::new(set, words.addr("an address")?);
     loop {
@@ -232,6 +236,10 @@ fn address(set: AddrSet, words: &mut Words<'_>) -> Result<HostAddr> {
             addr.preference = words.parse("a preference from 0 to 65535")?;
         } else if words.keyword("unproven") {
             addr.unproven = true;
+        } else if words.peek() == Some("nat") {
+            // Not shortened: a name may follow.
+            words.take();
+            addr.nat = true;
         } else {
             return Ok(addr);
         }

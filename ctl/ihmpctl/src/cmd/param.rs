@@ -39,7 +39,7 @@ pub(super) const OBJECT: Object = Object {
 
 NAME VALUE: discovery on|off, port PORT, max-hosts N, max-flows N,
             udp-timeout SECONDS, hold-time MILLISECONDS,
-            path-timeout SECONDS, scheduler SCHEDULER",
+            path-timeout SECONDS, scheduler SCHEDULER, max-nats N",
 };
 
 /// What to do with settings.
@@ -73,6 +73,7 @@ enum Name {
     HoldTime,
     PathTimeout,
     Scheduler,
+    MaxNats,
 }
 
 const NAMES: &[(&str, Name)] = &[
@@ -80,6 +81,7 @@ const NAMES: &[(&str, Name)] = &[
     ("port", Name::Port),
     ("max-hosts", Name::MaxHosts),
     ("max-flows", Name::MaxFlows),
+    ("max-nats", Name::MaxNats),
     ("udp-timeout", Name::UdpTimeout),
     ("hold-time", Name::HoldTime),
     ("path-timeout", Name::PathTimeout),
@@ -96,6 +98,7 @@ fn settings(words: &mut Words<'_>) -> Result<ParamRequest> {
             Name::Port => params.port = Some(words.parse("a port")?),
             Name::MaxHosts => params.max_hosts = Some(words.parse("a number of hosts")?),
             Name::MaxFlows => params.max_flows = Some(words.parse("a number of flows")?),
+            Name::MaxNats => params.max_nats = Some(words.parse("a number of mappings")?),
             Name::UdpTimeout => params.udp_timeout = Some(words.parse("a number of seconds")?),
             Name::PathTimeout => params.path_timeout = Some(words.parse("a number of seconds")?),
             Name::HoldTime => params.hold_time = Some(words.parse("a number of milliseconds")?),

@@ -9,6 +9,8 @@ use ihmp_nl::{
     FlowKey,
     HostRequest,
     HostState,
+    Nat,
+    NatKey,
     ParamRequest,
     Policy,
     PolicyAction,
@@ -87,6 +89,7 @@ fn hosts() {
         addrs: vec![
             HostAddr {
                 preference: 5,
+                nat: true,
                 ..HostAddr::active(addr("198.51.100.7"))
             },
             HostAddr {
@@ -100,11 +103,11 @@ fn hosts() {
         expires_in: Some(Duration::from_millis(1500)),
         ..HostRequest::default()
     };
-    let text = "host add name lab state classic scheduler backup expires 1.5 remote 198.51.100.7 preference 5 \
+    let text = "host add name lab state classic scheduler backup expires 1.5 remote 198.51.100.7 nat preference 5 \
                 local 192.0.2.1 unproven preference 6 unreachable 203.0.113.1 alias 2001:db8::2";
     assert_eq!(host(text), Ok(Add(all.clone())));
     let text =
-        "h a remote 198.51.100.7 pref 5 n lab loc 192.0.2.1 pref 6 unp unr 203.0.113.1 st c sc b \
+        "h a remote 198.51.100.7 pref 5 nat n lab loc 192.0.2.1 pref 6 unp unr 203.0.113.1 st c sc b \
                 al 2001:db8::2 e 1.5s";
     assert_eq!(host(text), Ok(Add(all)));
     let set = HostRequest {
@@ -192,6 +195,51 @@ fn flows() {
 }
 
 #[test]
+fn nats() {
+    use nat::Action::{
+        Add,
+        Del,
+        Flush,
+        Get,
+        Show, //
+    };
+    let nat = |text| {
+        line(text).map(|action| match action {
+            Action::Nat(action) => action,
+            other => panic!("{other:?}"),
+        })
+    };
+    let mapping = Nat {
+        host_id: 3,
+        proto: 6,
+        addr: addr("203.0.113.1"),
+        nat_port: 40001,
+        port: 40000,
+        local_port: 22,
+        expires_in: None,
+    };
+    let key: NatKey = mapping.key();
+    assert_eq!(nat("nat"), Ok(Show(None)));
+    assert_eq!(nat("nat show host 1"), Ok(Show(Some(1))));
+    let get = nat("nat get tcp 203.0.113.1 40001 22");
+    assert_eq!(get, Ok(Get(key)));
+    let add = nat("nat add 6 203.0.113.1 40001 22 port 40000 host 3");
+    assert_eq!(add, Ok(Add(mapping)));
+    let add = nat("n a tcp 203.0.113.1 40001 22 p 40000 h 3 e 1.5");
+    let mapping = Nat {
+        expires_in: Some(Duration::from_millis(1500)),
+        ..mapping
+    };
+    assert_eq!(add, Ok(Add(mapping)));
+    let del = nat("nat del tcp 203.0.113.1 40001 22");
+    assert_eq!(del, Ok(Del(key, None)));
+    let del = nat("nat delete tcp 203.0.113.1 40001 22 host 3");
+    assert_eq!(del, Ok(Del(key, Some(3))));
+    assert_eq!(nat("nat flush"), Ok(Flush(None)));
+    assert_eq!(nat("nat flush host 1"), Ok(Flush(Some(1))));
+}
+
+#[test]
 fn the_rest() {
     let policy = Policy {
         addr: addr("10.0.0.0"),
@@ -224,9 +272,10 @@ fn the_rest() {
         udp_timeout: Some(3),
         hold_time: Some(0),
         path_timeout: Some(9),
+        max_nats: Some(4),
         scheduler: Some(Scheduler::Backup),
     };
-    let text = "param set discovery on port 61453 max-hosts 1 max-flows 2 udp-timeout 3 hold-time 0 path-timeout 9 scheduler backup";
+    let text = "param set discovery on port 61453 max-hosts 1 max-flows 2 udp-timeout 3 hold-time 0 path-timeout 9 scheduler backup max-nats 4";
     assert_eq!(line(text), Ok(Action::Param(param::Action::Set(all))));
     let off = ParamRequest {
         discovery: Some(false),
@@ -246,7 +295,7 @@ fn the_rest() {
 #[test]
 fn mistakes_are_explained() {
     for (text, why) in [
-        ("hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, key, agent, monitor, version"),
+        ("hots", "\"hots\" is not an object: expected host, path, flow, nat, policy, param, stats, key, agent, monitor, version"),
         ("p", "\"p\" is ambiguous as an object: path, policy, param"),
         ("host s", "\"s\" is ambiguous as a verb: show, set"),
         ("host eat", "\"eat\" is not a verb: expected show, list, add, new, set, del, delete, flush"),
@@ -264,14 +313,20 @@ fn mistakes_are_explained() {
         ("path show 1", "\"1\" is not the word host: expected host"),
         ("flow del tcp 10.0.0.1", "a local port is missing"),
         ("flow del tpc 10.0.0.1 1 10.0.0.2 2", "\"tpc\" is not a protocol"),
+        ("nat del tcp 10.0.0.1", "a port of the NAT is missing"),
+        ("nat add tcp 10.0.0.1 40001 22", "the word port is missing"),
+        ("nat add tcp 10.0.0.1 40001 22 port 40000", "the word host is missing"),
+        ("nat add tcp 10.0.0.1 40001 22 port 65536 host 1", "\"65536\" is not a port of the host"),
+        ("nat add tcp 10.0.0.1 40001 22 port 40000 host 1 for 9", "\"for\" was not expected"),
+        ("nat show 1", "\"1\" is not the word host: expected host"),
         ("policy add 10.0.0.0/33 auto", "\"10.0.0.0/33\" is not a prefix"),
         ("policy add 10.0.0.0/8", "an action is missing"),
         ("param set", "a setting is missing"),
         ("param set port", "a port is missing"),
-        ("param set max 1", "\"max\" is ambiguous as a setting: max-hosts, max-flows"),
+        ("param set max 1", "\"max\" is ambiguous as a setting: max-hosts, max-flows, max-nats"),
         ("param set discovery maybe", "\"maybe\" is not a switch: expected on, off, 1, 0"),
         ("monitor all", "\"all\" was not expected"),
-        ("help hots", "\"hots\" is not an object: expected host, path, flow, policy, param, stats, key, agent, monitor, version"),
+        ("help hots", "\"hots\" is not an object: expected host, path, flow, nat, policy, param, stats, key, agent, monitor, version"),
     ] {
         assert_eq!(wrong(text), why, "{text}");
     }

@@ -15,6 +15,7 @@ use ihmp_nl::{
     Flow,
     Host,
     HostAddr,
+    Nat,
     Params,
     Path,
     Policy,
@@ -49,6 +50,7 @@ fn address(addr: &HostAddr) -> Value {
         "set": addr.set.name(),
         "preference": addr.preference,
         "unproven": addr.unproven,
+        "nat": addr.nat,
     })
 }
 
@@ -90,7 +92,20 @@ pub(super) fn flow(flow: &Flow) -> Value {
         ("local-port", json!(flow.local_port)),
         ("remote-port", json!(flow.remote_port)),
         ("wire-port", json!(flow.wire_port)),
+        ("host-port", json!(flow.host_port)),
         ("idle", millis(flow.idle)),
+    ])
+}
+
+pub(super) fn nat(nat: &Nat) -> Value {
+    object([
+        ("host-id", json!(nat.host_id)),
+        ("proto", json!(nat.proto)),
+        ("address", json!(nat.addr)),
+        ("nat-port", json!(nat.nat_port)),
+        ("port", json!(nat.port)),
+        ("local-port", json!(nat.local_port)),
+        ("expires-in", millis(nat.expires_in)),
     ])
 }
 
@@ -108,6 +123,7 @@ pub(super) fn params(params: &Params) -> Value {
         "port": params.port,
         "max-hosts": params.max_hosts,
         "max-flows": params.max_flows,
+        "max-nats": params.max_nats,
         "udp-timeout": params.udp_timeout,
         "hold-time": params.hold_time,
         "path-timeout": params.path_timeout,
@@ -128,6 +144,7 @@ pub(super) fn stats(stats: &Stats) -> Value {
     json!({
         "hosts": stats.hosts,
         "flows": stats.flows,
+        "nats": stats.nats,
         "hooks": stats.hooks,
         "out-translated": stats.out_translated,
         "out-unchanged": stats.out_unchanged,
@@ -207,6 +224,8 @@ pub(super) fn event(event: &Event, timestamp: Option<String>) -> Value {
             "limit-ntf",
             json!({ "reason": reason.to_string(), "packets": packets }),
         ),
+        Event::NatChanged(changed) => ("nat-ntf", nat(changed)),
+        Event::NatDeleted(deleted) => ("nat-del-ntf", nat(deleted)),
         Event::Resync => ("resync", json!({})),
     };
     let mut line = Map::new();

@@ -20,6 +20,7 @@ use ihmp_nl::{
     Event,
     Flow,
     Host,
+    Nat,
     Params,
     Path,
     Policy,
@@ -119,6 +120,11 @@ impl Output<'_> {
     pub(crate) fn flows(&mut self, mut flows: Vec<Flow>) -> io::Result<()> {
         flows.retain(|flow| self.style.shows(flow.remote));
         self.rows(&flows, json::flow, text::flow)
+    }
+
+    pub(crate) fn nats(&mut self, mut nats: Vec<Nat>) -> io::Result<()> {
+        nats.retain(|nat| self.style.shows(nat.addr));
+        self.rows(&nats, json::nat, text::nat)
     }
 
     pub(crate) fn policies(&mut self, mut policies: Vec<Policy>) -> io::Result<()> {

@@ -86,6 +86,10 @@ fn hosts() -> Vec<Host> {
                 preference: 10,
                 ..HostAddr::active(addr("2001:db8::7"))
             },
+            HostAddr {
+                nat: true,
+                ..HostAddr::active(addr("203.0.113.1"))
+            },
             HostAddr::new(AddrSet::Unreachable, addr("203.0.113.7")),
             HostAddr {
                 preference: 258,
@@ -120,6 +124,28 @@ fn hosts() -> Vec<Host> {
     vec![full, bare]
 }
 
+fn nat() -> Nat {
+    Nat {
+        host_id: 7,
+        proto: 6,
+        addr: addr("203.0.113.1"),
+        nat_port: 40001,
+        port: 40000,
+        local_port: 22,
+        expires_in: Some(Duration::from_millis(7500)),
+    }
+}
+
+fn other_nat() -> Nat {
+    Nat {
+        proto: 58,
+        addr: addr("2001:db8::1"),
+        local_port: 0,
+        expires_in: None,
+        ..nat()
+    }
+}
+
 #[test]
 fn objects() {
     all("host", |out| out.hosts(hosts()));
@@ -149,6 +175,7 @@ fn objects() {
         local_port: 40000,
         remote_port: 22,
         wire_port: Some(40001),
+        host_port: Some(23),
         idle: Some(Duration::from_millis(20)),
     };
     let other = Flow {
@@ -156,10 +183,12 @@ fn objects() {
         local_port: 0,
         remote_port: 0,
         wire_port: None,
+        host_port: None,
         idle: None,
         ..flow
     };
     all("flow", |out| out.flows(vec![flow, other]));
+    all("nat", |out| out.nats(vec![nat(), other_nat()]));
     let policy = |text, prefix_len, action| Policy {
         addr: addr(text),
         prefix_len,
@@ -178,6 +207,7 @@ fn objects() {
         udp_timeout: 300,
         hold_time: 20,
         path_timeout: 60,
+        max_nats: 65536,
         scheduler: Scheduler::Backup,
         version: "0.1.0".to_owned(),
     };
@@ -234,6 +264,8 @@ fn events() {
             reason: Reason(4),
             packets: 70000,
         },
+        Event::NatChanged(nat()),
+        Event::NatDeleted(other_nat()),
         Event::Resync,
     ];
     let print = |out: &mut Output<'_>| events.iter().try_for_each(|event| out.event(event));

@@ -21,6 +21,7 @@ use ihmp_nl::{
     Flow,
     Host,
     HostAddr,
+    Nat,
     Params,
     Path,
     Policy,
@@ -77,6 +78,9 @@ fn address(addr: &HostAddr, to: &mut dyn Write) -> io::Result<()> {
     }
     if addr.unproven {
         write!(to, " unproven")?;
+    }
+    if addr.nat {
+        write!(to, " nat")?;
     }
     Ok(())
 }
@@ -145,8 +149,29 @@ pub(super) fn flow(flow: &Flow, to: &mut dyn Write) -> io::Result<()> {
     if let Some(port) = flow.wire_port {
         write!(to, " wire-port {port}")?;
     }
+    if let Some(port) = flow.host_port {
+        write!(to, " host-port {port}")?;
+    }
     if let Some(time) = flow.idle {
         write!(to, " idle {}", Seconds(time))?;
+    }
+    Ok(())
+}
+
+/// A port mapping, in the words of `nat add`; its first four are what `nat del` wants.
+pub(super) fn nat(nat: &Nat, to: &mut dyn Write) -> io::Result<()> {
+    write!(
+        to,
+        "{} {} {} {} port {} host {}",
+        Protocol(nat.proto),
+        nat.addr,
+        nat.nat_port,
+        nat.local_port,
+        nat.port,
+        nat.host_id
+    )?;
+    if let Some(time) = nat.expires_in {
+        write!(to, " expires {}", Seconds(time))?;
     }
     Ok(())
 }
@@ -168,6 +193,7 @@ pub(super) fn params(params: &Params, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "port {}", params.port)?;
     writeln!(to, "max-hosts {}", params.max_hosts)?;
     writeln!(to, "max-flows {}", params.max_flows)?;
+    writeln!(to, "max-nats {}", params.max_nats)?;
     writeln!(to, "udp-timeout {}", params.udp_timeout)?;
     writeln!(to, "hold-time {}", params.hold_time)?;
     writeln!(to, "path-timeout {}", params.path_timeout)?;
@@ -179,6 +205,7 @@ pub(super) fn stats(stats: &Stats, to: &mut dyn Write) -> io::Result<()> {
     let counters = [
         ("hosts", stats.hosts.into()),
         ("flows", stats.flows.into()),
+        ("nats", stats.nats.into()),
         ("hooks", stats.hooks.into()),
         ("out-translated", stats.out_translated),
         ("out-unchanged", stats.out_unchanged),
@@ -265,6 +292,14 @@ pub(super) fn event(event: &Event, to: &mut dyn Write) -> io::Result<()> {
             )
         }
         Event::Limit { reason, packets } => write!(to, "limit {reason} packets {packets}"),
+        Event::NatChanged(changed) => {
+            write!(to, "nat ")?;
+            nat(changed, to)
+        }
+        Event::NatDeleted(deleted) => {
+            write!(to, "deleted nat ")?;
+            nat(deleted, to)
+        }
         Event::Resync => write!(to, "resync events were lost"),
     }
 }

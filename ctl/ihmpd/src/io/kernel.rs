@@ -58,6 +58,7 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
             set,
             preference: 0,
             unproven: false,
+            nat: false,
         };
         addrs.iter().map(of).collect::<Vec<_>>()
     };
@@ -66,6 +67,7 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
         set: AddrSet::Local,
         preference: local.preference,
         unproven: local.unproven,
+        nat: false,
     });
     let mut addrs = foreign(AddrSet::Active, &record.active);
     addrs.extend(foreign(AddrSet::Unreachable, &record.unreachable));

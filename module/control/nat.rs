@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Port mappings of NATs.
+
+use super::address;
+use crate::{
+    ffi::{
+        genl::{
+            Attr,
+            Dump,
+            Message,
+            Request, //
+        },
+        object::Shared,
+        table::nat_after, //
+    },
+    host::Host,
+    nat::{
+        Nat,
+        Refusal, //
+    },
+    netns::Netns,
+    uapi::{
+        Command,
+        NatAttr, //
+    },
+};
+use ihmp_core::nat::{
+    Mapping,
+    MappingError,
+    Seen, //
+};
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
+
+fn port(request: &Request<'_>, kind: NatAttr) -> u16 {
+    request.attr(kind.0).map_or(0, |attr| attr.u32() as u16)
+}
+
+/// The four names of a mapping.
+fn seen(request: &Request<'_>) -> Result<Seen> {
+    Ok(Seen {
+        proto: request.need(NatAttr::PROTO.0)?.u32() as u8,
+        addr: address(request, request.need(NatAttr::ADDRESS.0)?)?,
+        nat_port: port(request, NatAttr::NAT_PORT),
+        local_port: port(request, NatAttr::LOCAL_PORT),
+    })
+}
+
+fn host(netns: &Netns, request: &Request<'_>, attr: Attr<'_>) -> Result<Shared<Host>> {
+    let id = attr.u32();
+    netns
+        .host(id)
+        .ok_or_else(|| request.refuse(Some(attr), ENOENT, format_args!("there is no host {id}")))
+}
+
+fn not_there(request: &Request<'_>) -> Error {
+    request.refuse(None, ENOENT, format_args!("there is no such port mapping"))
+}
+
+/// `nat-get`
+pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
+    let seen = seen(request)?;
+    let reply = request.reply()?;
+    let guard = rcu::read_lock();
+    let nat = netns
+        .net
+        .nat_by_seen(&seen.bytes(), &guard)
+        .ok_or_else(|| not_there(request))?;
+    reply.send(|message| fill(message, nat))
+}
+
+/// `nat-get`, all of them
+pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
+    let wanted = dump.attr(NatAttr::HOST_ID.0).map(|attr| attr.u32());
+    let guard = rcu::read_lock();
+    // Hosts up to here are done, and mappings of the next one up to this index.
+    let [mut id, mut index] = *dump.position();
+    let mut next = id as u32;
+    while let Some(host) = netns.net.host_after(&mut next, &guard) {
+        if wanted.is_none_or(|wanted| wanted == host.id()) {
+            let mut at = index as u32;
+            while let Some(nat) = nat_after(host, &mut at, &guard) {
+                if !dump.object(Command::NAT_GET.0, |message| fill(message, nat))? {
+                    *dump.position() = [id, index];
+                    return Ok(());
+                }
+                index = at.into();
+            }
+        }
+        id = next.into();
+        index = 0;
+    }
+    *dump.position() = [id, index];
+    Ok(())
+}
+
+/// `nat-new`
+pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
+    let id = request.need(NatAttr::HOST_ID.0)?;
+    let seen = seen(request)?;
+    let mapping = Mapping {
+        proto: seen.proto,
+        addr: seen.addr,
+        nat_port: seen.nat_port,
+        port: port(request, NatAttr::PORT),
+        local_port: seen.local_port,
+    };
+    mapping.check().map_err(|error| {
+        let attr = match error {
+            MappingError::NotUnicast => NatAttr::ADDRESS,
+            MappingError::OtherFamily | MappingError::Ports => NatAttr::PROTO,
+        };
+        request.refuse(request.attr(attr.0), EINVAL, format_args!("{error}"))
+    })?;
+    let expires_in = request.attr(NatAttr::EXPIRES_IN.0).map(|attr| attr.uint());
+    let config = netns.lock();
+    let host = host(netns, request, id)?;
+    netns
+        .nat_set(&host, mapping, expires_in, &config)
+        .map_err(|refusal| match refusal {
+            Refusal::Full(most) => request.refuse(
+                None,
+                ENOSPC,
+                format_args!("there are {most} port mappings, as many as max-nats allows"),
+            ),
+            Refusal::Memory => request.refuse(None, ENOMEM, format_args!("there is no memory")),
+        })
+}
+
+/// `nat-del`
+pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
+    let seen = seen(request)?;
+    let host = request.attr(NatAttr::HOST_ID.0).map(|attr| attr.u32());
+    let config = netns.lock();
+    if netns.nat_remove(seen, host, &config) {
+        Ok(())
+    } else {
+        Err(not_there(request))
+    }
+}
+
+/// `nat-flush`
+pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
+    let config = netns.lock();
+    match request.attr(NatAttr::HOST_ID.0) {
+        Some(attr) => netns.nats_flush(&*host(netns, request, attr)?, &config),
+        None => netns.each_host(|host| netns.nats_flush(host, &config)),
+    }
+    Ok(())
+}
+
+/// Puts what names a mapping, and its host and port, into a message.
+pub(crate) fn name(message: &mut Message, nat: &Nat) -> Result {
+    message.u32(NatAttr::HOST_ID.0, nat.host().id())?;
+    message.u8(NatAttr::PROTO.0, nat.mapping.proto)?;
+    message.addr(NatAttr::ADDRESS.0, nat.mapping.addr)?;
+    message.u16(NatAttr::NAT_PORT.0, nat.mapping.nat_port)?;
+    message.u16(NatAttr::PORT.0, nat.mapping.port)?;
+    message.u16(NatAttr::LOCAL_PORT.0, nat.mapping.local_port)
+}
+
+/// Puts a mapping into a message.
+pub(crate) fn fill(message: &mut Message, nat: &Nat) -> Result {
+    name(message, nat)?;
+    match nat.expires_in() {
+        Some(ms) => message.uint(NatAttr::EXPIRES_IN.0, ms),
+        None => Ok(()),
+    }
+}
