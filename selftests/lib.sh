@@ -403,16 +403,19 @@ reason_at_least() {
 # --- the agent
 
 # agent_start NAME...: one ihmpd each; the configuration is $TMP/ihmpd.NAME.toml where that exists. Its keys are in
-# $TMP/state.NAME, as long as the namespace lives. AGENT_BY is what starts it, when it is not to start by itself.
+# $TMP/state.NAME, as long as the namespace lives. AGENT_BY is what starts it, when it is not to start by itself. IHMPD_LOG
+# is the least level of its log lines; "file" for what its configuration says.
 agent_start() {
-	local host log config
+	local host log config level=(--log "${IHMPD_LOG:-debug}")
+
+	[ "${IHMPD_LOG:-}" != file ] || level=()
 
 	for host in "$@"; do
 		log=$TMP/ihmpd.$host.log
 		config=$TMP/ihmpd.$host.toml
 		: >"$log"
 		[ -e "$config" ] || config=$SELFTESTS/ihmpd.toml
-		start "$host" "${AGENT_BY[@]}" ihmpd --config "$config" --state "$TMP/state.$host" --log "${IHMPD_LOG:-debug}" >"$log" 2>&1
+		start "$host" "${AGENT_BY[@]}" ihmpd --config "$config" --state "$TMP/state.$host" "${level[@]}" >"$log" 2>&1
 		AGENT[$host]=$BG
 		defer agent_stop "$host" KILL
 	done

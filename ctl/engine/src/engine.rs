@@ -54,6 +54,12 @@ impl Engine {
         }
     }
 
+    /// Goes on with other bounds and another policy; [`Input::Keys`] follows. What hosts were granted before stays theirs.
+    pub fn configure(&mut self, limits: Limits, policy: Policy) {
+        self.world.limits = limits;
+        self.world.keyring.configure(limits, policy);
+    }
+
     /// Takes an input.
     pub fn handle(&mut self, moment: Moment, input: Input<'_>) {
         self.world.begin(moment);

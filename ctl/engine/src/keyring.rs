@@ -142,6 +142,11 @@ impl Keyring {
         }
     }
 
+    pub(crate) fn configure(&mut self, limits: Limits, policy: Policy) {
+        self.limits = limits;
+        self.policy = policy;
+    }
+
     /// Takes over what is known; what this engine has seen since stays.
     pub(crate) fn load(&mut self, keys: Keys) {
         // What was reserved by this engine has not been used.

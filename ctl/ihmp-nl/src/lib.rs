@@ -29,9 +29,13 @@ mod error;
 mod events;
 pub mod model;
 pub mod rtnl;
+mod sieve;
 mod socket;
+mod watch;
 
 pub use client::Client;
 pub use error::Error;
 pub use events::{Event, Events};
 pub use model::*;
+pub use sieve::Sieve;
+pub use watch::{Changes, Counted, Groups, Watch};

@@ -5,16 +5,11 @@
 //! C headers: linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h, linux/fib_rules.h
 
 use std::{
-    collections::HashSet,
     io,
     net::{
         IpAddr,
         Ipv4Addr,
         Ipv6Addr, //
-    },
-    os::fd::{
-        AsRawFd,
-        RawFd, //
     },
 };
 
@@ -33,7 +28,6 @@ use crate::{
     },
     error::Error,
     socket::{
-        Message,
         Socket,
         Wait, //
     },
@@ -46,37 +40,32 @@ pub const TABLE: u32 = 61_453;
 /// Preference of the rule that looks the table up: after `main` (32766) and `default` (32767).
 const RULE_PREFERENCE: u32 = 40_000;
 /// Marks routes and rules as ours (`rtm_protocol`, no assigned meaning).
-const PROTOCOL: u8 = 213;
+pub(crate) const PROTOCOL: u8 = 213;
 
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
+pub(crate) const AF_INET: u8 = 2;
+pub(crate) const AF_INET6: u8 = 10;
 
 // enum rtnetlink message types
-const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
+pub(crate) const RTM_NEWLINK: u16 = 16;
+pub(crate) const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
-const RTM_NEWADDR: u16 = 20;
-const RTM_DELADDR: u16 = 21;
+pub(crate) const RTM_NEWADDR: u16 = 20;
+pub(crate) const RTM_DELADDR: u16 = 21;
 const RTM_GETADDR: u16 = 22;
-const RTM_NEWROUTE: u16 = 24;
-const RTM_DELROUTE: u16 = 25;
+pub(crate) const RTM_NEWROUTE: u16 = 24;
+pub(crate) const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 const RTM_NEWRULE: u16 = 32;
 const RTM_DELRULE: u16 = 33;
-
-// RTNLGRP_*
-const GROUP_LINK: u32 = 1;
-const GROUP_IPV4_IFADDR: u32 = 5;
-const GROUP_IPV4_ROUTE: u32 = 7;
-const GROUP_IPV6_IFADDR: u32 = 9;
-const GROUP_IPV6_ROUTE: u32 = 11;
 
 const IFF_UP: u32 = 1;
 const IFF_LOOPBACK: u32 = 1 << 3;
 const IFF_NOARP: u32 = 1 << 7;
 const IFF_LOWER_UP: u32 = 1 << 16;
-const IFLA_IFNAME: u16 = 3;
+pub(crate) const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_EXT_MASK: u16 = 29;
+const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 const IFLA_INFO_KIND: u16 = 1;
 
 const IFA_ADDRESS: u16 = 1;
@@ -87,18 +76,19 @@ const IFA_F_DADFAILED: u32 = 0x08;
 const IFA_F_DEPRECATED: u32 = 0x20;
 const IFA_F_TENTATIVE: u32 = 0x40;
 
-const RTA_DST: u16 = 1;
+pub(crate) const RTA_DST: u16 = 1;
 const RTA_SRC: u16 = 2;
-const RTA_OIF: u16 = 4;
+pub(crate) const RTA_OIF: u16 = 4;
 const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
 const RTM_F_FIB_MATCH: u32 = 0x2000;
 const RT_TABLE_UNSPEC: u8 = 0;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
-const RTN_UNICAST: u8 = 1;
-const RTN_LOCAL: u8 = 2;
-const RTPROT_KERNEL: u8 = 2;
+pub(crate) const RTN_UNICAST: u8 = 1;
+pub(crate) const RTN_LOCAL: u8 = 2;
+pub(crate) const RTN_BLACKHOLE: u8 = 6;
+pub(crate) const RTN_THROW: u8 = 9;
 
 const FR_ACT_TO_TBL: u8 = 1;
 const FRA_PRIORITY: u16 = 6;
@@ -109,7 +99,6 @@ const EEXIST: i32 = 17;
 const ESRCH: i32 = 3;
 const ENODEV: i32 = 19;
 const ENOENT: i32 = 2;
-const ENOBUFS: i32 = 105;
 
 /// A network device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,30 +128,6 @@ pub struct Address {
     pub usable: bool,
 }
 
-/// What has changed since the last look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// A device.
-    pub links: bool,
-    /// An address.
-    pub addresses: bool,
-    /// A default route, or one to a network of our own.
-    pub routes: bool,
-    /// Another route; there may be a million of them.
-    pub other_routes: bool,
-    /// Events were lost: everything may have changed.
-    pub overrun: bool,
-    /// There is more to read.
-    pub more: bool,
-}
-
-impl Changes {
-    /// Whether anything changed that matters to an agent.
-    pub fn any(&self) -> bool {
-        self.links || self.addresses || self.routes || self.other_routes || self.overrun
-    }
-}
-
 fn family_of(addr: IpAddr) -> u8 {
     match addr {
         IpAddr::V4(_) => AF_INET,
@@ -177,27 +142,19 @@ fn bits(addr: IpAddr) -> u8 {
     }
 }
 
-/// The body of a message: a fixed header and the attributes behind it.
-fn body(message: &Message) -> Option<&[u8]> {
-    match message.nl_payload() {
-        NlPayload::Payload(payload) => Some(payload.as_ref()),
-        _ => None,
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn word(bytes: &[u8], at: usize) -> u32 {
     bytes
         .get(at..)
         .and_then(|rest| rest.first_chunk())
         .map_or(0, |octets| u32::from_ne_bytes(*octets))
 }
 
-fn octet(bytes: &[u8], at: usize) -> u8 {
+pub(crate) fn octet(bytes: &[u8], at: usize) -> u8 {
     bytes.get(at).copied().unwrap_or(0)
 }
 
 /// `struct ifinfomsg` is 16 octets.
-fn read_link(bytes: &[u8]) -> Result<Link, Error> {
+pub(crate) fn read_link(bytes: &[u8]) -> Result<Link, Error> {
     let flags = word(bytes, 8);
     let mut link = Link {
         index: word(bytes, 4),
@@ -247,11 +204,6 @@ fn read_address(bytes: &[u8]) -> Result<Option<Address>, Error> {
     }))
 }
 
-/// `struct rtmsg` is 12 octets: whether it is a default route, or the one that comes with an address.
-fn is_first_route(bytes: &[u8]) -> bool {
-    octet(bytes, 1) == 0 || octet(bytes, 5) == RTPROT_KERNEL
-}
-
 /// A socket for questions and orders.
 pub struct Rtnl {
     socket: Socket,
@@ -260,9 +212,15 @@ pub struct Rtnl {
 impl Rtnl {
     /// Opens a socket in the network namespace of the thread.
     pub fn connect() -> Result<Self, Error> {
-        Ok(Self {
-            socket: Socket::open_family(NlFamily::Route)?,
-        })
+        let socket = Socket::open_family(NlFamily::Route)?;
+        // A dump is of what was asked for, not of everything.
+        socket.be_strict()?;
+        Ok(Self { socket })
+    }
+
+    /// Requests so far.
+    pub fn questions(&self) -> u32 {
+        self.socket.requests()
     }
 
     fn answers(
@@ -304,17 +262,38 @@ impl Rtnl {
     /// All devices.
     pub fn links(&mut self) -> Result<Vec<Link>, Error> {
         let mut links = Vec::new();
-        self.answers(RTM_GETLINK, NlmF::DUMP, vec![0; 16], |bytes| {
+        let mut attrs = Writer::default();
+        attrs.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        let payload = [&[0; 16], attrs.0.as_slice()].concat();
+        self.answers(RTM_GETLINK, NlmF::DUMP, payload, |bytes| {
             links.push(read_link(bytes)?);
             Ok(())
         })?;
         Ok(links)
     }
 
-    /// All addresses of both families.
-    pub fn addresses(&mut self) -> Result<Vec<Address>, Error> {
+    /// One device; `None` when it is not there.
+    pub fn link(&mut self, index: u32) -> Result<Option<Link>, Error> {
+        let mut header = vec![0; 16];
+        header[4..8].copy_from_slice(&index.to_ne_bytes());
+        let mut link = None;
+        let result = self.answers(RTM_GETLINK, NlmF::empty(), header, |bytes| {
+            link = Some(read_link(bytes)?);
+            Ok(())
+        });
+        match result {
+            Err(Error::Io(error)) if error.raw_os_error() == Some(ENODEV) => Ok(None),
+            result => result.map(|()| link),
+        }
+    }
+
+    /// The addresses of a device, of both families.
+    pub fn addresses(&mut self, device: u32) -> Result<Vec<Address>, Error> {
         let mut addresses = Vec::new();
-        self.answers(RTM_GETADDR, NlmF::DUMP, vec![0; 8], |bytes| {
+        let mut header = vec![0; 8];
+        header[4..8].copy_from_slice(&device.to_ne_bytes());
+        // A device that has just gone has none.
+        self.answers(RTM_GETADDR, NlmF::DUMP, header, |bytes| {
             addresses.extend(read_address(bytes)?);
             Ok(())
         })?;
@@ -514,6 +493,10 @@ impl Rtnl {
         for family in [AF_INET, AF_INET6] {
             let mut header = vec![0; 12];
             header[0] = family;
+            let mut attrs = Writer::default();
+            attrs.u32(RTA_TABLE, TABLE);
+            header.extend_from_slice(&attrs.0);
+            // A table that nobody has used yet has none.
             self.answers(RTM_GETROUTE, NlmF::DUMP, header, |bytes| {
                 let (mut dst, mut table) = (None, u32::from(octet(bytes, 4)));
                 for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
@@ -601,128 +584,6 @@ fn route(device: u32, addr: IpAddr) -> Vec<u8> {
     [&header[..], attrs.0.as_slice()].concat()
 }
 
-/// The devices that count, by number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counted(HashSet<u32>);
-
-impl Counted {
-    /// Those of a list with whose names `counts` agrees.
-    pub fn of(links: &[Link], counts: impl Fn(&str) -> bool) -> Self {
-        let counted = links.iter().filter(|link| counts(&link.name));
-        Self(counted.map(|link| link.index).collect())
-    }
-
-    /// Takes note of a device that is there, or was; whether it counts, or did under another name.
-    fn note(&mut self, index: u32, counts: bool, there: bool) -> bool {
-        let before = if counts && there {
-            !self.0.insert(index)
-        } else {
-            self.0.remove(&index)
-        };
-        before || counts
-    }
-}
-
-/// A socket that hears of changes.
-pub struct Watch {
-    socket: Socket,
-}
-
-impl Watch {
-    /// Begins to listen to links and addresses, in the network namespace of the thread.
-    pub fn subscribe() -> Result<Self, Error> {
-        Self::open(&[GROUP_LINK, GROUP_IPV4_IFADDR, GROUP_IPV6_IFADDR])
-    }
-
-    /// Begins to listen to routes; apart, because there may be more of them than anybody should read.
-    pub fn subscribe_routes() -> Result<Self, Error> {
-        Self::open(&[GROUP_IPV4_ROUTE, GROUP_IPV6_ROUTE])
-    }
-
-    fn open(groups: &[u32]) -> Result<Self, Error> {
-        let socket = Socket::open_family(NlFamily::Route)?;
-        socket.set_receive_buffer(1 << 20)?;
-        socket.join_groups(groups)?;
-        Ok(Self { socket })
-    }
-
-    /// Reads what is there, without waiting, but little more than `most` messages. What happens to devices that do not
-    /// count is no change; `counts` says of a name whether they do.
-    pub fn drain(
-        &mut self,
-        most: usize,
-        counted: &mut Counted,
-        counts: impl Fn(&str) -> bool,
-    ) -> Result<Changes, Error> {
-        let mut changes = Changes::default();
-        let mut seen = 0;
-        while seen < most {
-            match self.socket.receive(Wait::No) {
-                Ok(messages) => {
-                    seen += messages.len().max(1);
-                    for message in &messages {
-                        note(&mut changes, message, counted, &counts);
-                    }
-                }
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(changes)
-                }
-                Err(Error::Io(error)) if error.raw_os_error() == Some(ENOBUFS) => {
-                    changes.overrun = true;
-                    seen += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        changes.more = true;
-        Ok(changes)
-    }
-}
-
-fn note(
-    changes: &mut Changes,
-    message: &Message,
-    counted: &mut Counted,
-    counts: impl Fn(&str) -> bool,
-) {
-    let kind = *message.nl_type();
-    let body = body(message).unwrap_or_default();
-    match kind {
-        RTM_NEWLINK | RTM_DELLINK => {
-            // What cannot be read is looked at.
-            let Ok(link) = read_link(body) else {
-                changes.links = true;
-                return;
-            };
-            changes.links |= counted.note(link.index, counts(&link.name), kind == RTM_NEWLINK);
-        }
-        RTM_NEWADDR | RTM_DELADDR => changes.addresses |= counted.0.contains(&word(body, 4)),
-        RTM_NEWROUTE | RTM_DELROUTE => {
-            let attrs = Attrs::new(body.get(12..).unwrap_or_default());
-            let device = attrs
-                .filter_map(Result::ok)
-                .find(|attr| attr.number == RTA_OIF)
-                .and_then(|attr| attr.u32().ok());
-            if device.is_some_and(|device| !counted.0.contains(&device)) {
-                return;
-            }
-            // A local one comes with an address.
-            changes.addresses |= octet(body, 7) == RTN_LOCAL;
-            if octet(body, 7) == RTN_UNICAST && octet(body, 5) != PROTOCOL {
-                changes.routes |= is_first_route(body);
-                changes.other_routes |= !is_first_route(body);
-            }
-        }
-        _ => (),
-    }
-}
-
-impl AsRawFd for Watch {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-}
-
 /// Whether an address can name this host towards others: unicast, not loopback, not link-local.
 pub fn is_global(addr: IpAddr) -> bool {
     match addr {
@@ -757,27 +618,22 @@ mod tests {
         let links = rtnl.links().unwrap();
         let lo = links.iter().find(|link| link.loopback).unwrap();
         assert_eq!(lo.name, "lo");
-        let addresses = rtnl.addresses().unwrap();
+        assert_eq!(rtnl.link(lo.index).unwrap().as_ref(), Some(lo));
+        assert_eq!(rtnl.link(0x7fff_ffff).unwrap(), None);
+        assert_eq!(rtnl.addresses(0x7fff_ffff).unwrap(), []);
+        let addresses = rtnl.addresses(lo.index).unwrap();
         let local: IpAddr = Ipv4Addr::LOCALHOST.into();
         assert!(addresses
             .iter()
-            .any(|addr| addr.index == lo.index && addr.addr == local && addr.usable));
+            .any(|addr| addr.addr == local && addr.usable));
+        assert!(addresses.iter().all(|addr| addr.index == lo.index));
+        // None, and no error.
+        rtnl.last_resort_list().unwrap();
         assert_eq!(rtnl.source_for(local).unwrap(), Some(local));
         assert!(rtnl.is_local(local, None).unwrap());
         assert!(!rtnl
             .is_local(Ipv4Addr::new(192, 0, 2, 1).into(), None)
             .unwrap());
-    }
-
-    #[test]
-    fn a_device_counts_by_the_name_that_it_has_or_had() {
-        let mut counted = Counted::default();
-        assert!(!counted.note(7, false, true) && !counted.note(7, false, false));
-        assert!(counted.note(3, true, true) && counted.note(3, true, true));
-        // It is renamed, and renamed again: only the first time matters.
-        assert!(counted.note(3, false, true) && !counted.note(3, false, true));
-        assert!(counted.note(3, true, true) && counted.note(3, true, false));
-        assert_eq!(counted, Counted::default());
     }
 
     #[test]

@@ -135,6 +135,11 @@ impl Socket {
         Ok(self.inner.set_recv_buffer_size(octets)?)
     }
 
+    /// Asks for dumps of what a request says, and for a refusal of what it should not say (`NETLINK_GET_STRICT_CHK`).
+    pub(crate) fn be_strict(&self) -> Result<(), Error> {
+        Ok(self.inner.enable_strict_checking(true)?)
+    }
+
     /// Joins a multicast group of a family.
     pub(crate) fn join(&self, family: &Family, group: &str) -> Result<(), Error> {
         let (_, id) = family
@@ -147,13 +152,6 @@ impl Socket {
         Ok(self
             .inner
             .add_mcast_membership(Groups::new_groups(&[*id]))?)
-    }
-
-    /// Joins multicast groups by number.
-    pub(crate) fn join_groups(&self, groups: &[u32]) -> Result<(), Error> {
-        Ok(self
-            .inner
-            .add_mcast_membership(Groups::new_groups(groups))?)
     }
 
     /// Sends a request; returns the sequence number that its answers carry.
@@ -177,6 +175,11 @@ impl Socket {
             .map_err(|error| Error::Protocol(error.to_string()))?;
         self.inner.send(bytes.into_inner(), Msg::empty())?;
         Ok(self.seq)
+    }
+
+    /// Requests that were sent.
+    pub(crate) fn requests(&self) -> u32 {
+        self.seq
     }
 
     /// What the kernel sends next.

@@ -165,7 +165,39 @@ impl Level {
     }
 }
 
+/// Where a configuration comes from: the file, and what the command line says instead.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// It was asked for by name, so it must be there.
+    pub(crate) named: bool,
+    /// The folder for keys.
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Least level of log lines.
+    pub(crate) log: Option<Level>,
+}
+
+impl Source {
+    /// Reads it, the first time and again.
+    pub(crate) fn load(&self) -> anyhow::Result<Config> {
+        let config = Config::load(&self.path, self.named)?;
+        Ok(Config {
+            state_dir: self.state_dir.clone().unwrap_or(config.state_dir),
+            log: self.log.unwrap_or(config.log),
+            ..config
+        })
+    }
+}
+
 impl Config {
+    /// What of this takes a restart where it differs from what runs.
+    pub(crate) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        let port = (self.port != running.port).then_some("port");
+        let state_dir = (self.state_dir != running.state_dir).then_some("state_dir");
+        port.into_iter().chain(state_dir).collect()
+    }
+
     /// Reads a file; one that is not there is an empty one, unless it was asked for by name.
     pub(crate) fn load(path: &Path, named: bool) -> anyhow::Result<Self> {
         match fs::read_to_string(path) {
@@ -274,6 +306,36 @@ mod tests {
         let unsigned = Config::parse("[security]\nmode = \"unsigned\"\n").unwrap();
         assert_eq!(unsigned.policy(), Policy::Unsigned);
         assert!(Config::parse("[security]\nmode = \"none\"\n").is_err());
+    }
+
+    #[test]
+    fn what_a_reload_cannot_change() {
+        let running = Config::default();
+        let other = |text: &str| Config::parse(text).unwrap();
+        let all = "log = \"debug\"\n[interfaces]\nonly = [\"a\"]\n[peers]\nmax = 7\n[security]\n\
+                   mode = \"unsigned\"\n";
+        assert!(other(all).needs_restart(&running).is_empty());
+        let rest = other("port = 7\nstate_dir = \"/x\"\n");
+        assert_eq!(rest.needs_restart(&running), ["port", "state_dir"]);
+    }
+
+    #[test]
+    fn the_command_line_comes_first() {
+        let dir = std::env::temp_dir().join(format!("ihmpd-config-{}", std::process::id()));
+        let source = Source {
+            path: dir.join("nothing.toml"),
+            named: false,
+            state_dir: Some("/y".into()),
+            log: Some(Level::Trace),
+        };
+        let config = source.load().unwrap();
+        assert_eq!(config.state_dir, Path::new("/y"));
+        assert_eq!(config.log, Level::Trace);
+        let named = Source {
+            named: true,
+            ..source
+        };
+        assert!(named.load().is_err());
     }
 
     #[test]

@@ -12,17 +12,12 @@ use std::{
 };
 
 use anyhow::Context;
-use ihmp_core::{
-    addr::Addr,
-    time::{
-        self,
-        Instant, //
-    },
-};
+use ihmp_core::{addr::Addr, time::Instant};
 use ihmp_engine::{
     Change,
     Engine,
     Input,
+    Keys,
     Moment,
     Output,
     Record,
@@ -31,18 +26,21 @@ use ihmp_engine::{
 };
 use ihmp_nl::{
     rtnl::{
-        Counted,
-        Rtnl,
-        Watch, //
+        Address,
+        Link,
+        Rtnl, //
     },
     AddrSet,
     Client,
+    Counted,
     Error,
     Event,
     Events,
+    Groups,
     Host,
     HostState,
-    ParamRequest, //
+    ParamRequest,
+    Sieve, //
 };
 use mio::{
     unix::SourceFd,
@@ -59,7 +57,10 @@ use nix::{
 };
 
 use crate::{
-    config::Config,
+    config::{
+        Config,
+        Source, //
+    },
     interfaces::{
         self,
         Device,
@@ -70,6 +71,7 @@ use crate::{
             self,
             Clock, //
         },
+        ear::Ear,
         fallback::Fallback,
         kernel::{
             addr,
@@ -84,9 +86,13 @@ use crate::{
         },
     },
     journal::Journal,
+    log::Log,
+    manager::{
+        self,
+        Watchdog, //
+    },
     status,
-    store::Store,
-    watchdog::Watchdog, //
+    store::Store, //
 };
 
 const SIGNAL: Token = Token(0);
@@ -96,12 +102,8 @@ const DATAGRAM: Token = Token(3);
 
 /// Preference of own addresses that the kernel would not choose as a source.
 const SECOND_CHOICE: u16 = 10;
-/// Least time between two looks because of routes of others.
-const ROUTES_PAUSE: time::Duration = time::Duration::from_millis(250);
-/// Messages about links and addresses that are taken in a row.
-const CHANGES: usize = 4_096;
-/// Messages about routes that are taken in a row; when there are more, the others are not even read before the next look.
-const ROUTES: usize = 256;
+/// Looks at the devices until two of them agree; what changes after that many is told.
+const DEVICE_LOOKS: usize = 3;
 /// Datagrams that are taken in a row; then it is the turn of the others.
 const DATAGRAMS: usize = 64;
 /// linux/errno.h
@@ -116,18 +118,39 @@ pub(crate) enum End {
     NoModule,
 }
 
+/// What is to be looked at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Due {
+    /// When; `None` for not at all.
+    at: Option<Instant>,
+    /// Devices, not only addresses.
+    links: bool,
+    /// Routes, even if devices and addresses are what they were.
+    routes: bool,
+}
+
+/// What the engine was told last.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    connected: Vec<(Addr, u8)>,
+    local: Vec<Addr>,
+    routes: Vec<Routes>,
+}
+
 /// Everything that the loop holds.
 struct Driver<'a> {
-    config: &'a Config,
+    source: &'a Source,
+    config: &'a mut Config,
+    log: &'a Log,
+    poll: Poll,
     clock: Clock,
     engine: Engine,
     client: Client,
     events: Events,
     rtnl: Rtnl,
-    watch: Watch,
-    routes: Watch,
-    /// There are too many messages about routes.
-    flooded: bool,
+    addresses: Ear,
+    routes: Ear,
+    sieve: Sieve,
     /// Devices whose messages matter.
     counted: Counted,
     udp4: Udp,
@@ -136,16 +159,15 @@ struct Driver<'a> {
     journal: Journal,
     store: Store,
     watchdog: Watchdog,
+    /// The devices that count, and their addresses.
+    links: Vec<Link>,
+    addrs: Vec<Address>,
     /// Usable own addresses.
     local: Vec<Own>,
-    /// Devices without a carrier. The kernel goes on to use routes by them.
-    dead: BTreeSet<u32>,
     /// By which device packets from an own address to a peer leave.
     devices: HashMap<(IpAddr, IpAddr), Device>,
-    /// When addresses and routes were looked at.
-    looked: Instant,
-    /// When they are to be looked at because of routes of others.
-    look_at: Option<Instant>,
+    due: Due,
+    told: Option<Told>,
 }
 
 /// A failure that ends the loop.
@@ -177,12 +199,15 @@ impl From<Errno> for Fatal {
 }
 
 /// Serves until a signal comes or the module goes. `ready` is called when everything is in place.
+/// `config` is what runs: it changes when `source` is read again.
 pub(crate) fn serve(
-    config: &Config,
+    source: &Source,
+    config: &mut Config,
+    log: &Log,
     signals: &SignalFd,
     ready: impl FnOnce(),
 ) -> anyhow::Result<End> {
-    let end = Driver::start(config).and_then(|mut driver| {
+    let end = Driver::start(source, config, log).and_then(|mut driver| {
         ready();
         driver.run(signals)
     });
@@ -194,11 +219,9 @@ pub(crate) fn serve(
 }
 
 impl<'a> Driver<'a> {
-    fn start(config: &'a Config) -> Result<Self, Fatal> {
+    fn start(source: &'a Source, config: &'a mut Config, log: &'a Log) -> Result<Self, Fatal> {
         // Listen first, then look: nothing falls between.
         let events = Events::subscribe()?;
-        let watch = Watch::subscribe()?;
-        let routes = Watch::subscribe_routes()?;
         let mut client = Client::connect()?;
         let mut rtnl = Rtnl::connect()?;
         let udp4 = Udp::v4(config.port)?;
@@ -217,16 +240,24 @@ impl<'a> Driver<'a> {
             port: Some(config.port),
             ..ParamRequest::default()
         })?;
+        let sieve = Sieve {
+            ignore: config.interfaces.ignore.clone(),
+            only: config.interfaces.only.clone(),
+            ..Sieve::default()
+        };
         let mut driver = Self {
-            config,
+            source,
+            log,
+            poll: Poll::new().context("epoll")?,
             clock: Clock::start(),
             engine: Engine::new(config.limits(), config.policy()),
+            config,
             client,
             events,
             rtnl,
-            watch,
-            routes,
-            flooded: false,
+            addresses: Ear::new(Groups::Addresses),
+            routes: Ear::new(Groups::Routes),
+            sieve,
             counted: Counted::default(),
             udp4,
             udp6,
@@ -234,34 +265,34 @@ impl<'a> Driver<'a> {
             journal: Journal::default(),
             store,
             watchdog: Watchdog::new(),
+            links: Vec::new(),
+            addrs: Vec::new(),
             local: Vec::new(),
-            dead: BTreeSet::new(),
             devices: HashMap::new(),
-            looked: Instant::ZERO,
-            look_at: None,
+            due: Due::default(),
+            told: None,
         };
         driver.tell(Input::Keys(keys))?;
         driver.network()?;
         driver.kernel()?;
+        driver.due.routes = true;
         driver.network()?;
         driver.perform()?;
         Ok(driver)
     }
 
     fn run(&mut self, signals: &SignalFd) -> Result<(), Fatal> {
-        let mut poll = Poll::new().context("epoll")?;
         let udp6 = self.udp6.as_ref().map(Udp::as_raw_fd);
         let fds = [
             (SIGNAL, Some(signals.as_raw_fd())),
             (EVENTS, Some(self.events.as_raw_fd())),
-            (NETWORK, Some(self.watch.as_raw_fd())),
-            (NETWORK, Some(self.routes.as_raw_fd())),
             (DATAGRAM, Some(self.udp4.as_raw_fd())),
             (DATAGRAM, udp6),
         ];
         for (token, fd) in fds {
             if let Some(fd) = fd {
-                poll.registry()
+                let registry = self.poll.registry();
+                registry
                     .register(&mut SourceFd(&fd), token, Interest::READABLE)
                     .context("epoll")?;
             }
@@ -269,14 +300,13 @@ impl<'a> Driver<'a> {
         let mut ready = mio::Events::with_capacity(8);
         // What came before the descriptors were watched, and what was left for the next turn.
         let mut again = true;
-        let mut listening = true;
         loop {
             let timeout = if again {
                 Some(Duration::ZERO)
             } else {
                 self.timeout()
             };
-            match poll.poll(&mut ready, timeout) {
+            match self.poll.poll(&mut ready, timeout) {
                 Ok(()) => (),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => (),
                 Err(error) => return Err(Fatal::Other(error.into())),
@@ -292,32 +322,29 @@ impl<'a> Driver<'a> {
             }
             let (network, events, datagrams) = (is(NETWORK), is(EVENTS), is(DATAGRAM));
             // A move is what everybody waits for.
-            let more = network && self.take_changes()?;
+            if network {
+                self.take_changes()?;
+            }
             if events {
                 self.take_events()?;
             }
-            again = (datagrams && self.take_datagrams()?) || more;
+            again = datagrams && self.take_datagrams()?;
             let now = self.clock.now();
             self.watchdog.pat(now);
-            if self.look_at.is_some_and(|at| at <= now) {
+            if self.look_at().is_some_and(|at| at <= now) {
                 self.network()?;
             }
             if self.engine.next_timeout().is_some_and(|at| at <= now) {
                 self.tell(Input::Timer)?;
             }
             self.perform()?;
-            if listening == self.flooded {
-                let fd = self.routes.as_raw_fd();
-                let registry = poll.registry();
-                let done = if self.flooded {
-                    registry.deregister(&mut SourceFd(&fd))
-                } else {
-                    registry.register(&mut SourceFd(&fd), NETWORK, Interest::READABLE)
-                };
-                done.context("epoll")?;
-                listening = !self.flooded;
-            }
         }
+    }
+
+    /// When addresses and routes are to be looked at.
+    fn look_at(&self) -> Option<Instant> {
+        let ears = [self.addresses.back_at(), self.routes.back_at()];
+        ears.into_iter().flatten().chain(self.due.at).min()
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -325,7 +352,7 @@ impl<'a> Driver<'a> {
             .engine
             .next_timeout()
             .into_iter()
-            .chain(self.look_at)
+            .chain(self.look_at())
             .chain(self.watchdog.due())
             .min()?;
         Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
@@ -338,18 +365,46 @@ impl<'a> Driver<'a> {
             let text = status::text(self.config, &self.engine, &self.journal, seconds);
             self.store.answer(&text);
             self.journal.refusals(&self.engine);
-        } else if is(number, Signal::SIGHUP) {
-            match self.store.keys() {
-                Ok(keys) => self.tell(Input::Keys(keys))?,
+        } else if reloads(number) {
+            manager::reloading();
+            let load = || anyhow::Ok((self.source.load()?, self.store.keys()?));
+            match load() {
+                Ok((config, keys)) => self.apply(config, keys)?,
                 // Those from before are still good.
-                Err(error) => tracing::error!("event=keys-refused error=\"{error:#}\""),
+                Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
             }
+            manager::ready();
         }
+        Ok(())
+    }
+
+    /// Goes on with another configuration and other keys. Hosts and flows are none of them.
+    fn apply(&mut self, config: Config, keys: Keys) -> Result<(), Fatal> {
+        for key in config.needs_restart(self.config) {
+            tracing::warn!("event=restart-needed key={key}");
+        }
+        let before = std::mem::replace(self.config, config);
+        self.config.port = before.port;
+        self.config.state_dir = before.state_dir;
+        self.log.set(self.config.log);
+        self.engine
+            .configure(self.config.limits(), self.config.policy());
+        self.tell(Input::Keys(keys))?;
+        if self.config.interfaces != before.interfaces {
+            let interfaces = &self.config.interfaces;
+            self.sieve.ignore.clone_from(&interfaces.ignore);
+            self.sieve.only.clone_from(&interfaces.only);
+            self.sift()?;
+            self.due.links = true;
+            self.network()?;
+        }
+        tracing::info!("event=reloaded");
         Ok(())
     }
 
     /// A clean end: what is established goes on without us, what is new is not asked about.
     fn stop(&mut self) -> Result<(), Fatal> {
+        manager::stopping();
         self.client.param_set(&ParamRequest {
             discovery: Some(false),
             ..ParamRequest::default()
@@ -359,36 +414,34 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Links, addresses or routes changed. All that is known by now is one batch; true when there is more.
-    fn take_changes(&mut self) -> Result<bool, Fatal> {
+    /// Links, addresses or routes changed. All that is known by now is one batch.
+    fn take_changes(&mut self) -> Result<(), Fatal> {
+        let now = self.clock.now();
         let config = &self.config.interfaces;
         let counts = |name: &str| interfaces::counts(config, name);
-        let changes = self.watch.drain(CHANGES, &mut self.counted, counts)?;
-        if changes.overrun {
-            tracing::warn!("event=resync reason=rtnetlink-overrun");
+        for ear in [&mut self.addresses, &mut self.routes] {
+            let changes = ear.drain(now, &mut self.counted, counts)?;
+            if changes.overrun {
+                tracing::warn!("event=overrun source=rtnetlink");
+            }
+            if changes.more {
+                tracing::debug!("event=flood messages={}", changes.seen);
+            }
+            self.due.links |= changes.links || changes.overrun;
+            self.due.routes |= changes.routes || changes.overrun;
+            self.due.at = self.due.at.into_iter().chain(ear.look_at(now)).min();
         }
-        let mut at_once = changes.links || changes.addresses || changes.overrun;
-        let mut later = false;
-        if !self.flooded {
-            let routes = self.routes.drain(ROUTES, &mut self.counted, counts)?;
-            self.flooded = routes.more || routes.overrun;
-            at_once |= routes.addresses || routes.routes;
-            later = routes.other_routes || self.flooded;
-        }
-        let rested = self.looked.after(ROUTES_PAUSE);
-        if at_once || (later && rested <= self.clock.now()) {
-            let flooded = self.flooded;
+        if self.due.at.is_some_and(|at| at <= now) {
             self.network()?;
             self.perform()?;
-            if flooded {
-                // What was left unread may say something else.
-                self.flooded = true;
-                self.look_at = Some(self.looked.after(ROUTES_PAUSE));
-            }
-        } else if later {
-            self.look_at = Some(rested);
         }
-        Ok(changes.more)
+        Ok(())
+    }
+
+    /// Has both ears listen to what passes the sieve.
+    fn sift(&self) -> anyhow::Result<()> {
+        self.addresses.sift(&self.sieve)?;
+        self.routes.sift(&self.sieve)
     }
 
     fn tell(&mut self, input: Input<'_>) -> Result<(), Fatal> {
@@ -405,40 +458,104 @@ impl<'a> Driver<'a> {
         })
     }
 
-    /// Tells the engine the addresses and routes of now.
+    /// Looks at what is due, and tells the engine the addresses and routes of now, if they are others.
     fn network(&mut self) -> Result<(), Fatal> {
-        let links = self.rtnl.links()?;
-        let addrs = self.rtnl.addresses()?;
-        let config = &self.config.interfaces;
-        self.counted = Counted::of(&links, |name| interfaces::counts(config, name));
-        let dead = links.iter().filter(|link| !link.up);
-        self.dead = dead.map(|link| link.index).collect();
+        let (now, before) = (self.clock.now(), self.rtnl.questions());
+        let mut due = std::mem::take(&mut self.due);
+        let registry = self.poll.registry();
+        // Listen first, then look.
+        due.links |= self.addresses.resume(now, &self.sieve, registry, NETWORK)?;
+        due.routes |= self.routes.resume(now, &self.sieve, registry, NETWORK)?;
+        let mut changed = self.told.is_none();
+        if due.links {
+            changed |= self.look_at_devices()?;
+        }
+        changed |= self.look_at_addresses()?;
+        if changed || due.routes {
+            self.look_at_routes()?;
+        }
+        let questions = self.rtnl.questions().wrapping_sub(before);
+        self.addresses.looked(now, questions);
+        self.routes.looked(now, questions);
+        Ok(())
+    }
+
+    /// True when devices that count are not what they were.
+    fn look_at_devices(&mut self) -> Result<bool, Fatal> {
+        let before = std::mem::take(&mut self.links);
+        for _ in 0..DEVICE_LOOKS {
+            let config = &self.config.interfaces;
+            let counts = |name: &str| interfaces::counts(config, name);
+            let mut links = self.rtnl.links()?;
+            self.counted = Counted::of(&links, counts);
+            links.retain(|link| counts(&link.name));
+            self.links = links;
+            if self.counted == self.sieve.counted {
+                break;
+            }
+            // What happened to a device before it was listened to is seen by looking again.
+            self.sieve.counted.clone_from(&self.counted);
+            self.sift()?;
+        }
+        Ok(self.links != before)
+    }
+
+    /// True when addresses, or which of them can be used, are not what they were.
+    fn look_at_addresses(&mut self) -> Result<bool, Fatal> {
+        let mut addrs = Vec::new();
+        for link in self.links.iter().filter(|link| !link.loopback) {
+            addrs.extend(self.rtnl.addresses(link.index)?);
+        }
         // Those that were there before us, and those that were accepted once, are in use; of others the route's coming is told.
-        let first = self.looked == Instant::ZERO;
+        let first = self.told.is_none();
         let before = std::mem::take(&mut self.local);
-        for own in interfaces::usable(&self.config.interfaces, &links, &addrs) {
+        for own in interfaces::usable(&self.config.interfaces, &self.links, &addrs) {
             let index = own.device.as_ref().map(|device| device.index);
             let known = first || before.iter().any(|old| old.addr == own.addr);
             if known || self.rtnl.is_local(own.addr, index)? {
                 self.local.push(own);
             }
         }
+        let changed = self.local != before || self.addrs != addrs;
+        self.addrs = addrs;
+        Ok(changed)
+    }
+
+    /// Asks for the routes to all peers.
+    fn look_at_routes(&mut self) -> Result<(), Fatal> {
+        let peers = self.engine.peers();
+        if self
+            .sieve
+            .set_peers(peers.iter().copied().map(ip).collect())
+        {
+            self.routes.sift(&self.sieve)?;
+        }
         self.devices.clear();
-        self.looked = self.clock.now();
-        self.look_at = None;
-        self.flooded = false;
         let mut routes = Vec::new();
-        for peer in self.engine.peers() {
+        for peer in peers {
             routes.push(self.routes_to(peer)?);
         }
-        let connected = addrs.iter().filter(|entry| {
+        let connected = self.addrs.iter().filter(|entry| {
             let own = |own: &Own| own.addr == entry.addr;
             self.local.iter().any(own)
         });
-        let connected = connected.map(|entry| (addr(entry.addr), entry.prefix_len));
-        self.tell(Input::Connected(connected.collect()))?;
-        let local = self.local.iter().map(|own| addr(own.addr)).collect();
-        self.tell(Input::Network { local, routes })
+        let told = Told {
+            connected: connected
+                .map(|entry| (addr(entry.addr), entry.prefix_len))
+                .collect(),
+            local: self.local.iter().map(|own| addr(own.addr)).collect(),
+            routes,
+        };
+        if self.told.as_ref() == Some(&told) {
+            return Ok(());
+        }
+        self.tell(Input::Connected(told.connected.clone()))?;
+        self.tell(Input::Network {
+            local: told.local.clone(),
+            routes: told.routes.clone(),
+        })?;
+        self.told = Some(told);
+        Ok(())
     }
 
     /// The own addresses that reach a peer by their own device; first the one that the kernel would choose.
@@ -454,7 +571,10 @@ impl<'a> Driver<'a> {
             }
             // What is sent there waits for a neighbour that does not answer, and TCP does not send it again meanwhile.
             let leaves = self.rtnl.leaves_by(own.addr, to)?;
-            if leaves.is_some_and(|device| self.dead.contains(&device)) {
+            if match leaves {
+                Some(device) => is_dead(&self.links, &mut self.rtnl, device)?,
+                None => false,
+            } {
                 continue;
             }
             if let Some(device) = &own.device {
@@ -525,7 +645,7 @@ impl<'a> Driver<'a> {
                     );
                 }
                 Event::Resync => {
-                    tracing::warn!("event=resync reason=overrun");
+                    tracing::warn!("event=overrun source=module");
                     self.kernel()?;
                 }
             }
@@ -570,7 +690,14 @@ impl<'a> Driver<'a> {
                 Output::Send { from, to, bytes } => self.send(ip(from), ip(to), &bytes),
                 Output::Table(change) => self.change(change)?,
                 Output::Ask(peer) => {
+                    if self.sieve.add_peer(ip(peer)) {
+                        self.routes.sift(&self.sieve)?;
+                    }
                     let routes = self.routes_to(peer)?;
+                    let told = self.told.iter_mut().flat_map(|told| &mut told.routes);
+                    for old in told.filter(|old| old.peer == peer) {
+                        old.clone_from(&routes);
+                    }
                     self.tell(Input::Routes(routes))?;
                 }
                 Output::Look(id) => self.look(id)?,
@@ -691,8 +818,22 @@ impl<'a> Driver<'a> {
     }
 }
 
+/// Whether a device has no carrier. The kernel goes on to use routes by it.
+fn is_dead(links: &[Link], rtnl: &mut Rtnl, index: u32) -> Result<bool, Error> {
+    Ok(match links.iter().find(|link| link.index == index) {
+        Some(link) => !link.up,
+        // It does not count, so what happens to it is not told.
+        None => rtnl.link(index)?.is_some_and(|link| !link.up),
+    })
+}
+
 fn is(number: u32, signal: Signal) -> bool {
     i32::try_from(number) == Ok(signal as i32)
+}
+
+/// Whether a signal asks for another look at the configuration.
+pub(crate) fn reloads(number: u32) -> bool {
+    is(number, Signal::SIGHUP)
 }
 
 /// Whether a signal asks for the end.

@@ -8,9 +8,11 @@ mod driver;
 mod interfaces;
 mod io;
 mod journal;
+mod log;
+mod manager;
+mod pace;
 mod status;
 mod store;
-mod watchdog;
 
 use std::{
     path::PathBuf,
@@ -49,12 +51,14 @@ use nix::{
         },
     },
 };
-use sd_notify::NotifyState;
-use tracing::Level;
 
 use crate::{
-    config::Config,
-    driver::End, //
+    config::{
+        Config,
+        Source, //
+    },
+    driver::End,
+    log::Log, //
 };
 
 /// Milliseconds between two looks for a module that is not loaded.
@@ -105,23 +109,6 @@ fn command() -> Command {
         )
 }
 
-fn start_log(level: config::Level) {
-    let level = match level {
-        config::Level::Error => Level::ERROR,
-        config::Level::Warn => Level::WARN,
-        config::Level::Info => Level::INFO,
-        config::Level::Debug => Level::DEBUG,
-        config::Level::Trace => Level::TRACE,
-    };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(false)
-        .without_time()
-        .init();
-}
-
 /// Removes what the agent and the module keep.
 fn flush() -> anyhow::Result<()> {
     Rtnl::connect()?.last_resort_remove()?;
@@ -148,22 +135,22 @@ fn signals() -> anyhow::Result<SignalFd> {
 }
 
 /// Serves until a signal comes; without a module it does not begin, and waits for one that was unloaded.
-fn serve(config: &Config) -> anyhow::Result<()> {
+fn serve(source: &Source, mut config: Config, log: &Log) -> anyhow::Result<()> {
     use std::os::fd::AsFd;
 
     let signals = signals()?;
     let mut begun = false;
     let mut missing = false;
     loop {
+        let port = config.port;
         let ready = || {
             begun = true;
             missing = false;
-            tracing::info!("event=ready port={}", config.port);
+            tracing::info!("event=ready port={port}");
             eprintln!("ihmpd ready");
-            // Nobody may have asked to be told.
-            let _ = sd_notify::notify(false, &[NotifyState::Ready]);
+            manager::ready();
         };
-        match driver::serve(config, &signals, ready)? {
+        match driver::serve(source, &mut config, log, &signals, ready)? {
             End::Signal => return Ok(()),
             End::NoModule if !begun => bail!("{}", ihmp_nl::Error::NoModule),
             End::NoModule if !missing => {
@@ -174,9 +161,13 @@ fn serve(config: &Config) -> anyhow::Result<()> {
         }
         let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         if poll(&mut fds, MODULE_RETRY_MS).is_ok_and(|ready| ready > 0) {
-            let signal = signals.read_signal()?;
-            if signal.is_some_and(|signal| driver::ends(signal.ssi_signo)) {
-                return Ok(());
+            match signals.read_signal()?.map(|signal| signal.ssi_signo) {
+                Some(signal) if driver::ends(signal) => return Ok(()),
+                Some(signal) if driver::reloads(signal) => match source.load() {
+                    Ok(new) => config = new,
+                    Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
+                },
+                _ => (),
             }
         }
     }
@@ -188,22 +179,22 @@ fn run() -> anyhow::Result<()> {
     let path = named
         .cloned()
         .unwrap_or_else(|| config::DEFAULT_PATH.into());
-    let mut config = Config::load(&path, named.is_some())?;
-    if let Some(dir) = args.get_one::<PathBuf>("state") {
-        config.state_dir.clone_from(dir);
-    }
+    let told = args.get_one::<String>("log");
+    let source = Source {
+        path,
+        named: named.is_some(),
+        state_dir: args.get_one::<PathBuf>("state").cloned(),
+        log: told.and_then(|name| config::Level::parse(name)),
+    };
+    let config = source.load()?;
     if args.get_flag("check") {
         return Ok(());
     }
-    let told = args.get_one::<String>("log");
-    start_log(
-        told.and_then(|name| config::Level::parse(name))
-            .unwrap_or(config.log),
-    );
+    let log = Log::start(config.log);
     if args.get_flag("flush") {
         return flush();
     }
-    serve(&config)
+    serve(&source, config, &log)
 }
 
 fn main() -> ExitCode {

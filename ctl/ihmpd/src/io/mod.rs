@@ -2,6 +2,7 @@
 //! The world outside: clock, datagrams, and the kernel's tables.
 
 pub(crate) mod clock;
+pub(crate) mod ear;
 pub(crate) mod fallback;
 pub(crate) mod kernel;
 pub(crate) mod udp;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tells the service manager that the loop goes round, if it wants to know (sd_watchdog_enabled(3)).
+//! What the service manager is told, if it wants to know (sd_notify(3), sd_watchdog_enabled(3)). When it cannot be told, it
+//! will do what it thinks best.
 
 use ihmp_core::time::{
     Duration,
@@ -7,7 +8,23 @@ use ihmp_core::time::{
 };
 use sd_notify::NotifyState;
 
-/// When it is to be told next.
+/// Everything is in place; or is again, after a reload.
+pub(crate) fn ready() {
+    let _ = sd_notify::notify(false, &[NotifyState::Ready]);
+}
+
+/// The configuration is read again.
+pub(crate) fn reloading() {
+    let _ = NotifyState::monotonic_usec_now()
+        .and_then(|now| sd_notify::notify(false, &[NotifyState::Reloading, now]));
+}
+
+/// The end has begun.
+pub(crate) fn stopping() {
+    let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
+}
+
+/// Says that the loop goes round.
 pub(crate) struct Watchdog {
     /// Half of the time after which the manager gives up; `None` when nobody asks.
     every: Option<Duration>,
@@ -33,7 +50,6 @@ impl Watchdog {
     pub(crate) fn pat(&mut self, now: Instant) {
         if let Some(every) = self.every.filter(|_| self.next <= now) {
             self.next = now.after(every);
-            // When it cannot be told, it will do what it thinks best.
             let _ = sd_notify::notify(false, &[NotifyState::Watchdog]);
         }
     }

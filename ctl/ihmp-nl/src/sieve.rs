@@ -1,0 +1,610 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which messages of rtnetlink reach a watch: a program that the kernel runs for each of them, so that what happens to
+//! devices that do not count, and to routes that lead to no peer, wakes nobody.
+//!
+//! It errs on one side only: what it cannot tell, it lets through.
+//!
+//! C headers: linux/filter.h (`SKF_AD_NLATTR`), linux/rtnetlink.h
+
+use std::net::IpAddr;
+
+use socket2::SockFilter;
+
+use crate::{
+    rtnl::{
+        AF_INET,
+        AF_INET6,
+        IFLA_IFNAME,
+        PROTOCOL,
+        RTA_DST,
+        RTA_OIF,
+        RTM_DELADDR,
+        RTM_DELLINK,
+        RTM_DELROUTE,
+        RTM_NEWADDR,
+        RTM_NEWLINK,
+        RTM_NEWROUTE,
+        RTN_BLACKHOLE,
+        RTN_LOCAL,
+        RTN_THROW,
+        RTN_UNICAST, //
+    },
+    watch::Counted,
+};
+
+/// Most devices and most peers that a program tells apart; with more of them it lets the messages through.
+const MOST: usize = 128;
+/// A program has at most this many instructions (`BPF_MAXINSNS`).
+const LONGEST: usize = 4096;
+
+/// What is to be let through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sieve {
+    /// Name patterns of devices that do not count; `*` stands for any characters.
+    pub ignore: Vec<String>,
+    /// If not empty, name patterns of the only devices that count.
+    pub only: Vec<String>,
+    /// Devices that count now.
+    pub counted: Counted,
+    /// Addresses to which routes matter.
+    pub peers: Vec<IpAddr>,
+}
+
+// linux/bpf_common.h, linux/filter.h
+const LD_W_ABS: u16 = 0x20;
+const LD_H_ABS: u16 = 0x28;
+const LD_B_ABS: u16 = 0x30;
+const LD_W_IND: u16 = 0x40;
+const LD_B_IND: u16 = 0x50;
+const LD_IMM: u16 = 0x00;
+const LD_MEM: u16 = 0x60;
+const LDX_IMM: u16 = 0x01;
+const LDX_MEM: u16 = 0x61;
+const ST: u16 = 0x02;
+const ALU_ADD_K: u16 = 0x04;
+const ALU_NEG: u16 = 0x84;
+const ALU_LSH_X: u16 = 0x6c;
+const ALU_AND_X: u16 = 0x5c;
+const ALU_XOR_K: u16 = 0xa4;
+const JA: u16 = 0x05;
+const JEQ_K: u16 = 0x15;
+const JGT_K: u16 = 0x25;
+const JGE_K: u16 = 0x35;
+const RET_K: u16 = 0x06;
+const TAX: u16 = 0x07;
+/// `SKF_AD_OFF + SKF_AD_NLATTR`: where the first attribute of type X is, counted from A on; 0 for nowhere.
+const NLATTR: u32 = 0xffff_f00c;
+
+/// Octets of the netlink header; all that follows counts from there.
+const HEAD: u32 = 16;
+/// `struct ifinfomsg` and `struct ifaddrmsg`: the device.
+const INDEX: u32 = HEAD + 4;
+/// `struct rtmsg`
+const RT_FAMILY: u32 = HEAD;
+const RT_DST_LEN: u32 = HEAD + 1;
+const RT_PROTOCOL: u32 = HEAD + 5;
+const RT_TYPE: u32 = HEAD + 7;
+/// Where attributes begin.
+const LINK_ATTRS: u32 = HEAD + 16;
+const ROUTE_ATTRS: u32 = HEAD + 12;
+/// Octets of an attribute's header.
+const ATTR: u32 = 4;
+
+/// Words of scratch memory: the destination of a route and its mask.
+const DST: u32 = 0;
+const MASK: u32 = 2;
+
+/// An instruction: what to do, how many to skip if so and if not, and with what.
+#[derive(Clone, Copy)]
+struct Op {
+    code: u16,
+    yes: u8,
+    no: u8,
+    k: u32,
+}
+
+/// A piece of program.
+#[derive(Default)]
+struct Code(Vec<Op>);
+
+impl Code {
+    fn jump(&mut self, code: u16, k: u32, yes: u8, no: u8) {
+        self.0.push(Op { code, yes, no, k });
+    }
+
+    fn put(&mut self, code: u16, k: u32) {
+        self.jump(code, k, 0, 0);
+    }
+
+    fn pass(&mut self) {
+        self.put(RET_K, u32::MAX);
+    }
+
+    fn drop(&mut self) {
+        self.put(RET_K, 0);
+    }
+
+    /// `inner`, if A is `k`.
+    fn when(&mut self, k: u32, inner: &Self) {
+        self.jump(JEQ_K, k, 1, 0);
+        self.put(JA, inner.len());
+        self.append(inner);
+    }
+
+    fn append(&mut self, inner: &Self) {
+        self.0.extend_from_slice(&inner.0);
+    }
+
+    fn len(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// A becomes where the first attribute of this type is, or 0.
+    fn attr(&mut self, from: u32, number: u16) {
+        self.put(LDX_IMM, number.into());
+        self.put(LD_IMM, from);
+        self.put(LD_B_ABS, NLATTR);
+    }
+
+    /// Lets the message through if the device in A counts.
+    fn pass_counted(&mut self, counted: &Counted) {
+        for index in counted.iter() {
+            self.jump(JEQ_K, u32::from_be_bytes(index.to_ne_bytes()), 0, 1);
+            self.pass();
+        }
+    }
+
+    /// `found` is the last that is done if the name at X matches.
+    fn name(&mut self, simple: Simple<'_>, found: impl FnOnce(&mut Self)) {
+        let mut octets = simple.head.to_vec();
+        // No octet beyond the name's end is looked at: the one before it has matched.
+        octets.extend((!simple.open).then_some(0));
+        let mut left = octets.len();
+        for (at, octet) in (ATTR..).zip(octets) {
+            left -= 1;
+            self.put(LD_B_IND, at);
+            // A name has at most 15 octets.
+            let skip = u8::try_from(2 * left + 1).unwrap_or(u8::MAX);
+            self.jump(JEQ_K, octet.into(), 0, skip);
+        }
+        found(self);
+    }
+
+    /// The mask of word `number` of a prefix whose length is that of the route.
+    fn mask(&mut self, number: u32) {
+        let (from, to) = (32 * number, 32 * (number + 1));
+        self.put(LD_B_ABS, RT_DST_LEN);
+        self.jump(JGT_K, from, 0, 7);
+        self.jump(JGE_K, to, 8, 0);
+        // A part of the word: ones shifted to the left by what is missing.
+        self.put(ALU_NEG, 0);
+        self.put(ALU_ADD_K, to);
+        self.put(TAX, 0);
+        self.put(LD_IMM, u32::MAX);
+        self.put(ALU_LSH_X, 0);
+        self.put(JA, 3);
+        // Nothing of it.
+        self.put(LD_IMM, 0);
+        self.put(JA, 1);
+        // All of it.
+        self.put(LD_IMM, u32::MAX);
+        self.put(ST, MASK + number);
+    }
+}
+
+/// A pattern without a `*`, or with one at its end.
+#[derive(Clone, Copy)]
+struct Simple<'a> {
+    head: &'a [u8],
+    open: bool,
+}
+
+fn simple(pattern: &str) -> Option<Simple<'_>> {
+    let head = pattern.strip_suffix('*').unwrap_or(pattern);
+    (!head.contains('*') && head.len() < 16).then_some(Simple {
+        head: head.as_bytes(),
+        open: head.len() < pattern.len(),
+    })
+}
+
+impl Sieve {
+    /// One more peer; true when the sieve is another one now.
+    pub fn add_peer(&mut self, peer: IpAddr) -> bool {
+        let new = self.peers.len() <= MOST && !self.peers.contains(&peer);
+        self.peers.extend(new.then_some(peer));
+        new
+    }
+
+    /// All peers; true when the sieve is another one now.
+    pub fn set_peers(&mut self, mut peers: Vec<IpAddr>) -> bool {
+        peers.sort_unstable();
+        peers.dedup();
+        // One too many is enough to say that there are too many.
+        peers.truncate(MOST + 1);
+        let before = std::mem::replace(&mut self.peers, peers);
+        let many = self.peers.len() > MOST && before.len() > MOST;
+        !many && before != self.peers
+    }
+
+    /// The program; one that lets everything through when there is too much to tell apart.
+    pub(crate) fn program(&self) -> Vec<SockFilter> {
+        let mut code = Code::default();
+        let (link, address, route) = (self.link(), self.address(), self.route());
+        code.put(LD_H_ABS, 4);
+        for (kind, inner) in [
+            (RTM_NEWLINK, &link),
+            (RTM_DELLINK, &link),
+            (RTM_NEWADDR, &address),
+            (RTM_DELADDR, &address),
+            (RTM_NEWROUTE, &route),
+            (RTM_DELROUTE, &route),
+        ] {
+            code.when(u16::from_be_bytes(kind.to_ne_bytes()).into(), inner);
+        }
+        code.pass();
+        if code.0.len() > LONGEST {
+            code.0.clear();
+            code.pass();
+        }
+        let ops = code.0.iter();
+        ops.map(|op| SockFilter::new(op.code, op.yes, op.no, op.k))
+            .collect()
+    }
+
+    /// A device that counts, or whose name may.
+    fn link(&self) -> Code {
+        let mut code = Code::default();
+        if self.counted.len() > MOST {
+            code.pass();
+            return code;
+        }
+        code.put(LD_W_ABS, INDEX);
+        code.pass_counted(&self.counted);
+        code.attr(LINK_ATTRS, IFLA_IFNAME);
+        code.jump(JEQ_K, 0, 0, 1);
+        code.pass();
+        code.put(TAX, 0);
+        for pattern in self.ignore.iter().filter_map(|pattern| simple(pattern)) {
+            code.name(pattern, Code::drop);
+        }
+        let only: Option<Vec<_>> = self.only.iter().map(|pattern| simple(pattern)).collect();
+        match only {
+            Some(only) if !only.is_empty() => {
+                for pattern in only {
+                    code.name(pattern, Code::pass);
+                }
+                code.drop();
+            }
+            _ => code.pass(),
+        }
+        code
+    }
+
+    /// An address of a device that counts.
+    fn address(&self) -> Code {
+        let mut code = Code::default();
+        if self.counted.len() > MOST {
+            code.pass();
+            return code;
+        }
+        code.put(LD_W_ABS, INDEX);
+        code.pass_counted(&self.counted);
+        code.drop();
+        code
+    }
+
+    /// A route that leads to a peer, by a device that counts or by none, and the one that an address has.
+    fn route(&self) -> Code {
+        let mut code = Code::default();
+        let mut counted = Code::default();
+        if self.counted.len() <= MOST {
+            counted.put(TAX, 0);
+            counted.put(LD_W_IND, ATTR);
+            // X is where the device stands; what follows `counted` is for devices that count.
+            let mut left = self.counted.len();
+            for index in self.counted.iter() {
+                let skip = u8::try_from(left).unwrap_or(u8::MAX);
+                counted.jump(JEQ_K, u32::from_be_bytes(index.to_ne_bytes()), skip, 0);
+                left -= 1;
+            }
+            counted.drop();
+        }
+        let mut local = Code::default();
+        local.attr(ROUTE_ATTRS, RTA_OIF);
+        local.append(&counted);
+        local.pass();
+
+        code.put(LD_B_ABS, RT_TYPE);
+        code.when(RTN_LOCAL.into(), &local);
+        // Where packets are sent, and where the kernel says that none can be.
+        code.jump(JEQ_K, RTN_UNICAST.into(), 3, 0);
+        code.jump(JGE_K, RTN_BLACKHOLE.into(), 0, 1);
+        code.jump(JGT_K, RTN_THROW.into(), 0, 1);
+        code.drop();
+        code.put(LD_B_ABS, RT_PROTOCOL);
+        code.jump(JEQ_K, PROTOCOL.into(), 0, 1);
+        code.drop();
+        code.attr(ROUTE_ATTRS, RTA_OIF);
+        // By several devices, or by none.
+        code.jump(JEQ_K, 0, 0, 1);
+        code.put(JA, counted.len());
+        code.append(&counted);
+        code.put(LD_B_ABS, RT_DST_LEN);
+        code.jump(JEQ_K, 0, 0, 1);
+        code.pass();
+        if self.peers.len() > MOST {
+            code.pass();
+            return code;
+        }
+        let (v4, v6) = (self.leads(AF_INET, 1), self.leads(AF_INET6, 2));
+        code.put(LD_B_ABS, RT_FAMILY);
+        code.when(AF_INET.into(), &v4);
+        code.when(AF_INET6.into(), &v6);
+        code.drop();
+        code
+    }
+
+    /// A route whose destination has a peer in it, as far as the first words tell.
+    fn leads(&self, family: u8, words: u32) -> Code {
+        let mut code = Code::default();
+        code.attr(ROUTE_ATTRS, RTA_DST);
+        code.jump(JEQ_K, 0, 0, 1);
+        code.pass();
+        code.put(TAX, 0);
+        for word in 0..words {
+            code.put(LD_W_IND, ATTR + 4 * word);
+            code.put(ST, DST + word);
+        }
+        for word in 0..words {
+            code.mask(word);
+        }
+        for peer in &self.peers {
+            let (of, octets) = match peer {
+                IpAddr::V4(peer) => (AF_INET, peer.octets().to_vec()),
+                IpAddr::V6(peer) => (AF_INET6, peer.octets().to_vec()),
+            };
+            if of != family {
+                continue;
+            }
+            let mut left = u8::try_from(words).unwrap_or(u8::MAX);
+            for (word, octets) in (0..words).zip(octets.chunks_exact(4)) {
+                left -= 1;
+                let value = octets
+                    .first_chunk()
+                    .map_or(0, |octets| u32::from_be_bytes(*octets));
+                code.put(LD_MEM, DST + word);
+                code.put(ALU_XOR_K, value);
+                code.put(LDX_MEM, MASK + word);
+                code.put(ALU_AND_X, 0);
+                code.jump(JEQ_K, 0, 0, 5 * left + 1);
+            }
+            code.pass();
+        }
+        code.drop();
+        code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::attrs::Writer;
+
+    /// What the kernel lets through, of messages that are sent to a socket with this program.
+    struct Bench {
+        from: UnixDatagram,
+        to: UnixDatagram,
+    }
+
+    impl Bench {
+        fn new(sieve: &Sieve) -> Self {
+            let (from, to) = UnixDatagram::pair().unwrap();
+            let program = sieve.program();
+            assert!(program.len() > 10 && program.len() < LONGEST);
+            SockRef::from(&to).attach_filter(&program).unwrap();
+            to.set_nonblocking(true).unwrap();
+            Self { from, to }
+        }
+
+        fn passes(&self, kind: u16, header: &[u8], attrs: &Writer) -> bool {
+            let len = 16 + header.len() + attrs.0.len();
+            let mut message = u32::try_from(len).unwrap().to_ne_bytes().to_vec();
+            message.extend(kind.to_ne_bytes());
+            message.resize(16, 0);
+            message.extend(header);
+            message.extend(&attrs.0);
+            self.from.send(&message).unwrap();
+            self.to.recv(&mut [0; 512]).is_ok()
+        }
+
+        fn link(&self, index: u32, name: &str) -> bool {
+            let mut header = [0; 16];
+            header[4..8].copy_from_slice(&index.to_ne_bytes());
+            let mut attrs = Writer::default();
+            attrs.string(IFLA_IFNAME, name);
+            let new = self.passes(RTM_NEWLINK, &header, &attrs);
+            assert_eq!(new, self.passes(RTM_DELLINK, &header, &attrs));
+            new
+        }
+
+        fn address(&self, index: u32) -> bool {
+            let mut header = [0; 8];
+            header[4..8].copy_from_slice(&index.to_ne_bytes());
+            let attrs = Writer::default();
+            let new = self.passes(RTM_NEWADDR, &header, &attrs);
+            assert_eq!(new, self.passes(RTM_DELADDR, &header, &attrs));
+            new
+        }
+
+        fn route(&self, kind: u8, protocol: u8, prefix: &str, device: Option<u32>) -> bool {
+            let (dst, len) = prefix.split_once('/').unwrap();
+            let dst: IpAddr = dst.parse().unwrap();
+            let family = if dst.is_ipv4() { AF_INET } else { AF_INET6 };
+            let mut header = [0; 12];
+            header[0] = family;
+            header[1] = len.parse().unwrap();
+            header[5] = protocol;
+            header[7] = kind;
+            let mut attrs = Writer::default();
+            attrs.u32(15, 254);
+            if header[1] > 0 {
+                attrs.addr(RTA_DST, dst);
+            }
+            if let Some(device) = device {
+                attrs.u32(RTA_OIF, device);
+            }
+            let new = self.passes(RTM_NEWROUTE, &header, &attrs);
+            assert_eq!(new, self.passes(RTM_DELROUTE, &header, &attrs));
+            new
+        }
+
+        fn unicast(&self, prefix: &str) -> bool {
+            self.route(RTN_UNICAST, 4, prefix, Some(3))
+        }
+    }
+
+    fn sieve() -> Sieve {
+        Sieve {
+            ignore: vec!["veth*".into(), "tun".into(), "b*r".into()],
+            only: Vec::new(),
+            counted: [3, 0x0102_0304].into_iter().collect(),
+            peers: ["192.0.2.7", "203.0.113.129", "2001:db8:1:2::7"]
+                .map(|peer| peer.parse().unwrap())
+                .to_vec(),
+        }
+    }
+
+    #[test]
+    fn devices_by_number_and_name() {
+        let bench = Bench::new(&sieve());
+        assert!(bench.link(9, "eth0"));
+        assert!(!bench.link(9, "veth0") && !bench.link(9, "veth"));
+        assert!(bench.link(9, "vet") && bench.link(9, "wveth0"));
+        assert!(!bench.link(9, "tun") && bench.link(9, "tun0") && bench.link(9, "tu"));
+        // That is left to who can tell.
+        assert!(bench.link(9, "bar"));
+        // It counted until now.
+        assert!(bench.link(3, "veth0") && bench.link(0x0102_0304, "veth0"));
+        assert!(!bench.link(0x0403_0201, "veth0"));
+        assert!(bench.passes(RTM_NEWLINK, &[0; 16], &Writer::default()));
+    }
+
+    #[test]
+    fn the_only_devices() {
+        let mut sieve = sieve();
+        sieve.only = vec!["eth*".into(), "veth1".into(), "lan0".into()];
+        let bench = Bench::new(&sieve);
+        assert!(bench.link(9, "eth0") && bench.link(9, "lan0"));
+        assert!(!bench.link(9, "wlan0") && !bench.link(9, "lan01") && !bench.link(9, "veth1"));
+        sieve.only.push("a*b".into());
+        let bench = Bench::new(&sieve);
+        assert!(bench.link(9, "wlan0") && !bench.link(9, "veth1"));
+    }
+
+    #[test]
+    fn addresses_by_device() {
+        let bench = Bench::new(&sieve());
+        assert!(bench.address(3) && bench.address(0x0102_0304));
+        assert!(!bench.address(4) && !bench.address(0));
+    }
+
+    #[test]
+    fn routes_that_lead_to_a_peer() {
+        let bench = Bench::new(&sieve());
+        for prefix in [
+            "0.0.0.0/0",
+            "::/0",
+            "192.0.2.7/32",
+            "192.0.2.6/31",
+            "192.0.2.0/24",
+            "128.0.0.0/1",
+            "203.0.113.128/25",
+            "2001:db8:1:2::/64",
+            "2001:db8:1:2::/63",
+            "2001:db8::/32",
+            "2001:db8::/33",
+            "2000::/3",
+            "2001:db8:1:2::7/128",
+        ] {
+            assert!(bench.unicast(prefix), "{prefix}");
+        }
+        for prefix in [
+            "192.0.2.6/32",
+            "192.0.2.8/29",
+            "10.0.0.0/8",
+            "0.0.0.0/1",
+            "203.0.113.0/25",
+            "2001:db8:1:3::/64",
+            "2001:db9::/32",
+            "2001:db8:8000::/33",
+            "fe80::/10",
+            "ff00::/8",
+        ] {
+            assert!(!bench.unicast(prefix), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn routes_by_kind_device_and_maker() {
+        let bench = Bench::new(&sieve());
+        assert!(bench.route(RTN_UNICAST, 2, "192.0.2.0/24", Some(0x0102_0304)));
+        assert!(!bench.route(RTN_UNICAST, 2, "192.0.2.0/24", Some(4)));
+        assert!(!bench.route(RTN_UNICAST, 2, "0.0.0.0/0", Some(4)));
+        // By several devices; by none.
+        assert!(bench.route(RTN_UNICAST, 4, "192.0.2.0/24", None));
+        for kind in RTN_BLACKHOLE..=RTN_THROW {
+            assert!(bench.route(kind, 4, "192.0.2.0/24", None));
+            assert!(!bench.route(kind, 4, "10.0.0.0/8", None));
+        }
+        // Our own; broadcast and multicast.
+        assert!(!bench.route(RTN_UNICAST, PROTOCOL, "192.0.2.7/32", Some(3)));
+        assert!(!bench.route(3, 2, "192.0.2.7/32", Some(3)));
+        assert!(!bench.route(5, 2, "192.0.2.7/32", Some(3)));
+        assert!(!bench.route(10, 2, "192.0.2.7/32", Some(3)));
+        // An address that the kernel accepts now.
+        assert!(bench.route(RTN_LOCAL, 2, "10.0.0.1/32", Some(3)));
+        assert!(!bench.route(RTN_LOCAL, 2, "10.0.0.1/32", Some(4)));
+    }
+
+    #[test]
+    fn peers_come_and_go() {
+        let peer = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+        let mut sieve = Sieve::default();
+        assert!(sieve.add_peer(peer(2)) && !sieve.add_peer(peer(2)));
+        assert!(sieve.set_peers(vec![peer(3), peer(1), peer(3)]));
+        assert!(!sieve.set_peers(vec![peer(1), peer(3)]));
+        assert!(sieve.set_peers((0..500).map(peer).collect()));
+        assert!(!sieve.set_peers((7..700).map(peer).collect()));
+        assert!(!sieve.add_peer(peer(9_999)));
+        assert!(sieve.set_peers(Vec::new()));
+    }
+
+    #[test]
+    fn with_too_many_to_tell_apart_more_passes() {
+        let mut many = sieve();
+        many.peers = (0..200).map(|n| IpAddr::from([10, 1, 0, n])).collect();
+        let bench = Bench::new(&many);
+        assert!(bench.unicast("192.0.2.7/32"));
+        assert!(!bench.route(RTN_UNICAST, 4, "192.0.2.7/32", Some(4)));
+        many.counted = (1..200).collect();
+        let bench = Bench::new(&many);
+        assert!(bench.address(1_000) && bench.link(1_000, "veth0"));
+        assert!(bench.route(RTN_UNICAST, 4, "192.0.2.7/32", Some(1_000)));
+        // As many as can be told apart.
+        let mut most = sieve();
+        most.counted = (1..=128).collect();
+        most.peers = (0..64).map(|n| IpAddr::from([10, 1, 0, n])).collect();
+        let six = (0..64).map(|n| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 1]));
+        most.peers.extend(six);
+        let bench = Bench::new(&most);
+        assert!(bench.address(1) && bench.address(128) && !bench.address(129));
+        assert!(bench.unicast("10.1.0.63/32") && !bench.unicast("10.1.0.64/32"));
+        assert!(bench.unicast("2001:db8:7:3f::/64") && !bench.unicast("2001:db8:7:40::/64"));
+        assert!(bench.route(RTN_UNICAST, 4, "10.1.0.63/32", Some(128)));
+        assert!(!bench.route(RTN_UNICAST, 4, "10.1.0.63/32", Some(129)));
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How often events of others make the agent look at addresses and routes: at once while there are few of them, and
+//! whatever comes, within a bounded time and at a bounded cost in each second.
+
+use ihmp_core::time::{
+    Duration,
+    Instant, //
+};
+
+/// Messages that are read in a row; who sends more is not listened to for a rest.
+pub(crate) const FLOOD: usize = 128;
+/// Questions to the kernel that events may cause in a second.
+const RATE: u64 = 250;
+/// How much of that may come at once.
+const BURST: Duration = Duration::from_secs(8);
+/// Messages that are read in a second, and how much of that at once.
+const HEARD: u64 = 256;
+const HEARD_BURST: Duration = Duration::from_secs(4);
+/// Rests, of which each that follows closely is twice as long as the one before.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_millis(600);
+
+/// The pace of one kind of events.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// When all questions so far are paid for.
+    paid: Instant,
+    /// When a look must not wait any longer.
+    latest: Instant,
+    /// How much longer than others one has to wait that causes so many questions.
+    wait: Duration,
+    /// When all messages so far are paid for.
+    heard: Instant,
+    rest: Duration,
+    /// When the last rest ended.
+    since: Instant,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self {
+            paid: Instant::ZERO,
+            latest: Instant::ZERO,
+            wait: Duration::ZERO,
+            heard: Instant::ZERO,
+            rest: SHORTEST,
+            since: Instant::ZERO,
+        }
+    }
+
+    /// When an event of now may cause a look.
+    pub(crate) fn ready_at(&self, now: Instant) -> Instant {
+        let early = Instant::from_nanos(self.paid.as_nanos().saturating_sub(BURST.as_nanos()));
+        early.min(self.latest).max(now)
+    }
+
+    /// A look was made that took so many questions. The next one comes within a second; a millisecond later for each
+    /// question, when there are very many.
+    pub(crate) fn charge(&mut self, now: Instant, questions: u32) {
+        let price = Duration::from_nanos(u64::from(questions) * (1_000_000_000 / RATE));
+        self.paid = self.paid.max(now).after(price);
+        self.wait = Duration::from_millis(questions.into());
+        self.latest = now.after(LONGEST.saturating_add(self.wait));
+    }
+
+    /// So many messages were read; true when that is too much.
+    pub(crate) fn hear(&mut self, now: Instant, messages: usize) -> bool {
+        let messages = u64::try_from(messages).unwrap_or(u64::MAX);
+        let price = Duration::from_nanos(messages.saturating_mul(1_000_000_000 / HEARD));
+        self.heard = self.heard.max(now).after(price);
+        self.heard > now.after(HEARD_BURST)
+    }
+
+    /// There is too much to read: when it will be listened to again.
+    pub(crate) fn flooded(&mut self, now: Instant) -> Instant {
+        let soon = self.since.after(self.rest).after(self.rest);
+        self.rest = if now < soon {
+            self.rest.saturating_add(self.rest).min(LONGEST)
+        } else {
+            SHORTEST
+        };
+        now.after(self.rest.saturating_add(self.wait))
+    }
+
+    /// It is listened to again.
+    pub(crate) fn resumed(&mut self, now: Instant) {
+        self.since = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::ZERO.after(Duration::from_millis(millis))
+    }
+
+    /// Looks that take `questions` each, in `millis` of events without end; the longest time between two.
+    fn looks(questions: u32, millis: u64) -> (u64, Duration) {
+        let mut pace = Pace::new();
+        let (end, mut now, mut count, mut longest) = (at(millis), at(0), 0, Duration::ZERO);
+        while now < end {
+            let ready = pace.ready_at(now);
+            longest = longest.max(ready.since(now));
+            now = ready.max(now.after(Duration::from_micros(50)));
+            pace.charge(now, questions);
+            count += 1;
+        }
+        (count, longest)
+    }
+
+    #[test]
+    fn the_first_looks_are_made_at_once() {
+        let mut pace = Pace::new();
+        for n in 0..200 {
+            assert_eq!(pace.ready_at(at(n)), at(n));
+            pace.charge(at(n), 10);
+        }
+        for n in 200..220 {
+            pace.charge(at(n), 10);
+        }
+        assert!(pace.ready_at(at(400)) > at(400));
+        // It is forgotten in time.
+        assert_eq!(pace.ready_at(at(10_000)), at(10_000));
+    }
+
+    #[test]
+    fn cost_and_delay_are_bounded() {
+        for (questions, bound) in [(1, 1_000), (10, 1_000), (300, 1_200)] {
+            let (count, longest) = looks(questions, 60_000);
+            assert!(
+                longest <= Duration::from_millis(bound),
+                "{questions}: {longest:?}"
+            );
+            let most = 68 * RATE + u64::from(questions) * 60;
+            assert!(count * u64::from(questions) <= most, "{questions}: {count}");
+        }
+        // With ten thousand peers the cost still is.
+        let (count, longest) = looks(30_000, 600_000);
+        assert!(
+            count < 25 && longest < Duration::from_secs(31),
+            "{count} {longest:?}"
+        );
+    }
+
+    #[test]
+    fn messages_that_come_one_by_one_are_a_flood_as_well() {
+        let mut pace = Pace::new();
+        let (end, mut now, mut count) = (at(60_000), at(0), 0);
+        while now < end {
+            now = now.after(Duration::from_micros(50));
+            count += 1;
+            if pace.hear(now, 1) {
+                let back = pace.flooded(now);
+                assert!(back.since(now) <= LONGEST);
+                pace.resumed(back);
+                now = back;
+            }
+        }
+        assert!(count < 64 * HEARD + 1_000, "{count}");
+        // Two hundred a second are none.
+        let mut pace = Pace::new();
+        assert!((0..12_000).all(|n| !pace.hear(at(n * 5), 1)));
+    }
+
+    #[test]
+    fn a_flood_is_listened_to_less_and_less() {
+        let mut pace = Pace::new();
+        let mut now = at(1_000);
+        let mut rests = Vec::new();
+        for _ in 0..6 {
+            let back = pace.flooded(now);
+            rests.push(back.since(now).as_nanos() / 1_000_000);
+            pace.resumed(back);
+            now = back.after(Duration::from_millis(20));
+        }
+        assert_eq!(rests, [100, 200, 400, 600, 600, 600]);
+        // It was calm for a while.
+        now = now.after(Duration::from_secs(2));
+        assert_eq!(pace.flooded(now), now.after(SHORTEST));
+    }
+}
