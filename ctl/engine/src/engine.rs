@@ -146,6 +146,11 @@ impl Engine {
         refusals
     }
 
+    /// How many messages were not used.
+    pub fn refused(&self) -> u64 {
+        self.world.refused
+    }
+
     /// How many answers to challenges are awaited, and how many keys of peers are known.
     pub fn key_counts(&self) -> [usize; 2] {
         self.world.keyring.sizes()

@@ -46,12 +46,12 @@ impl Engine {
     }
 
     /// Which host greets with this key. A key that is not known, or at an address of another host, is believed only after
-    /// it has shown that it hears what is sent there: `Err` when it is asked to.
+    /// it has shown that it hears what is sent there: a refusal when it is asked to, none when it has been asked already.
     fn greeting_key(
         &mut self,
         received: &Received<'_>,
         signer: &Signer,
-    ) -> Result<Option<Key>, ()> {
+    ) -> Result<Option<Key>, Option<Refusal>> {
         let Received {
             from, to, message, ..
         } = *received;
@@ -88,10 +88,10 @@ impl Engine {
                 },
             });
             host.reply(&mut self.world);
-        } else {
-            self.demand(received, own);
+            return Err(None);
         }
-        Err(())
+        self.demand(received, own);
+        Err(Some(Refusal::Challenged))
     }
 
     pub(crate) fn hello(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
@@ -107,7 +107,8 @@ impl Engine {
             None => self.greeting_host(received),
             Some(signer) => match self.greeting_key(received, signer) {
                 Ok(found) => found,
-                Err(()) => return Ok(()),
+                Err(None) => return Ok(()),
+                Err(Some(reason)) => return Err(reason),
             },
         };
         let bound = |key| !self.is_unbound(key);

@@ -263,6 +263,8 @@ pub enum Refusal {
     Replayed,
     /// It answers a challenge that nobody awaits an answer to.
     LateAnswer,
+    /// Its key is not known where it comes from: its sender has to show first that it hears us.
+    Challenged,
     /// No host goes by the addresses in it.
     UnknownHost,
     /// The sequence number is not the expected one.
@@ -305,6 +307,7 @@ impl Refusal {
             Refusal::ReservedAddress => "reserved-address",
             Refusal::Replayed => "replayed",
             Refusal::LateAnswer => "late-answer",
+            Refusal::Challenged => "challenged",
             Refusal::UnknownHost => "unknown-host",
             Refusal::Seqno => "incorrect-seqno",
             Refusal::Stale => "stale",

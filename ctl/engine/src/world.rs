@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) outputs: VecDeque<Output>,
     /// Messages not used, by reason.
     pub(crate) refusals: HashMap<Refusal, u64>,
+    /// All of them.
+    pub(crate) refused: u64,
     /// HELLOs sent to hosts that may not take part.
     pub(crate) hello_out: Bucket,
     /// Hosts that are told of a change of our addresses.
@@ -79,6 +81,7 @@ impl World {
             routes: HashMap::new(),
             outputs: VecDeque::new(),
             refusals: HashMap::new(),
+            refused: 0,
             hello_out: Bucket::new(limits.hello_out),
             moves: Bucket::new(limits.moves),
             sent: 0,
@@ -135,6 +138,7 @@ impl World {
 
     pub(crate) fn refuse(&mut self, reason: Refusal, from: Addr, to: Addr) {
         *self.refusals.entry(reason).or_insert(0) += 1;
+        self.refused += 1;
         self.note(Note::Refused { reason, from, to });
     }
 
