@@ -178,16 +178,20 @@ impl View {
 
     /// The same knowledge, to be changed; paths are chosen again by [`View::settle`].
     pub(crate) fn like(&self) -> impl Init<Self> + '_ {
-        init!(Self {
+        let view = init!(Self {
             state: self.state,
             scheduler: self.scheduler,
             name: self.name,
-            sets <- copy_of(&self.sets),
+            sets <- copy_of(&NO_ADDRESSES),
             former: self.former,
             asleep: self.asleep,
             paths <- copy_of(&NO_PATHS),
             caches: [const { None }; CACHES],
             current: [Atomic::new(NONE), Atomic::new(NONE)],
+        });
+        view.chain(|view| {
+            view.sets.copy_from(&self.sets);
+            Ok(())
         })
     }
 

@@ -25,24 +25,33 @@ use ihmp_core::{
     paths::Path,
     verdict::Reason, //
 };
+use kernel::sync::rcu;
 
-/// A host was made or changed.
+/// Octets of the attributes of a small event, and of a host beside its addresses.
+const SMALL: usize = 256;
+/// Octets of an address of a host: a nest of four attributes.
+const PER_ADDRESS: usize = 48;
+
+/// A host was made or changed; called by the holder of the configuration lock, so its view is still
+/// the same when it is written down.
 pub(crate) fn host(netns: &Netns, host: &Host) {
-    event(&netns.net, Command::HOST_NTF.0, |message| {
+    let addresses = host.view.read(&rcu::read_lock()).sets.len();
+    let room = SMALL + addresses * PER_ADDRESS;
+    event(&netns.net, Command::HOST_NTF.0, room, |message| {
         fill(message, host)
     });
 }
 
 /// A host was removed.
 pub(crate) fn host_deleted(netns: &Netns, id: u32) {
-    event(&netns.net, Command::HOST_DEL_NTF.0, |message| {
+    event(&netns.net, Command::HOST_DEL_NTF.0, SMALL, |message| {
         message.u32(HostAttr::ID.0, id)
     });
 }
 
 /// The path of a host changed.
 pub(crate) fn path(netns: &Netns, id: u32, path: Option<&Path>, cause: PathCause) {
-    event(&netns.net, Command::PATH_NTF.0, |message| {
+    event(&netns.net, Command::PATH_NTF.0, SMALL, |message| {
         message.u32(PathAttr::HOST_ID.0, id)?;
         if let Some(path) = path {
             message.addr(PathAttr::LOCAL.0, path.local)?;
@@ -54,7 +63,7 @@ pub(crate) fn path(netns: &Netns, id: u32, path: Option<&Path>, cause: PathCause
 
 /// A flow to an unknown address was seen.
 pub(crate) fn discover(netns: &Netns, id: u32, packet: &Packet) {
-    event(&netns.net, Command::DISCOVER_NTF.0, |message| {
+    event(&netns.net, Command::DISCOVER_NTF.0, SMALL, |message| {
         message.u32(FlowAttr::HOST_ID.0, id)?;
         message.u8(FlowAttr::PROTO.0, packet.tuple.proto)?;
         message.addr(FlowAttr::LOCAL.0, packet.tuple.src)?;
@@ -64,7 +73,7 @@ pub(crate) fn discover(netns: &Netns, id: u32, packet: &Packet) {
 
 /// A limit was reached.
 pub(crate) fn limit(netns: &Netns, reason: Reason) {
-    event(&netns.net, Command::LIMIT_NTF.0, |message| {
+    event(&netns.net, Command::LIMIT_NTF.0, SMALL, |message| {
         message.u32(LimitAttr::REASON.0, reason.number())?;
         message.uint(LimitAttr::PACKETS.0, netns.refused(reason))
     });

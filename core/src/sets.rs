@@ -184,6 +184,30 @@ impl Sets {
         }
     }
 
+    /// How many addresses there are, in all roles.
+    #[inline]
+    pub fn len(&self) -> usize {
+        let lens = self.lists.iter().map(|list| list.len);
+        lens.fold(0, usize::wrapping_add)
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Becomes the same as `other`, of which only what is used is read: most sets have few addresses.
+    pub fn copy_from(&mut self, other: &Sets) {
+        for (to, from) in self.lists.iter_mut().zip(&other.lists) {
+            let used = from.as_slice();
+            if let Some(room) = to.entries.get_mut(..used.len()) {
+                room.copy_from_slice(used);
+                to.len = used.len();
+            }
+        }
+    }
+
     /// The addresses in a role, in the order of insertion.
     #[inline]
     pub fn list(&self, role: Role) -> &[Entry] {

@@ -406,3 +406,25 @@ fn role_numbers() {
     }
     assert_eq!(Role::from_number(4), None);
 }
+
+#[test]
+fn copies_have_what_is_used_and_no_more() {
+    let entry = |last: u8| Entry::new(Addr::v4([192, 0, 2, last]));
+    let mut from = Sets::new();
+    let mut to = Sets::new();
+    for role in Role::ALL {
+        for last in 1..=16 {
+            to.insert(role, entry(last + 100 + role as u8)).unwrap();
+        }
+    }
+    for (role, last) in [(Role::Active, 1), (Role::Local, 2), (Role::Local, 3)] {
+        from.insert(role, entry(last)).unwrap();
+    }
+    assert_eq!((from.len(), from.is_empty()), (3, false));
+    to.copy_from(&from);
+    for role in Role::ALL {
+        assert_eq!(to.list(role), from.list(role), "{role:?}");
+    }
+    from.copy_from(&Sets::new());
+    assert!(from.is_empty());
+}

@@ -272,15 +272,21 @@ impl Drop for Reply<'_> {
     }
 }
 
-/// Sends an event to all listeners of the namespace, if there are any; from any context.
-pub(crate) fn event(net: &Net, command: u8, fill: impl FnOnce(&mut Message) -> Result) {
+/// Sends an event to all listeners of the namespace, if there are any; from any context. Its
+/// attributes take `room` octets at most.
+pub(crate) fn event(
+    net: &Net,
+    command: u8,
+    room: usize,
+    fill: impl FnOnce(&mut Message) -> Result,
+) {
     if !net.event_wanted() {
         return;
     }
     let mut header = core::ptr::null_mut();
     // SAFETY: The function has no requirements.
-    let Some(msg) = NonNull::new(unsafe { raw::ihmp_event_new(command.into(), &mut header) })
-    else {
+    let msg = unsafe { raw::ihmp_event_new(command.into(), room as u32, &mut header) };
+    let Some(msg) = NonNull::new(msg) else {
         return;
     };
     let mut message = Message { msg, header };

@@ -103,9 +103,10 @@ struct sk_buff *ihmp_reply_new(struct genl_info *info, void **header)
 	return msg;
 }
 
-struct sk_buff *ihmp_event_new(u32 cmd, void **header)
+/* With room for so many octets of attributes: what is much too big is copied for each event. */
+struct sk_buff *ihmp_event_new(u32 cmd, u32 room, void **header)
 {
-	struct sk_buff *msg = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_ATOMIC | __GFP_NOWARN);
+	struct sk_buff *msg = genlmsg_new(room, GFP_ATOMIC | __GFP_NOWARN);
 
 	if (msg)
 		*header = genlmsg_put(msg, 0, 0, &ihmp_nl_family, 0, cmd);

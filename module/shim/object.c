@@ -38,9 +38,11 @@ void *ihmp_object_alloc(u32 kind, u64 size, bool atomic)
 {
 	struct ihmp_header *header;
 
-	header = kzalloc(sizeof(*header) + size, (atomic ? GFP_ATOMIC : GFP_KERNEL) | __GFP_NOWARN);
+	header = kmalloc(sizeof(*header) + size, (atomic ? GFP_ATOMIC : GFP_KERNEL) | __GFP_NOWARN);
 	if (!header)
 		return NULL;
+	/* The payload is initialised as a whole by who asks. */
+	memset(header, 0, sizeof(*header));
 	header->kind = kind;
 	refcount_set(&header->refs, 1);
 	if (kind == IHMP_KIND_HOST) {

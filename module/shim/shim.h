@@ -192,7 +192,7 @@ void ihmp_info_missing(struct genl_info *info, u32 type);
 u64 *ihmp_cb_position(struct netlink_callback *cb);
 
 struct sk_buff *ihmp_reply_new(struct genl_info *info, void **header);
-struct sk_buff *ihmp_event_new(u32 cmd, void **header);
+struct sk_buff *ihmp_event_new(u32 cmd, u32 room, void **header);
 void *ihmp_dump_put(struct sk_buff *msg, struct netlink_callback *cb, u32 cmd);
 void ihmp_msg_end(struct sk_buff *msg, void *header);
 void ihmp_msg_cancel(struct sk_buff *msg, void *header);
