@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::Context;
-use ihmp_core::{addr::Addr, time::Instant};
+use ihmp_core::{
+    addr::Addr,
+    time::{self, Instant}, //
+};
 use ihmp_engine::{
     Change,
     Engine,
@@ -69,6 +72,7 @@ use crate::{
     io::{
         clock::{
             self,
+            Chance,
             Clock, //
         },
         ear::Ear,
@@ -104,8 +108,11 @@ const DATAGRAM: Token = Token(3);
 const SECOND_CHOICE: u16 = 10;
 /// Looks at the devices until two of them agree; what changes after that many is told.
 const DEVICE_LOOKS: usize = 3;
-/// Datagrams that are taken in a row; then it is the turn of the others.
-const DATAGRAMS: usize = 64;
+/// What is refused costs one part in so many of a processor; the rest of the time the others have it, and what the sockets
+/// have no room for is dropped by the kernel.
+const FLOOD_SHARE: u64 = 20;
+/// Datagrams are read until what was refused is paid for only that much later.
+const FLOOD_CREDIT: time::Duration = time::Duration::from_millis(100);
 /// linux/errno.h
 const EEXIST: i32 = 17;
 const ENOENT: i32 = 2;
@@ -144,6 +151,7 @@ struct Driver<'a> {
     log: &'a Log,
     poll: Poll,
     clock: Clock,
+    chance: Chance,
     engine: Engine,
     client: Client,
     events: Events,
@@ -155,6 +163,10 @@ struct Driver<'a> {
     counted: Counted,
     udp4: Udp,
     udp6: Option<Udp>,
+    /// When they are to be read, if there may be something.
+    read_at: Option<Instant>,
+    /// When the processor's time for what was refused is paid for.
+    paid_at: Instant,
     fallback: Fallback,
     journal: Journal,
     store: Store,
@@ -250,6 +262,7 @@ impl<'a> Driver<'a> {
             log,
             poll: Poll::new().context("epoll")?,
             clock: Clock::start(),
+            chance: Chance::default(),
             engine: Engine::new(config.limits(), config.policy()),
             config,
             client,
@@ -261,6 +274,8 @@ impl<'a> Driver<'a> {
             counted: Counted::default(),
             udp4,
             udp6,
+            read_at: Some(Instant::ZERO),
+            paid_at: Instant::ZERO,
             fallback,
             journal: Journal::default(),
             store,
@@ -298,7 +313,7 @@ impl<'a> Driver<'a> {
             }
         }
         let mut ready = mio::Events::with_capacity(8);
-        // What came before the descriptors were watched, and what was left for the next turn.
+        // What came before the descriptors were watched.
         let mut again = true;
         loop {
             let timeout = if again {
@@ -320,7 +335,10 @@ impl<'a> Driver<'a> {
                     self.signal(signal.ssi_signo)?;
                 }
             }
-            let (network, events, datagrams) = (is(NETWORK), is(EVENTS), is(DATAGRAM));
+            let (network, events) = (is(NETWORK), is(EVENTS));
+            if is(DATAGRAM) && self.read_at.is_none() {
+                self.read_at = Some(self.rested());
+            }
             // A move is what everybody waits for.
             if network {
                 self.take_changes()?;
@@ -328,7 +346,10 @@ impl<'a> Driver<'a> {
             if events {
                 self.take_events()?;
             }
-            again = datagrams && self.take_datagrams()?;
+            again = false;
+            if self.read_at.is_some_and(|at| at <= self.clock.now()) {
+                self.read_at = self.take_datagrams()?;
+            }
             let now = self.clock.now();
             self.watchdog.pat(now);
             if self.look_at().is_some_and(|at| at <= now) {
@@ -353,6 +374,7 @@ impl<'a> Driver<'a> {
             .next_timeout()
             .into_iter()
             .chain(self.look_at())
+            .chain(self.read_at)
             .chain(self.watchdog.due())
             .min()?;
         Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
@@ -362,6 +384,7 @@ impl<'a> Driver<'a> {
     fn signal(&mut self, number: u32) -> Result<(), Fatal> {
         if is(number, Signal::SIGUSR1) {
             let seconds = self.clock.now().as_nanos() / 1_000_000_000;
+            self.count_dropped();
             let text = status::text(self.config, &self.engine, &self.journal, seconds);
             self.store.answer(&text);
             self.journal.refusals(&self.engine);
@@ -410,8 +433,20 @@ impl<'a> Driver<'a> {
             ..ParamRequest::default()
         })?;
         self.store.keep(self.engine.last_words());
+        self.count_dropped();
         self.journal.close(&self.engine);
         Ok(())
+    }
+
+    /// Asks the kernel what the sockets had no room for.
+    fn count_dropped(&mut self) {
+        let sockets = [Some(&self.udp4), self.udp6.as_ref()];
+        let counts: anyhow::Result<Vec<u64>> =
+            sockets.into_iter().flatten().map(Udp::dropped).collect();
+        match counts {
+            Ok(counts) => self.journal.set_dropped(counts.iter().sum()),
+            Err(error) => tracing::warn!("event=not-counted error=\"{error:#}\""),
+        }
     }
 
     /// Links, addresses or routes changed. All that is known by now is one batch.
@@ -450,11 +485,11 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    fn moment(&self) -> anyhow::Result<Moment> {
+    fn moment(&mut self) -> anyhow::Result<Moment> {
         Ok(Moment {
             now: self.clock.now(),
             wall: clock::wall(),
-            random: clock::random()?,
+            random: self.chance.next()?,
         })
     }
 
@@ -654,15 +689,20 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Takes some datagrams; true when there may be more.
-    fn take_datagrams(&mut self) -> Result<bool, Fatal> {
-        for _ in 0..DATAGRAMS {
-            let mut none = true;
-            for udp in [Some(&self.udp4), self.udp6.as_ref()].into_iter().flatten() {
-                let Some(Datagram { from, to, bytes }) = udp.receive()? else {
-                    continue;
-                };
-                none = false;
+    /// Takes some datagrams; when the next ones are to be taken, if there may be more.
+    fn take_datagrams(&mut self) -> Result<Option<Instant>, Fatal> {
+        let begun = clock::used()?;
+        let before = self.refused();
+        let mut count = 0;
+        for six in [false, true] {
+            let udp = if six {
+                self.udp6.as_mut()
+            } else {
+                Some(&mut self.udp4)
+            };
+            let Some(udp) = udp else { continue };
+            for Datagram { from, to, bytes } in udp.receive()? {
+                count += 1;
                 if from.port() != self.config.port {
                     self.journal.stranger(from, to);
                     continue;
@@ -674,13 +714,30 @@ impl<'a> Driver<'a> {
                     bytes: &bytes,
                 };
                 self.engine.handle(moment, input);
+                self.perform()?;
             }
-            if none {
-                return Ok(false);
-            }
-            self.perform()?;
         }
-        Ok(true)
+        if count == 0 {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let refused = self.refused().saturating_sub(before);
+        let used = clock::used()?.saturating_sub(begun);
+        let wasted = time::Duration::from_nanos(used.as_nanos() / count * refused);
+        let price = wasted.saturating_mul(FLOOD_SHARE);
+        self.paid_at = self.paid_at.max(now).after(price);
+        Ok(Some(self.rested()))
+    }
+
+    /// When datagrams may be read again.
+    fn rested(&self) -> Instant {
+        let now = self.clock.now();
+        now.after(self.paid_at.since(now).saturating_sub(FLOOD_CREDIT))
+    }
+
+    /// How many datagrams were read and not used.
+    fn refused(&self) -> u64 {
+        self.engine.refused() + self.journal.strangers()
     }
 
     /// Does what the engine wants, in its order.

@@ -23,6 +23,7 @@ pub(crate) struct Journal {
     lines: u32,
     left_out: u64,
     strangers: u64,
+    dropped: u64,
 }
 
 impl Journal {
@@ -34,7 +35,7 @@ impl Journal {
             }
             // Nothing is wrong with those.
             Note::Refused {
-                reason: Refusal::LateAck,
+                reason: Refusal::LateAck | Refusal::Challenged,
                 ..
             } => tracing::debug!("{note}"),
             Note::Refused { .. } if !self.may(now) => self.left_out += 1,
@@ -55,6 +56,7 @@ impl Journal {
             *self = Self {
                 second,
                 strangers: self.strangers,
+                dropped: self.dropped,
                 ..Self::default()
             };
         }
@@ -68,6 +70,16 @@ impl Journal {
         tracing::debug!("event=refused reason=source-port from={from} to={to}");
     }
 
+    /// How many such datagrams there were.
+    pub(crate) fn strangers(&self) -> u64 {
+        self.strangers
+    }
+
+    /// So many datagrams the kernel has dropped, because the sockets had no room for them.
+    pub(crate) fn set_dropped(&mut self, dropped: u64) {
+        self.dropped = dropped;
+    }
+
     /// The last lines.
     pub(crate) fn close(&self, engine: &Engine) {
         let [new, up, classic] = engine.counts();
@@ -77,8 +89,11 @@ impl Journal {
 
     /// Messages that were not used, by reason; none is zero.
     pub(crate) fn counts(&self, engine: &Engine) -> Vec<(&'static str, u64)> {
-        let strangers = ("source-port", self.strangers);
-        let counts = engine.refusals().into_iter().chain([strangers]);
+        let others = [
+            ("source-port", self.strangers),
+            ("not-received", self.dropped),
+        ];
+        let counts = engine.refusals().into_iter().chain(others);
         counts.filter(|(_, count)| *count > 0).collect()
     }
 

@@ -3,7 +3,14 @@
 
 use std::time;
 
-use ihmp_core::time::Instant;
+use ihmp_core::time::{
+    Duration,
+    Instant, //
+};
+use nix::time::{
+    clock_gettime,
+    ClockId, //
+};
 
 /// A clock that begins with the agent.
 pub(crate) struct Clock(time::Instant);
@@ -27,7 +34,31 @@ pub(crate) fn wall() -> u64 {
     })
 }
 
-/// A number that nobody can guess.
-pub(crate) fn random() -> anyhow::Result<u64> {
-    Ok(getrandom::u64()?)
+/// The processor's time that the agent has used (clock_gettime(2)); the loop is its only thread.
+pub(crate) fn used() -> nix::Result<Duration> {
+    let used: time::Duration = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into();
+    Ok(Duration::from_nanos(
+        u64::try_from(used.as_nanos()).unwrap_or(u64::MAX),
+    ))
+}
+
+/// Numbers that nobody can guess; the kernel is asked for many at a time.
+#[derive(Default)]
+pub(crate) struct Chance(Vec<u8>);
+
+impl Chance {
+    /// Octets that are asked for at once: the kernel gives so many without a pause (getrandom(2)).
+    const AT_ONCE: usize = 256;
+
+    /// The next number; none is given twice.
+    pub(crate) fn next(&mut self) -> anyhow::Result<u64> {
+        loop {
+            if let Some(number) = self.0.last_chunk::<8>().copied() {
+                self.0.truncate(self.0.len() - 8);
+                return Ok(u64::from_ne_bytes(number));
+            }
+            self.0.resize(Self::AT_ONCE, 0);
+            getrandom::fill(&mut self.0)?;
+        }
+    }
 }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Datagrams whose local address is chosen, and known, one by one.
 //!
-//! C headers: linux/in.h (`IP_PKTINFO`), RFC 3542 section 6 (`IPV6_PKTINFO`)
+//! C headers: linux/in.h (`IP_PKTINFO`), RFC 3542 section 6 (`IPV6_PKTINFO`); proc_pid_net(5) for /proc/net/udp
 
 use std::{
     ffi::OsString,
+    fs::{
+        self,
+        File, //
+    },
     io::{
         IoSlice,
         IoSliceMut, //
@@ -17,10 +21,13 @@ use std::{
         SocketAddrV4,
         SocketAddrV6, //
     },
-    os::fd::{
-        AsRawFd,
-        OwnedFd,
-        RawFd, //
+    os::{
+        fd::{
+            AsRawFd,
+            OwnedFd,
+            RawFd, //
+        },
+        unix::fs::MetadataExt,
     },
 };
 
@@ -31,7 +38,7 @@ use nix::{
     sys::socket::{
         bind,
         connect,
-        recvmsg,
+        recvmmsg,
         send,
         sendmsg,
         setsockopt,
@@ -41,6 +48,7 @@ use nix::{
         ControlMessage,
         ControlMessageOwned,
         MsgFlags,
+        MultiHeaders,
         SockFlag,
         SockType,
         SockaddrIn,
@@ -54,6 +62,8 @@ use crate::interfaces::Device;
 
 /// Longest datagram that is looked at; a message has at most 480 octets.
 const LONGEST: usize = 2048;
+/// Datagrams that are taken with one system call.
+pub(crate) const BATCH: usize = 16;
 
 /// A datagram that came in.
 pub(crate) struct Datagram {
@@ -66,6 +76,10 @@ pub(crate) struct Datagram {
 pub(crate) struct Udp {
     fd: OwnedFd,
     port: u16,
+    /// Where datagrams are put.
+    room: Vec<u8>,
+    /// The kernel's list of the sockets of this family, this one among them.
+    list: &'static str,
 }
 
 impl Udp {
@@ -74,7 +88,7 @@ impl Udp {
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
         let addr = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port));
         bind(fd.as_raw_fd(), &addr).with_context(|| format!("UDP port {port} of IPv4"))?;
-        Ok(Self { fd, port })
+        Ok(Self::new(fd, port, "/proc/self/net/udp"))
     }
 
     pub(crate) fn v6(port: u16) -> anyhow::Result<Self> {
@@ -85,24 +99,33 @@ impl Udp {
         setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true)?;
         let addr = SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));
         bind(fd.as_raw_fd(), &addr).with_context(|| format!("UDP port {port} of IPv6"))?;
-        Ok(Self { fd, port })
+        Ok(Self::new(fd, port, "/proc/self/net/udp6"))
     }
 
-    /// The next datagram, if there is one.
-    pub(crate) fn receive(&self) -> nix::Result<Option<Datagram>> {
-        let mut bytes = [0; LONGEST];
-        let mut space = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
+    fn new(fd: OwnedFd, port: u16, list: &'static str) -> Self {
+        let room = vec![0; BATCH * LONGEST];
+        Self {
+            fd,
+            port,
+            room,
+            list,
+        }
+    }
+
+    /// How many datagrams the kernel dropped since the socket was made, for want of room or for a wrong checksum
+    /// (`sk_drops`).
+    pub(crate) fn dropped(&self) -> anyhow::Result<u64> {
+        let inode = File::from(self.fd.try_clone()?).metadata()?.ino();
+        let text = fs::read_to_string(self.list).context(self.list)?;
+        let dropped = drops_of(&text, inode);
+        dropped.with_context(|| format!("{}: no socket {inode}", self.list))
+    }
+
+    /// The next datagrams, [`BATCH`] at most; none when there are none.
+    pub(crate) fn receive(&mut self) -> nix::Result<Vec<Datagram>> {
         loop {
-            let mut iov = [IoSliceMut::new(&mut bytes)];
-            let received = recvmsg::<SockaddrStorage>(
-                self.fd.as_raw_fd(),
-                &mut iov,
-                Some(&mut space),
-                MsgFlags::MSG_DONTWAIT,
-            );
-            let message = match received {
-                Ok(message) => message,
-                Err(Errno::EAGAIN) => return Ok(None),
+            match self.take() {
+                Err(Errno::EAGAIN) => return Ok(Vec::new()),
                 // Errors of earlier sends are reported here; the machine finds out by itself.
                 Err(
                     Errno::EINTR
@@ -110,17 +133,29 @@ impl Udp {
                     | Errno::EHOSTUNREACH
                     | Errno::ENETUNREACH
                     | Errno::EMSGSIZE,
-                ) => continue,
-                Err(error) => return Err(error),
-            };
-            let len = message.bytes;
+                ) => (),
+                result => return result,
+            }
+        }
+    }
+
+    fn take(&mut self) -> nix::Result<Vec<Datagram>> {
+        let slots = self.room.chunks_exact_mut(LONGEST);
+        let mut slots: Vec<_> = slots.map(|slot| [IoSliceMut::new(slot)]).collect();
+        let space = nix::cmsg_space!(libc::in6_pktinfo, libc::in_pktinfo);
+        let mut heads = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(space));
+        let fd = self.fd.as_raw_fd();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let mut datagrams = Vec::new();
+        for message in recvmmsg(fd, &mut heads, slots.iter_mut(), flags, None)? {
             let to = message.cmsgs()?.find_map(destination);
             let from = message.address.as_ref().and_then(source);
             if let (Some(from), Some(to)) = (from, to) {
-                let bytes = bytes.get(..len).unwrap_or_default().to_vec();
-                return Ok(Some(Datagram { from, to, bytes }));
+                let bytes = message.iovs().flatten().copied().collect();
+                datagrams.push(Datagram { from, to, bytes });
             }
         }
+        Ok(datagrams)
     }
 
     /// Sends from one of our addresses; by this device, if one is given.
@@ -203,6 +238,14 @@ impl Udp {
     }
 }
 
+/// The last column of the line of a socket in /proc/net/udp or udp6; its tenth is the inode.
+fn drops_of(list: &str, inode: u64) -> Option<u64> {
+    let inode = inode.to_string();
+    let mut lines = list.lines();
+    let line = lines.find(|line| line.split_whitespace().nth(9) == Some(&inode))?;
+    line.split_whitespace().last()?.parse().ok()
+}
+
 fn open(family: AddressFamily) -> anyhow::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     socket(family, SockType::Datagram, flags, None).context("a UDP socket")
@@ -242,13 +285,48 @@ mod tests {
     #[test]
     fn both_addresses_are_known() {
         let port = 61_999;
-        let udp = Udp::v4(port).unwrap();
+        let mut udp = Udp::v4(port).unwrap();
         let (from, to) = ("127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap());
-        udp.send(from, to, None, b"hello").unwrap();
-        let datagram = udp.receive().unwrap().unwrap();
-        assert_eq!(datagram.from, SocketAddr::new(from, port));
-        assert_eq!(datagram.to, to);
-        assert_eq!(datagram.bytes, b"hello");
-        assert!(udp.receive().unwrap().is_none());
+        for text in [b"first", b"other"] {
+            udp.send(from, to, None, text).unwrap();
+        }
+        let datagrams = udp.receive().unwrap();
+        assert_eq!(datagrams.len(), 2);
+        for (datagram, text) in datagrams.iter().zip([b"first", b"other"]) {
+            assert_eq!(datagram.from, SocketAddr::new(from, port));
+            assert_eq!(datagram.to, to);
+            assert_eq!(datagram.bytes, text);
+        }
+        assert!(udp.receive().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_counted() {
+        let mut udp = Udp::v4(61_998).unwrap();
+        let (from, to) = ("127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap());
+        let sent = 20_000;
+        for _ in 0..sent {
+            udp.send(from, to, None, &[0; 300]).unwrap();
+        }
+        let mut received = 0;
+        loop {
+            let datagrams = udp.receive().unwrap();
+            if datagrams.is_empty() {
+                break;
+            }
+            assert!(datagrams.len() <= BATCH);
+            received += datagrams.len() as u64;
+        }
+        assert!(received < sent);
+        assert_eq!(udp.dropped().unwrap(), sent - received);
+    }
+
+    #[test]
+    fn a_socket_is_found_by_its_inode() {
+        let list = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+ 1028: 00000000:F00D 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000000000000000 12
+";
+        assert_eq!(drops_of(list, 4711), Some(12));
+        assert_eq!(drops_of(list, 471), None);
     }
 }
