@@ -227,9 +227,12 @@ meant() {
 		01 00 000a $o $s
 		09 00 000b $o $s
 		00 00 000c $o $o
+		09 00 000d $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 012c0000000000000000000000000000
+		09 00 000e $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 012c0000000000000000000000000001
+		0a 00 000f $s
 	END
 	# What counts besides that there is no signature, and that an ACK has IS.
-	equal "findings" "bad-payload bad-payload bad-payload bad-payload bad-payload bad-payload ok ok unknown-algorithm unsupported unsupported nat-detected" \
+	equal "findings" "bad-payload bad-payload bad-payload bad-payload bad-payload bad-payload ok ok unknown-algorithm ok bad-payload nat-detected ok bad-payload unsupported" \
 		"$(table meant.pcap frame _ws.expert.message | awk -F , '{
 			found = "ok"
 			for (i = NF; i > 0; i--) { split($i, word, ":"); if (word[1] ~ /^[a-z-]+$/ && word[1] != "unsigned") found = word[1] }

@@ -23,12 +23,13 @@ local ALGORITHMS = { [1] = "Ed25519", [2] = "Ed25519, in place of a former key" 
 local ROLES = {
 	[0] = { "source" }, [2] = { "source", "new" }, [3] = { "source", "new" }, [4] = { "source", "old" },
 	[5] = { "source", "old" }, [6] = { "source", "new", "old" }, [7] = { "source", "new", "old" }, [8] = { "source" },
+	[9] = { "source", "new", "old", "peer", "terms" },
 }
-local LABELS = { source = "Source", new = "New address", old = "Old address", other = "Other address" }
+local LABELS = { source = "Source", new = "New address", old = "Old address", peer = "Peer", other = "Other address" }
 -- ADDR_UP and HANDOFF come from the address that they announce.
 local FROM_NEW = { [2] = true, [6] = true }
-local UNSUPPORTED = { [1] = true, [9] = true, [10] = true }
-local ACK = 8
+local UNSUPPORTED = { [10] = true }
+local ACK, ROUTER_ACK = 8, 9
 
 local f = {
 	code = ProtoField.uint8("ihmp.code", "Control", base.DEC, CODES),
@@ -56,6 +57,8 @@ local f = {
 	source = ProtoField.string("ihmp.source", "Source"),
 	new = ProtoField.string("ihmp.new", "New address"),
 	old = ProtoField.string("ihmp.old", "Old address"),
+	peer = ProtoField.string("ihmp.peer", "Peer"),
+	lifetime = ProtoField.uint16("ihmp.lifetime", "Lifetime"),
 	other = ProtoField.string("ihmp.other", "Other address"),
 	count = ProtoField.uint8("ihmp.addresses", "Number of addresses"),
 	-- The same addresses once more, for filters with a prefix: ihmp.ip == 192.0.2.0/24
@@ -161,8 +164,9 @@ function ihmp.init()
 	open, frames = {}, {}
 end
 
--- exchange(CODE, SEQNO, PINFO): what this frame is to others.
+-- exchange(CODE, SEQNO, PINFO): what this frame is to others. A router's answer is to a request between others.
 local function exchange(code, seqno, pinfo)
+	if code == ROUTER_ACK then return {} end
 	if pinfo.visited then return frames[pinfo.number] or {} end
 	local here, there = tostring(pinfo.src), tostring(pinfo.dst)
 	local key = code == ACK and there .. " " .. here or here .. " " .. there
@@ -191,7 +195,17 @@ local function payload(tree, range, code, pinfo)
 	local count = math.floor(range:len() / ADDRESS)
 	for at = 0, count - 1 do
 		local role = roles[at + 1] or (at == 0 and "source") or "other"
-		local text, item, value = put(tree, role, range(at * ADDRESS, ADDRESS))
+		local part = range(at * ADDRESS, ADDRESS)
+		local text, item, value
+		if role == "terms" then
+			-- What a router promises: seconds, and zeros.
+			item, text = tree:add(f.lifetime, part(0, 2)), part(0, 2):uint() .. " s"
+			for zero = 2, ADDRESS - 2, 2 do
+				if part(zero, 2):uint() ~= 0 then texts.bad = true end
+			end
+		else
+			text, item, value = put(tree, role, part)
+		end
 		if at == MOST then item:add_proto_expert_info(e.many) end
 		texts[role] = texts[role] or text
 		if at == 0 and value ~= pinfo.src then item:add_proto_expert_info(e.nat) end
@@ -200,7 +214,7 @@ local function payload(tree, range, code, pinfo)
 	tree:add(f.count, range, count):set_generated(true)
 	if range:len() % ADDRESS ~= 0 then
 		tree:add_proto_expert_info(e.ragged)
-	elseif count < #roles or count == 0 then
+	elseif count < #roles or count == 0 or texts.bad or (code == ROUTER_ACK and (count > #roles or texts.old == texts.new)) then
 		tree:add_proto_expert_info(e.payload)
 	elseif texts.old == texts.source or (texts.new and (texts.new == texts.source) ~= (FROM_NEW[code] or false)) then
 		tree:add_proto_expert_info(e.payload)

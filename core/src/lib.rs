@@ -34,6 +34,7 @@
 pub mod addr;
 pub mod csum;
 pub mod flow;
+pub mod grant;
 mod header;
 pub mod message;
 pub mod nat;
