@@ -50,6 +50,9 @@ impl Engine {
         let former = former
             .filter(|former| !ring.peers.contains_key(&key) && ring.peers.contains_key(former));
         let name = former.unwrap_or(key);
+        if ring.is_router(&name) {
+            return Err(Refusal::WrongKey);
+        }
         if !ring.admits(&name) {
             return Err(Refusal::UnknownKey);
         }
@@ -103,7 +106,7 @@ impl Engine {
         let Received {
             from, to, message, ..
         } = *received;
-        let open = self.known(from).flat_map(|host| &host.legs);
+        let open = self.known(from).flat_map(Host::requests);
         let answered = open.filter(|leg| leg.seqno == message.seqno && leg.from == to);
         let mut echoes: Vec<u64> = answered.flat_map(|leg| leg.stamps_to(from)).collect();
         let probes = self.known(from).flat_map(|host| &host.probes);

@@ -15,14 +15,14 @@ const SWEEP: Duration = Duration::from_millis(100);
 
 /// A token bucket, kept as the moment at which it is full.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     rate: Rate,
     full_at: Instant,
 }
 
 impl Bucket {
     /// A full bucket.
-    pub(crate) fn new(rate: Rate) -> Bucket {
+    pub fn new(rate: Rate) -> Bucket {
         Bucket {
             rate,
             full_at: Instant::ZERO,
@@ -39,7 +39,7 @@ impl Bucket {
     }
 
     /// When a token can be had: now, or later.
-    pub(crate) fn ready_at(&self, now: Instant) -> Instant {
+    pub fn ready_at(&self, now: Instant) -> Instant {
         let full_at = self.full_at.max(now).after(self.token());
         let missing = full_at.since(now).saturating_sub(self.size());
         now.after(missing)
@@ -47,7 +47,7 @@ impl Bucket {
 
     /// Takes a token; false when there is none.
     #[must_use]
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    pub fn take(&mut self, now: Instant) -> bool {
         if self.ready_at(now) > now {
             return false;
         }

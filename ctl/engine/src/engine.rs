@@ -66,7 +66,7 @@ impl Engine {
         match input {
             Input::Message { from, to, bytes } => self.receive(from, to, bytes),
             Input::Network { local, routes } => {
-                self.world.local = local;
+                self.world.set_local(local);
                 self.world.routes = routes
                     .into_iter()
                     .map(|routes| (routes.peer, routes.via))
@@ -122,7 +122,7 @@ impl Engine {
             .into_iter()
             .chain(untold)
             .chain(timer)
-            .chain(self.world.keyring.check_at)
+            .chain(self.world.keyring.stamps.check_at())
             .min()
     }
 
@@ -281,6 +281,9 @@ impl Engine {
         if let Some(peer) = host.peer_key {
             self.bound.remove(&peer);
         }
+        for cover in &host.covers {
+            self.world.unhold(cover.old, cover.new);
+        }
         self.pending.remove(&key);
         Some(host)
     }
@@ -376,6 +379,7 @@ impl Engine {
                 host.send_due(world);
                 host.probe_due(world);
                 host.look_due(world);
+                host.cover_due(world);
                 host.reconcile(world);
             });
             if greet {

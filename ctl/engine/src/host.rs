@@ -6,6 +6,7 @@ use ihmp_core::message::{Control, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
+use crate::cover::Cover;
 use crate::io::{Change, Key, Local, Output, Record, State, Via};
 use crate::keys::PublicKey;
 use crate::leg::Leg;
@@ -27,6 +28,8 @@ pub(crate) enum Standing {
     Unreachable,
     /// It was told that the address came or went, but has not acknowledged it.
     Maybe,
+    /// It was told nothing, a router was; and the address is gone.
+    Behind,
 }
 
 /// One of our addresses that the peer was told of.
@@ -123,6 +126,8 @@ pub(crate) struct Host {
     /// Own addresses to be proven.
     pub(crate) prove: Vec<Addr>,
     pub(crate) report: Vec<Report>,
+    /// Old addresses that a router keeps for us.
+    pub(crate) covers: Vec<Cover>,
     pub(crate) legs: Vec<Leg>,
     /// The last request that carried a list of addresses.
     pub(crate) newest_list: Option<u16>,
@@ -193,6 +198,7 @@ impl Host {
             usable: Vec::new(),
             prove: Vec::new(),
             report: Vec::new(),
+            covers: Vec::new(),
             legs: Vec::new(),
             newest_list: None,
             replies: Vec::new(),
@@ -323,7 +329,7 @@ impl Host {
     /// Own addresses from which an active address of the peer can be reached, best first.
     pub(crate) fn find_usable(&self, world: &World) -> Vec<Via> {
         let mut usable: Vec<Via> = Vec::new();
-        for local in &world.local {
+        for local in world.real() {
             let routes = self.active.iter().filter_map(|peer| world.routes.get(peer));
             let mine = routes.flatten().filter(|via| via.local == *local);
             if let Some(preference) = mine.map(|via| via.preference).min() {
@@ -337,6 +343,7 @@ impl Host {
                 });
             }
         }
+        self.keep_covered(&mut usable);
         usable.sort_by_key(|via| via.preference);
         usable
     }
@@ -360,12 +367,12 @@ impl Host {
         let mut list: Vec<Addr> = self.proven().collect();
         let proving = self.usable.iter().map(|via| via.local);
         let quiet = world
-            .local
+            .real()
             .iter()
             .copied()
             .filter(|addr| !self.speaks(addr.family()));
         for addr in proving.chain(quiet) {
-            if !list.contains(&addr) {
+            if !list.contains(&addr) && !self.is_behind(addr) {
                 list.push(addr);
             }
         }
@@ -409,7 +416,7 @@ impl Host {
     /// An address that is being proven has the preference that the routes give it: what the kernel sends leaves on the
     /// new network anyway, and there it is better off with the source that belongs there. So has one that nobody tries
     /// yet, when the family has no other: without it, what goes on unchanged now would be dropped for want of a path.
-    pub(crate) fn record(&self) -> Record {
+    pub(crate) fn record(&self, world: &World) -> Record {
         let mut local = Vec::new();
         for via in &self.usable {
             let unproven = self.standing(via.local) != Some(Standing::Active);
@@ -417,7 +424,8 @@ impl Host {
                 || self.legs.iter().any(|leg| leg.from == via.local);
             let family = via.local.family();
             let spare = self.proven().any(|addr| addr.family() == family);
-            if unproven && !tried && spare && self.state == State::Up {
+            let idle = !tried && spare && self.state == State::Up;
+            if unproven && (idle || self.awaits_router(via.local, world)) {
                 continue;
             }
             local.push(Local {
@@ -446,7 +454,7 @@ impl Host {
         if self.managed || self.state == State::New {
             return;
         }
-        let record = self.record();
+        let record = self.record(world);
         if self.published.as_ref() != Some(&record) {
             self.published = Some(record.clone());
             world
@@ -457,7 +465,7 @@ impl Host {
 
     /// Asks the kernel for an entry.
     pub(crate) fn make(&mut self, world: &mut World) {
-        let record = self.record();
+        let record = self.record(world);
         self.published = Some(record.clone());
         world.outputs.push_back(Output::Table(Change::New {
             key: self.key,
@@ -486,7 +494,8 @@ impl Host {
         let others = self.retry_at.into_iter().chain(self.greet_at);
         let others = others
             .chain(self.next_probing())
-            .chain(self.lifetime.next());
+            .chain(self.lifetime.next())
+            .chain(self.next_cover());
         legs.chain(others).min()
     }
 

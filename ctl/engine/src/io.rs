@@ -196,6 +196,10 @@ pub enum Output {
     Table(Change),
     /// Find out from which own addresses this one can be reached: [`Input::Routes`].
     Ask(Addr),
+    /// Packets to this former address of ours come by a router: accept them, and let packets with it for a source leave.
+    Hold(Addr),
+    /// They do not any more.
+    Release(Addr),
     /// Find out what passed between us and the kernel's host with this number: [`Input::Traffic`].
     Look(u32),
     /// Write down what has to be known after a restart, before what follows is done.
@@ -441,6 +445,33 @@ pub enum Note {
         /// The address.
         peer: Addr,
     },
+    /// A router brings what is sent to our old address to the new one; the peer is not told.
+    Routed {
+        /// The router.
+        by: Addr,
+        /// The new address.
+        new: Addr,
+        /// The old one.
+        old: Addr,
+    },
+    /// A router does not: the peer is told.
+    RouterDeclined {
+        /// The router.
+        by: Addr,
+        /// The new address.
+        new: Addr,
+        /// The old one.
+        old: Addr,
+    },
+    /// A router did, and does no longer, as far as can be seen: the peer is told.
+    EndToEnd {
+        /// The new address.
+        new: Addr,
+        /// The old one.
+        old: Addr,
+        /// Why.
+        reason: &'static str,
+    },
     /// A peer was asked at an address that it announced, and did not answer; the address is not used any more.
     Unproven {
         /// The address.
@@ -538,6 +569,15 @@ impl fmt::Display for Note {
                 former.fingerprint(),
                 key.fingerprint()
             ),
+            Note::Routed { by, new, old } => {
+                write!(f, "event=routed by={by} new={new} old={old}")
+            }
+            Note::RouterDeclined { by, new, old } => {
+                write!(f, "event=router-declined by={by} new={new} old={old}")
+            }
+            Note::EndToEnd { new, old, reason } => {
+                write!(f, "event=end-to-end new={new} old={old} reason={reason}")
+            }
             Note::Mistaken { peer } => write!(f, "event=mistaken peer={peer}"),
             Note::Unproven { peer } => write!(f, "event=unproven peer={peer}"),
             Note::Resync { peer } => write!(f, "event=resync peer={peer}"),

@@ -157,7 +157,7 @@ impl Engine {
             host.prove.extend(unproven.map(|local| local.addr));
             host.needs_hello = true;
             host.greet_at = Some(world.now.after(world.jitter(world.limits.adopt)));
-            host.published = Some(host.record());
+            host.published = Some(host.record(world));
             world.note(Note::Adopted {
                 id: known.id,
                 peer: host.name(),

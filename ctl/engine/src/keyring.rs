@@ -10,6 +10,7 @@ use ihmp_core::time::{Duration, Instant};
 use crate::bucket::Bucket;
 use crate::keys::{Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
 use crate::limits::Limits;
+use crate::stamps::Stamps;
 
 /// How far one message may overtake another of the same key, in nanoseconds of the sender's clock.
 const OVERTAKE: u64 = 500_000_000;
@@ -17,10 +18,6 @@ const OVERTAKE: u64 = 500_000_000;
 const REMEMBERED: usize = 32;
 /// Steps in which the greatest timestamp is written down, in nanoseconds: after a restart, so much is lost at most.
 const STEP: u64 = 100_000_000;
-/// How far ahead timestamps are reserved, in nanoseconds.
-const RESERVE: u64 = 3_600_000_000_000;
-/// How often is looked whether enough are left.
-const RESERVE_CHECK: Duration = Duration::from_secs(1_800);
 /// How long a challenge can be answered.
 const CHALLENGE: Duration = Duration::from_secs(30);
 
@@ -83,6 +80,15 @@ pub(crate) struct Peer {
     used: u64,
 }
 
+impl Peer {
+    /// Whether it is a router that is believed about this address.
+    pub(crate) fn serves(&self, addr: Addr) -> bool {
+        let scope = &self.known.scope;
+        let within = scope.is_empty() || scope.iter().any(|prefix| prefix.contains(addr));
+        self.known.router && within
+    }
+}
+
 /// What is awaited of somebody who has to show that he hears us.
 #[derive(Debug)]
 struct Challenge {
@@ -99,6 +105,8 @@ pub(crate) struct Keyring {
     pub(crate) peers: HashMap<PublicKey, Peer>,
     /// Keys that are the only ones believed at some addresses.
     scoped: Vec<(Prefix, PublicKey)>,
+    /// Those of routers.
+    routers: Vec<PublicKey>,
     /// The key that was last seen at an address.
     located: HashMap<Addr, PublicKey>,
     /// Keys by how long they were of no use.
@@ -112,12 +120,7 @@ pub(crate) struct Keyring {
     /// The same of messages that answer one of ours.
     pub(crate) answers: Bucket,
     limits: Limits,
-    /// The last timestamp used.
-    sent: u64,
-    sent_at: Instant,
-    /// Timestamps up to this one may be used.
-    reserved: u64,
-    pub(crate) check_at: Option<Instant>,
+    pub(crate) stamps: Stamps,
 }
 
 impl Keyring {
@@ -127,6 +130,7 @@ impl Keyring {
             own: Vec::new(),
             peers: HashMap::new(),
             scoped: Vec::new(),
+            routers: Vec::new(),
             located: HashMap::new(),
             order: BTreeSet::new(),
             next_order: 0,
@@ -135,10 +139,7 @@ impl Keyring {
             strangers: Bucket::new(limits.strangers),
             answers: Bucket::new(limits.answers),
             limits,
-            sent: 0,
-            sent_at: Instant::ZERO,
-            reserved: 0,
-            check_at: None,
+            stamps: Stamps::default(),
         }
     }
 
@@ -151,13 +152,13 @@ impl Keyring {
     pub(crate) fn load(&mut self, keys: Keys) {
         // What was reserved by this engine has not been used.
         if self.own.is_empty() {
-            self.sent = self.sent.max(keys.sent);
-            self.reserved = self.reserved.max(keys.sent);
+            self.stamps.go_on(keys.sent);
         }
         self.own = keys.own;
         let before = std::mem::take(&mut self.peers);
         self.order.clear();
         self.scoped.clear();
+        self.routers.clear();
         self.located.clear();
         for (key, known) in keys.known {
             self.insert(key, known);
@@ -176,8 +177,12 @@ impl Keyring {
     }
 
     fn insert(&mut self, key: PublicKey, known: KnownKey) {
-        let scope = known.scope.iter().map(|prefix| (*prefix, key));
-        self.scoped.extend(scope);
+        if known.router {
+            self.routers.push(key);
+        } else {
+            let scope = known.scope.iter().map(|prefix| (*prefix, key));
+            self.scoped.extend(scope);
+        }
         for addr in &known.at {
             self.located.insert(*addr, key);
         }
@@ -224,6 +229,7 @@ impl Keyring {
         let peer = self.peers.remove(key)?;
         self.order.remove(&(peer.used, *key));
         self.scoped.retain(|(_, other)| other != key);
+        self.routers.retain(|other| other != key);
         for addr in &peer.known.at {
             if self.located.get(addr) == Some(key) {
                 self.located.remove(addr);
@@ -248,6 +254,17 @@ impl Keyring {
     pub(crate) fn admits(&self, key: &PublicKey) -> bool {
         let pinned = || self.peers.get(key).is_some_and(|peer| peer.known.pinned);
         self.policy != Policy::RequireKnown || pinned()
+    }
+
+    /// Whether the administrator listed a key as that of a router.
+    pub(crate) fn is_router(&self, key: &PublicKey) -> bool {
+        self.routers.contains(key)
+    }
+
+    /// Whether a router may answer what is sent from this address.
+    pub(crate) fn is_routed(&self, addr: Addr) -> bool {
+        let mut routers = self.routers.iter().filter_map(|key| self.peers.get(key));
+        routers.any(|router| router.serves(addr))
     }
 
     /// Whether the administrator listed another key for this address.
@@ -317,42 +334,22 @@ impl Keyring {
         same.or_else(|| self.own.iter().find(after))
     }
 
-    /// The next timestamp: that of the clock, with some chance in it, but always later than the last one by the time
-    /// that passed since. So it goes on as a clock does where the one on the wall was put back.
+    /// The next timestamp.
     pub(crate) fn stamp(&mut self, now: Instant, wall: u64, random: u64) -> u64 {
-        let clock = wall.saturating_add(random & 0xf_ffff);
-        let passed = now.since(self.sent_at).as_nanos();
-        let next = self
-            .sent
-            .saturating_add(passed)
-            .saturating_add(1 + ((random >> 32) & 0xffff));
-        self.sent = clock.max(next);
-        self.sent_at = now;
-        self.sent
+        self.stamps.next(now, wall, random)
     }
 
-    /// Reserves timestamps, when the rest is used up or less than half of it is left and it is time to look.
+    /// Reserves timestamps.
     pub(crate) fn reserve(&mut self, now: Instant, wall: u64) -> Option<Fact> {
         if self.own.is_empty() {
             return None;
         }
-        let passed = now.since(self.sent_at).as_nanos();
-        let used = self.sent.saturating_add(passed).max(wall);
-        let due = self.check_at.is_none_or(|at| at <= now);
-        let least = if due { RESERVE / 2 } else { 1_000_000_000 };
-        if due {
-            self.check_at = Some(now.after(RESERVE_CHECK));
-        }
-        if used.saturating_add(least) <= self.reserved {
-            return None;
-        }
-        self.reserved = used.saturating_add(RESERVE);
-        Some(Fact::Sent(self.reserved))
+        self.stamps.reserve(now, wall).map(Fact::Sent)
     }
 
     /// What was really used, for a clean end.
     pub(crate) fn sent(&self) -> Fact {
-        Fact::Sent(self.sent)
+        Fact::Sent(self.stamps.sent())
     }
 
     /// Who answers with this key, from there to here, has to name this timestamp.
@@ -437,7 +434,7 @@ mod tests {
             let now = Instant::from_nanos(number as u64);
             let fact = ring.reserve(now, wall);
             let stamp = ring.stamp(now, wall, 0x1234_5678_9abc_def0);
-            assert!(stamp > last && stamp <= ring.reserved);
+            assert!(stamp > last && stamp <= ring.stamps.reserved());
             assert_eq!(fact.is_some(), number == 0, "{number}");
             last = stamp;
         }
@@ -445,7 +442,7 @@ mod tests {
         let mut next = Keyring::new(Policy::FirstUse, Limits::default());
         next.load(Keys {
             own: vec![OwnKey::new(&[1; 32], vec![])],
-            sent: ring.reserved,
+            sent: ring.stamps.reserved(),
             ..Keys::default()
         });
         let first = next.stamp(Instant::ZERO, 0, 0);

@@ -189,7 +189,9 @@ pub enum Policy {
 pub struct KnownKey {
     /// The administrator listed it.
     pub pinned: bool,
-    /// Addresses at which only this key is believed; listed keys only.
+    /// It is that of a router: it answers moves in the place of peers, and speaks for no host.
+    pub router: bool,
+    /// Addresses at which only this key is believed; of a router, those within which it is. Listed keys only.
     pub scope: Vec<Prefix>,
     /// No message with a timestamp up to this one is believed.
     pub floor: u64,
@@ -243,7 +245,7 @@ pub enum Fact {
 }
 
 /// Verifies a signed message; `echo` is the timestamp of what it answers.
-pub(crate) fn verify(bytes: &[u8], to: Addr, echo: u64, block: &Ed25519<'_>) -> bool {
+pub fn verify(bytes: &[u8], to: Addr, echo: u64, block: &Ed25519<'_>) -> bool {
     let mut out = [0; MAX_SIGNED];
     let over = signed(bytes, to, echo, &mut out);
     over.is_ok_and(|over| PublicKey(*block.key).verifies(over, block.signature))

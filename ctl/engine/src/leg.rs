@@ -37,6 +37,8 @@ pub(crate) struct Leg {
     stamps: Vec<(Addr, u64)>,
     /// How often the peer wanted to see that we hear it.
     challenges: u32,
+    /// A router has let it pass.
+    pub(crate) declined: bool,
     pub(crate) sends: u32,
     first_sent: Instant,
     pub(crate) due: Instant,
@@ -124,6 +126,7 @@ impl Host {
             next: None,
             stamps: Vec::new(),
             challenges: 0,
+            declined: false,
             sends: 0,
             first_sent: world.now,
             due: world.now,
@@ -136,7 +139,7 @@ impl Host {
         if leg.replaces() || control == Control::Hello {
             self.newest_list = Some(seqno);
             for told in &mut self.told {
-                if !leg.list.contains(&told.addr) {
+                if !leg.list.contains(&told.addr) && told.standing != Standing::Behind {
                     told.standing = Standing::Maybe;
                 }
             }
@@ -322,6 +325,9 @@ impl Host {
             }
         }
         self.tell(leg.from, Standing::Maybe);
+        if self.end_to_end(leg.from, "unanswered", world) {
+            return;
+        }
         let proven = self.proven().next().is_some();
         if leg.replaces() && proven {
             // The peer learns from an address that works which one does not.
@@ -347,8 +353,11 @@ impl Host {
     pub(crate) fn take_acknowledged(&mut self, seqno: u16, from: Addr, to: Addr) -> Option<Leg> {
         let answered =
             |leg: &Leg| leg.seqno == seqno && leg.from == to && leg.tried.contains(&from);
-        let at = self.legs.iter().position(answered)?;
-        Some(self.legs.remove(at))
+        if let Some(at) = self.legs.iter().position(answered) {
+            return Some(self.legs.remove(at));
+        }
+        let mut covers = self.covers.iter_mut();
+        covers.find_map(|cover| cover.request.take_if(|leg| answered(leg)))
     }
 
     /// The time that an acknowledged request took, where it tells a round trip (Karn's rule).

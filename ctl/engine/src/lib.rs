@@ -35,6 +35,7 @@
 
 mod authenticate;
 mod bucket;
+mod cover;
 mod engine;
 mod hello;
 mod host;
@@ -50,12 +51,17 @@ mod probe;
 mod receive;
 mod reconcile;
 mod seqno;
+mod stamps;
 mod world;
 
+pub use bucket::Bucket;
 pub use engine::Engine;
 pub use io::{
     Change, Input, KernelHost, Key, Local, Moment, Note, Output, Record, Refusal, Routes, State,
     Traffic, Via,
 };
-pub use keys::{Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey};
+pub use keys::{
+    verify, Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey,
+};
 pub use limits::{Limits, Rate};
+pub use stamps::Stamps;

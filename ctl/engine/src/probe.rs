@@ -508,6 +508,7 @@ impl Engine {
             over = host.is_over(traffic, world);
             host.look(traffic, world);
             host.probe_due(world);
+            host.cover_looked(traffic, world);
         });
         if over {
             let change = Change::Del { id };

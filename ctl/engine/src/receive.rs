@@ -142,8 +142,10 @@ impl Engine {
     pub(crate) fn receive(&mut self, from: Addr, to: Addr, bytes: &[u8]) {
         let outcome = Received::new(&self.world, from, to, bytes).and_then(|mut received| {
             let control = received.message.control;
-            if let Control::RouterAck | Control::NatEntry = control {
-                return Err(Refusal::Unsupported(control));
+            match control {
+                Control::RouterAck => return self.router_ack(&received, bytes),
+                Control::NatEntry => return Err(Refusal::Unsupported(control)),
+                _ => (),
             }
             let now = self.world.now;
             if control == Control::Hello && !self.world.hello_prefix.take(from, now) {
@@ -213,7 +215,7 @@ impl Engine {
             |host: &&Host| (1..=AHEAD).contains(&host.next_seqno.wrapping_sub(message.seqno));
         let unsigned = signer.is_none();
         let holds =
-            |host: &&Host| host.legs.iter().any(answered) || (unsigned && refused && recent(host));
+            |host: &&Host| host.requests().any(answered) || (unsigned && refused && recent(host));
         let Some(key) = self.known(from).find(holds).map(|host| host.key) else {
             let late = self.known(from).any(|host| recent(&host));
             return Err(if late {

@@ -22,6 +22,7 @@ impl Host {
             self.ask(world);
             return;
         }
+        self.review_covers(world);
         let usable = self.find_usable(world);
         let gained = usable
             .iter()
@@ -49,6 +50,7 @@ impl Host {
         if !self.is_routed(world) {
             return;
         }
+        self.review_covers(world);
         let had = !self.usable.is_empty();
         self.usable = self.find_usable(world);
         self.order_active(world);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What all hosts share: the own addresses, the routes, the outputs, the limits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{
@@ -47,8 +47,12 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     wall: u64,
     pub(crate) limits: Limits,
-    /// Usable own addresses.
+    /// Own addresses: the usable ones of devices, then those that come by a router.
     pub(crate) local: Vec<Addr>,
+    /// How many of them are usable ones of devices.
+    devices: usize,
+    /// Old and new addresses of which hosts say that a router brings the one to the other, and how many do.
+    held: BTreeMap<(Addr, Addr), usize>,
     /// Own addresses with the lengths of the prefixes to which they connect us.
     pub(crate) connected: Vec<(Addr, u8)>,
     /// Own addresses from which a peer address can be reached.
@@ -77,6 +81,8 @@ impl World {
             now: Instant::ZERO,
             wall: 0,
             local: Vec::new(),
+            devices: 0,
+            held: BTreeMap::new(),
             connected: Vec::new(),
             routes: HashMap::new(),
             outputs: VecDeque::new(),
@@ -119,6 +125,60 @@ impl World {
         let quarter = span.as_nanos() / 4;
         let more = self.random.next() % quarter.saturating_add(1);
         span.saturating_add(Duration::from_nanos(more))
+    }
+
+    /// The usable addresses of devices.
+    pub(crate) fn real(&self) -> &[Addr] {
+        self.local.get(..self.devices).unwrap_or_default()
+    }
+
+    /// Whether this is one of them.
+    pub(crate) fn is_real(&self, addr: Addr) -> bool {
+        self.real().contains(&addr)
+    }
+
+    /// These are the usable addresses of devices now.
+    pub(crate) fn set_local(&mut self, local: Vec<Addr>) {
+        (self.devices, self.local) = (local.len(), local);
+        for (old, new) in self.held.keys() {
+            if !self.local.contains(old)
+                && self.local.iter().take(self.devices).any(|addr| addr == new)
+            {
+                self.local.push(*old);
+            }
+        }
+    }
+
+    /// A router brings what is sent to `old` to `new`, a host says.
+    pub(crate) fn hold(&mut self, old: Addr, new: Addr) {
+        let held = self.is_held(old);
+        *self.held.entry((old, new)).or_insert(0) += 1;
+        if !held {
+            self.outputs.push_back(Output::Hold(old));
+        }
+        let local = self.real().to_vec();
+        self.set_local(local);
+    }
+
+    /// It does not say so any more.
+    pub(crate) fn unhold(&mut self, old: Addr, new: Addr) {
+        let Some(count) = self.held.get_mut(&(old, new)) else {
+            return;
+        };
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        self.held.remove(&(old, new));
+        if !self.is_held(old) {
+            self.outputs.push_back(Output::Release(old));
+        }
+        let local = self.real().to_vec();
+        self.set_local(local);
+    }
+
+    fn is_held(&self, old: Addr) -> bool {
+        self.held.keys().any(|(held, _)| *held == old)
     }
 
     pub(crate) fn set_routes(&mut self, routes: Routes) {

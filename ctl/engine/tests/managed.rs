@@ -61,6 +61,7 @@ impl One {
                     self.give(Input::Routes(Routes { peer, via }));
                 }
                 Output::Keep(_) | Output::Look(_) | Output::Note(_) => (),
+                Output::Hold(_) | Output::Release(_) => unreachable!("no router is known"),
             }
         }
     }

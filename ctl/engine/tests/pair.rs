@@ -660,6 +660,7 @@ fn named_host_is_the_administrators() {
 
 #[test]
 fn forged_and_odd_messages_change_nothing() {
+    use ihmp_core::grant::Grant;
     use ihmp_core::message::{Addresses, Message, Options, MAX_LEN};
     let mut sim = acquainted_unsigned(&[A1], &[B1]);
     let stranger = addr("203.0.113.66");
@@ -729,10 +730,19 @@ fn forged_and_odd_messages_change_nothing() {
     expected.push((Refusal::Payload, 2));
     send(&mut sim, Ack, 1, addr(A1), addr(A1), &[addr(A1)]);
     expected.push((Refusal::UnexpectedAck, 1));
-    for control in [RouterAck, NatEntry] {
-        send(&mut sim, control, 1, addr(A1), addr(A1), &[addr(A1)]);
-        expected.push((Refusal::Unsupported(control), 1));
-    }
+    send(&mut sim, NatEntry, 1, addr(A1), addr(A1), &[addr(A1)]);
+    expected.push((Refusal::Unsupported(NatEntry), 1));
+    // Whatever else is believed without a signature, a router is not.
+    let grant = Grant {
+        router: addr(A1),
+        new: addr(B1),
+        old: stranger,
+        peer: addr(A1),
+        lifetime: 9,
+    };
+    let list = grant.addresses();
+    send(&mut sim, RouterAck, 1, addr(A1), addr(A1), list.as_slice());
+    expected.push((Refusal::Unsigned, 1));
     for (reason, count) in expected {
         let refused =
             |note: &Note| matches!(note, Note::Refused { reason: seen, .. } if *seen == reason);

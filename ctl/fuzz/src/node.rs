@@ -47,6 +47,8 @@ pub(crate) struct Node {
     store: Store,
     pub(crate) table: Table,
     pub(crate) local: Vec<Addr>,
+    /// Those of before that come by a router.
+    held: BTreeSet<Addr>,
     /// Peer addresses to which there is no route.
     pub(crate) unrouted: BTreeSet<Addr>,
     /// Its clock on the wall is so far ahead.
@@ -80,6 +82,7 @@ impl Node {
             },
             table: Table::default(),
             local: vec![],
+            held: BTreeSet::new(),
             unrouted: BTreeSet::new(),
             ahead: u64::from(number) * 1_000_000_000_000,
             full: false,
@@ -184,6 +187,7 @@ impl Node {
     /// The agent dies, and another one starts.
     pub(crate) fn restart(&mut self, now: Instant) -> Vec<Datagram> {
         self.engine = Engine::new(self.limits, self.policy);
+        self.held.clear();
         let mut sent = self.rekey(now);
         sent.extend(self.network(now));
         sent.extend(self.resync(now));
@@ -348,6 +352,8 @@ impl Node {
                     self.one(now, Input::Traffic { id, traffic }, sent, &mut nested);
                     inputs.extend(nested);
                 }
+                Output::Hold(addr) => assert!(self.held.insert(addr), "held twice"),
+                Output::Release(addr) => assert!(self.held.remove(&addr), "not held"),
                 Output::Keep(fact) => self.store.keep(fact),
                 Output::Note(note) => self.note(&note),
             }

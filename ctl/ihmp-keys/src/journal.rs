@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! pin KEY [at PREFIX]... [name NAME]      the administrator listed it
+//! router KEY [at PREFIX]... [name NAME]   the same for the key of a router
 //! at KEY OWN [ADDR]...                    the host is at these addresses, and we use that own key towards it
 //! heard KEY NANOSECONDS                   messages with timestamps up to this one were believed
 //! succeeded FORMER KEY                    a new key took the place of a former one
@@ -63,7 +64,9 @@ pub enum Record {
     Pin {
         /// The key.
         key: PublicKey,
-        /// Addresses at which only this key is believed.
+        /// It is that of a router.
+        router: bool,
+        /// Addresses at which only this key is believed; of a router, those within which it is.
         scope: Vec<Prefix>,
         /// What it is called.
         name: Option<String>,
@@ -75,8 +78,14 @@ pub enum Record {
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pin { key, scope, name } => {
-                write!(f, "pin {key}")?;
+            Self::Pin {
+                key,
+                router,
+                scope,
+                name,
+            } => {
+                let verb = if *router { "router" } else { "pin" };
+                write!(f, "{verb} {key}")?;
                 scope
                     .iter()
                     .try_for_each(|prefix| write!(f, " at {prefix}"))?;
@@ -101,7 +110,7 @@ fn parse(line: &str) -> Option<Record> {
     let (key, rest) = rest.split_first()?;
     let key: PublicKey = key.parse().ok()?;
     Some(match (*verb, rest) {
-        ("pin", mut rest) => {
+        (verb @ ("pin" | "router"), mut rest) => {
             let (mut scope, mut name) = (Vec::new(), None);
             while let Some((pair, more)) = rest.split_first_chunk::<2>() {
                 match pair {
@@ -111,8 +120,12 @@ fn parse(line: &str) -> Option<Record> {
                 }
                 rest = more;
             }
-            rest.is_empty()
-                .then_some(Record::Pin { key, scope, name })?
+            rest.is_empty().then_some(Record::Pin {
+                key,
+                router: verb == "router",
+                scope,
+                name,
+            })?
         }
         ("at", [own, at @ ..]) => Record::Fact(Fact::At {
             key,
@@ -138,9 +151,15 @@ fn parse(line: &str) -> Option<Record> {
 /// What the records come to.
 fn replay(peers: &mut BTreeMap<PublicKey, Peer>, record: Record) {
     match record {
-        Record::Pin { key, scope, name } => {
+        Record::Pin {
+            key,
+            router,
+            scope,
+            name,
+        } => {
             let peer = peers.entry(key).or_default();
-            (peer.known.pinned, peer.known.scope, peer.name) = (true, scope, name);
+            (peer.known.pinned, peer.known.router) = (true, router);
+            (peer.known.scope, peer.name) = (scope, name);
         }
         Record::Fact(Fact::At { key, own, at }) => {
             let known = &mut peers.entry(key).or_default().known;
@@ -165,6 +184,7 @@ fn records(key: PublicKey, peer: &Peer) -> impl Iterator<Item = Record> {
     let known = peer.known.clone();
     let pin = known.pinned.then_some(Record::Pin {
         key,
+        router: known.router,
         scope: known.scope,
         name: peer.name.clone(),
     });

@@ -160,6 +160,7 @@ fn journal_is_replayed_and_shortened() {
         journal.keep(fact).unwrap();
     }
     let pin = Record::Pin {
+        router: false,
         key: key(4),
         scope: vec!["10.0.0.0/8".parse().unwrap()],
         name: Some("lab".into()),

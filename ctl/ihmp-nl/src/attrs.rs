@@ -147,6 +147,11 @@ impl Writer {
         self.0.resize(self.0.len().next_multiple_of(4), 0);
     }
 
+    /// Octets as they are.
+    pub(crate) fn bytes(&mut self, number: u16, value: &[u8]) {
+        self.put(number, value);
+    }
+
     pub(crate) fn flag(&mut self, number: u16) {
         self.put(number, &[]);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the agent asks of rtnetlink: links, addresses, the source the kernel would choose, and the last-resort
-//! routes of our own.
+//! What the agent asks of rtnetlink: links, addresses, the source the kernel would choose; and what is our own: last-resort
+//! routes, addresses that a router keeps for us, and a router's host routes.
 //!
 //! C headers: linux/rtnetlink.h, linux/if_addr.h, linux/if_link.h, linux/fib_rules.h
 
@@ -41,6 +41,8 @@ pub const TABLE: u32 = 61_453;
 const RULE_PREFERENCE: u32 = 40_000;
 /// Marks routes and rules as ours (`rtm_protocol`, no assigned meaning).
 pub(crate) const PROTOCOL: u8 = 213;
+/// Marks the host routes of a router agent.
+pub const ROUTER_PROTOCOL: u8 = 214;
 
 pub(crate) const AF_INET: u8 = 2;
 pub(crate) const AF_INET6: u8 = 10;
@@ -70,7 +72,11 @@ const IFLA_INFO_KIND: u16 = 1;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
+const IFA_PROTO: u16 = 11;
+const IFA_F_NODAD: u32 = 0x02;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 const IFA_F_OPTIMISTIC: u32 = 0x04;
 const IFA_F_DADFAILED: u32 = 0x08;
 const IFA_F_DEPRECATED: u32 = 0x20;
@@ -79,12 +85,15 @@ const IFA_F_TENTATIVE: u32 = 0x40;
 pub(crate) const RTA_DST: u16 = 1;
 const RTA_SRC: u16 = 2;
 pub(crate) const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
 const RTM_F_FIB_MATCH: u32 = 0x2000;
 const RT_TABLE_UNSPEC: u8 = 0;
+const RT_TABLE_MAIN: u8 = 254;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
+const RT_SCOPE_HOST: u8 = 254;
 pub(crate) const RTN_UNICAST: u8 = 1;
 pub(crate) const RTN_LOCAL: u8 = 2;
 pub(crate) const RTN_BLACKHOLE: u8 = 6;
@@ -96,6 +105,7 @@ const FRA_TABLE: u16 = 15;
 const FRA_PROTOCOL: u16 = 21;
 
 const EEXIST: i32 = 17;
+const EADDRNOTAVAIL: i32 = 99;
 const ESRCH: i32 = 3;
 const ENODEV: i32 = 19;
 const ENOENT: i32 = 2;
@@ -489,6 +499,11 @@ impl Rtnl {
 
     /// The identifiers that have a last-resort route.
     pub fn last_resort_list(&mut self) -> Result<Vec<IpAddr>, Error> {
+        self.routes_where(|table, protocol| table == TABLE && protocol == PROTOCOL)
+    }
+
+    /// The destinations of routes by table and protocol.
+    fn routes_where(&mut self, wanted: impl Fn(u32, u8) -> bool) -> Result<Vec<IpAddr>, Error> {
         let mut found = Vec::new();
         for family in [AF_INET, AF_INET6] {
             let mut header = vec![0; 12];
@@ -507,13 +522,67 @@ impl Rtnl {
                         _ => (),
                     }
                 }
-                if table == TABLE && octet(bytes, 5) == PROTOCOL {
+                if wanted(table, octet(bytes, 5)) {
                     found.extend(dst);
                 }
                 Ok(())
             })?;
         }
         Ok(found)
+    }
+
+    /// Accepts what is sent to an address that no device has, and lets packets with it for a source leave: it is put on
+    /// our device, alone, deprecated, so that nobody chooses it, and without a look for duplicates.
+    pub fn held_add(&mut self, device: u32, addr: IpAddr) -> Result<(), Error> {
+        let flags = NlmF::CREATE | NlmF::REPLACE;
+        self.order(RTM_NEWADDR, flags, held(device, addr))
+    }
+
+    /// Does so no longer.
+    pub fn held_del(&mut self, device: u32, addr: IpAddr) -> Result<(), Error> {
+        match self.order(RTM_DELADDR, NlmF::empty(), held(device, addr)) {
+            Err(Error::Io(error)) if error.raw_os_error() == Some(EADDRNOTAVAIL) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The addresses of our device.
+    pub fn held_list(&mut self, device: u32) -> Result<Vec<IpAddr>, Error> {
+        let addresses = self.addresses(device)?.into_iter();
+        let ours = addresses.filter(|address| is_global(address.addr));
+        Ok(ours.map(|address| address.addr).collect())
+    }
+
+    /// Makes a router's route to a host, or replaces one that it has made; never another's.
+    pub fn host_route_add(
+        &mut self,
+        to: IpAddr,
+        via: IpAddr,
+        device: u32,
+        replace: bool,
+    ) -> Result<(), Error> {
+        let flags = if replace { NlmF::REPLACE } else { NlmF::EXCL };
+        let mut route = host_route(to);
+        let mut attrs = Writer::default();
+        attrs.addr(RTA_GATEWAY, via);
+        attrs.u32(RTA_OIF, device);
+        route.extend_from_slice(&attrs.0);
+        self.order(RTM_NEWROUTE, NlmF::CREATE | flags, route)
+    }
+
+    /// Removes a router's route to a host.
+    pub fn host_route_del(&mut self, to: IpAddr) -> Result<(), Error> {
+        match self.order(RTM_DELROUTE, NlmF::empty(), host_route(to)) {
+            Err(Error::Io(error)) if error.raw_os_error() == Some(ESRCH) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The hosts to which there are a router's routes.
+    pub fn host_routes(&mut self) -> Result<Vec<IpAddr>, Error> {
+        self.routes_where(|table, protocol| {
+            table == u32::from(RT_TABLE_MAIN) && protocol == ROUTER_PROTOCOL
+        })
     }
 
     /// Removes device, routes and rules of ours.
@@ -554,6 +623,48 @@ fn rule(family: u8) -> Vec<u8> {
     attrs.u32(FRA_PRIORITY, RULE_PREFERENCE);
     attrs.u32(FRA_TABLE, TABLE);
     attrs.u8(FRA_PROTOCOL, PROTOCOL);
+    [&header[..], attrs.0.as_slice()].concat()
+}
+
+/// `struct ifaddrmsg` and attributes of an address that a router keeps for us.
+fn held(device: u32, addr: IpAddr) -> Vec<u8> {
+    let scope = match addr {
+        IpAddr::V4(_) => RT_SCOPE_HOST,
+        IpAddr::V6(_) => RT_SCOPE_UNIVERSE,
+    };
+    let mut header = vec![family_of(addr), bits(addr), 0, scope];
+    header.extend_from_slice(&device.to_ne_bytes());
+    let mut attrs = Writer::default();
+    attrs.addr(IFA_LOCAL, addr);
+    attrs.addr(IFA_ADDRESS, addr);
+    attrs.u32(IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
+    // struct ifa_cacheinfo: preferred for no time, valid for ever.
+    let mut lifetimes = [0; 16];
+    lifetimes[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    attrs.bytes(IFA_CACHEINFO, &lifetimes);
+    attrs.u8(IFA_PROTO, PROTOCOL);
+    header.extend_from_slice(&attrs.0);
+    header
+}
+
+/// `struct rtmsg` and destination of a router's route to a host.
+fn host_route(to: IpAddr) -> Vec<u8> {
+    let header = [
+        family_of(to),
+        bits(to),
+        0,
+        0,
+        RT_TABLE_MAIN,
+        ROUTER_PROTOCOL,
+        RT_SCOPE_UNIVERSE,
+        RTN_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let mut attrs = Writer::default();
+    attrs.addr(RTA_DST, to);
     [&header[..], attrs.0.as_slice()].concat()
 }
 

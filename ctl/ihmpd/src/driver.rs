@@ -77,6 +77,7 @@ use crate::{
         },
         ear::Ear,
         fallback::Fallback,
+        held::Held,
         kernel::{
             addr,
             adopted,
@@ -168,6 +169,7 @@ struct Driver<'a> {
     /// When the processor's time for what was refused is paid for.
     paid_at: Instant,
     fallback: Fallback,
+    held: Held,
     journal: Journal,
     store: Store,
     watchdog: Watchdog,
@@ -247,6 +249,7 @@ impl<'a> Driver<'a> {
         let store = Store::open(&config.state_dir)?;
         let keys = store.keys()?;
         let fallback = Fallback::new(&mut rtnl)?;
+        let held = Held::new(fallback.device(), &mut rtnl)?;
         client.param_set(&ParamRequest {
             discovery: Some(true),
             port: Some(config.port),
@@ -277,6 +280,7 @@ impl<'a> Driver<'a> {
             read_at: Some(Instant::ZERO),
             paid_at: Instant::ZERO,
             fallback,
+            held,
             journal: Journal::default(),
             store,
             watchdog: Watchdog::new(),
@@ -632,8 +636,10 @@ impl<'a> Driver<'a> {
     fn kernel(&mut self) -> Result<(), Fatal> {
         let hosts = self.client.hosts()?;
         self.fallback.forget();
+        self.held.forget();
         let mut known = Vec::new();
         for host in &hosts {
+            self.held.see(host);
             if host.state == HostState::Up {
                 self.fallback.set(host.id, names(host));
             }
@@ -663,9 +669,11 @@ impl<'a> Driver<'a> {
                 })?,
                 Event::HostDeleted(id) => {
                     self.fallback.remove(id);
+                    self.held.remove(id);
                     self.tell(Input::Removed { id })?;
                 }
                 Event::HostChanged(host) => {
+                    self.held.see(&host);
                     if host.state == HostState::Up {
                         self.fallback.set(host.id, names(&host));
                     } else {
@@ -758,11 +766,18 @@ impl<'a> Driver<'a> {
                     self.tell(Input::Routes(routes))?;
                 }
                 Output::Look(id) => self.look(id)?,
+                // The kernel's entry follows, and what is sent by it.
+                Output::Hold(addr) => {
+                    self.held.hold(ip(addr));
+                    self.held.apply(&mut self.rtnl);
+                }
+                Output::Release(addr) => self.held.release(ip(addr)),
                 Output::Keep(fact) => self.store.keep(fact),
                 Output::Note(note) => self.journal.write(&note, self.clock.now()),
             }
         }
         self.fallback.apply(&mut self.rtnl);
+        self.held.apply(&mut self.rtnl);
         Ok(())
     }
 
@@ -805,6 +820,7 @@ impl<'a> Driver<'a> {
             Change::Set { id, record } => self.set(id, &record),
             Change::Del { id } => {
                 self.fallback.remove(id);
+                self.held.remove(id);
                 match self.client.host_del(id) {
                     Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
                     result => Ok(result?),
@@ -884,7 +900,8 @@ fn is_dead(links: &[Link], rtnl: &mut Rtnl, index: u32) -> Result<bool, Error> {
     })
 }
 
-fn is(number: u32, signal: Signal) -> bool {
+/// Whether this is the number of a signal.
+pub(crate) fn is(number: u32, signal: Signal) -> bool {
     i32::try_from(number) == Ok(signal as i32)
 }
 

@@ -200,6 +200,8 @@ pub struct Node {
     pub kernel: Kernel,
     /// Oldest first; the newest of a family is the preferred one.
     pub local: Vec<Addr>,
+    /// Those of before that come by a router.
+    pub held: BTreeSet<Addr>,
     /// What its engine said so far.
     pub notes: Vec<Note>,
     /// Of its engine.
@@ -219,6 +221,27 @@ pub struct Node {
     /// When something happens in it by itself.
     wake: Option<Instant>,
 }
+
+impl Node {
+    /// Whether it takes what is sent to this address.
+    fn has(&self, addr: Addr) -> bool {
+        self.local.contains(&addr) || self.held.contains(&addr)
+    }
+}
+
+/// What a router does with a datagram that passes it.
+#[derive(Clone, Debug, Default)]
+pub struct Crossing {
+    /// It goes no further.
+    pub taken: bool,
+    /// What the router sends: source, destination, octets. It arrives at once.
+    pub sent: Vec<(Addr, Addr, Vec<u8>)>,
+    /// Its host routes from now on: what is sent to the first address is brought to the second one.
+    pub routes: BTreeMap<Addr, Addr>,
+}
+
+/// A router that all datagrams pass.
+pub type Gateway = Box<dyn FnMut(Instant, Addr, Addr, &[u8]) -> Crossing>;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Flight {
@@ -267,6 +290,10 @@ pub struct Sim {
     pub blocked: BTreeSet<(Addr, Addr)>,
     /// Own addresses and those of others to which there is no route from there.
     pub unrouted: BTreeSet<(Addr, Addr)>,
+    /// A router between all machines.
+    pub gateway: Option<Gateway>,
+    /// Its host routes.
+    pub host_routes: BTreeMap<Addr, Addr>,
     flights: BinaryHeap<Reverse<Flight>>,
     order: u64,
     /// What was sent since the last [`Sim::sent`].
@@ -301,6 +328,8 @@ impl Sim {
             random: Random(seed.wrapping_mul(2).wrapping_add(1)),
             blocked: BTreeSet::new(),
             unrouted: BTreeSet::new(),
+            gateway: None,
+            host_routes: BTreeMap::new(),
             flights: BinaryHeap::new(),
             order: 0,
             log: vec![],
@@ -361,6 +390,7 @@ impl Sim {
             engine,
             kernel: Kernel::default(),
             local,
+            held: BTreeSet::new(),
             notes: vec![],
             limits,
             policy,
@@ -424,9 +454,10 @@ impl Sim {
 
     /// The machine that has this address.
     pub fn owner(&self, of: Addr) -> Option<usize> {
-        let places = self.places.get(&of)?.iter().copied();
+        let to = self.host_routes.get(&of).unwrap_or(&of);
+        let places = self.places.get(to)?.iter().copied();
         places
-            .filter(|at| self.nodes[*at].local.contains(&of))
+            .filter(|at| self.nodes[*at].local.contains(to) && self.nodes[*at].has(of))
             .min()
     }
 
@@ -475,6 +506,8 @@ impl Sim {
                     let traffic = node.kernel.look(id, self.now);
                     self.handle(at, Input::Traffic { id, traffic });
                 }
+                Output::Hold(addr) => assert!(node.held.insert(addr), "{addr} is held twice"),
+                Output::Release(addr) => assert!(node.held.remove(&addr), "{addr} is not held"),
                 Output::Keep(fact) => node.store.keep(fact),
                 Output::Note(note) => {
                     if self.trace {
@@ -490,7 +523,7 @@ impl Sim {
 
     fn transmit(&mut self, at: usize, from: Addr, to: Addr, bytes: Vec<u8>) {
         assert!(
-            self.nodes[at].local.contains(&from),
+            self.nodes[at].has(from),
             "sent from {from}, which node {at} does not have"
         );
         assert_eq!(from.family(), to.family());
@@ -505,6 +538,30 @@ impl Sim {
         if self.blocked.contains(&(from, to)) || self.random.percent(self.weather.loss) {
             self.lost += 1;
             return;
+        }
+        if let Some(mut gateway) = self.gateway.take() {
+            let crossing = gateway(self.now, from, to, &bytes);
+            self.gateway = Some(gateway);
+            self.host_routes = crossing.routes;
+            for (from, to, bytes) in crossing.sent {
+                if !self.quiet {
+                    self.wire.push((from, to, bytes.clone()));
+                }
+                let (at, sender) = (self.now, at);
+                self.order += 1;
+                let order = self.order;
+                self.flights.push(Reverse(Flight {
+                    at,
+                    order,
+                    from,
+                    to,
+                    bytes,
+                    sender,
+                }));
+            }
+            if crossing.taken {
+                return;
+            }
         }
         let latency = match self.owner(to) {
             Some(there) => self.distance(at, there),
@@ -689,6 +746,7 @@ impl Sim {
     pub fn restart(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         node.engine = Some(Engine::new(node.limits, node.policy));
+        node.held.clear();
         let hosts = node.kernel.dump();
         self.rekey(at);
         self.network(at);

@@ -49,7 +49,7 @@ pub(super) const OBJECT: Object = Object {
         },
         Verb {
             names: ADD,
-            syntax: "KEY [name NAME] [at PREFIX]...",
+            syntax: "KEY [router] [name NAME] [at PREFIX]...",
             parse: add,
         },
         Verb {
@@ -89,6 +89,7 @@ pub(crate) enum Action {
     Show,
     Add {
         key: PublicKey,
+        router: bool,
         name: Option<String>,
         scope: Vec<Prefix>,
     },
@@ -116,7 +117,12 @@ impl Action {
                 let (peers, _) = state.peers()?;
                 return Ok(out.keys(&state.own()?, &peers)?);
             }
-            Self::Add { key, name, scope } => {
+            Self::Add {
+                key,
+                router,
+                name,
+                scope,
+            } => {
                 let (peers, _) = state.peers()?;
                 let taken = |(other, peer): (&PublicKey, &ihmp_keys::Peer)| {
                     *other != key && name.is_some() && peer.name == name
@@ -124,7 +130,12 @@ impl Action {
                 if peers.iter().any(taken) {
                     return Err(refuse("another key has that name"));
                 }
-                state.append(&[Record::Pin { key, scope, name }])?;
+                state.append(&[Record::Pin {
+                    key,
+                    router,
+                    scope,
+                    name,
+                }])?;
             }
             Self::Del(text) => del(&state, &text)?,
             Self::SetLocal { scope, from } => {
@@ -216,7 +227,7 @@ fn prefix(words: &mut Words<'_>) -> Result<Prefix> {
 
 fn add(words: &mut Words<'_>) -> Result<super::Action> {
     let key = key(words)?;
-    let (mut name, mut scope) = (None, Vec::new());
+    let (mut router, mut name, mut scope) = (false, None, Vec::new());
     while words.peek().is_some() {
         if words.keyword("name") {
             let word = words.need("a name")?;
@@ -225,13 +236,20 @@ fn add(words: &mut Words<'_>) -> Result<super::Action> {
                 return Err(Usage(format!("\"{word}\" is not a name for a key")));
             }
             name = Some(word.to_owned());
+        } else if words.keyword("router") {
+            router = true;
         } else if words.keyword("at") {
             scope.push(prefix(words)?);
         } else {
             words.end()?;
         }
     }
-    Ok(super::Action::Key(Action::Add { key, name, scope }))
+    Ok(super::Action::Key(Action::Add {
+        key,
+        router,
+        name,
+        scope,
+    }))
 }
 
 fn set_local(words: &mut Words<'_>) -> Result<super::Action> {

@@ -181,7 +181,10 @@ pub(super) fn own_key(own: &Own) -> Value {
 
 pub(super) fn peer_key(key: &PublicKey, peer: &Peer) -> Value {
     object([
-        ("kind", json!("peer")),
+        (
+            "kind",
+            json!(if peer.known.router { "router" } else { "peer" }),
+        ),
         ("name", json!(peer.name)),
         ("fingerprint", json!(key.fingerprint().to_string())),
         ("key", json!(key.to_string())),

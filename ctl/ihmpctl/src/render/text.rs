@@ -247,8 +247,9 @@ pub(super) fn own_key(own: &Own, to: &mut dyn Write) -> io::Result<()> {
 
 /// The key of a peer; what follows its fingerprint is what `key add` wants, and where the host was last.
 pub(super) fn peer_key(key: &PublicKey, peer: &Peer, to: &mut dyn Write) -> io::Result<()> {
+    let what = if peer.known.router { "router" } else { "peer" };
     let how = if peer.known.pinned { "listed" } else { "seen" };
-    write!(to, "peer {how} {} key {key}", key.fingerprint())?;
+    write!(to, "{what} {how} {} key {key}", key.fingerprint())?;
     if let Some(name) = &peer.name {
         write!(to, " name {}", Name(name))?;
     }

@@ -36,6 +36,11 @@ impl Fallback {
         })
     }
 
+    /// The device's number.
+    pub(crate) fn device(&self) -> u32 {
+        self.device
+    }
+
     /// A host goes by these names now.
     pub(crate) fn set(&mut self, id: u32, names: impl IntoIterator<Item = IpAddr>) {
         let names = names.into_iter().collect();

@@ -4,5 +4,6 @@
 pub(crate) mod clock;
 pub(crate) mod ear;
 pub(crate) mod fallback;
+pub(crate) mod held;
 pub(crate) mod kernel;
 pub(crate) mod udp;

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Micro-mobility (papers/000 section IV-C, Fig. 8): a router that sees the messages of the hosts behind it answers their
+//! moves within its network in place of their peers, and brings what is sent to the old address to the new one.
+//!
+//! [`Router`] takes an [`Input`] and is then asked for its [`Output`]s until there are none, as the engine of a host is. Each
+//! datagram that is shown to it gets exactly one [`Output::Verdict`]. What it does not understand, or has no part in,
+//! passes untouched: without a router all hosts are as well off, and with one that errs the messages go on to the peer.
+//!
+//! Whom it believes: a host is *bound* to the key with which it is heard from an address, but only where the message comes
+//! by the device to which the address belongs. Who can send from there could take the address anyway, by answering for it
+//! on the link. From then on no other key moves the address.
+
+#![forbid(unsafe_code)]
+
+mod io;
+mod router;
+mod table;
+
+pub use io::{Config, HostRoute, Input, Link, Note, Output, Passing, Reason, Verdict};
+pub use router::Router;
