@@ -54,7 +54,6 @@ impl Table {
             addr: local,
             preference: 0,
             unproven: false,
-            nat: false,
         };
         Some(self.make(Record {
             state: State::New,
