@@ -270,6 +270,32 @@ bounded() {
 	check "nothing was forbidden" not has_line "$TMP/ihmpd.m.log" 'not permitted|denied|send-failed'
 }
 
+# configure NAME [LINE...]: what its agent reads when it starts or is told to.
+configure() {
+	local host=$1
+	shift
+
+	[ -e "$TMP/ihmpd.$host.toml" ] || defer rm -f "$TMP/ihmpd.$host.toml"
+	# All at once: the agent never sees half of it.
+	{ [ $# = 0 ] || printf '%s\n' "$@"; } >"$TMP/ihmpd.$host.new" && mv "$TMP/ihmpd.$host.new" "$TMP/ihmpd.$host.toml"
+}
+
+# reload NAME EVENT: tells it to read again, and waits for one more line that says that it did, or did not.
+reload() {
+	local before
+
+	before=$(log_lines "$1" "$2")
+	kill -HUP "${AGENT[$1]}" && must "$2" busywait 10 more_lines "$1" "$2" "$before"
+}
+
+log_lines() {
+	grep -cE -- "event=$2\b" "$TMP/ihmpd.$1.log"
+}
+
+more_lines() {
+	[ "$(log_lines "$1" "$2")" -gt "$3" ]
+}
+
 # reloaded FAMILY: SIGHUP at any time costs nothing.
 reloaded() {
 	local client server M C NEW TARGET
@@ -286,6 +312,70 @@ reloaded() {
 	must "goes on" goes_on m || return
 	equal "hosts at c" 1 "$(figure c hosts)"
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$TARGET"
+}
+
+# reread: what a good file changes, and that a bad one changes nothing.
+reread() {
+	local client server M C NEW TARGET id
+
+	configure m 'log = "info"' '[interfaces]' 'ignore = ["wifi*"]'
+	IHMPD_LOG="file"
+	stage 4 client
+	unset IHMPD_LOG
+	[ -z "$CASE_STATUS" ] || return
+	id=$(host_json m "$C" | jq .id)
+	check "few lines at first" not has_line "$TMP/ihmpd.m.log" 'event=sent'
+	join m wifi0 50 && must "goes on" goes_on m 20 || return
+	check "wifi0 does not count" host_is m "$C" "all(.addr[]; .address != \"$NEW\")"
+
+	configure m 'log = "debug"' '[peers]' 'max = 0' && reload m reload-refused || return
+	check "it says where" has_line "$TMP/ihmpd.m.log" 'ERROR event=reload-refused error=".*ihmpd.m.toml:3: max is 0'
+	configure m '[interfaces]' 'ignore = []' 'nothing = 1' && reload m reload-refused || return
+	rm "$TMP/ihmpd.m.toml" && reload m reload-refused || return
+	must "goes on" goes_on m 20 || return
+	check "wifi0 still does not count" host_is m "$C" "all(.addr[]; .address != \"$NEW\")"
+	check "nor are there more lines" not has_line "$TMP/ihmpd.m.log" 'event=sent'
+
+	configure m 'port = 50000' 'log = "debug"' '[security]' 'mode = "require-known"' && reload m reloaded || return
+	check "what takes a restart" has_line "$TMP/ihmpd.m.log" 'WARN event=restart-needed key=port'
+	must "wifi0 counts" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	check "more lines" has_line "$TMP/ihmpd.m.log" 'event=sent'
+	check "the rest" agent_is m '.mode == "require-known" and .port == 61453'
+	# With require-known it believes nobody that it was not told of: c could not move now, but m can.
+	configure m && reload m reloaded || return
+	check "and back" agent_is m '.mode == "first-use"'
+	leave m eth0
+	must "goes on after the move" goes_on m || return
+	equal "the host is the same" "$id" "$(host_json m "$C" | jq .id)"
+	equal "hosts at c" 1 "$(figure c hosts)"
+	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$TARGET"
+}
+
+# --- what is none of its business
+
+# wakes NAME: how often its agent woke up so far.
+wakes() {
+	awk '/^voluntary_ctxt/ { print $2 }' "/proc/${AGENT[$1]}/status"
+}
+
+# undisturbed: thousands of events that do not matter do not even wake it.
+undisturbed() {
+	local client server M C NEW TARGET before i
+
+	stage 4 client || return
+	before=$(wakes m)
+	for ((i = 0; i < 100; i++)); do
+		echo "link add veth$i group 7 type veth peer name vethp$i group 7"
+		echo "addr add 10.9.$i.1/24 dev veth$i"
+		echo "route add 10.8.$i.0/24 via 192.0.2.1 dev eth0"
+		echo "route add 2001:db8:8:$i::/64 dev eth0"
+	done | batch m && batch m <<-END || return
+		link set group 7 up
+		link del group 7
+	END
+	must "goes on" goes_on m 5 || return
+	# It has timers of its own.
+	at_most "times that it woke" 10 $(($(wakes m) - before))
 }
 
 # watched: what a service manager hears.
@@ -357,6 +447,8 @@ for family in 4 6; do
 	run_case "IPv$family: with CAP_NET_ADMIN and nothing else" bounded $family
 	run_case "IPv$family: reloaded before, in and after a move" reloaded $family
 done
+run_case "reloaded: a good file counts, a bad one changes nothing" reread
+run_case "what does not count does not wake it" undisturbed
 run_case "a service manager's watchdog" watched
 run_case "a device that is renamed" renamed
 run_case "configuration: empty is safe" config_good
