@@ -29,7 +29,7 @@ use kernel::sync::rcu;
 
 /// Octets of the attributes of a small event, and of a host beside its addresses.
 const SMALL: usize = 256;
-/// Octets of an address of a host: a nest of four attributes.
+/// Octets of an address of a host: a nest of five attributes.
 const PER_ADDRESS: usize = 48;
 
 /// A host was made or changed; called by the holder of the configuration lock, so its view is still
@@ -81,14 +81,14 @@ pub(crate) fn limit(netns: &Netns, reason: Reason) {
 
 /// A port mapping of a NAT was added or changed.
 pub(crate) fn nat(netns: &Netns, nat: &Nat) {
-    event(&netns.net, Command::NAT_NTF.0, |message| {
+    event(&netns.net, Command::NAT_NTF.0, SMALL, |message| {
         mapping::fill(message, nat)
     });
 }
 
 /// A port mapping of a NAT was removed.
 pub(crate) fn nat_deleted(netns: &Netns, nat: &Nat) {
-    event(&netns.net, Command::NAT_DEL_NTF.0, |message| {
+    event(&netns.net, Command::NAT_DEL_NTF.0, SMALL, |message| {
         mapping::name(message, nat)
     });
 }
