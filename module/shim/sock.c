@@ -61,7 +61,12 @@ bool ihmp_sock_cookies(struct net *net, const u8 *laddr, u16 lport, const u8 *fa
 	else
 		sk = __inet_lookup_listener(net, NULL, 0, ihmp_v4(faddr), htons(fport),
 					    ihmp_v4(laddr), lport, ifindex, 0);
-	return sk && READ_ONCE(net->ipv4.sysctl_tcp_syncookies) && !tcp_synq_no_recent_overflow(sk);
+	if (!sk || !READ_ONCE(net->ipv4.sysctl_tcp_syncookies))
+		return false;
+	/* Never is not recent, as jiffies near 0 would have it. */
+	if (!sk->sk_reuseport && !READ_ONCE(tcp_sk(sk)->rx_opt.ts_recent_stamp))
+		return false;
+	return !tcp_synq_no_recent_overflow(sk);
 }
 
 void ihmp_sock_put(struct sock *sk)
