@@ -29,8 +29,8 @@ use kernel::sync::rcu;
 
 /// Octets of the attributes of a small event, and of a host beside its addresses.
 const SMALL: usize = 256;
-/// Octets of an address of a host: a nest of five attributes.
-const PER_ADDRESS: usize = 48;
+/// Octets of an address of a host: a nest with its attributes.
+const PER_ADDRESS: usize = 64;
 
 /// A host was made or changed; called by the holder of the configuration lock, so its view is still
 /// the same when it is written down.
