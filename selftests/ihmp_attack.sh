@@ -1,0 +1,298 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Somebody on the link forges messages by the million: none is believed, every one is counted with its reason, nothing that
+# was there changes, memory stays what it was, and a bystander whose address is forged gets no more than three times the octets that
+# were sent in his name. A host with a key that lies about its address is found out.
+#
+# The figures of ihmp.json are left in $IHMP_RESULTS.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# Messages: of all five kinds together, and greetings. IPv6 has less of what differs.
+declare -A FORGED=([4]=${FORGED:-1000000} [6]=50000) GREETINGS=([4]=${GREETINGS:-1000000} [6]=50000)
+# In a second: what an agent takes that does nothing else. In time travel computing takes no time.
+RATE=${RATE:-60000}
+# KiB by which an agent may grow.
+MOST_GROWTH=4096
+declare -A MALLORY=([4]=192.0.2.66 [6]=2001:db8:1::66) VICTIM=([4]=192.0.2.77 [6]=2001:db8:1::77)
+
+# stage FAMILY: two hosts; on the same link the attacker x, who has seen the messages of a move and back, and the bystander v.
+stage() {
+	local family=$1 sniffer
+
+	FAMILIES=$family topo_pair && setup_ns x v && plug s x0 x eth0 && plug s v0 v eth0 || return
+	ADDR[x.eth0.$family]=${MALLORY[$family]} ADDR[v.eth0.$family]=${VICTIM[$family]}
+	join x eth0 && join v eth0 || return
+	hub on || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	X=${MALLORY[$family]} V=${VICTIM[$family]} SEEN=$TMP/seen
+	rm -f "$SEEN"
+	start x python3 "$SELFTESTS/attacker.py" sniff eth0 "$SEEN" >"$TMP/sniff.log" 2>&1
+	sniffer=$BG
+	busywait 20 has_line "$TMP/sniff.log" '^ready' || fail "no attacker: $(cat "$TMP/sniff.log")" || return
+	agent_start m c && serve c "$family" tcp:5000 udpc:5001 || return
+	traffic m "$family" "$C" tcp:5000,rate=20000 udpc:5001 || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	must "flows" busywait 10 figure_at_least m flows 2 || return
+	move eth0 wifi0 "$NEW" && move wifi0 eth0 "$M" || return
+	must "messages are seen" busywait 10 at_least_lines 8 "$SEEN" || return
+	must "of c as well" busywait 10 has_line "$SEEN" "^$C $M " || return
+	stop_process "$sniffer"
+	# From now on a frame goes where it is to go: what is counted is what was sent.
+	hub off && meters "$family"
+}
+
+# hub on|off: a switch that does not learn is a hub.
+hub() {
+	local port learning=off
+
+	[ "$1" = on ] || learning=on
+	for port in m0 m1 c0 x0 v0; do
+		ipn s link set "$port" type bridge_slave learning "$learning" flood on fdb_flush || return
+	done
+}
+
+at_least_lines() {
+	[ "$(wc -l <"$2")" -ge "$1" ]
+}
+
+# move FROM TO ADDRESS: a soft move of m.
+move() {
+	join m "$2" 50 || return
+	must "c hears of $3" busywait 10 host_is c "$3" "any(.addr[]; .address == \"$3\" and .set == \"active\")" || return
+	must "traffic moves" goes_on m || return
+	leave m "$1"
+	must "c sends to $3" busywait 10 path_is c "$3" - "$3" || return
+	must "traffic goes on" goes_on m
+}
+
+# meters FAMILY: what comes to the port at each host, and what leaves c for the bystander.
+meters() {
+	local host
+
+	for host in m c; do
+		in_ns "$host" nft -f - <<-END || return
+			table inet meters {
+				counter came {}
+				counter went {}
+				chain input { type filter hook input priority 0; udp dport 61453 counter name came; }
+				chain output { type filter hook output priority 0; ip daddr ${VICTIM[4]} counter name went; ip6 daddr ${VICTIM[6]} counter name went; }
+			}
+		END
+	done
+}
+
+# metered HOST COUNTER packets|bytes
+metered() {
+	in_ns "$1" nft -j list counter inet meters "$2" | jq ".nftables[] | .counter? // empty | .$3"
+}
+
+# agent HOST FIGURE: of what its agent says.
+agent() {
+	ihmpctl --state "$TMP/state.$1" -j agent | jq ".$2"
+}
+
+# reasons_of HOST: its agent's refusals, REASON MESSAGES a line.
+reasons_of() {
+	ihmpctl --state "$TMP/state.$1" -j agent | jq -r '.refusals[] | "\(.reason) \(.messages)"'
+}
+
+# rss HOST: KiB that its agent has in memory.
+rss() {
+	awk '/^VmRSS/ { print $2 }' "/proc/${AGENT[$1]}/status"
+}
+
+# tables HOST: all that may not change: hosts without counters, flows, keys.
+tables() {
+	ctl "$1" -j host show | jq -cS '[.[] | {id, state, local, remote, addr: (.addr | sort_by(.set, .address))}] | sort_by(.id)'
+	ctl "$1" -j flow show | jq -cS '[.[] | del(.idle, .tx_packets, .rx_packets)] | sort_by(tostring)'
+	ihmpctl --state "$TMP/state.$1" key | awk '{ print $1, $2, $3 }'
+}
+
+mac_of() {
+	ipn "$1" -j link show eth0 | jq -r '.[0].address'
+}
+
+record() {
+	jq -nc --arg case "$1" --arg metric "$2" --argjson value "$3" --arg unit "$4" \
+		'{case: $case, metric: $metric, value: $value, unit: $unit, peer: "ihmp"}' >>"$TMP/records"
+}
+
+# all_counted HOST REFUSED SENT: so many were refused since then.
+all_counted() {
+	[ $(($(agent "$1" refused) - $2)) -ge "$3" ]
+}
+
+# bombarded HOST CMD...: CMD sends to HOST, which is with its peer as it was before, and has counted everything. What CMD
+# printed is in $TMP/sent.
+bombarded() {
+	local host=$1 refused came tables_m tables_c sent start
+	shift
+
+	must "nothing is under way" busywait 20 calm || return
+	refused=$(agent "$host" refused) came=$(metered "$host" came packets)
+	tables_m=$(tables m) tables_c=$(tables c)
+	reasons_of "$host" >"$TMP/reasons"
+	in_ns x "$@" >"$TMP/sent" || fail "the attacker fails: $(cat "$TMP/sent")" || return
+	sent=$(jq .sent "$TMP/sent")
+	came=$(($(metered "$host" came packets) - came))
+	at_least "messages that came" "$sent" "$came"
+	must "all are counted" busywait 30 all_counted "$host" "$refused" "$sent" ||
+		note "sent $sent, came $came, refused $(($(agent "$host" refused) - refused))"
+	# What came beside them is the hosts' own, and was not refused.
+	equal "refused" "$sent" $(($(agent "$host" refused) - refused))
+	equal "hosts, flows and keys of m" "$tables_m" "$(tables m)"
+	equal "hosts, flows and keys of c" "$tables_c" "$(tables c)"
+	note "$sent messages to $host: $(reasons_of "$host" | awk 'FILENAME == ARGV[1] { old[$1] = $2; next }
+		$2 > old[$1] { printf "%s%s %d", sep, $1, $2 - old[$1]; sep = ", " }' "$TMP/reasons" -)"
+	must "traffic goes on" goes_on m
+}
+
+# calm: no message passes for a moment.
+calm() {
+	local now
+
+	now="$(metered m came packets) $(metered c came packets)"
+	[ "$now" = "$LAST_SEEN" ] && return 0
+	LAST_SEEN=$now
+	nap 0.5
+	return 1
+}
+
+# forged FAMILY HOST PEER COUNT
+forge() {
+	local family=$1 host=$2 peer=$3 count=$4 from to
+
+	from=${ADDR[$peer.eth0.$family]} to=${ADDR[$host.eth0.$family]}
+	cp "$SEEN" "$TMP/copy"
+	bombarded "$host" ihmp-attack forge eth0 "$(mac_of "$host")" "$to" "$TMP/copy" "$from" "$X" "$V" --count "$count" --rate "$RATE"
+}
+
+# forged FAMILY: HELLO, ADDR_UP, HANDOFF, ACK and ROUTER_ACK, with numbers that were seen and guessed, replayed, reflected, with all
+# signatures that can be had without the key.
+forged() {
+	local family=$1 M C NEW X V SEEN before sent went
+
+	stage "$family" || return
+	before=$(rss c)
+	forge "$family" c m "${FORGED[$family]}" || return
+	equal "kinds" "ack addr-up handoff hello router-ack" "$(jq -r '.kinds | keys | join(" ")' "$TMP/sent")"
+	at_most "KiB that the agent grew" "$MOST_GROWTH" $(($(rss c) - before))
+	# Octets of UDP and IP count for both, so these are messages without them.
+	sent=$(jq .bystander "$TMP/sent") went=$(bystander)
+	at_most "octets to the bystander" $((3 * sent)) "$went"
+	record "forged messages, IPv$family" sent "${FORGED[$family]}" 1
+	record "forged messages, IPv$family" accepted "$(accepted)" 1
+	record "forged messages, IPv$family" "octets to a bystander / from him" "$(jq -n "$went / $sent")" 1
+	forge "$family" m c 20000 || return
+	# And those that are meant are still heard.
+	move eth0 wifi0 "$NEW" || return
+	equal "hosts at c" 1 "$(figure c hosts)"
+	traffic_end m && serve_end c && ALLOW=5 judge_ok m c soft 0 0 1000 "$C"
+}
+
+# bystander: octets of messages that c sent him, without the heads of IP and UDP.
+bystander() {
+	local packets head=28
+
+	[ "${V//:/}" = "$V" ] || head=48
+	packets=$(metered c went packets)
+	echo $(($(metered c went bytes) - packets * head))
+}
+
+# accepted: what was sent and not refused.
+accepted() {
+	local new
+
+	new=$(reasons_of c | awk 'FILENAME == ARGV[1] { old[$1] = $2; next } { sum += $2 - old[$1] } END { print sum }' "$TMP/reasons" -)
+	echo $(($(jq .sent "$TMP/sent") - new))
+}
+
+# overrun FAMILY: more at once than the socket has room for: what the kernel drops has a reason as well.
+overrun() {
+	local family=$1 M C NEW X V SEEN
+
+	stage "$family" || return
+	cp "$SEEN" "$TMP/copy"
+	kill -STOP "${AGENT[c]}"
+	in_ns x ihmp-attack forge eth0 "$(mac_of c)" "$C" "$TMP/copy" "$M" "$X" "$V" --count 2000 --rate 0 >"$TMP/sent" || return
+	kill -CONT "${AGENT[c]}"
+	bombarded c ihmp-attack forge eth0 "$(mac_of c)" "$C" "$TMP/copy" "$M" "$X" "$V" --count 20000 --rate 0 || return
+	at_least "without room" 1 "$(reasons_of c | awk '$1 == "not-received" { print $2 }')"
+}
+
+# greeted FAMILY: HELLOs from everywhere, every fourth with a good signature by a key of its own.
+greeted() {
+	local family=$1 M C NEW X V SEEN before keys
+
+	stage "$family" || return
+	# Once before: what an agent needs for floods it may keep.
+	bombarded c ihmp-attack greet eth0 "$(mac_of c)" "$C" --count 20000 --rate "$RATE" || return
+	before=$(rss c) keys=$(agent c keys)
+	bombarded c ihmp-attack greet eth0 "$(mac_of c)" "$C" --count "${GREETINGS[$family]}" --rate "$RATE" || return
+	at_most "KiB that the agent grew" "$MOST_GROWTH" $(($(rss c) - before))
+	at_most "answers that are awaited" 1024 "$(agent c challenges)"
+	equal "keys" "$keys" "$(agent c keys)"
+	equal "hosts of the module" 1 "$(figure c hosts)"
+	record "forged HELLOs, IPv$family" sent "${GREETINGS[$family]}" 1
+	record "forged HELLOs, IPv$family" "growth of the agent" $((($(rss c) - before) * 1024)) octets
+	record "forged HELLOs, IPv$family" "hosts of the module" "$(figure c hosts)" 1
+}
+
+# lie AHEAD: m says, with its key, that it is at the bystander's address.
+lie() {
+	in_ns x ihmp-attack lie eth0 "$(mac_of c)" "$C" "$TMP/copy" "$M" "$V" "$TMP/state.m" --ahead "$1" >"$TMP/lie" ||
+		fail "the liar fails: $(cat "$TMP/lie")"
+}
+
+# liar FAMILY: a host with a key has its traffic sent to a bystander who says nothing: for so long at most, and
+# not again.
+liar() {
+	local family=$1 most=34 M C NEW X V SEEN since octets packets
+
+	stage "$family" || return
+	cp "$SEEN" "$TMP/copy"
+	# Who answers says that he is somebody else, which is soon believed.
+	in_ns v nft -f - <<-END || return
+		table inet silent {
+			chain input { type filter hook input priority -500; ip saddr ${ADDR[c.eth0.4]:-0.0.0.1} drop; ip6 saddr ${ADDR[c.eth0.6]:-::2} meta l4proto != ipv6-icmp drop; }
+		}
+	END
+	octets=$(bystander)
+	since=$(now_ms)
+	lie 1 || return
+	must "it is believed at first" busywait 5 path_is c "$M" - "$V" || return
+	must "it is found out" busywait $((most + 10)) has_line "$TMP/ihmpd.c.log" "event=unproven peer=$V" || return
+	since=$(($(now_ms) - since)) octets=$(($(bystander) - octets))
+	note "for $since ms, $octets octets of data to the bystander, for one message of $(jq .octets "$TMP/lie")"
+	at_most "ms until it is found out" $((most * 1000 + SLACK_MS)) "$since"
+	at_least "octets until then" 1 "$octets"
+	record "a liar with a key, IPv$family" "until it is found out" "$since" ms
+	record "a liar with a key, IPv$family" "octets to the bystander" "$octets" octets
+	must "c does not send there any more" host_is c "$M" "[.addr[] | select(.set == \"active\")] == []" || return
+	packets=$(metered c went packets) since=$(now_ms)
+	lie 2 || return
+	must "it is not believed again" busywait 5 counts c unproven 1 || return
+	must "ten seconds" busywait 20 passed "$since" 10000 || return
+	# A probe now and then, and the answer to the second lie.
+	at_most "messages to the bystander in ten seconds" 8 $(($(metered c went packets) - packets))
+}
+
+passed() {
+	[ $(($(now_ms) - $1)) -ge "$2" ]
+}
+
+# counts HOST REASON LEAST
+counts() {
+	[ "$(reasons_of "$1" | awk -v reason="$2" '$1 == reason { print $2 }')" -ge "$3" ] 2>/dev/null
+}
+
+for family in 4 6; do
+	run_case "IPv$family: ${FORGED[$family]} forged messages" forged $family
+	run_case "IPv$family: more messages than there is room for" overrun $family
+	run_case "IPv$family: ${GREETINGS[$family]} greetings from everywhere" greeted $family
+	run_case "IPv$family: a host with a key lies about its address" liar $family
+done
+[ ! -e "$TMP/records" ] || jq -s . "$TMP/records" >"${IHMP_RESULTS:-.}/ihmp.json"
+suite_end
