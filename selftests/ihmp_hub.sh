@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A host with very many peers moves: it tells them one after the other, at the pace that ihmp-wire.rst says, and in the end all know.
+# The peers are engines of one program; all else is real.
+#
+# The figures of ihmp.json are left in $IHMP_RESULTS.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+PEERS=${PEERS:-10000}
+# Greetings in a second: fewer than an agent takes.
+RATE=150
+# The pace of moves.
+BURST=200 PER_SECOND=2000
+RTT_MS=40
+
+record() {
+	jq -nc --arg case "$1" --arg metric "$2" --argjson value "$3" --arg unit "$4" \
+		'{case: $case, metric: $metric, value: $value, unit: $unit, peer: "ihmp"}' >>"$TMP/records"
+}
+
+# peers FIGURE: what they say.
+peers() {
+	sed -n "s/^$1 //p" "$TMP/peers" 2>/dev/null
+}
+
+peers_are() {
+	[ "$(peers "$1")" = "$2" ]
+}
+
+hub() {
+	local what="a move with $PEERS peers" M C NEW up took limit most
+
+	FAMILIES=4 topo_pair delay $((RTT_MS / 2))ms || return
+	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} NEW=${ADDR[m.wifi0.4]}
+	# Who is told at once answers at once.
+	in_ns s tc qdisc change dev m0 root netem delay $((RTT_MS / 2))ms limit 100000 &&
+		in_ns s tc qdisc change dev m1 root netem delay $((RTT_MS / 2))ms limit 100000 &&
+		in_ns s tc qdisc change dev c0 root netem delay $((RTT_MS / 2))ms limit 100000 || return
+	ipn c route add local 10.0.0.0/8 dev lo && ipn m route add 10.0.0.0/8 via "$C" dev eth0 || return
+	# Two hundred at once are more than the queue of a neighbour holds whose link address is not known yet.
+	acquaint m wifi0 c eth0 || return
+	# Of each host one wants to read nothing here.
+	HOSTS=
+	IHMPD_LOG=info agent_start m || return
+	start c ihmp-peers "$M" "$TMP/peers" --count "$PEERS" --rate "$RATE" >"$TMP/peers.log" 2>&1
+	must "all know the hub" busywait $((PEERS / RATE + 30)) peers_are known "$PEERS" || { note "$(peers known)" && return 1; }
+	equal "hosts of the hub" "$PEERS" "$(figure m hosts)" || return
+	capture m wifi0 -B 16384 "udp port 61453 and src host $NEW and udp[8] == 6" || return
+	ipn m addr flush dev eth0 scope global || return
+	batch m <<-END || return
+		link set wifi0 up
+		addr add $NEW/24 dev wifi0
+		route add 10.0.0.0/8 via $C dev wifi0
+	END
+	up=$(now_ms)
+	limit=$(((PEERS - BURST) * 1000 / PER_SECOND + 2 * RTT_MS + SLACK_MS))
+	must "all know where it is" busywait 120 peers_are moved "$PEERS" || { note "$(peers moved)" && return 1; }
+	# The peers look ten times a second.
+	took=$(($(now_ms) - up))
+	at_most "ms until all know" $((limit + 200)) "$took"
+	equal "they know it still" "$PEERS" "$(peers known)"
+	capture_end m wifi0
+	equal "announcements" "$PEERS" "$(captured m wifi0 61453)"
+	most=$(awk '{ sent[NR] = $1; while (sent[NR] - sent[first + 1] >= 1) first++; if (NR - first > most) most = NR - first } END { print most }' \
+		"$TMP/cap.m.wifi0")
+	note "$took ms until all know; $most announcements in a second at most"
+	at_most "announcements in a second" $((PER_SECOND + BURST)) "$most"
+	record "$what" "until all know" "$took" ms
+	record "$what" "announcements" "$(captured m wifi0 61453)" 1
+	record "$what" "announcements in a second, at most" "$most" 1
+	equal "hosts of the module" "$PEERS" "$(figure m hosts)"
+	equal "of them at the new address" "$PEERS" "$(ctl m -j host show | jq --arg new "$NEW" '[.[] | select(.local == $new)] | length')"
+}
+
+run_case "a host with $PEERS peers moves" hub
+[ ! -e "$TMP/records" ] || jq -s . "$TMP/records" >"${IHMP_RESULTS:-.}/ihmp.json"
+suite_end
