@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Where hosts are: an honest one proves its address when it has one to prove; both ends move at once; hosts have an end.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+DELAY_MS=30 RTT_MS=60
+# Two round trips and a time-out of 200 ms with its jitter; the datagrams come every 20 ms.
+LIMIT_MS=$((2 * RTT_MS + 250 + 20 + SLACK_MS))
+
+record() {
+	jq -nc --arg case "$1" --arg metric "$2" --argjson value "$3" --arg unit "$4" \
+		'{case: $case, metric: $metric, value: $value, unit: $unit, peer: "ihmp"}' >>"$TMP/records"
+}
+
+# Data now and then: enough to see that they go on for minutes.
+SLOW=("udpc:5001,interval=0.5")
+
+# stage FAMILY FLOW...: two hosts that know each other and have measured the round trip, and traffic.
+stage() {
+	local family=$1 near far
+	shift
+
+	FAMILIES=$family topo_pair delay "${DELAY_MS}ms" && plug s c1 c wifi0 delay "${DELAY_MS}ms" || return
+	ADDR[c.wifi0.4]=192.0.2.111 ADDR[c.wifi0.6]=2001:db8:1::111
+	ipn c link set wifi0 up || return
+	sysctl_in c net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
+	M=${ADDR[m.eth0.$family]} M2=${ADDR[m.wifi0.$family]}
+	C=${ADDR[c.eth0.$family]} C2=${ADDR[c.wifi0.$family]}
+	agent_start m c && serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
+	# What waits for the link address of one who is gone does so for three seconds, and TCP does not send it again meanwhile.
+	for near in eth0 wifi0; do
+		for far in eth0 wifi0; do
+			acquaint m "$near" c "$far" || return
+		done
+	done
+	TRAFFIC_OPTS="--silence 0.1" traffic m "$family" "$C" "$@" || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	must "all flows" busywait 10 figure_at_least c flows $# || return
+	must "traffic goes on" goes_on m
+}
+
+# has_active HOST PEER ADDRESS
+has_active() {
+	host_is "$1" "$2" "any(.addr[]; .address == \"$3\" and .set == \"active\")"
+}
+
+# probed HOST ADDRESS: HOST asked there, and it was answered.
+probed() {
+	has_line "$TMP/ihmpd.$1.log" "event=acked control=path-probe .* by=$2 "
+}
+
+# honest FAMILY: a move is not delayed by a proof, which comes by itself later.
+honest() {
+	local family=$1 M M2 C C2 messages
+
+	stage "$family" "${SLOW[@]}" || return
+	leave m eth0 && join m wifi0 50 || return
+	must "c sends to the new address" busywait 5 path_is c "$M" - "$M2" || return
+	must "traffic goes on" goes_on m || return
+	check "nothing is asked yet" not probed c "$M2"
+	must "it is asked" busywait 40 probed c "$M2" || return
+	check "and stays" has_active c "$M" "$M2"
+	check "nobody is unproven" not has_line "$TMP/ihmpd.c.log" 'event=unproven'
+	# Back where it was proven, by its first messages, nothing is asked.
+	messages=$(grep -c 'event=sent control=path-probe' "$TMP/ihmpd.c.log")
+	leave m wifi0 && join m eth0 || return
+	must "c sends to the old address" busywait 5 path_is c "$M" - "$M" || return
+	must "thirty seconds" goes_on m 60 40 || return
+	equal "probes" "$messages" "$(grep -c 'event=sent control=path-probe' "$TMP/ihmpd.c.log")"
+	traffic_end m
+}
+
+# both FAMILY WHAT LATER: each loses the address in use at once, or c so many seconds later; one of them, or each, keeps one
+# that the other knows.
+both() {
+	local family=$1 what=$2 later=$3 M M2 C C2 DOWN UP took
+
+	SERVE_OPTS='--silence 0.1' stage "$family" tcp:5000,rate=50000 udpc:5001 udpu:5002 || return
+	join c wifi0 200 || return
+	must "m knows both addresses of c" busywait 5 has_active m "$C" "$C2" || return
+	if [ "$what" = each ]; then
+		join m wifi0 200 || return
+		must "c knows both addresses of m" busywait 5 has_active c "$M" "$M2" || return
+	fi
+	must "they send from the first ones" busywait 5 path_is m "$C" "$M" "$C" || return
+	must "traffic goes on" goes_on m 50 || return
+	DOWN=$EPOCHREALTIME
+	leave m eth0
+	[ "$what" = each ] || join m wifi0 50 || return
+	[ "$later" = 0 ] || nap "$later"
+	leave c eth0
+	UP=$EPOCHREALTIME
+	must "m sends from and to what is left" busywait 5 path_is m "$C" "$M2" "$C2" || return
+	must "c as well" busywait 5 path_is c "$M" "$C2" "$M2" || return
+	must "traffic goes on" goes_on m || return
+	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" "$LIMIT_MS" "$C"
+	took=$(jq -s --argjson up "$UP" '[.[].flows[].silences[] | select(.[1] > $up) | .[1]] | (max // $up) - $up | . * 1000 | round' \
+		"$TMP/run.m.json" "$TMP/serve.c.json")
+	note "$took ms until all flows go on"
+	record "both move, $([ "$what" = each ] && echo each keeps || echo one keeps) an address, IPv$family, $later s later" recovery "$took" ms
+}
+
+# forgotten FAMILY: a host without connections goes after peers.forget_after, its key stays; so it is known again.
+forgotten() {
+	local family=$1 M M2 C C2 since
+
+	printf '[peers]\nforget_after = 12\n' >"$TMP/ihmpd.c.toml"
+	defer rm -f "$TMP/ihmpd.c.toml"
+	stage "$family" "${SLOW[@]}" || return
+	must "longer than that with connections" goes_on m 36 30 || return
+	check "it is there" host_up c "$M"
+	traffic_end m && serve_end c || return
+	since=$(now_ms)
+	must "it goes" busywait 300 not host_is c "$M" true || return
+	at_least "ms" 10000 $(($(now_ms) - since))
+	must "its key stays" sh -c "ihmpctl --state '$TMP/state.c' key | grep -q 'peer seen'" || return
+	# m does not know that; it says something, and they greet.
+	leave m eth0 && join m wifi0 50 || return
+	serve c "$family" udpc:5001 && traffic m "$family" "$C" "${SLOW[@]}" || return
+	must "both hosts know each other" hosts_up m "$C" c "$M2" || return
+	must "traffic goes on" goes_on m || return
+	equal "keys of c" 1 "$(ihmpctl --state "$TMP/state.c" -j key | jq '[.[] | select(.kind == "peer")] | length')"
+	traffic_end m
+}
+
+for family in 4 6; do
+	run_case "IPv$family: a new address is proven, a known one is not asked" honest $family
+	for later in 0 0.020; do
+		run_case "IPv$family: both lose an address, c $later s later; each keeps one" both $family each $later
+		run_case "IPv$family: m changes its only address, c loses one $later s later" both $family one $later
+	done
+	run_case "IPv$family: hosts without connections are forgotten" forgotten $family
+done
+[ ! -e "$TMP/records" ] || jq -s . "$TMP/records" >"${IHMP_RESULTS:-.}/ihmp.json"
+suite_end
