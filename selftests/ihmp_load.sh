@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What the agent costs a machine on which much goes on that is none of its business, and how soon it speaks when something
-# is. In real time, with nothing beside it.
+# What the agent costs a machine on which much goes on that is none of its business, or at which somebody aims a flood of messages,
+# how soon it speaks when something is, and what the module needs for a move with many peers. In real time, with nothing beside it.
 #
 # Leaves ihmp.json in $IHMP_RESULTS.
 
@@ -12,9 +12,17 @@ ROUTES=${ROUTES:-1000000}
 PAIRS=${PAIRS:-200}
 SECONDS_OF_PAIRS=${SECONDS_OF_PAIRS:-15}
 EVENTS=${EVENTS:-200}
-# Hundredths of a processor; microseconds.
+HELLOS=${HELLOS:-1000000}
+# Greetings in a second.
+RATE=${RATE:-20000}
+HOSTS_OF_ALL=${HOSTS_OF_ALL:-10000}
+# Hundredths of a processor; microseconds; hundredths of the throughput; KiB; nanoseconds.
 MOST_CPU=2
 MOST_CONTROL=5000
+LEAST_RATIO=90
+MOST_GROWTH=4096
+MOST_KERNEL=2000
+PORT=5201
 
 # record CASE METRIC VALUE UNIT: for ihmp.json.
 record() {
@@ -26,7 +34,7 @@ record() {
 stage() {
 	[ "$TRAVEL" = 0 ] || { skip "computing takes no time here" && return 1; }
 	FAMILIES=4 topo_pair || return
-	agent_start m c && serve c 4 tcp:5000 && traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=2000 || return
+	IHMPD_LOG=info agent_start m c && serve c 4 tcp:5000 && traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=2000 || return
 	must "both hosts know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}"
 }
 
@@ -106,8 +114,119 @@ control() {
 	at_most "microseconds, p50" "$MOST_CONTROL" "$(jq '.[length / 2 | floor] / 1000 | floor' <<<"$list")"
 }
 
+# racing: an established TCP stream from m to c, which runs when it is told to.
+racing() {
+	start c "$SELFTESTS/race.py" sink "${ADDR[c.eth0.4]}" "$PORT" >"$TMP/sink"
+	must "a sink" busywait 30 has_line "$TMP/sink" ready || return
+	mkfifo "$TMP/turns"
+	"$SELFTESTS/race.py" run "${NS[m]}" "${ADDR[c.eth0.4]}" "$PORT" >"$TMP/race" 2>&1 <>"$TMP/turns" &
+	defer stop_process $! KILL
+	must "the stream" busywait 30 has_line "$TMP/race" ready
+}
+
+# turns KIND: half a second of the stream; the octets a second of the middle of its turns are added to $TMP/rates.KIND.
+turns() {
+	local lines
+
+	lines=$(wc -l <"$TMP/race")
+	echo 10 >"$TMP/turns"
+	must "ten turns" busywait 300 longer "$lines" || return
+	tail -n 1 "$TMP/race" | jq -c 'flatten | sort | .[length / 2 | floor]' >>"$TMP/rates.$1"
+}
+
+longer() {
+	[ "$(wc -l <"$TMP/race")" -gt "$1" ]
+}
+
+agent() {
+	ihmpctl --state "$TMP/state.c" -j agent | jq "$1"
+}
+
+# ratio A B: the median of the ratios of neighbours in $TMP/rates.A and .B, in thousandths.
+ratio() {
+	jq -n --slurpfile a "$TMP/rates.$1" --slurpfile b "$TMP/rates.$2" \
+		'[$a, $b] | transpose | map(select(all(. != null)) | .[0] / .[1]) | sort | .[length / 2 | floor] * 1000 | round'
+}
+
+# flood: a million greetings, a quarter of them with good signatures by throw-away keys, while a transfer goes on. All of it
+# shares one processor: sender, network, receiver. So a second and a half of the transfer is compared with the next one, under the
+# same flood, in which the agent sleeps and the kernel drops what its socket has no room for: the difference is what the agent takes.
+# What the flood itself takes is shown.
+flood() {
+	local what="$HELLOS forged HELLOs, $RATE a second" attacker ticks=0 rss before start ms read us
+
+	stage || return 0
+	setup_ns x && plug s x0 x eth0 || return
+	ADDR[x.eth0.4]=192.0.2.66
+	join x eth0 && settled && racing || return
+	for ((start = 0; start < 20; start++)); do
+		turns quiet || return
+	done
+	before=$(agent .refused)
+	rss=$(awk '/^VmRSS/ { print $2 }' "/proc/${AGENT[c]}/status")
+	start=$(now_ms)
+	start x ihmp-attack greet eth0 "$(ipn c -j link show eth0 | jq -r '.[0].address')" "${ADDR[c.eth0.4]}" \
+		--count "$HELLOS" --rate "$RATE" >"$TMP/sent" 2>&1
+	attacker=$BG
+	until gone "$attacker"; do
+		# The first half second after a change is not like the others.
+		ticks=$((ticks - $(cpu c)))
+		turns waking && turns awake && turns awake && turns awake || return
+		ticks=$((ticks + $(cpu c)))
+		kill -STOP "${AGENT[c]}"
+		turns waking && turns asleep && turns asleep && turns asleep || return
+		kill -CONT "${AGENT[c]}"
+	done
+	ms=$(($(now_ms) - start))
+	equal "sent" "$HELLOS" "$(jq .sent "$TMP/sent")"
+	must "all are counted" busywait 60 counted $((before + HELLOS)) || return
+	equal "refused" "$HELLOS" $(($(agent .refused) - before))
+	equal "hosts of the module" 1 "$(figure c hosts)"
+	rss=$(($(awk '/^VmRSS/ { print $2 }' "/proc/${AGENT[c]}/status") - rss))
+	read=$((HELLOS - $(agent '[.refusals[] | select(.reason == "not-received") | .messages] | add // 0')))
+	us=$(jq -n "$ticks * 10000 / $read | round")
+	note "$((HELLOS * 1000 / ms)) HELLOs a second; throughput with the agent awake: $(ratio awake asleep) thousandths of what it is" \
+		"with the agent asleep, $(ratio awake quiet) of what it is without a flood"
+	note "the agent read $read of $HELLOS, took $us us for each while it was awake, and grew by $rss KiB"
+	record "$what" "throughput, to that with the agent asleep" "$(jq -n "$(ratio awake asleep) / 1000")" 1
+	record "$what" "throughput, to that without a flood on the same processor" "$(jq -n "$(ratio awake quiet) / 1000")" 1
+	record "$what" "sent in a second" $((HELLOS * 1000 / ms)) 1
+	record "$what" "agent's time for one that it read" "$us" us
+	record "$what" "growth of the agent" $((rss * 1024)) octets
+	at_least "thousandths" $((LEAST_RATIO * 10)) "$(ratio awake asleep)"
+	at_most "KiB that the agent grew" "$MOST_GROWTH" "$rss"
+	must "both hosts still know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}"
+}
+
+# counted LEAST: so many messages were refused.
+counted() {
+	[ "$(agent .refused)" -ge "$1" ]
+}
+
+# kernel: what the module needs to be told of a move, for each of many hosts, with the agent's interest in the events.
+kernel() {
+	local what="a move with $HOSTS_OF_ALL hosts" figures net
+
+	[ "$TRAVEL" = 0 ] || { skip "computing takes no time here" && return; }
+	# Nobody wants to read of all of them.
+	HOSTS=
+	setup_ns m && in_ns m "$SELFTESTS/batch.py" "$HOSTS_OF_ALL" 20 --listen >"$TMP/batch" || return
+	figures=$(cat "$TMP/batch")
+	net=$(jq '.host.p50 - .nothing.p50 | round' <<<"$figures")
+	note "$(jq -r '"nanoseconds for a host: p50 \(.host.p50 | round), mean \(.host.mean | round); for a request that names none:
+		p50 \(.nothing.p50 | round)" | gsub("\\s+"; " ")' <<<"$figures")"
+	record "$what" "kernel p50, beyond a request that names no host" "$net" ns
+	for p in p50 mean; do
+		record "$what" "kernel $p, with the request" "$(jq ".host.$p | round" <<<"$figures")" ns
+		record "$what" "request that names no host, $p" "$(jq ".nothing.$p | round" <<<"$figures")" ns
+	done
+	at_most "nanoseconds" "$MOST_KERNEL" "$net"
+}
+
 run_case "from an address event to the first message" control
 run_case "devices of containers come and go" pairs
 run_case "routes are inserted" routes
+run_case "greetings from everywhere while a transfer goes on" flood
+run_case "a move with many hosts, in the kernel" kernel
 [ ! -e "$TMP/records" ] || jq -s . "$TMP/records" >"${IHMP_RESULTS:-.}/ihmp.json"
 suite_end
