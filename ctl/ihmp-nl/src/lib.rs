@@ -28,6 +28,7 @@ mod codec;
 mod error;
 mod events;
 pub mod model;
+pub mod queue;
 pub mod rtnl;
 mod sieve;
 mod socket;

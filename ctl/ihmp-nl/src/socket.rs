@@ -161,6 +161,20 @@ impl Socket {
         flags: NlmF,
         payload: Vec<u8>,
     ) -> Result<u32, Error> {
+        let mut bytes = Cursor::new(Vec::new());
+        self.frame(&mut bytes, family, flags, payload)?;
+        self.inner.send(bytes.into_inner(), Msg::empty())?;
+        Ok(self.seq)
+    }
+
+    /// Writes a message with a sequence number of its own.
+    fn frame(
+        &mut self,
+        bytes: &mut Cursor<Vec<u8>>,
+        family: u16,
+        flags: NlmF,
+        payload: Vec<u8>,
+    ) -> Result<(), Error> {
         self.seq = self.seq.wrapping_add(1);
         let message: Message = NlmsghdrBuilder::default()
             .nl_type(family)
@@ -169,12 +183,49 @@ impl Socket {
             .nl_payload(NlPayload::Payload(Buffer::from(payload)))
             .build()
             .map_err(|error| Error::Protocol(error.to_string()))?;
-        let mut bytes = Cursor::new(Vec::new());
         message
-            .to_bytes(&mut bytes)
-            .map_err(|error| Error::Protocol(error.to_string()))?;
+            .to_bytes(bytes)
+            .map_err(|error| Error::Protocol(error.to_string()))
+    }
+
+    /// Sends an order and waits until it is carried out.
+    pub(crate) fn order(&mut self, kind: u16, flags: NlmF, payload: Vec<u8>) -> Result<(), Error> {
+        let seq = self.send(kind, flags | NlmF::ACK, payload)?;
+        self.acknowledged(&[seq])
+    }
+
+    /// Sends messages that belong together in one piece, and waits until those are carried out that ask for an answer.
+    pub(crate) fn batch(&mut self, messages: Vec<(u16, NlmF, Vec<u8>)>) -> Result<(), Error> {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut awaited = Vec::new();
+        for (kind, flags, payload) in messages {
+            self.frame(&mut bytes, kind, flags, payload)?;
+            if flags.contains(NlmF::ACK) {
+                awaited.push(self.seq);
+            }
+        }
         self.inner.send(bytes.into_inner(), Msg::empty())?;
-        Ok(self.seq)
+        self.acknowledged(&awaited)
+    }
+
+    /// Waits until all of these are acknowledged, or one is refused.
+    fn acknowledged(&mut self, awaited: &[u32]) -> Result<(), Error> {
+        let mut left = awaited.len();
+        while left > 0 {
+            for message in self.receive(Wait::Yes)? {
+                if !awaited.contains(message.nl_seq()) {
+                    continue;
+                }
+                match message.nl_payload() {
+                    NlPayload::Err(error) => {
+                        return Err(io::Error::from_raw_os_error(-*error.error()).into())
+                    }
+                    NlPayload::Ack(_) => left -= 1,
+                    _ => (),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Requests that were sent.

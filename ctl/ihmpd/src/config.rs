@@ -14,7 +14,10 @@ use anyhow::{
     bail,
     Context, //
 };
-use ihmp_core::time::Duration;
+use ihmp_core::{
+    policy::Prefix,
+    time::Duration, //
+};
 use ihmp_engine::{
     Limits,
     Policy, //
@@ -55,6 +58,23 @@ pub(crate) struct Config {
     pub(crate) interfaces: Interfaces,
     pub(crate) peers: Peers,
     pub(crate) security: Security,
+    pub(crate) router: Router,
+}
+
+/// `[router]`: what an agent in router mode serves.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Router {
+    /// Networks within which moves are answered.
+    pub(crate) inside: Vec<String>,
+    /// Networks from and to which they are not.
+    pub(crate) reject: Vec<String>,
+    /// Seconds for which a host need not ask again.
+    pub(crate) lifetime: u16,
+    /// Most host routes.
+    pub(crate) max_routes: u32,
+    /// Number of the netfilter queue.
+    pub(crate) queue: u16,
 }
 
 /// `[security]`
@@ -117,6 +137,7 @@ impl Default for Config {
             interfaces: Interfaces::default(),
             peers: Peers::default(),
             security: Security::default(),
+            router: Router::default(),
         }
     }
 }
@@ -137,6 +158,44 @@ impl Default for Peers {
             retry_after: 600,
             forget_after: 300,
         }
+    }
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self {
+            inside: Vec::new(),
+            reject: Vec::new(),
+            lifetime: 300,
+            max_routes: 4_096,
+            queue: 61_453,
+        }
+    }
+}
+
+/// The networks of a list, or the text that is none.
+fn prefixes(texts: &[String]) -> anyhow::Result<Vec<Prefix>> {
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|error| anyhow!("\"{text}\" is not a prefix: {error}"))
+    };
+    texts.iter().map(parse).collect()
+}
+
+impl Router {
+    /// What the machine has to know.
+    pub(crate) fn config(&self) -> anyhow::Result<ihmp_router::Config> {
+        let inside = prefixes(&self.inside)?;
+        if inside.is_empty() {
+            bail!("a router agent needs router.inside: the networks that it serves");
+        }
+        Ok(ihmp_router::Config {
+            inside,
+            reject: prefixes(&self.reject)?,
+            lifetime: self.lifetime,
+            max_routes: self.max_routes as usize,
+            ..ihmp_router::Config::default()
+        })
     }
 }
 
@@ -238,6 +297,16 @@ impl Config {
         ] {
             within(key, what, 1, 86_400).map_err(|error| (key, error))?;
         }
+        let router = &self.router;
+        for (key, what) in [("inside", &router.inside), ("reject", &router.reject)] {
+            prefixes(what).map_err(|error| (key, error))?;
+        }
+        for (key, what, least) in [
+            ("lifetime", u32::from(router.lifetime), 10),
+            ("max_routes", router.max_routes, 1),
+        ] {
+            within(key, what, least, 65_535).map_err(|error| (key, error))?;
+        }
         Ok(())
     }
 
@@ -289,12 +358,19 @@ mod tests {
     fn every_key() {
         let text = "port = 50000\nlog = \"debug\"\nstate_dir = \"/x\"\n[security]\n\
                     mode = \"require-known\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\n\
-                    [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\n";
+                    [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\n\
+                    [router]\ninside = [\"192.0.2.0/24\"]\nreject = [\"192.0.2.128/25\"]\nlifetime = 60\n\
+                    max_routes = 7\nqueue = 8\n";
         let config = Config::parse(text).unwrap();
         assert_eq!((config.port, config.log), (50_000, Level::Debug));
         assert_eq!(config.state_dir, Path::new("/x"));
         assert_eq!(config.policy(), Policy::RequireKnown);
         assert_eq!(config.interfaces.only, ["eth*"]);
+        let router = config.router.config().unwrap();
+        assert_eq!(router.inside, ["192.0.2.0/24".parse().unwrap()]);
+        assert_eq!(router.reject, ["192.0.2.128/25".parse().unwrap()]);
+        assert_eq!((router.lifetime, router.max_routes), (60, 7));
+        assert_eq!(config.router.queue, 8);
         assert_eq!(config.limits().max_hosts, 10);
         assert_eq!(config.limits().classic, Duration::from_secs(5));
         assert_eq!(config.limits().forget, Duration::from_secs(6));
@@ -348,5 +424,8 @@ mod tests {
         assert_eq!(line("[peers]\nretry_after = 1\nforget_after = 0\n"), 3);
         assert_eq!(line("port ="), 1);
         assert_eq!(line("[interfaces]\nignore = [1]\n"), 2);
+        assert_eq!(line("[router]\nlifetime = 60\ninside = [\"x\"]\n"), 3);
+        assert_eq!(line("[router]\nlifetime = 1\n"), 2);
+        assert!(Config::default().router.config().is_err());
     }
 }

@@ -11,6 +11,7 @@ mod journal;
 mod log;
 mod manager;
 mod pace;
+mod router;
 mod status;
 mod store;
 
@@ -101,6 +102,12 @@ fn command() -> Command {
                 .help("Remove all hosts, and all routes and rules of the agent, and stop"),
         )
         .arg(
+            Arg::new("router")
+                .long("router")
+                .action(ArgAction::SetTrue)
+                .help("Answer the moves of hosts behind this router, and bring their packets after them"),
+        )
+        .arg(
             Arg::new("log")
                 .long("log")
                 .value_name("LEVEL")
@@ -132,6 +139,16 @@ fn signals() -> anyhow::Result<SignalFd> {
     set.add(Signal::SIGUSR1);
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).context("signalfd")
+}
+
+/// Serves as a router until a signal comes.
+fn route(config: &Config) -> anyhow::Result<()> {
+    let signals = signals()?;
+    router::serve(config, &signals, || {
+        tracing::info!("event=ready port={} mode=router", config.port);
+        eprintln!("ihmpd ready");
+        manager::ready();
+    })
 }
 
 /// Serves until a signal comes; without a module it does not begin, and waits for one that was unloaded.
@@ -187,12 +204,20 @@ fn run() -> anyhow::Result<()> {
         log: told.and_then(|name| config::Level::parse(name)),
     };
     let config = source.load()?;
+    let router = args.get_flag("router");
+    if router {
+        let checked = config.router.config();
+        checked.with_context(|| source.path.display().to_string())?;
+    }
     if args.get_flag("check") {
         return Ok(());
     }
     let log = Log::start(config.log);
     if args.get_flag("flush") {
         return flush();
+    }
+    if router {
+        return route(&config);
     }
     serve(&source, config, &log)
 }

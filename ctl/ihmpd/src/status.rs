@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use ihmp_engine::Engine;
+use ihmp_router::Router;
 
 use crate::{
     config::Config,
@@ -34,6 +35,32 @@ pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, seconds:
     line("refused", &sum);
     for (reason, count) in counts {
         line(&format!("refused {reason}"), &count);
+    }
+    text
+}
+
+/// All lines of an agent in router mode.
+pub(crate) fn router_text(config: &Config, router: &Router, seconds: u64) -> String {
+    let [granted, rejected] = router.moves();
+    let [bound, routes] = router.sizes();
+    let sum: u64 = router.passed().values().sum();
+    let mut text = String::new();
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name} {value}");
+    };
+    line("version", &env!("CARGO_PKG_VERSION"));
+    line("pid", &std::process::id());
+    line("uptime", &seconds);
+    line("port", &config.port);
+    line("mode", &"router");
+    line("bound", &bound);
+    line("routes", &routes);
+    line("granted", &granted);
+    line("rejected", &rejected);
+    line("refused", &sum);
+    for (reason, count) in router.passed() {
+        line(&format!("refused {reason}"), count);
     }
     text
 }

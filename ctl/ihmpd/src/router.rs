@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Router mode: the loop around `ihmp_router`. No module is needed; the host table of this machine is not touched.
+
+use std::{
+    net::IpAddr,
+    os::fd::AsRawFd,
+    time::Duration, //
+};
+
+use anyhow::Context;
+use ihmp_core::{
+    addr::{
+        Addr,
+        Family, //
+    },
+    packet,
+    policy::Prefix, //
+};
+use ihmp_engine::{
+    Fact,
+    Moment, //
+};
+use ihmp_nl::{
+    queue::{
+        Packet,
+        Queue, //
+    },
+    rtnl::{
+        is_global,
+        Address,
+        Rtnl, //
+    },
+    Counted,
+    Groups,
+    Sieve,
+    Watch, //
+};
+use ihmp_router::{
+    HostRoute,
+    Input,
+    Link,
+    Note,
+    Output,
+    Passing,
+    Router,
+    Verdict, //
+};
+use mio::{
+    unix::SourceFd,
+    Events,
+    Interest,
+    Poll,
+    Token, //
+};
+use nix::sys::{
+    signal::Signal,
+    signalfd::SignalFd, //
+};
+
+use crate::{
+    config::Config,
+    driver::{
+        ends,
+        is, //
+    },
+    io::{
+        clock::{
+            self,
+            Chance,
+            Clock, //
+        },
+        kernel::{
+            addr,
+            ip, //
+        },
+        udp::Udp, //
+    },
+    manager::Watchdog,
+    pace::FLOOD,
+    status,
+    store::Store, //
+};
+
+const SIGNAL: Token = Token(0);
+const QUEUE: Token = Token(1);
+const NETWORK: Token = Token(2);
+const DATAGRAM: Token = Token(3);
+/// Lines about datagrams that passed, in a second; the others are counted.
+const LINES: u32 = 10;
+
+/// Everything that the loop holds.
+struct Driver<'a> {
+    config: &'a Config,
+    clock: Clock,
+    chance: Chance,
+    router: Router,
+    rtnl: Rtnl,
+    watch: Watch,
+    counted: Counted,
+    queue: Queue,
+    udp4: Udp,
+    udp6: Option<Udp>,
+    store: Store,
+    watchdog: Watchdog,
+    /// Addresses that have a route of ours.
+    routed: Vec<IpAddr>,
+    second: u64,
+    lines: u32,
+}
+
+/// Serves until a signal comes. `ready` is called when everything is in place.
+pub(crate) fn serve(
+    config: &Config,
+    signals: &SignalFd,
+    ready: impl FnOnce(),
+) -> anyhow::Result<()> {
+    let mut driver = Driver::start(config)?;
+    ready();
+    let end = driver.run(signals);
+    driver.stop();
+    end
+}
+
+impl<'a> Driver<'a> {
+    fn start(config: &'a Config) -> anyhow::Result<Self> {
+        let settings = config.router.config()?;
+        let store = Store::open(&config.state_dir)?;
+        let keys = store.keys()?;
+        let key = keys.own.iter().find(|own| own.scope.is_empty());
+        let key = key.cloned().context("no key for all addresses")?;
+        // The ports keep a second agent away from what the first one has made.
+        let udp4 = Udp::v4(config.port)?;
+        let udp6 = Udp::v6(config.port).ok();
+        let watch = Watch::subscribe(Groups::Addresses, &Sieve::default())?;
+        let mut rtnl = Rtnl::connect()?;
+        for left in rtnl.host_routes()? {
+            rtnl.host_route_del(left)?;
+            tracing::info!("event=removed old={left} reason=left-over");
+        }
+        let queue = Queue::open(config.port, config.router.queue).context("the netfilter queue")?;
+        let mut driver = Self {
+            config,
+            clock: Clock::start(),
+            chance: Chance::default(),
+            router: Router::new(settings),
+            rtnl,
+            watch,
+            counted: Counted::default(),
+            queue,
+            udp4,
+            udp6,
+            store,
+            watchdog: Watchdog::new(),
+            routed: Vec::new(),
+            second: 0,
+            lines: 0,
+        };
+        driver.tell(Input::Key(Box::new(key), keys.sent))?;
+        driver.network()?;
+        Ok(driver)
+    }
+
+    fn run(&mut self, signals: &SignalFd) -> anyhow::Result<()> {
+        let mut poll = Poll::new().context("epoll")?;
+        let fds = [
+            (SIGNAL, Some(signals.as_raw_fd())),
+            (QUEUE, Some(self.queue.as_raw_fd())),
+            (NETWORK, Some(self.watch.as_raw_fd())),
+            (DATAGRAM, Some(self.udp4.as_raw_fd())),
+            (DATAGRAM, self.udp6.as_ref().map(Udp::as_raw_fd)),
+        ];
+        for (token, fd) in fds {
+            if let Some(fd) = fd {
+                poll.registry()
+                    .register(&mut SourceFd(&fd), token, Interest::READABLE)
+                    .context("epoll")?;
+            }
+        }
+        let mut ready = Events::with_capacity(8);
+        // What came before the descriptors were watched.
+        let mut again = true;
+        loop {
+            let timeout = if again {
+                Some(Duration::ZERO)
+            } else {
+                self.timeout()
+            };
+            match poll.poll(&mut ready, timeout) {
+                Ok(()) => (),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(error.into()),
+            }
+            while let Some(signal) = signals.read_signal()? {
+                if ends(signal.ssi_signo) {
+                    return Ok(());
+                }
+                self.signal(signal.ssi_signo)?;
+            }
+            // Networks first: what passes may come by a new one.
+            let changes = self.watch.drain(FLOOD, &mut self.counted, |_| true)?;
+            if changes.links || changes.addresses || changes.overrun {
+                self.network()?;
+            }
+            again = self.take_packets()? || changes.more;
+            // Nobody has anything to say to the router itself.
+            for udp in [Some(&mut self.udp4), self.udp6.as_mut()]
+                .into_iter()
+                .flatten()
+            {
+                let datagrams = udp.receive()?;
+                again |= !datagrams.is_empty();
+                for datagram in datagrams {
+                    tracing::debug!("event=ignored from={} to={}", datagram.from, datagram.to);
+                }
+            }
+            let now = self.clock.now();
+            self.watchdog.pat(now);
+            if self.router.next_timeout().is_some_and(|at| at <= now) {
+                self.tell(Input::Timer)?;
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let router = self.router.next_timeout().into_iter();
+        let at = router.chain(self.watchdog.due()).min()?;
+        Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
+    }
+
+    /// Does what a signal asks for that is no end.
+    fn signal(&mut self, number: u32) -> anyhow::Result<()> {
+        if is(number, Signal::SIGUSR1) {
+            let seconds = self.clock.now().as_nanos() / 1_000_000_000;
+            let text = status::router_text(self.config, &self.router, seconds);
+            self.store.answer(&text);
+        } else if is(number, Signal::SIGHUP) {
+            match self.store.keys() {
+                Ok(keys) => {
+                    let key = keys.own.iter().find(|own| own.scope.is_empty()).cloned();
+                    let key = key.context("no key for all addresses")?;
+                    self.tell(Input::Key(Box::new(key), keys.sent))?;
+                }
+                // The one from before is still good.
+                Err(error) => tracing::error!("event=keys-refused error=\"{error:#}\""),
+            }
+        }
+        Ok(())
+    }
+
+    /// A clean end: without us nobody would take the routes away. Hosts find out and tell their peers.
+    fn stop(&mut self) {
+        for to in std::mem::take(&mut self.routed) {
+            if let Err(error) = self.rtnl.host_route_del(to) {
+                tracing::warn!("event=route-failed addr={to} error=\"{error}\"");
+            }
+        }
+        self.store.keep(Fact::Sent(self.router.sent()));
+        for (reason, count) in self.router.passed() {
+            tracing::info!("event=passed-total reason={reason} count={count}");
+        }
+    }
+
+    /// Tells the router the networks of now.
+    fn network(&mut self) -> anyhow::Result<()> {
+        let links = self.rtnl.links()?;
+        self.counted = Counted::of(&links, |_| true);
+        self.watch.sift(&Sieve {
+            counted: self.counted.clone(),
+            ..Sieve::default()
+        })?;
+        let up = |index| {
+            links
+                .iter()
+                .any(|link| link.index == index && link.up && !link.loopback)
+        };
+        let mut addresses = Vec::new();
+        for link in &links {
+            addresses.extend(self.rtnl.addresses(link.index)?);
+        }
+        let own = addresses
+            .iter()
+            .filter(|entry| entry.usable && is_global(entry.addr) && up(entry.index));
+        let links = own.filter_map(link).collect();
+        self.tell(Input::Links(links))
+    }
+
+    /// Takes some packets; true when there may be more.
+    fn take_packets(&mut self) -> anyhow::Result<bool> {
+        let packets = self.queue.receive()?;
+        let more = !packets.is_empty();
+        for Packet { id, device, bytes } in packets {
+            let read = datagram(&bytes).filter(|_| device != 0);
+            let Some((from, to, body)) = read else {
+                self.queue.verdict(id, true)?;
+                continue;
+            };
+            let passing = Passing {
+                id,
+                device,
+                from,
+                to,
+                bytes: body,
+            };
+            self.tell(Input::Passing(passing))?;
+        }
+        Ok(more)
+    }
+
+    /// Tells the router something and does what it says.
+    fn tell(&mut self, input: Input<'_>) -> anyhow::Result<()> {
+        let moment = self.moment()?;
+        self.router.handle(moment, input);
+        while let Some(output) = self.router.poll() {
+            match output {
+                Output::Verdict { id, verdict } => {
+                    self.queue.verdict(id, verdict == Verdict::Pass)?
+                }
+                Output::Send { from, to, bytes } => self.send(ip(from), ip(to), &bytes),
+                Output::Install(route) => {
+                    let done = self.install(route);
+                    let moment = self.moment()?;
+                    self.router.handle(moment, Input::Installed(done));
+                }
+                Output::Remove(old) => {
+                    let to = ip(old);
+                    self.routed.retain(|other| *other != to);
+                    if let Err(error) = self.rtnl.host_route_del(to) {
+                        tracing::warn!("event=route-failed addr={to} error=\"{error}\"");
+                    }
+                }
+                Output::Keep(sent) => self.store.keep(Fact::Sent(sent)),
+                Output::Note(note) => self.write(&note),
+            }
+        }
+        Ok(())
+    }
+
+    fn moment(&mut self) -> anyhow::Result<Moment> {
+        Ok(Moment {
+            now: self.clock.now(),
+            wall: clock::wall(),
+            random: self.chance.next()?,
+        })
+    }
+
+    fn install(&mut self, route: HostRoute) -> bool {
+        let (to, via) = (ip(route.to), ip(route.via));
+        let ours = self.routed.contains(&to);
+        match self.rtnl.host_route_add(to, via, route.device, ours) {
+            Ok(()) => {
+                if !ours {
+                    self.routed.push(to);
+                }
+                true
+            }
+            Err(error) => {
+                tracing::warn!("event=route-failed addr={to} via={via} error=\"{error}\"");
+                false
+            }
+        }
+    }
+
+    fn send(&self, from: IpAddr, to: IpAddr, bytes: &[u8]) {
+        let udp = if from.is_ipv4() {
+            Some(&self.udp4)
+        } else {
+            self.udp6.as_ref()
+        };
+        let Some(udp) = udp else { return };
+        // An answer that cannot leave is one that is lost: the host asks again.
+        if let Err(error) = udp.send(from, to, None, bytes) {
+            tracing::info!("event=send-failed from={from} to={to} error=\"{error}\"");
+        }
+    }
+
+    /// A line for what the router noted, not too many of them.
+    fn write(&mut self, note: &Note) {
+        let Note::Passed { .. } = note else {
+            tracing::info!("{note}");
+            return;
+        };
+        let second = self.clock.now().as_nanos() / 1_000_000_000;
+        if second != self.second {
+            (self.second, self.lines) = (second, 0);
+        }
+        self.lines += 1;
+        if self.lines <= LINES {
+            tracing::warn!("{note}");
+        }
+    }
+}
+
+/// The network that an address of ours is in.
+fn link(entry: &Address) -> Option<Link> {
+    let own = addr(entry.addr);
+    let skipped: u32 = if own.is_v4() { 96 } else { 0 };
+    let kept = skipped.saturating_add(entry.prefix_len.into());
+    let hosts = u128::MAX.checked_shr(kept).unwrap_or(0);
+    let network = u128::from_be_bytes(own.octets()) & !hosts;
+    Some(Link {
+        own,
+        prefix: Prefix::new(Addr::v6(network.to_be_bytes()), entry.prefix_len).ok()?,
+        device: entry.index,
+    })
+}
+
+/// Source, destination and payload of a UDP datagram that is whole.
+fn datagram(bytes: &[u8]) -> Option<(Addr, Addr, &[u8])> {
+    let family = match bytes.first()? >> 4 {
+        4 => Family::V4,
+        6 => Family::V6,
+        _ => return None,
+    };
+    let packet = packet::parse(bytes, family).ok()?;
+    let header = bytes.get(packet.l4..)?;
+    let length = usize::from(u16::from_be_bytes([*header.get(4)?, *header.get(5)?]));
+    let body = header.get(8..length)?;
+    Some((packet.tuple.src, packet.tuple.dst, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_is_read() {
+        let mut packet = vec![
+            0x45, 0, 0, 33, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100, 7,
+        ];
+        packet.extend([0xf0, 0x0d, 0xf0, 0x0d, 0, 13, 0, 0]);
+        packet.extend(b"hello");
+        let (from, to, body) = datagram(&packet).unwrap();
+        assert_eq!(from, Addr::v4([192, 0, 2, 1]));
+        assert_eq!((to, body), (Addr::v4([198, 51, 100, 7]), &b"hello"[..]));
+        assert!(datagram(&packet[..30]).is_none() && datagram(&[]).is_none());
+    }
+
+    #[test]
+    fn the_network_of_an_address() {
+        let entry = |text: &str, prefix_len| Address {
+            index: 3,
+            addr: text.parse().unwrap(),
+            prefix_len,
+            usable: true,
+        };
+        let prefix = |text, len| link(&entry(text, len)).unwrap().prefix.to_string();
+        assert_eq!(prefix("192.0.2.77", 25), "192.0.2.0/25");
+        assert_eq!(prefix("192.0.2.77", 32), "192.0.2.77/32");
+        assert_eq!(prefix("2001:db8:1:2::3", 64), "2001:db8:1:2::/64");
+    }
+}
