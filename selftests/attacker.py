@@ -30,8 +30,9 @@ from inject import network, neighbour, transport
 PORT = 61453
 SIGNED, BLOCK = 0x04, 108
 HELLO = 0
+ROUTER_ACK = 9
 # Those that change something, how many addresses they have after the source.
-KINDS = {0: 0, 2: 1, 3: 1, 4: 1, 5: 1, 6: 2, 7: 2, 8: 0}
+KINDS = {0: 0, 2: 1, 3: 1, 4: 1, 5: 1, 6: 2, 7: 2, 8: 0, ROUTER_ACK: 3}
 
 
 def octets(address):
@@ -75,14 +76,17 @@ def forged(args, key):
     for number in guesses:
         for kind, more in KINDS.items():
             addresses = [args.src, args.src, args.src, args.host][:1 + more]
+            terms = b""
             if more == 2:
                 addresses[2] = args.host
+            if kind == ROUTER_ACK:
+                addresses, terms = [args.src, args.dst, args.host, args.host], struct.pack("!H14x", 300)
             block = b""
             if key:
                 stamp = struct.pack("!Q", (1 << 63) + random.getrandbits(40))
                 block = struct.pack("!BBH", 1, 0, 104) + stamp + key + random.randbytes(64)
             yield args.src, (struct.pack("!BBH", kind, SIGNED if key else 0, number) + block + octets(args.host)
-                             + b"".join(octets(a) for a in addresses))
+                             + b"".join(octets(a) for a in addresses) + terms)
 
 
 def messages(args):

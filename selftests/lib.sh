@@ -403,8 +403,9 @@ reason_at_least() {
 # --- the agent
 
 # agent_start NAME...: one ihmpd each; the configuration is $TMP/ihmpd.NAME.toml where that exists. Its keys are in
-# $TMP/state.NAME, as long as the namespace lives. AGENT_BY is what starts it, when it is not to start by itself. IHMPD_LOG
-# is the least level of its log lines; "file" for what its configuration says.
+# $TMP/state.NAME, as long as the namespace lives. AGENT_BY is what starts it, when it is not to start by itself;
+# AGENT_MODE[NAME] is an option of it. IHMPD_LOG is the least level of its log lines; "file" for what its configuration
+# says.
 agent_start() {
 	local host log config level=(--log "${IHMPD_LOG:-debug}")
 
@@ -415,7 +416,8 @@ agent_start() {
 		config=$TMP/ihmpd.$host.toml
 		: >"$log"
 		[ -e "$config" ] || config=$SELFTESTS/ihmpd.toml
-		start "$host" "${AGENT_BY[@]}" ihmpd --config "$config" --state "$TMP/state.$host" "${level[@]}" >"$log" 2>&1
+		start "$host" "${AGENT_BY[@]}" ihmpd --config "$config" --state "$TMP/state.$host" "${level[@]}" \
+			${AGENT_MODE[$host]:+"${AGENT_MODE[$host]}"} >"$log" 2>&1
 		AGENT[$host]=$BG
 		defer agent_stop "$host" KILL
 	done
@@ -425,6 +427,7 @@ agent_start() {
 }
 
 AGENT_BY=()
+declare -A AGENT_MODE=()
 
 # agent_stop NAME [SIGNAL]
 agent_stop() {

@@ -174,6 +174,54 @@ topo_testbed() {
 	acquaint c eth0 r1 wan && acquaint c eth0 r2 wan && acquaint r1 wan r2 wan && settled
 }
 
+#   topo_micro [NETEM...]: one router between two networks of a mobile host and the rest, and a third network that is not the
+#   router's; the netem is on all that crosses the switch
+#
+#   +-------- m --------+        +-------- r ---------+      +---- s ----+
+#   | eth0  192.0.2.10  |--------|lan1 192.0.2.1      |      |           |      +-------- c --------+
+#   | wifi0 198.51.100.10|-------|lan2 198.51.100.1   |      |   br0   pc|------|eth0 203.0.113.10  |
+#   |                   |        |wan  203.0.113.1    |------|pr         |      +-------------------+
+#   | usb0  203.0.113.77|--------------------------------- --|pm         |
+#   +-------------------+        +--------------------+      +-----------+
+#   IPv6: 2001:db8:1::10, 2001:db8:2::10, 2001:db8:3::77; the router's ::1; 2001:db8:3::10
+topo_micro() {
+	local f n link
+
+	HOSTS="m c"
+	setup_ns m c r && switch_ns s || return
+	cable m eth0 r lan1 && cable m wifi0 r lan2 || return
+	plug s pr r wan "$@" && plug s pc c eth0 "$@" && plug s pm m usb0 "$@" || return
+	GATE=()
+	ADDR[m.eth0.4]=192.0.2.10 GATE[m.eth0.4]=192.0.2.1
+	ADDR[m.wifi0.4]=198.51.100.10 GATE[m.wifi0.4]=198.51.100.1
+	ADDR[m.usb0.4]=203.0.113.77
+	ADDR[m.eth0.6]=2001:db8:1::10 GATE[m.eth0.6]=2001:db8:1::1
+	ADDR[m.wifi0.6]=2001:db8:2::10 GATE[m.wifi0.6]=2001:db8:2::1
+	ADDR[m.usb0.6]=2001:db8:3::77
+	ADDR[c.eth0.4]=203.0.113.10 ADDR[c.eth0.6]=2001:db8:3::10
+	ADDR[r.wan.4]=203.0.113.1 ADDR[r.wan.6]=2001:db8:3::1
+	for n in 1 2; do
+		link=$([ $n = 1 ] && echo eth0 || echo wifi0)
+		for f in 4 6; do
+			ADDR[r.lan$n.$f]=${GATE[m.$link.$f]}
+		done
+	done
+	sysctl_in r net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	for n in lan1 lan2 wan; do
+		FAMILIES='4 6' join r $n || return
+	done
+	# An address that is kept on another device is not answered for on a link that was left.
+	sysctl_in m net.ipv4.conf.all.arp_ignore=1
+	ipn m link set wifi0 up && ipn m link set usb0 up && join c eth0 && join m eth0 || return
+	for f in $(families_of c eth0); do
+		case $f in
+		4) printf 'route add %s via 203.0.113.1\n' 192.0.2.0/24 198.51.100.0/24 ;;
+		6) printf 'route add %s via 2001:db8:3::1\n' 2001:db8:1::/64 2001:db8:2::/64 ;;
+		esac
+	done | batch c
+	acquaint c eth0 r wan && settled
+}
+
 # acquaint A INTERFACE_A B INTERFACE_B: permanent neighbour entries, both ways, both families.
 acquaint() {
 	know "$1" "$2" "$3" "$4" && know "$3" "$4" "$1" "$2"

@@ -241,7 +241,7 @@ impl<'a> Driver<'a> {
                     self.tell(Input::Key(Box::new(key), keys.sent))?;
                 }
                 // The one from before is still good.
-                Err(error) => tracing::error!("event=keys-refused error=\"{error:#}\""),
+                Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
             }
         }
         Ok(())
