@@ -112,6 +112,8 @@ const DEVICE_LOOKS: usize = 3;
 /// What is refused costs one part in so many of a processor; the rest of the time the others have it, and what the sockets
 /// have no room for is dropped by the kernel.
 const FLOOD_SHARE: u64 = 20;
+/// What one message can cost: the processor's clock also counts when the processor was taken away from this machine.
+const DEAREST: time::Duration = time::Duration::from_micros(250);
 /// Datagrams are read until what was refused is paid for only that much later.
 const FLOOD_CREDIT: time::Duration = time::Duration::from_millis(100);
 /// linux/errno.h
@@ -731,7 +733,8 @@ impl<'a> Driver<'a> {
         let now = self.clock.now();
         let refused = self.refused().saturating_sub(before);
         let used = clock::used()?.saturating_sub(begun);
-        let wasted = time::Duration::from_nanos(used.as_nanos() / count * refused);
+        let each = time::Duration::from_nanos(used.as_nanos() / count).min(DEAREST);
+        let wasted = each.saturating_mul(refused);
         let price = wasted.saturating_mul(FLOOD_SHARE);
         self.paid_at = self.paid_at.max(now).after(price);
         Ok(Some(self.rested()))
