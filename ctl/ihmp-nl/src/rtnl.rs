@@ -499,30 +499,30 @@ impl Rtnl {
 
     /// The identifiers that have a last-resort route.
     pub fn last_resort_list(&mut self) -> Result<Vec<IpAddr>, Error> {
-        self.routes_where(|table, protocol| table == TABLE && protocol == PROTOCOL)
+        self.routes_of(TABLE, PROTOCOL)
     }
 
-    /// The destinations of routes by table and protocol.
-    fn routes_where(&mut self, wanted: impl Fn(u32, u8) -> bool) -> Result<Vec<IpAddr>, Error> {
+    /// The destinations of the routes in a table that bear this protocol number.
+    fn routes_of(&mut self, table: u32, protocol: u8) -> Result<Vec<IpAddr>, Error> {
         let mut found = Vec::new();
         for family in [AF_INET, AF_INET6] {
             let mut header = vec![0; 12];
             header[0] = family;
             let mut attrs = Writer::default();
-            attrs.u32(RTA_TABLE, TABLE);
+            attrs.u32(RTA_TABLE, table);
             header.extend_from_slice(&attrs.0);
             // A table that nobody has used yet has none.
             self.answers(RTM_GETROUTE, NlmF::DUMP, header, |bytes| {
-                let (mut dst, mut table) = (None, u32::from(octet(bytes, 4)));
+                let (mut dst, mut of) = (None, u32::from(octet(bytes, 4)));
                 for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
                     let attr = attr?;
                     match attr.number {
                         RTA_DST => dst = Some(attr.addr()?),
-                        RTA_TABLE => table = attr.u32()?,
+                        RTA_TABLE => of = attr.u32()?,
                         _ => (),
                     }
                 }
-                if wanted(table, octet(bytes, 5)) {
+                if (of, octet(bytes, 5)) == (table, protocol) {
                     found.extend(dst);
                 }
                 Ok(())
@@ -580,9 +580,7 @@ impl Rtnl {
 
     /// The hosts to which there are a router's routes.
     pub fn host_routes(&mut self) -> Result<Vec<IpAddr>, Error> {
-        self.routes_where(|table, protocol| {
-            table == u32::from(RT_TABLE_MAIN) && protocol == ROUTER_PROTOCOL
-        })
+        self.routes_of(RT_TABLE_MAIN.into(), ROUTER_PROTOCOL)
     }
 
     /// Removes device, routes and rules of ours.
