@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Somebody on the link forges messages by the million: none is believed, every one is counted with its reason, nothing that
+# Somebody on the link forges messages by the hundred thousand: none is believed, every one is counted with its reason, nothing that
 # was there changes, memory stays what it was, and a bystander whose address is forged gets no more than three times the octets that
 # were sent in his name. A host with a key that lies about its address is found out.
 #
@@ -9,8 +9,10 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# Messages: of all five kinds together, and greetings. IPv6 has less of what differs.
-declare -A FORGED=([4]=${FORGED:-1000000} [6]=50000) GREETINGS=([4]=${GREETINGS:-1000000} [6]=50000)
+# Messages: of all five kinds together, and greetings. IPv6 has less of what differs. A million of each takes some minutes:
+#
+#   selftests/vm/run --kernel uml --timeout 1800 -- env FORGED=1000000 GREETINGS=1000000 selftests/ihmp_attack.sh
+declare -A FORGED=([4]=${FORGED:-100000} [6]=20000) GREETINGS=([4]=${GREETINGS:-100000} [6]=20000)
 # In a second: what an agent takes that does nothing else. In time travel computing takes no time.
 RATE=${RATE:-60000}
 # KiB by which an agent may grow.
