@@ -163,21 +163,6 @@ killed() {
 	traffic_end m
 }
 
-# restarted: a router that forgot what it promised is found out.
-restarted() {
-	local M NEW OUT C
-
-	stage "$1" || return
-	leave m eth0 && join m wifi0 50 || return
-	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
-	agent_stop r KILL
-	agent_start r || return
-	check "left-overs are gone" not_routed "$1"
-	told "$NEW" && must "goes on, end to end" goes_on m 20 || return
-	check "m has noticed" has_line "$TMP/ihmpd.m.log" "event=end-to-end .* reason=silent"
-	traffic_end m
-}
-
 # absent: m believes a router that is not there; the move is as quick as without.
 absent() {
 	local M NEW OUT C DOWN UP
@@ -279,7 +264,6 @@ for family in 4 6; do
 	run_case "IPv$family: out of the router's network" leaves $family
 	run_case "IPv$family: the router rejects" rejected $family
 	run_case "IPv$family: the router agent is killed" killed $family
-	run_case "IPv$family: the router agent is killed and forgets" restarted $family
 	run_case "IPv$family: the router agent does not run" absent $family
 	run_case "IPv$family: a router that is not listed" unknown $family
 	run_case "IPv$family: forged answers" forged $family
