@@ -214,6 +214,9 @@ local function payload(tree, range, code, pinfo)
 	tree:add(f.count, range, count):set_generated(true)
 	if range:len() % ADDRESS ~= 0 then
 		tree:add_proto_expert_info(e.ragged)
+	elseif UNSUPPORTED[code] then
+		-- What it should hold is not said anywhere.
+		return words
 	elseif count < #roles or count == 0 or texts.bad or (code == ROUTER_ACK and (count > #roles or texts.old == texts.new)) then
 		tree:add_proto_expert_info(e.payload)
 	elseif texts.old == texts.source or (texts.new and (texts.new == texts.source) ~= (FROM_NEW[code] or false)) then
