@@ -214,9 +214,6 @@ local function payload(tree, range, code, pinfo)
 	tree:add(f.count, range, count):set_generated(true)
 	if range:len() % ADDRESS ~= 0 then
 		tree:add_proto_expert_info(e.ragged)
-	elseif UNSUPPORTED[code] then
-		-- What it should hold is not said anywhere.
-		return words
 	elseif count < #roles or count == 0 or texts.bad or (code == ROUTER_ACK and (count > #roles or texts.old == texts.new)) then
 		tree:add_proto_expert_info(e.payload)
 	elseif texts.old == texts.source or (texts.new and (texts.new == texts.source) ~= (FROM_NEW[code] or false)) then
@@ -288,7 +285,7 @@ function ihmp.dissector(tvb, pinfo, root)
 		local more
 		if at < length then
 			more = payload(tree, tvb(at), code, pinfo)
-		else
+		elseif not UNSUPPORTED[code] then
 			tree:add_proto_expert_info(e.payload)
 		end
 		for _, word in ipairs(more or {}) do table.insert(words, word) end
