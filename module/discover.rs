@@ -8,13 +8,11 @@
 use crate::{
     ffi::{
         clock,
-        object::Owned,
         sock::Sock, //
     },
     host::{
         AddrNode,
-        Host,
-        View, //
+        Host, //
     },
     netns::{
         Netns,
@@ -22,7 +20,11 @@ use crate::{
     },
     notify,
     stats::Counter,
-    uapi::HostState, //
+    uapi::HostState,
+    view::{
+        Said,
+        View, //
+    },
 };
 use ihmp_core::{
     addr::Addr,
@@ -34,6 +36,7 @@ use ihmp_core::{
     policy::Action,
     sets::{
         Entry,
+        Lists,
         Role, //
     },
     verdict::Reason, //
@@ -123,13 +126,12 @@ fn within_rate(netns: &Netns) -> bool {
 
 /// Makes the entry; `EEXIST` when another CPU was faster.
 fn make(netns: &Netns, addr: Addr, local: Addr, guard: &Guard) -> Result {
-    let mut view = Owned::new(View::new(HostState::New), true)?;
-    let sets = &mut view.edit().sets;
-    sets.insert(Role::Active, Entry::new(addr))
-        .map_err(|_| EINVAL)?;
+    let remote = [Entry::new(addr)];
+    let own = [Entry::new(local)];
     // A packet may leave before it has a source; the agent fills the set.
-    let _ = sets.insert(Role::Local, Entry::new(local));
-    view.edit().settle(None);
+    let own = if local.translatable() { &own[..] } else { &[] };
+    let lists = Lists([&remote, &[], own, &[]]);
+    let view = View::new(Said::new(HostState::New), lists, &[], None, true)?;
     let host = Host::new(view, true)?;
     host.set_expiry(Some(UNANSWERED_MS));
     netns.hosts.fetch_add(1, Relaxed);

@@ -253,7 +253,7 @@ impl Netns {
         match self.net.row_insert(row, guard) {
             Ok(row) => {
                 self.count(Counter::FlowsMade);
-                if lends && host.view.read(guard).state == HostState::Up {
+                if lends && host.view.read(guard).state() == HostState::Up {
                     self.keep_source(sock);
                 }
                 // Pairs with the exchange in `host_remove`: where this finds the host in place, the row was

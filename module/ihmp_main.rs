@@ -22,6 +22,7 @@ mod policy;
 mod stats;
 #[path = "../uapi/rust/src/lib.rs"]
 mod uapi;
+mod view;
 mod wake;
 
 use ffi::family::{

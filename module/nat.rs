@@ -41,8 +41,8 @@ use ihmp_core::{
     },
     packet::TCP,
     sets::{
-        Role,
-        Sets, //
+        Lists,
+        Role, //
     },
     verdict::Reason, //
 };
@@ -94,8 +94,9 @@ impl Nat {
     }
 
     fn counts(&self, guard: &Guard) -> bool {
-        let sets = &self.host.under(guard).view.read(guard).sets;
-        sets.lookup(Role::Active, self.mapping.addr)
+        let lists = self.host.under(guard).view.read(guard).lists();
+        lists
+            .lookup(Role::Active, self.mapping.addr)
             .is_some_and(|entry| entry.nat)
     }
 }
@@ -109,14 +110,14 @@ pub(crate) struct Natted {
     hosts: Atomic<u32>,
 }
 
-/// The addresses of NATs in a host's sets.
-fn nat_addrs(sets: &Sets) -> impl Iterator<Item = Addr> + '_ {
-    let active = sets.list(Role::Active).iter();
+/// The addresses of NATs among a host's.
+fn nat_addrs(lists: Lists<'_>) -> impl Iterator<Item = Addr> + '_ {
+    let active = lists.list(Role::Active).iter();
     active.filter(|entry| entry.nat).map(|entry| entry.addr)
 }
 
-fn has_nat(sets: &Sets, addr: Addr) -> bool {
-    nat_addrs(sets).any(|nat| nat == addr)
+fn has_nat(lists: Lists<'_>, addr: Addr) -> bool {
+    nat_addrs(lists).any(|nat| nat == addr)
 }
 
 /// Why there is no such mapping now.
@@ -287,7 +288,7 @@ impl Netns {
     }
 
     /// Notes the addresses of NATs that `new` has and `old` has not: all of them, or none.
-    pub(crate) fn natted_add(&self, old: &Sets, new: &Sets) -> Result {
+    pub(crate) fn natted_add(&self, old: Lists<'_>, new: Lists<'_>) -> Result {
         for (done, addr) in nat_addrs(new).enumerate() {
             if has_nat(old, addr) {
                 continue;
@@ -305,7 +306,7 @@ impl Netns {
     }
 
     /// Forgets the addresses of NATs that `old` has and `new` has not.
-    pub(crate) fn natted_remove(&self, old: &Sets, new: &Sets) {
+    pub(crate) fn natted_remove(&self, old: Lists<'_>, new: Lists<'_>) {
         for addr in nat_addrs(old) {
             if !has_nat(new, addr) {
                 self.natted_uncount(addr);

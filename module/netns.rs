@@ -10,7 +10,7 @@ use crate::{
     ffi::{
         net::Net,
         object::{
-            Owned,
+            copy_of,
             Shared,
             Slot, //
         },
@@ -19,8 +19,7 @@ use crate::{
     flow::Row,
     host::{
         AddrNode,
-        Host,
-        View, //
+        Host, //
     },
     notify,
     param::Params,
@@ -29,6 +28,11 @@ use crate::{
     uapi::{
         HostState,
         PathCause, //
+    },
+    view::{
+        Draft,
+        Said,
+        View, //
     },
     wake, //
 };
@@ -39,9 +43,8 @@ use ihmp_core::{
     },
     paths::Path,
     sets::{
-        Entry,
-        Role,
-        Sets, //
+        Lists,
+        Role, //
     },
     verdict::Reason, //
 };
@@ -76,8 +79,26 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 /// Counters of packets towards unknown addresses; see [`crate::discover`].
 pub(crate) const SIGHTINGS: usize = 256;
 
-/// What the configuration lock protects beside the tables.
-pub(crate) struct Config(());
+/// What the configuration lock protects beside the tables: drafts, each too big for the stack.
+pub(crate) struct Config {
+    /// Of the host that is being changed.
+    pub(crate) draft: KBox<Draft>,
+    /// Of one that loses an address by that.
+    other: KBox<Draft>,
+}
+
+impl Config {
+    fn new() -> Result<Self> {
+        let draft = || KBox::init(copy_of(const { &Draft::EMPTY }), GFP_KERNEL);
+        Ok(Self {
+            draft: draft()?,
+            other: draft()?,
+        })
+    }
+}
+
+/// What has become of the path of each family, where it changed.
+pub(crate) type PathChanges = [Option<(Option<Path>, PathCause)>; 2];
 
 /// The state of a namespace.
 #[pin_data]
@@ -115,6 +136,7 @@ impl Netns {
     /// The state of a new namespace.
     pub(crate) fn new(net: Net) -> Result<Pin<KBox<Self>>> {
         let policy = Slot::new(PolicyTable::empty()?);
+        let config = Config::new()?;
         KBox::pin_init(
             pin_init!(Self {
                 net,
@@ -130,7 +152,7 @@ impl Netns {
                 limit_second: Atomic::new(0),
                 looks: Atomic::new(0),
                 pending <- Pending::new(),
-                config <- kernel::new_mutex!(Config(())),
+                config <- kernel::new_mutex!(config),
             }),
             GFP_KERNEL,
         )
@@ -179,59 +201,75 @@ impl Netns {
             .and_then(|host| Shared::try_from_ref(host, &guard))
     }
 
-    /// Makes a host known. Its addresses are those of `view`.
+    /// Makes a host known, as the draft says.
     pub(crate) fn host_add(
         &self,
-        view: Owned<View>,
         expires_in: Option<u64>,
-        config: &Config,
-    ) -> Result<Shared<Host>, Conflict> {
-        let empty = Owned::new(View::new(view.state), false).map_err(|_| Conflict::Memory)?;
-        let host = Host::new(empty, false).map_err(|_| Conflict::Memory)?;
+        config: &mut Config,
+    ) -> Result<(Shared<Host>, PathChanges), Conflict> {
+        let said = Said::new(config.draft.said.state);
+        let host = View::new(said, Lists::EMPTY, &[], None, false)
+            .and_then(|view| Host::new(view, false))
+            .map_err(|_| Conflict::Memory)?;
         host.set_expiry(expires_in);
         let id = self.net.host_link(&host).map_err(|_| Conflict::Memory)?;
         host.set_id(id);
         self.hosts.fetch_add(1, Relaxed);
-        if let Err(conflict) = self.host_change(&host, view, config) {
-            if self.net.host_unlink(id) {
-                self.hosts.fetch_sub(1, Relaxed);
+        match self.host_change(&host, config) {
+            Ok(changes) => Ok((host, changes)),
+            Err(conflict) => {
+                if self.net.host_unlink(id) {
+                    self.hosts.fetch_sub(1, Relaxed);
+                }
+                Err(conflict)
             }
-            return Err(conflict);
         }
-        Ok(host)
     }
 
-    /// Gives a host another view: addresses first, so that a conflict changes nothing.
+    /// Gives a host the view that the draft says: addresses first, so that a conflict changes nothing.
     pub(crate) fn host_change(
         &self,
         host: &Shared<Host>,
-        mut view: Owned<View>,
-        config: &Config,
-    ) -> Result<(), Conflict> {
+        config: &mut Config,
+    ) -> Result<PathChanges, Conflict> {
+        let Config { draft, other } = config;
         let guard = rcu::read_lock();
-        self.check_conflicts(host, &view.sets, &guard)?;
-        drop(guard);
-        self.yield_aliases(host, &view.sets, config)?;
-        self.add_nodes(host, &view.sets)?;
+        let named = host.view.read(&guard).lists().names();
+        // Mostly they stay as they are, and so does all that names the host.
+        let renamed = !named.eq(draft.sets.lists().names());
+        if renamed {
+            self.check_conflicts(host, draft.sets.lists(), &guard)?;
+            drop(guard);
+            self.yield_aliases(host, draft.sets.lists(), other)?;
+            self.add_nodes(host, draft.sets.lists())?;
+        } else {
+            drop(guard);
+        }
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
-        if self.natted_add(&before.sets, &view.sets).is_err() {
-            self.sync_nodes(host, &view.sets, &guard);
+        draft.remember_former(before);
+        let made = self
+            .natted_add(before.lists(), draft.sets.lists())
+            .and_then(|()| {
+                draft.view(before).inspect_err(|_| {
+                    self.natted_remove(draft.sets.lists(), before.lists());
+                })
+            });
+        let Ok(mut view) = made else {
+            self.sync_nodes(host, draft.sets.lists(), &guard);
             return Err(Conflict::Memory);
-        }
-        let old_paths = FAMILIES.map(|family| before.path(family).copied());
-        let was_up = before.state == HostState::Up;
+        };
+        let old_paths = FAMILIES.map(|family| before.path(family));
+        let was_up = before.state() == HostState::Up;
         let was_asleep = before.asleep;
-        view.edit().remember_former(before);
-        view.edit().settle(Some(before));
         drop(guard);
+        let is_up = view.state() == HostState::Up;
         // May sleep. Only the holder of the lock replaces the view, so it is still the same one.
-        if view.state == HostState::Up {
-            view.edit().make_caches();
+        if is_up {
+            host.make_caches(view.paths());
         }
-        let new_paths = FAMILIES.map(|family| view.path(family).copied());
-        let is_up = view.state == HostState::Up;
-        let is_classic = view.state == HostState::Classic;
+        let new_paths = FAMILIES.map(|family| view.path(family));
+        let is_classic = view.state() == HostState::Classic;
         let (mut wake, mut we_moved) = (false, false);
         for (old, new) in old_paths.iter().zip(&new_paths) {
             // A path that is still there may carry what is in flight.
@@ -253,20 +291,13 @@ impl Netns {
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
         host.view.replace(view);
-        self.sync_nodes(host, &before.sets, &guard);
-        self.natted_remove(&before.sets, &host.view.read(&guard).sets);
+        if renamed {
+            self.sync_nodes(host, before.lists(), &guard);
+        }
+        self.natted_remove(before.lists(), host.view.read(&guard).lists());
         drop(guard);
         host.set_reachable(!is_up || new_paths.iter().any(Option::is_some));
 
-        for (old, new) in old_paths.iter().zip(&new_paths) {
-            let cause = match (old.is_some(), new.is_some()) {
-                _ if ends(old) == ends(new) => continue,
-                (_, false) => PathCause::Lost,
-                (false, true) => PathCause::Restored,
-                _ => PathCause::Configured,
-            };
-            notify::path(self, host.id(), new.as_ref(), cause);
-        }
         if is_classic {
             self.flows_remove(host);
         }
@@ -282,11 +313,26 @@ impl Netns {
         }
         // After the sockets were woken: what was held may be the acknowledgement that they need.
         self.net.release_held();
-        Ok(())
+        let mut changes = [None, None];
+        for (change, (old, new)) in changes.iter_mut().zip(old_paths.iter().zip(&new_paths)) {
+            let cause = match (old.is_some(), new.is_some()) {
+                _ if ends(old) == ends(new) => continue,
+                (_, false) => PathCause::Lost,
+                (false, true) => PathCause::Restored,
+                _ => PathCause::Configured,
+            };
+            *change = Some((*new, cause));
+        }
+        Ok(changes)
     }
 
-    fn check_conflicts(&self, host: &Host, sets: &Sets, guard: &Guard) -> Result<(), Conflict> {
-        for (addr, _) in foreign(sets) {
+    fn check_conflicts(
+        &self,
+        host: &Host,
+        lists: Lists<'_>,
+        guard: &Guard,
+    ) -> Result<(), Conflict> {
+        for (addr, _) in lists.names() {
             let Some(node) = self.net.addr(&addr.octets(), guard) else {
                 continue;
             };
@@ -299,8 +345,13 @@ impl Netns {
     }
 
     /// Another host's former address is this one's address now.
-    fn yield_aliases(&self, host: &Host, sets: &Sets, _: &Config) -> Result<(), Conflict> {
-        for (addr, _) in foreign(sets) {
+    fn yield_aliases(
+        &self,
+        host: &Host,
+        lists: Lists<'_>,
+        draft: &mut Draft,
+    ) -> Result<(), Conflict> {
+        for (addr, _) in lists.names() {
             let guard = rcu::read_lock();
             let Some(node) = self.net.addr(&addr.octets(), &guard) else {
                 continue;
@@ -312,18 +363,11 @@ impl Netns {
             let Some(owner) = Shared::try_from_ref(owner, &guard) else {
                 continue;
             };
-            drop(guard);
-            let guard = rcu::read_lock();
-            let mut view =
-                Owned::new(owner.view.read(&guard).like(), true).map_err(|_| Conflict::Memory)?;
-            view.edit().sets.remove(Role::Alias, addr);
-            view.edit().settle(Some(owner.view.read(&guard)));
-            drop(guard);
-            if view.state == HostState::Up {
-                view.edit().make_caches();
-            }
+            let before = owner.view.read(&guard);
+            draft.load(before);
+            draft.sets.remove(Role::Alias, addr);
+            let view = draft.view(before).map_err(|_| Conflict::Memory)?;
             owner.view.replace(view);
-            let guard = rcu::read_lock();
             if let Some(node) = self.net.addr(&addr.octets(), &guard) {
                 if node.host(&guard).id() == owner.id() {
                     self.net.addr_remove(node);
@@ -334,14 +378,14 @@ impl Netns {
     }
 
     /// Makes the nodes of addresses that have none.
-    fn add_nodes(&self, host: &Shared<Host>, sets: &Sets) -> Result<(), Conflict> {
-        for (addr, _) in foreign(sets) {
+    fn add_nodes(&self, host: &Shared<Host>, lists: Lists<'_>) -> Result<(), Conflict> {
+        for (addr, _) in lists.names() {
             let guard = rcu::read_lock();
             if let Some(node) = self.net.addr(&addr.octets(), &guard) {
                 let owner = node.host(&guard).id();
                 if owner != host.id() {
                     // Discovered between the check and now.
-                    self.sync_nodes(host, sets, &guard);
+                    self.sync_nodes(host, lists, &guard);
                     return Err(Conflict::Taken(addr, owner));
                 }
                 continue;
@@ -351,7 +395,7 @@ impl Netns {
             let added = AddrNode::new(addr, Role::Alias, host.clone(), false)
                 .and_then(|node| self.net.addr_insert(node));
             if added.is_err() {
-                self.sync_nodes(host, sets, &rcu::read_lock());
+                self.sync_nodes(host, lists, &rcu::read_lock());
                 return Err(Conflict::Memory);
             }
         }
@@ -360,16 +404,16 @@ impl Netns {
 
     /// Gives the nodes of a host the roles that its view has, and removes those of `old` that it
     /// has not.
-    fn sync_nodes(&self, host: &Host, old: &Sets, guard: &Guard) {
-        let sets = &host.view.read(guard).sets;
-        for (addr, _) in Iterator::chain(foreign(old), foreign(sets)) {
+    fn sync_nodes(&self, host: &Host, old: Lists<'_>, guard: &Guard) {
+        let lists = host.view.read(guard).lists();
+        for (addr, _) in Iterator::chain(old.names(), lists.names()) {
             let Some(node) = self.net.addr(&addr.octets(), guard) else {
                 continue;
             };
             if node.host(guard).id() != host.id() {
                 continue;
             }
-            match sets.name_role(addr) {
+            match lists.name_role(addr) {
                 Some(role) => node.set_role(role),
                 None => self.net.addr_remove(node),
             }
@@ -384,14 +428,15 @@ impl Netns {
         host.gone.xchg(true, Full);
         self.hosts.fetch_sub(1, Relaxed);
         let guard = rcu::read_lock();
-        for (addr, _) in foreign(&host.view.read(&guard).sets) {
+        let lists = host.view.read(&guard).lists();
+        for (addr, _) in lists.names() {
             if let Some(node) = self.net.addr(&addr.octets(), &guard) {
                 if node.host(&guard).id() == host.id() {
                     self.net.addr_remove(node);
                 }
             }
         }
-        self.natted_remove(&host.view.read(&guard).sets, const { &Sets::new() });
+        self.natted_remove(lists, Lists::EMPTY);
         drop(guard);
         self.nats_forget(host, config);
         self.flows_remove(host);
@@ -449,17 +494,4 @@ impl Netns {
 /// The two ends of a path.
 fn ends(path: &Option<Path>) -> Option<(Addr, Addr)> {
     path.map(|path| (path.local, path.remote))
-}
-
-/// The foreign addresses by which a host is found, with their roles. An unreachable address is a claim: whoever is there
-/// may be a host of its own. The address of a NAT may be that of several, and of the NAT itself.
-fn foreign(sets: &Sets) -> impl Iterator<Item = (Addr, Role)> + '_ {
-    [Role::Active, Role::Alias]
-        .into_iter()
-        .flat_map(move |role| {
-            sets.list(role)
-                .iter()
-                .filter(|entry: &&Entry| !entry.nat)
-                .map(move |entry| (entry.addr, role))
-        })
 }

@@ -7,10 +7,17 @@ use crate::{
         host::fill,
         nat as mapping, //
     },
-    ffi::genl::event,
+    ffi::genl::{
+        event,
+        events,
+        Message, //
+    },
     host::Host,
     nat::Nat,
-    netns::Netns,
+    netns::{
+        Netns,
+        PathChanges, //
+    },
     uapi::{
         Command,
         FlowAttr,
@@ -25,20 +32,32 @@ use ihmp_core::{
     paths::Path,
     verdict::Reason, //
 };
-use kernel::sync::rcu;
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
 
 /// Octets of the attributes of a small event, and of a host beside its addresses.
 const SMALL: usize = 256;
+/// Octets of the attributes of a change of paths.
+const PATH: usize = 64;
 /// Octets of an address of a host: a nest with its attributes.
 const PER_ADDRESS: usize = 64;
 
-/// A host was made or changed; called by the holder of the configuration lock, so its view is still
-/// the same when it is written down.
-pub(crate) fn host(netns: &Netns, host: &Host) {
-    let addresses = host.view.read(&rcu::read_lock()).sets.len();
-    let room = SMALL + addresses * PER_ADDRESS;
-    event(&netns.net, Command::HOST_NTF.0, room, |message| {
-        fill(message, host)
+/// A host was made or changed, and perhaps its paths: all of it in one piece. Called by the holder of the configuration
+/// lock, so the host's view is still the same when it is written down.
+pub(crate) fn host(netns: &Netns, host: &Host, changes: &PathChanges) {
+    let addresses = host.view.read(&rcu::read_lock()).lists().len();
+    let changes = changes.iter().flatten();
+    let paths = changes.clone().count();
+    let room = SMALL + addresses * PER_ADDRESS + paths * PATH;
+    events(&netns.net, paths as u32 + 1, room, |events| {
+        for (path, cause) in changes {
+            events.add(Command::PATH_NTF.0, |message| {
+                fill_path(message, host.id(), path.as_ref(), *cause)
+            });
+        }
+        events.add(Command::HOST_NTF.0, |message| fill(message, host));
     });
 }
 
@@ -51,14 +70,18 @@ pub(crate) fn host_deleted(netns: &Netns, id: u32) {
 
 /// The path of a host changed.
 pub(crate) fn path(netns: &Netns, id: u32, path: Option<&Path>, cause: PathCause) {
-    event(&netns.net, Command::PATH_NTF.0, SMALL, |message| {
-        message.u32(PathAttr::HOST_ID.0, id)?;
-        if let Some(path) = path {
-            message.addr(PathAttr::LOCAL.0, path.local)?;
-            message.addr(PathAttr::REMOTE.0, path.remote)?;
-        }
-        message.u32(PathAttr::CAUSE.0, cause.number())
+    event(&netns.net, Command::PATH_NTF.0, PATH, |message| {
+        fill_path(message, id, path, cause)
     });
+}
+
+fn fill_path(message: &mut Message, id: u32, path: Option<&Path>, cause: PathCause) -> Result {
+    message.u32(PathAttr::HOST_ID.0, id)?;
+    if let Some(path) = path {
+        message.addr(PathAttr::LOCAL.0, path.local)?;
+        message.addr(PathAttr::REMOTE.0, path.remote)?;
+    }
+    message.u32(PathAttr::CAUSE.0, cause.number())
 }
 
 /// A flow to an unknown address was seen.

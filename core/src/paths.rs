@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The paths of a host: pairs of locators.
 
+use core::ops::Range;
+
 use crate::addr::{Addr, Family};
-use crate::sets::{Role, Sets};
+use crate::sets::{Entry, Lists, Role};
 
 /// Most paths of a host.
 pub const MAX_PATHS: usize = 32;
@@ -26,28 +28,10 @@ pub struct Path {
     pub nat: bool,
 }
 
-/// The paths of one host; about 1.4 KB.
-#[derive(Clone, Copy, Debug)]
-pub struct Paths {
-    v4: usize,
-    len: usize,
-    paths: [Path; MAX_PATHS],
-}
-
-/// How many pairs of locators of one family there are.
-fn count(sets: &Sets, family: Family) -> usize {
-    pairs(sets, family).fold(0, |count, _| count.saturating_add(1))
-}
-
-/// The pairs of locators of one family, the active ones of each local one together.
-fn pairs(sets: &Sets, family: Family) -> impl Iterator<Item = Path> + '_ {
-    let of = move |role| {
-        sets.list(role)
-            .iter()
-            .filter(move |entry| entry.addr.family() == family)
-    };
-    of(Role::Local).flat_map(move |local| {
-        of(Role::Active).map(move |remote| Path {
+impl Path {
+    #[inline]
+    fn of(local: &Entry, remote: &Entry) -> Path {
+        Path {
             local: local.addr,
             remote: remote.addr,
             local_preference: local.preference,
@@ -55,23 +39,79 @@ fn pairs(sets: &Sets, family: Family) -> impl Iterator<Item = Path> + '_ {
             preference: u32::from(local.preference).saturating_add(u32::from(remote.preference)),
             unproven: local.unproven,
             nat: remote.nat,
-        })
+        }
+    }
+}
+
+/// A path by the places of its locators in their lists.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    local: u8,
+    remote: u8,
+}
+
+impl Pair {
+    #[inline]
+    fn path(self, lists: &Lists<'_>) -> Option<Path> {
+        let local = lists.list(Role::Local).get(usize::from(self.local))?;
+        let remote = lists.list(Role::Active).get(usize::from(self.remote))?;
+        Some(Path::of(local, remote))
+    }
+}
+
+/// The paths of one host, in places of the lists from which they were made; 66 octets.
+#[derive(Clone, Copy, Debug)]
+pub struct Paths {
+    v4: u8,
+    len: u8,
+    pairs: [Pair; MAX_PATHS],
+}
+
+/// The addresses of one family in a role, with their places.
+fn of_family<'a>(
+    lists: &Lists<'a>,
+    role: Role,
+    family: Family,
+) -> impl Iterator<Item = (u8, &'a Entry)> + Clone {
+    (0_u8..)
+        .zip(lists.list(role))
+        .filter(move |(_, entry)| entry.addr.family() == family)
+}
+
+/// The pairs of locators of one family, the active ones of each local one together.
+fn pairs<'a>(lists: &Lists<'a>, family: Family) -> impl Iterator<Item = Pair> + 'a {
+    let active = of_family(lists, Role::Active, family);
+    of_family(lists, Role::Local, family).flat_map(move |(local, _)| {
+        active
+            .clone()
+            .map(move |(remote, _)| Pair { local, remote })
     })
 }
 
-/// Puts a path behind those of the first `used` of `room` that do not come after it; the last falls out when there is no
+/// How many pairs of locators of one family there are.
+fn count(lists: &Lists<'_>, family: Family) -> usize {
+    let of = |role| of_family(lists, role, family).count();
+    of(Role::Local).saturating_mul(of(Role::Active))
+}
+
+/// Puts a pair behind those of the first `used` of `room` that do not come after it; the last falls out when there is no
 /// room. Returns how many are used now.
-fn insert<K: Ord>(room: &mut [Path], used: usize, path: Path, key: impl Fn(&Path) -> K) -> usize {
+fn insert<K: Ord>(room: &mut [Pair], used: usize, pair: Pair, key: impl Fn(&Pair) -> K) -> usize {
     let len = used.saturating_add(1).min(room.len());
     let sorted = room.get(..used).unwrap_or(&[]);
-    let at = sorted.partition_point(|other| key(other) <= key(&path));
+    let at = sorted.partition_point(|other| key(other) <= key(&pair));
     if let Some(tail @ [_, ..]) = room.get_mut(at..len) {
         tail.rotate_right(1);
         if let Some(slot) = tail.first_mut() {
-            *slot = path;
+            *slot = pair;
         }
     }
     len
+}
+
+/// A number that is at most [`MAX_PATHS`].
+fn small(number: usize) -> u8 {
+    u8::try_from(number).unwrap_or(u8::MAX)
 }
 
 impl Paths {
@@ -79,72 +119,77 @@ impl Paths {
     pub const EMPTY: Paths = Paths {
         v4: 0,
         len: 0,
-        paths: [Path {
-            local: Addr::UNSPECIFIED,
-            remote: Addr::UNSPECIFIED,
-            local_preference: 0,
-            remote_preference: 0,
-            preference: 0,
-            unproven: false,
-            nat: false,
+        pairs: [Pair {
+            local: 0,
+            remote: 0,
         }; MAX_PATHS],
     };
 
     /// The paths of a host with these addresses.
-    #[inline]
-    pub fn of(sets: &Sets) -> Paths {
-        let mut paths = Paths::EMPTY;
-        paths.fill(sets);
-        paths
-    }
-
-    /// Makes this the paths of a host with these addresses, in place.
     ///
     /// Of more than [`MAX_PATHS`] pairs those with the lowest local preference, then the lowest remote preference, are
     /// kept; neither family takes more than half from the other.
-    pub fn fill(&mut self, sets: &Sets) {
-        let v4 = count(sets, Family::V4);
-        let v6 = count(sets, Family::V6);
+    pub fn of<'a>(lists: impl Into<Lists<'a>>) -> Paths {
+        let lists = lists.into();
+        let v4 = count(&lists, Family::V4);
+        let v6 = count(&lists, Family::V6);
         let half = MAX_PATHS / 2;
-        self.v4 = v4.min(MAX_PATHS.saturating_sub(v6.min(half)));
-        self.len = self.v4.saturating_add(v6).min(MAX_PATHS);
-        let (room_v4, rest) = self.paths.split_at_mut_checked(self.v4).unwrap_or_default();
-        let room_v6 = rest
-            .get_mut(..self.len.saturating_sub(self.v4))
-            .unwrap_or_default();
+        let v4 = v4.min(MAX_PATHS.saturating_sub(v6.min(half)));
+        let len = v4.saturating_add(v6).min(MAX_PATHS);
+        let mut paths = Paths {
+            v4: small(v4),
+            len: small(len),
+            ..Paths::EMPTY
+        };
+        let (room_v4, rest) = paths.pairs.split_at_mut_checked(v4).unwrap_or_default();
+        let room_v6 = rest.get_mut(..len.saturating_sub(v4)).unwrap_or_default();
+        let preferences = |pair: &Pair| {
+            let path = pair.path(&lists);
+            path.map(|path| (path.local_preference, path.remote_preference))
+        };
         for (room, family) in [(room_v4, Family::V4), (room_v6, Family::V6)] {
             let mut used = 0;
-            for path in pairs(sets, family) {
-                used = insert(room, used, path, |path| {
-                    (path.local_preference, path.remote_preference)
-                });
+            for pair in pairs(&lists, family) {
+                used = insert(room, used, pair, preferences);
             }
             // The second order on top of the first, which stays between equals.
             for used in 0..room.len() {
-                if let Some(&path) = room.get(used) {
-                    insert(room, used, path, |path| path.preference);
+                if let Some(&pair) = room.get(used) {
+                    insert(room, used, pair, |pair| {
+                        pair.path(&lists).map(|path| path.preference)
+                    });
                 }
             }
         }
+        paths
     }
 
-    /// All paths: those of IPv4, then those of IPv6, each sorted by preference, equal ones by local preference, then in the
-    /// order of the sets.
+    /// How many there are.
     #[inline]
-    pub fn as_slice(&self) -> &[Path] {
-        self.paths.get(..self.len).unwrap_or(&[])
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
     }
 
-    /// The paths of one family, sorted by preference; what a scheduler is given, since a packet keeps its family.
+    /// Whether there is none.
     #[inline]
-    pub fn family(&self, family: Family) -> &[Path] {
-        let (v4, v6) = self
-            .as_slice()
-            .split_at_checked(self.v4)
-            .unwrap_or((&[], &[]));
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Which of them are of a family: those of IPv4 come first, then those of IPv6, each sorted by preference, equal ones by
+    /// local preference, then in the order of the lists.
+    #[inline]
+    pub fn family(&self, family: Family) -> Range<usize> {
         match family {
-            Family::V4 => v4,
-            Family::V6 => v6,
+            Family::V4 => 0..usize::from(self.v4),
+            Family::V6 => usize::from(self.v4)..self.len(),
         }
+    }
+
+    /// The path at a place, of the lists from which they were made.
+    #[inline]
+    pub fn get(&self, at: usize, lists: &Lists<'_>) -> Option<Path> {
+        let pairs = self.pairs.get(..self.len())?;
+        pairs.get(at)?.path(lists)
     }
 }

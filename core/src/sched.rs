@@ -8,9 +8,9 @@ use crate::paths::Path;
 pub trait Scheduler {
     /// The index of the path to use, `None` when there is none.
     ///
-    /// `paths` are those of one family ([`crate::paths::Paths::family`]); `heard` is the remote locator the host was last
-    /// heard from.
-    fn pick(&self, paths: &[Path], heard: Option<Addr>) -> Option<usize>;
+    /// `paths` are those of one family ([`crate::paths::Paths::family`]), since a packet keeps its family; `heard` is the
+    /// remote locator the host was last heard from.
+    fn pick(&self, paths: impl Iterator<Item = Path>, heard: Option<Addr>) -> Option<usize>;
 }
 
 /// The path of the lowest preference that works.
@@ -22,16 +22,17 @@ pub struct Backup;
 
 impl Scheduler for Backup {
     #[inline]
-    fn pick(&self, paths: &[Path], heard: Option<Addr>) -> Option<usize> {
-        (0..paths.len()).min_by_key(|&index| {
-            paths.get(index).map(|path| {
-                (
-                    path.local_preference,
-                    Some(path.remote) != heard,
-                    path.nat,
-                    path.remote_preference,
-                )
-            })
-        })
+    fn pick(&self, paths: impl Iterator<Item = Path>, heard: Option<Addr>) -> Option<usize> {
+        let rank = |path: &Path| {
+            (
+                path.local_preference,
+                Some(path.remote) != heard,
+                path.nat,
+                path.remote_preference,
+            )
+        };
+        let paths = (0_usize..).zip(paths);
+        let best = paths.min_by_key(|(_, path)| rank(path));
+        best.map(|(at, _)| at)
     }
 }

@@ -7,7 +7,7 @@ use crate::addr::Addr;
 pub const MAX_ADDRS: usize = 16;
 
 /// How many roles there are.
-const ROLES: usize = 4;
+pub const ROLES: usize = 4;
 
 /// One address of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,12 @@ struct List {
     entries: [Entry; MAX_ADDRS],
 }
 
-/// The addresses of one host by role; about 1.3 KB, so pass it by reference and change it in place.
+/// The addresses of one host by role, wherever they are kept: a list for each role, in the order of their numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Lists<'a>(pub [&'a [Entry]; ROLES]);
+
+/// The addresses of one host by role, with room for as many as there may be; about 1.3 KB, so pass it by reference and
+/// change it in place.
 ///
 /// # Invariants
 ///
@@ -146,6 +151,78 @@ impl List {
     }
 }
 
+impl<'a> Lists<'a> {
+    /// No addresses.
+    pub const EMPTY: Lists<'static> = Lists([&[]; ROLES]);
+
+    /// How many addresses there are, in all roles.
+    #[inline]
+    pub fn len(&self) -> usize {
+        let lens = self.0.iter().map(|list| list.len());
+        lens.fold(0, usize::wrapping_add)
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The addresses in a role, in the order of insertion.
+    #[inline]
+    pub fn list(&self, role: Role) -> &'a [Entry] {
+        let [active, unreachable, local, alias] = self.0;
+        match role {
+            Role::Active => active,
+            Role::Unreachable => unreachable,
+            Role::Local => local,
+            Role::Alias => alias,
+        }
+    }
+
+    /// The entry of an address in a role.
+    #[inline]
+    pub fn lookup(&self, role: Role, addr: Addr) -> Option<&'a Entry> {
+        self.list(role).iter().find(|entry| entry.addr == addr)
+    }
+
+    /// The foreign role of an address.
+    pub fn role_of(&self, addr: Addr) -> Option<Role> {
+        Role::ALL
+            .into_iter()
+            .find(|&role| role.is_foreign() && self.lookup(role, addr).is_some())
+    }
+
+    /// The role in which an address names the host. That of a NAT does not, nor does a claim.
+    pub fn name_role(&self, addr: Addr) -> Option<Role> {
+        match self.lookup(Role::Active, addr) {
+            Some(entry) => (!entry.nat).then_some(Role::Active),
+            None => self.lookup(Role::Alias, addr).map(|_| Role::Alias),
+        }
+    }
+
+    /// The foreign addresses by which a host is found, with their roles ([`Lists::name_role`]). An unreachable address is a
+    /// claim: whoever is there may be a host of its own. The address of a NAT may be that of several, and of the NAT itself.
+    #[inline]
+    pub fn names(&self) -> impl Iterator<Item = (Addr, Role)> + 'a {
+        let of = |role, list: &'a [Entry]| {
+            let list = list.iter().filter(|entry| !entry.nat);
+            list.map(move |entry| (entry.addr, role))
+        };
+        Iterator::chain(
+            of(Role::Active, self.list(Role::Active)),
+            of(Role::Alias, self.list(Role::Alias)),
+        )
+    }
+}
+
+impl<'a> From<&'a Sets> for Lists<'a> {
+    #[inline]
+    fn from(sets: &'a Sets) -> Lists<'a> {
+        sets.lists()
+    }
+}
+
 impl Default for Sets {
     #[inline]
     fn default() -> Sets {
@@ -184,26 +261,21 @@ impl Sets {
         }
     }
 
-    /// How many addresses there are, in all roles.
+    /// The lists, to be read.
     #[inline]
-    pub fn len(&self) -> usize {
-        let lens = self.lists.iter().map(|list| list.len);
-        lens.fold(0, usize::wrapping_add)
+    pub fn lists(&self) -> Lists<'_> {
+        let [active, unreachable, local, alias] = &self.lists;
+        Lists([active, unreachable, local, alias].map(List::as_slice))
     }
 
-    /// Whether there is none.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Becomes the same as `other`, of which only what is used is read: most sets have few addresses.
-    pub fn copy_from(&mut self, other: &Sets) {
-        for (to, from) in self.lists.iter_mut().zip(&other.lists) {
-            let used = from.as_slice();
-            if let Some(room) = to.entries.get_mut(..used.len()) {
-                room.copy_from_slice(used);
-                to.len = used.len();
+    /// Becomes the same as `other`, of which a list has at most [`MAX_ADDRS`] addresses. Only what is used is written: most
+    /// sets have few addresses.
+    pub fn copy_from(&mut self, other: Lists<'_>) {
+        for (to, from) in self.lists.iter_mut().zip(other.0) {
+            to.len = 0;
+            if let Some(room) = to.entries.get_mut(..from.len()) {
+                room.copy_from_slice(from);
+                to.len = from.len();
             }
         }
     }
@@ -252,17 +324,12 @@ impl Sets {
 
     /// The foreign role of an address.
     pub fn role_of(&self, addr: Addr) -> Option<Role> {
-        Role::ALL
-            .into_iter()
-            .find(|&role| role.is_foreign() && self.of(role).find(addr).is_some())
+        self.lists().role_of(addr)
     }
 
-    /// The role in which an address names the host. That of a NAT does not, nor does a claim.
+    /// The role in which an address names the host, as [`Lists::name_role`].
     pub fn name_role(&self, addr: Addr) -> Option<Role> {
-        match self.lookup(Role::Active, addr) {
-            Some(entry) => (!entry.nat).then_some(Role::Active),
-            None => self.lookup(Role::Alias, addr).map(|_| Role::Alias),
-        }
+        self.lists().name_role(addr)
     }
 
     /// Makes an active or unreachable address an alias, in place of the oldest alias when there is no room. False when

@@ -107,37 +107,38 @@ fn missing_address(request: &Request<'_>, nest: Attr<'_>, addr: Addr) -> Error {
 /// `addr-new`
 pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
     request.need(HostAttr::ADDR.0)?;
-    let config = netns.lock();
+    let mut config = netns.lock();
     let host = find(netns, request)?;
-    change(netns, request, &host, &config, |view, _| {
+    let changes = change(netns, request, &host, &mut config, |draft, _| {
         for nest in request.attrs(HostAttr::ADDR.0) {
             let (role, entry) = parse(request, nest)?;
-            insert(request, nest, &mut view.sets, role, entry)?;
+            insert(request, nest, &mut draft.sets, role, entry)?;
         }
         Ok(())
     })?;
-    notify::host(netns, &host);
+    notify::host(netns, &host, &changes);
     Ok(())
 }
 
 /// `addr-del`
 pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
     request.need(HostAttr::ADDR.0)?;
-    let config = netns.lock();
+    let mut config = netns.lock();
     let host = find(netns, request)?;
-    change(netns, request, &host, &config, |view, _| {
+    let changes = change(netns, request, &host, &mut config, |draft, _| {
         for nest in request.attrs(HostAttr::ADDR.0) {
             let (role, entry) = parse(request, nest)?;
-            if view.sets.lookup(role, entry.addr).is_none() {
+            if draft.sets.lookup(role, entry.addr).is_none() {
                 return Err(missing_address(request, nest, entry.addr));
             }
             // Flows may know the host by this address.
-            if !(matches!(role, Role::Active | Role::Unreachable) && view.sets.retire(entry.addr)) {
-                view.sets.remove(role, entry.addr);
+            if !(matches!(role, Role::Active | Role::Unreachable) && draft.sets.retire(entry.addr))
+            {
+                draft.sets.remove(role, entry.addr);
             }
         }
         Ok(())
     })?;
-    notify::host(netns, &host);
+    notify::host(netns, &host, &changes);
     Ok(())
 }

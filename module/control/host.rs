@@ -17,20 +17,14 @@ use crate::{
             Message,
             Request, //
         },
-        object::{
-            Owned,
-            Shared, //
-        },
+        object::Shared,
     },
-    host::{
-        Host,
-        Name,
-        View, //
-    },
+    host::Host,
     netns::{
         Config,
         Conflict,
-        Netns, //
+        Netns,
+        PathChanges, //
     },
     notify,
     uapi::{
@@ -41,11 +35,17 @@ use crate::{
         Mode,
         Scheduler, //
     },
+    view::{
+        Draft,
+        Name,
+        Said, //
+    },
 };
 use ihmp_core::{
     addr::Addr,
     policy::Action,
     sets::{
+        Lists,
         Role,
         Sets, //
     },
@@ -68,23 +68,23 @@ pub(super) fn find(netns: &Netns, request: &Request<'_>) -> Result<Shared<Host>>
         .ok_or_else(|| request.refuse(Some(attr), ENOENT, format_args!("there is no host {id}")))
 }
 
-/// Lets `edit` change a copy of what is known, and publishes it: all of it or nothing. The second
-/// argument of `edit`, which may not sleep, is what was known before.
+/// Lets `edit` change a draft of what is known, and publishes it: all of it or nothing. The second argument of
+/// `edit`, which may not sleep, is what was known before. Listeners are told by the caller.
 pub(super) fn change(
     netns: &Netns,
     request: &Request<'_>,
     host: &Shared<Host>,
-    config: &Config,
-    edit: impl FnOnce(&mut View, &Sets) -> Result,
-) -> Result {
+    config: &mut Config,
+    edit: impl FnOnce(&mut Draft, Lists<'_>) -> Result,
+) -> Result<PathChanges> {
     let guard = rcu::read_lock();
     let before = host.view.read(&guard);
-    let mut view = Owned::new(before.like(), true)?;
-    edit(view.edit(), &before.sets)?;
+    config.draft.load(before);
+    edit(&mut config.draft, before.lists())?;
     drop(guard);
-    refuse_never(netns, request, &view.sets)?;
+    refuse_never(netns, request, config.draft.sets.lists())?;
     netns
-        .host_change(host, view, config)
+        .host_change(host, config)
         .map_err(|conflict| refuse_conflict(request, conflict))
 }
 
@@ -100,10 +100,10 @@ fn refuse_conflict(request: &Request<'_>, conflict: Conflict) -> Error {
 }
 
 /// The policy may forbid hosts under a prefix.
-fn refuse_never(netns: &Netns, request: &Request<'_>, sets: &Sets) -> Result {
+fn refuse_never(netns: &Netns, request: &Request<'_>, lists: Lists<'_>) -> Result {
     let guard = rcu::read_lock();
     for role in [Role::Active, Role::Unreachable] {
-        for entry in sets.list(role) {
+        for entry in lists.list(role) {
             let addr: Addr = entry.addr;
             if netns.action(addr, &guard) == Action::Never {
                 return Err(request.refuse(
@@ -118,28 +118,28 @@ fn refuse_never(netns: &Netns, request: &Request<'_>, sets: &Sets) -> Result {
 }
 
 /// Applies the attributes that are not addresses.
-fn apply(request: &Request<'_>, view: &mut View) -> Result {
+fn apply(request: &Request<'_>, said: &mut Said) -> Result {
     if let Some(attr) = request.attr(HostAttr::STATE.0) {
-        view.state = HostState::from_number(attr.u32())
+        said.state = HostState::from_number(attr.u32())
             .ok_or_else(|| request.refuse(Some(attr), EINVAL, format_args!("no such state")))?;
     }
     if let Some(attr) = request.attr(HostAttr::SCHEDULER.0) {
         let scheduler = Scheduler::from_number(attr.u32())
             .ok_or_else(|| request.refuse(Some(attr), EINVAL, format_args!("no such scheduler")))?;
-        view.scheduler = Some(scheduler);
+        said.scheduler = Some(scheduler);
     }
     if let Some(attr) = request.attr(HostAttr::NAME.0) {
         if core::str::from_utf8(Name::new(attr.bytes()).as_bytes()).is_err() {
             return Err(request.refuse(Some(attr), EINVAL, format_args!("a name is UTF-8")));
         }
-        view.name = Name::new(attr.bytes());
+        said.name = Name::new(attr.bytes());
     }
     Ok(())
 }
 
 /// `host-new`
 pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
-    let config = netns.lock();
+    let mut config = netns.lock();
     let most = netns.params.max_hosts.load(Relaxed);
     if netns.hosts.load(Relaxed) >= most {
         netns.limit_reached(Reason::HostLimit);
@@ -149,17 +149,18 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
             format_args!("there are {most} hosts, as many as max-hosts allows"),
         ));
     }
-    let mut view = Owned::new(View::new(HostState::Up), false)?;
-    apply(request, view.edit())?;
+    let draft = &mut config.draft;
+    draft.clear(Said::new(HostState::Up));
+    apply(request, &mut draft.said)?;
     for nest in request.attrs(HostAttr::ADDR.0) {
         let (role, entry) = parse(request, nest)?;
-        insert(request, nest, &mut view.edit().sets, role, entry)?;
+        insert(request, nest, &mut draft.sets, role, entry)?;
     }
-    refuse_never(netns, request, &view.sets)?;
+    refuse_never(netns, request, draft.sets.lists())?;
     let expires_in = request.attr(HostAttr::EXPIRES_IN.0).map(|attr| attr.uint());
     let reply = request.reply()?;
-    let host = netns
-        .host_add(view, expires_in, &config)
+    let (host, changes) = netns
+        .host_add(expires_in, &mut config)
         .map_err(|conflict| refuse_conflict(request, conflict))?;
     if let Err(error) = netns.update_hooks(&config) {
         netns.host_remove(&host, &config);
@@ -169,55 +170,51 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
             format_args!("the netfilter hooks cannot be registered"),
         ));
     }
-    notify::host(netns, &host);
+    notify::host(netns, &host, &changes);
     let id = host.id();
     reply.send(|message| message.u32(HostAttr::ID.0, id))
 }
 
 /// `host-set`
 pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
-    let config = netns.lock();
+    let mut config = netns.lock();
     let host = find(netns, request)?;
     let expires = request.attr(HostAttr::EXPIRES_IN.0).map(|attr| attr.uint());
     let up = request
         .attr(HostAttr::STATE.0)
         .is_some_and(|attr| attr.u32() == HostState::Up.number());
-    change(netns, request, &host, &config, |view, before| {
-        apply(request, view)?;
+    let changes = change(netns, request, &host, &mut config, |draft, before| {
+        apply(request, &mut draft.said)?;
         let mut named = [false; Role::ALL.len()];
         for attr in request.attrs(HostAttr::CLEAR.0) {
             let role = Role::from_number(attr.u32())
                 .ok_or_else(|| request.refuse(Some(attr), EINVAL, format_args!("no such set")))?;
             named[role as usize] = true;
-        }
-        for nest in request.attrs(HostAttr::ADDR.0) {
-            let (role, _) = parse(request, nest)?;
-            named[role as usize] = true;
-        }
-        for role in Role::ALL {
-            if named[role as usize] {
-                view.sets.clear(role);
-            }
+            draft.sets.clear(role);
         }
         for nest in request.attrs(HostAttr::ADDR.0) {
             let (role, entry) = parse(request, nest)?;
-            insert(request, nest, &mut view.sets, role, entry)?;
+            // What a set had goes when the first address for it comes.
+            if !core::mem::replace(&mut named[role as usize], true) {
+                draft.sets.clear(role);
+            }
+            insert(request, nest, &mut draft.sets, role, entry)?;
         }
         if !named[Role::Alias as usize] {
-            keep_names(before, &mut view.sets);
+            keep_names(before, &mut draft.sets);
         }
         Ok(())
     })?;
     if expires.is_some() || up {
         host.set_expiry(expires);
     }
-    notify::host(netns, &host);
+    notify::host(netns, &host, &changes);
     Ok(())
 }
 
 /// Foreign addresses that are in no set any more become aliases: flows may know the host by them. Those
 /// of NATs name no host.
-fn keep_names(before: &Sets, sets: &mut Sets) {
+fn keep_names(before: Lists<'_>, sets: &mut Sets) {
     for role in [Role::Active, Role::Unreachable] {
         for entry in before.list(role) {
             if entry.nat || sets.role_of(entry.addr).is_some() {
@@ -288,15 +285,15 @@ pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
     let view = host.view.read(&guard);
     message.u32(HostAttr::ID.0, host.id())?;
     message.u32(HostAttr::MODE.0, Mode::StackTrans.number())?;
-    message.u32(HostAttr::STATE.0, view.state.number())?;
-    if let Some(scheduler) = view.scheduler {
+    message.u32(HostAttr::STATE.0, view.state().number())?;
+    if let Some(scheduler) = view.said.scheduler {
         message.u32(HostAttr::SCHEDULER.0, scheduler.number())?;
     }
-    if !view.name.as_bytes().is_empty() {
-        message.string(HostAttr::NAME.0, view.name.as_bytes())?;
+    if !view.said.name.as_bytes().is_empty() {
+        message.string(HostAttr::NAME.0, view.said.name.as_bytes())?;
     }
     for role in Role::ALL {
-        for entry in view.sets.list(role) {
+        for entry in view.list(role) {
             message.nest(HostAttr::ADDR.0, |message| {
                 message.addr(AddrAttr::ADDRESS.0, entry.addr)?;
                 message.u32(AddrAttr::SET.0, role as u32)?;

@@ -4,15 +4,13 @@
 
 use crate::{
     ffi::genl::Dump,
-    host::{
-        Host,
-        View, //
-    },
+    host::Host,
     netns::Netns,
     uapi::{
         Command,
         PathAttr, //
-    }, //
+    },
+    view::View, //
 };
 use ihmp_core::paths::Path;
 use kernel::{
@@ -30,8 +28,8 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     while let Some(host) = netns.net.host_after(&mut next, &guard) {
         if wanted.is_none_or(|wanted| wanted == host.id()) {
             let view = host.view.read(&guard);
-            for path in view.paths().iter().skip(done as usize) {
-                if !one(dump, host, view, path)? {
+            for path in (done as usize..view.paths()).filter_map(|at| view.get(at)) {
+                if !one(dump, host, view, &path)? {
                     *dump.position() = [id, done];
                     return Ok(());
                 }
@@ -46,7 +44,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
 }
 
 fn one(dump: &mut Dump<'_>, host: &Host, view: &View, path: &Path) -> Result<bool> {
-    let active = view.path(path.local.family()) == Some(path);
+    let active = view.path(path.local.family()) == Some(*path);
     dump.object(Command::PATH_GET.0, |message| {
         message.u32(PathAttr::HOST_ID.0, host.id())?;
         message.addr(PathAttr::LOCAL.0, path.local)?;

@@ -103,7 +103,7 @@ pub(super) fn input(
         netns.refuse(Reason::IcmpNoFlow);
         return Verdict::Accept;
     };
-    if view.state != HostState::Up {
+    if view.state() != HostState::Up {
         return Verdict::Accept;
     }
     if is_unreachable(&skb, packet) && view.unproven(sent.src) {
@@ -162,11 +162,12 @@ pub(super) fn output(
     let Some(row) = row.filter(|row| quoted.ports && !row.plain) else {
         return Verdict::Accept;
     };
-    let view = row.host().under(guard).view.read(guard);
-    if view.state != HostState::Up {
+    let host = row.host().under(guard);
+    let view = host.view.read(guard);
+    if view.state() != HostState::Up {
         return Verdict::Accept;
     }
-    let Some((path, cache)) = view.path_cached(packet.family) else {
+    let Some((path, cache)) = host.path(view, packet.family) else {
         return netns.drop_for(Reason::NoPath);
     };
     let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {

@@ -194,7 +194,7 @@ fn receive(
     let view = host.view.read(guard);
     row.touch(now);
     host.received(now);
-    if view.state != HostState::Up || row.plain {
+    if view.state() != HostState::Up || row.plain {
         netns.count(Counter::InUnchanged);
         return Verdict::Accept;
     }
@@ -213,7 +213,7 @@ fn receive(
         notify::path(
             netns,
             host.id(),
-            view.path(packet.family),
+            view.path(packet.family).as_ref(),
             PathCause::Followed,
         );
     }
@@ -323,7 +323,7 @@ fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &
     let named = netns
         .net
         .addr(id, guard)
-        .is_some_and(|node| node.host(guard).view.read(guard).state == HostState::Up);
+        .is_some_and(|node| node.host(guard).view.read(guard).state() == HostState::Up);
     let source = packet.tuple.src;
     let new = netns
         .net
@@ -350,7 +350,7 @@ fn adopt<'a>(
     // What opens or resets a connection belongs to none that was there before.
     let begins = matches!(packet.kind, Kind::Tcp { flags }
         if flags & TCP_RST != 0 || flags & (TCP_SYN | TCP_ACK) == TCP_SYN);
-    if view.state == HostState::Classic || begins {
+    if view.state() == HostState::Classic || begins {
         return Err(NoRow::Pass);
     }
     let same = FlowKey::inbound(&packet.tuple);
@@ -371,9 +371,9 @@ fn adopt<'a>(
             return open(&same, &sock);
         }
     }
-    if view.state == HostState::Up {
-        let aliases = view.sets.list(Role::Alias).iter();
-        let others = view.sets.list(Role::Active).iter();
+    if view.state() == HostState::Up {
+        let aliases = view.list(Role::Alias).iter();
+        let others = view.list(Role::Active).iter();
         let others = others.filter(|entry| !entry.nat);
         let mut tries = 0;
         for faddr in aliases.chain(others).map(|entry| entry.addr) {

@@ -12,15 +12,15 @@ pub(crate) use output::output;
 
 use crate::{
     ffi::{
-        route::DstCache,
+        route::Tagged,
         skb::Skb, //
     },
     flow::{
         NoRow,
         Row, //
     },
-    host::View,
-    netns::Netns, //
+    netns::Netns,
+    view::View, //
 };
 use ihmp_core::{
     addr::Family,
@@ -114,7 +114,7 @@ fn rewrite(skb: &mut Skb<'_>, packet: &Packet, to: &Rewrite) -> bool {
 }
 
 /// The next packet of a row: its path, the route cache of that, and the remote port on it.
-type Way<'a> = (&'a Path, Option<&'a DstCache>, u16);
+type Way<'a> = (Path, Option<Tagged<'a>>, u16);
 
 impl Netns {
     /// How a flow reaches its host. `None` when it could only through NATs that have no port for it.
@@ -123,9 +123,9 @@ impl Netns {
         &self,
         row: &Row,
         view: &'a View,
-        path: &'a Path,
-        cache: Option<&'a DstCache>,
-        guard: &Guard,
+        path: Path,
+        cache: Option<Tagged<'a>>,
+        guard: &'a Guard,
     ) -> Option<Way<'a>> {
         if path.nat {
             self.way_by_nat(row, view, path, cache, guard)
@@ -140,11 +140,13 @@ impl Netns {
         &self,
         row: &Row,
         view: &'a View,
-        path: &'a Path,
-        cache: Option<&'a DstCache>,
-        guard: &Guard,
+        path: Path,
+        cache: Option<Tagged<'a>>,
+        guard: &'a Guard,
     ) -> Option<Way<'a>> {
-        let ways = Iterator::chain([(path, cache)].into_iter(), view.ways(path.remote.family()));
+        let host = row.host().under(guard);
+        let ways = host.paths(view, path.remote.family());
+        let ways = Iterator::chain([(path, cache)].into_iter(), ways);
         let mut ways = ways.map(|(path, cache)| {
             let port = match path.nat {
                 true => self.nat_port(row, path.remote, guard),

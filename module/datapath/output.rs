@@ -85,12 +85,13 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
     let Some(node) = netns.net.addr(&tuple.dst.octets(), guard) else {
         return pass(netns, &skb, ipv6);
     };
-    let view = node.host(guard).view.read(guard);
+    let host = node.host(guard);
+    let view = host.view.read(guard);
     let serves = node.role() == Role::Active
-        && view.state == HostState::Up
-        && view.sets.lookup(Role::Local, tuple.src).is_some();
+        && view.state() == HostState::Up
+        && view.lists().lookup(Role::Local, tuple.src).is_some();
     // What came through a NAT goes back by the port that it came from.
-    let path = view.path_cached(packet.family);
+    let path = host.path(view, packet.family);
     match path.filter(|(path, _)| serves && !path.nat) {
         Some((path, cache)) if (path.local, path.remote) != (tuple.src, tuple.dst) => {
             let to = Rewrite {
@@ -139,14 +140,14 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     let view = host.view.read(guard);
     row.touch(now);
     host.sent(now);
-    if view.state != HostState::Up || row.plain {
+    if view.state() != HostState::Up || row.plain {
         netns.count(Counter::OutUnchanged);
         return pass(netns, &skb, packet.family == Family::V6);
     }
     if let Some(sock) = skb.sock().filter(|_| row.lends()) {
         netns.keep_source(&sock);
     }
-    let Some((path, cache)) = view.path_cached(packet.family) else {
+    let Some((path, cache)) = host.path(view, packet.family) else {
         return no_path(netns, host, packet);
     };
     let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {
@@ -258,7 +259,7 @@ fn open<'a>(
         fport: port,
         ..key.on_wire(host.id())
     };
-    if view.state == HostState::Classic || netns.is_wire_form(key, &wire, host, &sock, guard) {
+    if view.state() == HostState::Classic || netns.is_wire_form(key, &wire, host, &sock, guard) {
         return Err(NoRow::Pass);
     }
     if sock.watched()

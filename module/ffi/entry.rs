@@ -28,15 +28,15 @@ use crate::{
     flow::Row,
     host::{
         AddrNode,
-        Host,
-        View, //
+        Host, //
     },
     nat::{
         Nat,
         Natted, //
     },
     netns::Netns,
-    policy::PolicyTable, //
+    policy::PolicyTable,
+    view::View, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -47,33 +47,39 @@ use kernel::{
     prelude::*, //
 };
 
-// SAFETY: `ihmp_rs_drop` drops a `Host` for this number.
-unsafe impl PayloadKind for Host {
-    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_HOST;
+/// Types of one size that may live under RCU.
+macro_rules! payloads {
+    ($($type:ty => $kind:ident;)*) => {$(
+        // SAFETY: `ihmp_rs_drop` drops a value of the type for this number; the whole of it is where it
+        // begins.
+        unsafe impl PayloadKind for $type {
+            const KIND: u32 = raw::$kind;
+
+            unsafe fn at(payload: *mut c_void) -> *mut Self {
+                payload.cast()
+            }
+        }
+    )*};
 }
-// SAFETY: `ihmp_rs_drop` drops a `View` for this number.
+
+payloads! {
+    Host => ihmp_kind_IHMP_KIND_HOST;
+    AddrNode => ihmp_kind_IHMP_KIND_ADDR;
+    Row => ihmp_kind_IHMP_KIND_ROW;
+    PolicyTable => ihmp_kind_IHMP_KIND_POLICY;
+    Nat => ihmp_kind_IHMP_KIND_NAT;
+    Natted => ihmp_kind_IHMP_KIND_NATTED;
+}
+
+// SAFETY: `ihmp_rs_drop` drops a `View` for this number; `whole` finds out how long it is.
 unsafe impl PayloadKind for View {
     const KIND: u32 = raw::ihmp_kind_IHMP_KIND_VIEW;
-}
-// SAFETY: `ihmp_rs_drop` drops an `AddrNode` for this number.
-unsafe impl PayloadKind for AddrNode {
-    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_ADDR;
-}
-// SAFETY: `ihmp_rs_drop` drops a `Row` for this number.
-unsafe impl PayloadKind for Row {
-    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_ROW;
-}
-// SAFETY: `ihmp_rs_drop` drops a `PolicyTable` for this number.
-unsafe impl PayloadKind for PolicyTable {
-    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_POLICY;
-}
-// SAFETY: `ihmp_rs_drop` drops a `Nat` for this number.
-unsafe impl PayloadKind for Nat {
-    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_NAT;
-}
-// SAFETY: `ihmp_rs_drop` drops a `Natted` for this number.
-unsafe impl PayloadKind for Natted {
-    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_NATTED;
+
+    #[inline]
+    unsafe fn at(payload: *mut c_void) -> *mut Self {
+        // SAFETY: By the requirement.
+        unsafe { Self::whole(payload) }
+    }
 }
 
 // The tables compare these octets of the payloads.
@@ -100,13 +106,13 @@ unsafe extern "C" fn ihmp_rs_drop(kind: u32, payload: *mut c_void) {
     // SAFETY: `PayloadKind` binds the number to the type; nobody can see the payload any more.
     unsafe {
         match kind {
-            Host::KIND => payload.cast::<Host>().drop_in_place(),
-            View::KIND => payload.cast::<View>().drop_in_place(),
-            AddrNode::KIND => payload.cast::<AddrNode>().drop_in_place(),
-            Row::KIND => payload.cast::<Row>().drop_in_place(),
-            PolicyTable::KIND => payload.cast::<PolicyTable>().drop_in_place(),
-            Nat::KIND => payload.cast::<Nat>().drop_in_place(),
-            Natted::KIND => payload.cast::<Natted>().drop_in_place(),
+            Host::KIND => Host::at(payload).drop_in_place(),
+            View::KIND => View::at(payload).drop_in_place(),
+            AddrNode::KIND => AddrNode::at(payload).drop_in_place(),
+            Row::KIND => Row::at(payload).drop_in_place(),
+            PolicyTable::KIND => PolicyTable::at(payload).drop_in_place(),
+            Nat::KIND => Nat::at(payload).drop_in_place(),
+            Natted::KIND => Natted::at(payload).drop_in_place(),
             _ => (),
         }
     }

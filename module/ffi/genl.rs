@@ -272,34 +272,68 @@ impl Drop for Reply<'_> {
     }
 }
 
-/// Sends an event to all listeners of the namespace, if there are any; from any context. Its
-/// attributes take `room` octets at most.
+/// Events that listeners get in one piece.
+///
+/// # Invariants
+///
+/// The pointer is valid.
+pub(crate) struct Events(NonNull<raw::sk_buff>);
+
+impl Events {
+    /// Adds an event; one that does not fit is left out.
+    pub(crate) fn add(&mut self, command: u8, fill: impl FnOnce(&mut Message) -> Result) {
+        // SAFETY: By the invariant.
+        let header = unsafe { raw::ihmp_event_put(self.0.as_ptr(), command.into()) };
+        if header.is_null() {
+            return;
+        }
+        // INVARIANT: The header was just put there.
+        let mut message = Message {
+            msg: self.0,
+            header,
+        };
+        let filled = fill(&mut message);
+        // SAFETY: The event was begun in this message and is ended or taken back.
+        unsafe {
+            match filled {
+                Ok(()) => raw::ihmp_msg_end(self.0.as_ptr(), header),
+                Err(_) => raw::ihmp_msg_cancel(self.0.as_ptr(), header),
+            }
+        }
+    }
+}
+
+/// Sends events to all listeners of the namespace, if there are any; from any context. There are `count`
+/// of them at most, and their attributes take `room` octets at most.
+pub(crate) fn events(net: &Net, count: u32, room: usize, fill: impl FnOnce(&mut Events)) {
+    if !net.events_wanted() {
+        return;
+    }
+    // SAFETY: The function has no requirements.
+    let msg = unsafe { raw::ihmp_events_new(count, room as u32) };
+    let Some(msg) = NonNull::new(msg) else {
+        return;
+    };
+    // INVARIANT: Just made.
+    let mut events = Events(msg);
+    fill(&mut events);
+    // SAFETY: The message is finished and given away, or freed; it is not used again.
+    unsafe {
+        match raw::ihmp_skb_len(msg.as_ptr()) {
+            0 => raw::ihmp_msg_free(msg.as_ptr()),
+            _ => raw::ihmp_events_send(net.raw(), msg.as_ptr()),
+        }
+    }
+}
+
+/// Sends one event, as [`events`].
 pub(crate) fn event(
     net: &Net,
     command: u8,
     room: usize,
     fill: impl FnOnce(&mut Message) -> Result,
 ) {
-    if !net.event_wanted() {
-        return;
-    }
-    let mut header = core::ptr::null_mut();
-    // SAFETY: The function has no requirements.
-    let msg = unsafe { raw::ihmp_event_new(command.into(), room as u32, &mut header) };
-    let Some(msg) = NonNull::new(msg) else {
-        return;
-    };
-    let mut message = Message { msg, header };
-    let filled = fill(&mut message);
-    // SAFETY: The message is finished and given away, or freed; it is not used again.
-    unsafe {
-        if filled.is_ok() {
-            raw::ihmp_msg_end(msg.as_ptr(), header);
-            raw::ihmp_event_send(net.raw(), msg.as_ptr());
-        } else {
-            raw::ihmp_msg_free(msg.as_ptr());
-        }
-    }
+    events(net, 1, room, |events| events.add(command, fill));
 }
 
 /// A dump that goes on from where the last message ended.

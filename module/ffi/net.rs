@@ -120,8 +120,8 @@ impl Net {
     }
 
     /// Whether events have an audience.
-    pub(crate) fn event_wanted(&self) -> bool {
+    pub(crate) fn events_wanted(&self) -> bool {
         // SAFETY: By the invariant.
-        unsafe { raw::ihmp_event_wanted(self.raw()) }
+        unsafe { raw::ihmp_events_wanted(self.raw()) }
     }
 }

@@ -11,10 +11,14 @@ use super::raw;
 use core::{
     cell::UnsafeCell,
     marker::PhantomData,
-    ops::Deref,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
     ptr::NonNull, //
 };
 use kernel::{
+    ffi::c_void,
     prelude::*,
     sync::rcu::Guard, //
 };
@@ -23,17 +27,83 @@ use kernel::{
 ///
 /// # Safety
 ///
-/// `KIND` is the number for which `entry::ihmp_rs_drop` drops a value of this very type.
+/// `KIND` is the number for which `entry::ihmp_rs_drop` drops a value of this very type, and `at` gives the
+/// pointer to the whole of it.
 pub(super) unsafe trait PayloadKind {
     /// The number of the type in `enum ihmp_kind`.
     const KIND: u32;
+
+    /// The pointer to the value that begins here.
+    ///
+    /// # Safety
+    ///
+    /// `payload` is where an initialised value of the type begins.
+    unsafe fn at(payload: *mut c_void) -> *mut Self;
 }
 
 /// A type that may live under RCU; the fence decides which do.
 #[expect(private_bounds, reason = "only the fence may say that a type is one")]
 pub(crate) trait Payload: PayloadKind + Send + Sync {}
 
-impl<T: PayloadKind + Send + Sync> Payload for T {}
+impl<T: PayloadKind + Send + Sync + ?Sized> Payload for T {}
+
+/// A value with as many items behind it as it needs, in one allocation.
+///
+/// # Invariants
+///
+/// `len` is how many items there are.
+#[repr(C)]
+pub(crate) struct Trail<H, T: ?Sized> {
+    len: usize,
+    head: H,
+    items: T,
+}
+
+impl<H, I> Trail<H, [I]> {
+    /// The items.
+    #[inline]
+    pub(crate) fn items(&self) -> &[I] {
+        &self.items
+    }
+
+    /// Octets of a value with so many items; `None` when there are too many.
+    fn size(len: usize) -> Option<usize> {
+        let items = len.checked_mul(size_of::<I>())?;
+        let end = core::mem::offset_of!(Trail<H, [I; 0]>, items).checked_add(items)?;
+        end.checked_next_multiple_of(align_of::<Trail<H, [I; 0]>>())
+    }
+
+    /// The pointer to a value with so many items, of which the first octet is here.
+    fn with_len(payload: *mut c_void, len: usize) -> *mut Self {
+        core::ptr::slice_from_raw_parts_mut(payload.cast::<()>(), len) as *mut Self
+    }
+
+    /// The pointer to the value that begins here.
+    ///
+    /// # Safety
+    ///
+    /// `payload` is where an initialised value of the type begins.
+    pub(super) unsafe fn whole(payload: *mut c_void) -> *mut Self {
+        // SAFETY: By the requirement; the value begins with its length (`repr(C)`).
+        let len = unsafe { *payload.cast::<usize>() };
+        Self::with_len(payload, len)
+    }
+}
+
+impl<H, I> Deref for Trail<H, [I]> {
+    type Target = H;
+
+    #[inline]
+    fn deref(&self) -> &H {
+        &self.head
+    }
+}
+
+impl<H, I> DerefMut for Trail<H, [I]> {
+    fn deref_mut(&mut self) -> &mut H {
+        &mut self.head
+    }
+}
 
 /// Initialises with a copy of `from`, which may be too big for the stack.
 pub(crate) fn copy_of<T: Copy>(from: &T) -> impl Init<T> + '_ {
@@ -52,10 +122,10 @@ pub(crate) fn copy_of<T: Copy>(from: &T) -> impl Init<T> + '_ {
 /// # Invariants
 ///
 /// The pointer is to an initialised value made by `ihmp_object_alloc`, and is the only one.
-pub(crate) struct Owned<T: Payload>(NonNull<T>);
+pub(crate) struct Owned<T: Payload + ?Sized>(NonNull<T>);
 
 // SAFETY: `T` is `Send`, and the pointer is the only one to the value.
-unsafe impl<T: Payload> Send for Owned<T> {}
+unsafe impl<T: Payload + ?Sized> Send for Owned<T> {}
 
 impl<T: Payload> Owned<T> {
     /// Makes a value in memory of its own, in place; `atomic` when the caller may not sleep.
@@ -69,7 +139,40 @@ impl<T: Payload> Owned<T> {
         // INVARIANT: Just initialised, and nobody else knows it.
         Ok(Self(payload))
     }
+}
 
+impl<H, I: Copy> Owned<Trail<H, [I]>>
+where
+    Trail<H, [I]>: Payload,
+{
+    /// Makes a value with the items of all lists behind it, one list after the other; `atomic` when the
+    /// caller may not sleep.
+    pub(crate) fn with_items(head: H, lists: &[&[I]], atomic: bool) -> Result<Self> {
+        type Whole<H, I> = Trail<H, [I]>;
+        const { assert!(align_of::<Trail<H, [I; 0]>>() <= 8) };
+        let len = lists.iter().map(|list| list.len()).sum();
+        let size = Whole::<H, I>::size(len).ok_or(EINVAL)?;
+        // SAFETY: The function has no requirements.
+        let memory = unsafe { raw::ihmp_object_alloc(Whole::<H, I>::KIND, size as u64, atomic) };
+        let memory = NonNull::new(memory).ok_or(ENOMEM)?;
+        let payload = Whole::<H, I>::with_len(memory.as_ptr(), len);
+        // SAFETY: The memory has room for a value with so many items, and is aligned to 8; each of its
+        // fields is written once, the items list by list.
+        unsafe {
+            (&raw mut (*payload).len).write(len);
+            (&raw mut (*payload).head).write(head);
+            let mut to = (&raw mut (*payload).items).cast::<I>();
+            for list in lists {
+                core::ptr::copy_nonoverlapping(list.as_ptr(), to, list.len());
+                to = to.add(list.len());
+            }
+        }
+        // INVARIANT: Just initialised, `len` items with it, and nobody else knows it.
+        NonNull::new(payload).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl<T: Payload + ?Sized> Owned<T> {
     /// The value, to be changed before it is published.
     pub(crate) fn edit(&mut self) -> &mut T {
         // SAFETY: By the invariant this is the only pointer.
@@ -92,7 +195,9 @@ impl<T: Payload> Owned<T> {
         // INVARIANT: By the requirement of the function.
         Self(payload)
     }
+}
 
+impl<T: Payload> Owned<T> {
     /// Lets others share the value.
     pub(crate) fn share(self) -> Shared<T> {
         // INVARIANT: The header's count is one, it passes to the new value.
@@ -100,7 +205,7 @@ impl<T: Payload> Owned<T> {
     }
 }
 
-impl<T: Payload> Deref for Owned<T> {
+impl<T: Payload + ?Sized> Deref for Owned<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -109,7 +214,7 @@ impl<T: Payload> Deref for Owned<T> {
     }
 }
 
-impl<T: Payload> Drop for Owned<T> {
+impl<T: Payload + ?Sized> Drop for Owned<T> {
     fn drop(&mut self) {
         // SAFETY: By the invariant this is the only pointer; nothing is used afterwards.
         unsafe {
@@ -188,17 +293,17 @@ impl<T: Payload> Drop for Shared<T> {
 ///
 /// The pointer is null, or to a value made by [`Owned`] that is freed only a grace period after it
 /// was taken out.
-pub(crate) struct Slot<T: Payload> {
-    value: UnsafeCell<*mut kernel::ffi::c_void>,
-    owns: PhantomData<T>,
+pub(crate) struct Slot<T: Payload + ?Sized> {
+    value: UnsafeCell<*mut c_void>,
+    owns: PhantomData<NonNull<T>>,
 }
 
 // SAFETY: Readers hold RCU, writers exchange the pointer atomically, and `T` is `Send + Sync`.
-unsafe impl<T: Payload> Send for Slot<T> {}
+unsafe impl<T: Payload + ?Sized> Send for Slot<T> {}
 // SAFETY: As above.
-unsafe impl<T: Payload> Sync for Slot<T> {}
+unsafe impl<T: Payload + ?Sized> Sync for Slot<T> {}
 
-impl<T: Payload> Slot<T> {
+impl<T: Payload + ?Sized> Slot<T> {
     /// A slot with a value in it.
     pub(crate) fn new(value: Owned<T>) -> Self {
         // INVARIANT: The pointer comes from `Owned`.
@@ -211,9 +316,9 @@ impl<T: Payload> Slot<T> {
     /// The value of the moment.
     #[inline]
     pub(crate) fn read<'a>(&self, _: &'a Guard) -> &'a T {
-        // SAFETY: By the invariant the pointer is valid for as long as the guard; it is never
-        // null before `drop`.
-        unsafe { &*raw::ihmp_deref(self.value.get()).cast::<T>() }
+        // SAFETY: By the invariant a value begins where the pointer leads, valid for as long as the guard;
+        // it is never null before `drop`.
+        unsafe { &*T::at(raw::ihmp_deref(self.value.get())) }
     }
 
     /// Puts another value in; readers of the old one keep it until they are done.
@@ -227,7 +332,7 @@ impl<T: Payload> Slot<T> {
     }
 }
 
-impl<T: Payload> Drop for Slot<T> {
+impl<T: Payload + ?Sized> Drop for Slot<T> {
     fn drop(&mut self) {
         // SAFETY: As in `replace`; the slot itself is unreachable now.
         unsafe { raw::ihmp_object_retire(*self.value.get()) }

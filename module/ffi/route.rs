@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Routes of rewritten packets, cached for each path.
+//! Routes of rewritten packets, cached for each of the first paths of a host.
 //!
 //! C header: `shim/shim.h` (route.c), include/net/dst_cache.h
 
@@ -35,6 +35,16 @@ impl DstCache {
     }
 }
 
+/// A route cache with what its routes are for. Routes that were put there for something else do not count: readers of a
+/// former view may still put some.
+#[derive(Clone, Copy)]
+pub(crate) struct Tagged<'a> {
+    /// The cache.
+    pub(crate) cache: &'a DstCache,
+    /// What for.
+    pub(crate) tag: u32,
+}
+
 impl Drop for DstCache {
     fn drop(&mut self) {
         // SAFETY: By the invariant.
@@ -48,12 +58,14 @@ impl Net {
     pub(crate) fn route_out(
         &self,
         skb: &mut Skb<'_>,
-        cache: Option<&DstCache>,
+        cache: Option<Tagged<'_>>,
         ipv6: bool,
     ) -> Result {
-        let cache = cache.map_or(core::ptr::null_mut(), |cache| cache.0.as_ptr());
+        let (cache, tag) = cache.map_or((core::ptr::null_mut(), 0), |tagged| {
+            (tagged.cache.0.as_ptr(), tagged.tag)
+        });
         // SAFETY: The namespace, the packet and the cache are valid; the packet is in LOCAL_OUT.
-        to_result(unsafe { raw::ihmp_route_out(self.ns(), skb.raw(), cache, ipv6) })
+        to_result(unsafe { raw::ihmp_route_out(self.ns(), skb.raw(), cache, tag, ipv6) })
     }
 
     /// Whether a packet on its way out has a source of this namespace.

@@ -103,14 +103,16 @@ struct sk_buff *ihmp_reply_new(struct genl_info *info, void **header)
 	return msg;
 }
 
-/* With room for so many octets of attributes: what is much too big is copied for each event. */
-struct sk_buff *ihmp_event_new(u32 cmd, u32 room, void **header)
+/* With room for so many events, and so many octets of attributes in all: what is much too big is copied for each. */
+struct sk_buff *ihmp_events_new(u32 count, u32 room)
 {
-	struct sk_buff *msg = genlmsg_new(room, GFP_ATOMIC | __GFP_NOWARN);
+	return nlmsg_new(count * genlmsg_total_size(NLMSG_HDRLEN) + room,
+			 GFP_ATOMIC | __GFP_NOWARN);
+}
 
-	if (msg)
-		*header = genlmsg_put(msg, 0, 0, &ihmp_nl_family, 0, cmd);
-	return msg;
+void *ihmp_event_put(struct sk_buff *msg, u32 cmd)
+{
+	return genlmsg_put(msg, 0, 0, &ihmp_nl_family, 0, cmd);
 }
 
 void *ihmp_dump_put(struct sk_buff *msg, struct netlink_callback *cb, u32 cmd)
@@ -134,12 +136,12 @@ int ihmp_reply_send(struct sk_buff *msg, struct genl_info *info)
 	return genlmsg_reply(msg, info);
 }
 
-void ihmp_event_send(struct ihmp_net *in, struct sk_buff *msg)
+void ihmp_events_send(struct ihmp_net *in, struct sk_buff *msg)
 {
 	genlmsg_multicast_netns(&ihmp_nl_family, in->net, msg, 0, IHMP_NLGRP_EVENTS, GFP_ATOMIC);
 }
 
-bool ihmp_event_wanted(struct ihmp_net *in)
+bool ihmp_events_wanted(struct ihmp_net *in)
 {
 	return genl_has_listeners(&ihmp_nl_family, in->net, IHMP_NLGRP_EVENTS);
 }

@@ -58,24 +58,35 @@ static bool ihmp_route_is_plain(struct net *net, struct sk_buff *skb, bool ipv6)
 	return ipv6 ? !ip6_tclass(ip6_flowinfo(ipv6_hdr(skb))) : !ip_hdr(skb)->tos;
 }
 
-static struct dst_entry *ihmp_cached(struct sk_buff *skb, struct dst_cache *cache, bool ipv6)
+/* The tag is kept where tunnels keep a source address. A route that has another tag is none of this path's. */
+static struct dst_entry *ihmp_cached(struct dst_cache *cache, u32 tag, bool ipv6)
 {
-	struct in6_addr saddr6;
+	struct in6_addr of6 = {};
+	struct dst_entry *dst;
 	struct rtable *rt;
-	__be32 saddr4;
+	__be32 of4 = 0;
 
-	if (ipv6)
-		return dst_cache_get_ip6(cache, &saddr6);
-	rt = dst_cache_get_ip4(cache, &saddr4);
-	return rt ? &rt->dst : NULL;
+	if (ipv6) {
+		dst = dst_cache_get_ip6(cache, &of6);
+		of4 = of6.s6_addr32[0];
+	} else {
+		rt = dst_cache_get_ip4(cache, &of4);
+		dst = rt ? &rt->dst : NULL;
+	}
+	if (!dst || of4 == (__force __be32)tag)
+		return dst;
+	dst_release(dst);
+	return NULL;
 }
 
-static void ihmp_cache(struct sk_buff *skb, struct dst_cache *cache, bool ipv6)
+static void ihmp_cache(struct sk_buff *skb, struct dst_cache *cache, u32 tag, bool ipv6)
 {
+	struct in6_addr for6 = { .s6_addr32[0] = (__force __be32)tag };
+
 	if (ipv6)
-		dst_cache_set_ip6(cache, skb_dst(skb), &ipv6_hdr(skb)->saddr);
+		dst_cache_set_ip6(cache, skb_dst(skb), &for6);
 	else
-		dst_cache_set_ip4(cache, skb_dst(skb), ip_hdr(skb)->saddr);
+		dst_cache_set_ip4(cache, skb_dst(skb), (__force __be32)tag);
 }
 
 static int ihmp_route_full(struct net *net, struct sk_buff *skb, bool ipv6)
@@ -93,10 +104,10 @@ static int ihmp_headroom(struct sk_buff *skb)
 }
 
 /* Bottom halves off for the per-CPU cache. */
-static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct dst_cache *cache,
+static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct dst_cache *cache, u32 tag,
 			     bool ipv6)
 {
-	struct dst_entry *dst = ihmp_cached(skb, cache, ipv6);
+	struct dst_entry *dst = ihmp_cached(cache, tag, ipv6);
 	int err;
 
 	if (dst) {
@@ -106,18 +117,18 @@ static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct dst_ca
 	}
 	err = ihmp_route_full(net, skb, ipv6);
 	if (!err && !dst_xfrm(skb_dst(skb)))
-		ihmp_cache(skb, cache, ipv6);
+		ihmp_cache(skb, cache, tag, ipv6);
 	return err;
 }
 
-int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, bool ipv6)
+int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, u32 tag, bool ipv6)
 {
 	int err;
 
 	if (!cache || !ihmp_route_is_plain(net, skb, ipv6))
 		return ihmp_route_full(net, skb, ipv6);
 	local_bh_disable();
-	err = ihmp_route_cached(net, skb, cache, ipv6);
+	err = ihmp_route_cached(net, skb, cache, tag, ipv6);
 	local_bh_enable();
 	return err;
 }

@@ -141,7 +141,7 @@ u32 ihmp_skb_ifindex(const struct sk_buff *skb);
 /* route.c: where a packet goes after rewriting */
 struct dst_cache *ihmp_dst_cache_new(void);
 void ihmp_dst_cache_free(struct dst_cache *cache);
-int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, bool ipv6);
+int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, u32 tag, bool ipv6);
 bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6);
 void ihmp_routes_renew6(struct net *net);
 
@@ -192,13 +192,14 @@ void ihmp_info_missing(struct genl_info *info, u32 type);
 u64 *ihmp_cb_position(struct netlink_callback *cb);
 
 struct sk_buff *ihmp_reply_new(struct genl_info *info, void **header);
-struct sk_buff *ihmp_event_new(u32 cmd, u32 room, void **header);
+struct sk_buff *ihmp_events_new(u32 count, u32 room);
+void *ihmp_event_put(struct sk_buff *msg, u32 cmd);
 void *ihmp_dump_put(struct sk_buff *msg, struct netlink_callback *cb, u32 cmd);
 void ihmp_msg_end(struct sk_buff *msg, void *header);
 void ihmp_msg_cancel(struct sk_buff *msg, void *header);
 int ihmp_reply_send(struct sk_buff *msg, struct genl_info *info);
-void ihmp_event_send(struct ihmp_net *in, struct sk_buff *msg);
-bool ihmp_event_wanted(struct ihmp_net *in);
+void ihmp_events_send(struct ihmp_net *in, struct sk_buff *msg);
+bool ihmp_events_wanted(struct ihmp_net *in);
 void ihmp_msg_free(struct sk_buff *msg);
 int ihmp_put(struct sk_buff *msg, u32 type, const void *data, u32 len);
 int ihmp_put_uint(struct sk_buff *msg, u32 type, u64 value);

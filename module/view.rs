@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is known of a host at one moment, and how it becomes something else.
+//!
+//! A view is as long as what it holds: with ten thousand hosts, what a hand-off has to read and write is what it costs.
+
+use crate::{
+    ffi::object::{
+        Owned,
+        Trail, //
+    },
+    uapi::{
+        HostState,
+        Scheduler as SchedulerName,
+        NAME_MAX, //
+    },
+};
+use core::ops::Range;
+use ihmp_core::{
+    addr::{
+        Addr,
+        Family, //
+    },
+    paths::{
+        Path,
+        Paths, //
+    },
+    sched::{
+        Backup,
+        Scheduler, //
+    },
+    sets::{
+        Entry,
+        Lists,
+        Role,
+        Sets,
+        ROLES, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Full,
+        Relaxed, //
+    },
+};
+
+/// No path.
+const NONE: u32 = u32::MAX;
+/// Former local addresses that are remembered.
+const FORMER: usize = 8;
+
+/// Name that an administrator gave, at most [`NAME_MAX`] octets.
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
+    octets: [u8; NAME_MAX as usize],
+    len: u8,
+}
+
+impl Name {
+    /// No name.
+    pub(crate) const EMPTY: Self = Self {
+        octets: [0; NAME_MAX as usize],
+        len: 0,
+    };
+
+    /// The name in a netlink string, without its final zero.
+    pub(crate) fn new(text: &[u8]) -> Self {
+        let mut name = Self::EMPTY;
+        for (to, from) in name
+            .octets
+            .iter_mut()
+            .zip(text.iter().take_while(|octet| **octet != 0))
+        {
+            *to = *from;
+            name.len += 1;
+        }
+        name
+    }
+
+    /// The octets of the name.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+}
+
+/// What is said of a host beside its addresses.
+#[derive(Clone, Copy)]
+pub(crate) struct Said {
+    pub(crate) state: HostState,
+    pub(crate) scheduler: Option<SchedulerName>,
+    pub(crate) name: Name,
+}
+
+impl Said {
+    /// A host in this state, of which nothing more is said.
+    pub(crate) const fn new(state: HostState) -> Self {
+        Self {
+            state,
+            scheduler: None,
+            name: Name::EMPTY,
+        }
+    }
+}
+
+/// What is known of a host at one moment. Its addresses are behind it: those of each role, then own addresses that the
+/// host could reach once, the last one first; sockets may still be bound to them.
+pub(crate) type View = Trail<Facts, [Entry]>;
+
+/// What a view holds beside addresses.
+pub(crate) struct Facts {
+    /// Counts the views of a host.
+    number: u32,
+    current: [Atomic<u32>; 2],
+    /// Where the addresses of each role end.
+    ends: [u8; ROLES],
+    paths: Paths,
+    /// The sockets are woken when the host has acknowledged where we are.
+    pub(crate) asleep: bool,
+    pub(crate) said: Said,
+}
+
+fn index_of(family: Family) -> usize {
+    match family {
+        Family::V4 => 0,
+        Family::V6 => 1,
+    }
+}
+
+impl View {
+    /// A view of a host with these addresses, which follows `before`; `atomic` when the caller may not
+    /// sleep.
+    pub(crate) fn new(
+        said: Said,
+        lists: Lists<'_>,
+        former: &[Entry],
+        before: Option<&View>,
+        atomic: bool,
+    ) -> Result<Owned<Self>> {
+        let mut end = 0_usize;
+        let facts = Facts {
+            number: before.map_or(0, |before| before.number.wrapping_add(1)),
+            current: [Atomic::new(NONE), Atomic::new(NONE)],
+            // A list has at most 16 addresses.
+            ends: lists.0.map(|list| {
+                end += list.len();
+                end as u8
+            }),
+            paths: Paths::of(lists),
+            asleep: before.is_some_and(|before| before.asleep),
+            said,
+        };
+        let [active, unreachable, local, alias] = lists.0;
+        let lists = [active, unreachable, local, alias, former];
+        let view = Owned::with_items(facts, &lists, atomic)?;
+        view.settle(before);
+        Ok(view)
+    }
+
+    /// Chooses among the paths, as `before` heard the host.
+    fn settle(&self, before: Option<&View>) {
+        for family in [Family::V4, Family::V6] {
+            let path = before.and_then(|before| before.path(family));
+            let kept = path.is_some_and(|path| path.nat && self.take(path.local, path.remote));
+            if !kept {
+                self.choose(family, path.map(|path| path.remote));
+            }
+        }
+    }
+
+    /// Takes the path through a NAT between these addresses, if there is one.
+    fn take(&self, local: Addr, remote: Addr) -> bool {
+        let lists = self.lists();
+        let at = (0..self.paths.len()).find(|at| {
+            let path = self.paths.get(*at, &lists);
+            path.is_some_and(|path| path.nat && path.local == local && path.remote == remote)
+        });
+        if let Some(at) = at {
+            self.current[index_of(remote.family())].store(at as u32, Relaxed);
+        }
+        at.is_some()
+    }
+
+    /// Chooses the path of a family; true when it is another one now.
+    fn choose(&self, family: Family, heard: Option<Addr>) -> bool {
+        let scheduler = match self.said.scheduler {
+            None | Some(SchedulerName::Backup) => Backup,
+        };
+        let places = self.family(family);
+        let lists = self.lists();
+        let first = places.start;
+        let paths = places.filter_map(|at| self.paths.get(at, &lists));
+        let chosen = scheduler.pick(paths, heard);
+        let chosen = chosen.map_or(NONE, |at| (first + at) as u32);
+        self.current[index_of(family)].xchg(chosen, Full) != chosen
+    }
+
+    /// What the host is to us.
+    #[inline]
+    pub(crate) fn state(&self) -> HostState {
+        self.said.state
+    }
+
+    /// Which view of the host it is, or another one so long ago that nothing is left of that.
+    #[inline]
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The addresses by role.
+    #[inline]
+    pub(crate) fn lists(&self) -> Lists<'_> {
+        let [active, unreachable, local, alias] = self.ends.map(usize::from);
+        let of = |from, to| self.items().get(from..to).unwrap_or(&[]);
+        Lists([
+            of(0, active),
+            of(active, unreachable),
+            of(unreachable, local),
+            of(local, alias),
+        ])
+    }
+
+    /// The addresses in a role, in the order of insertion.
+    #[inline]
+    pub(crate) fn list(&self, role: Role) -> &[Entry] {
+        self.lists().list(role)
+    }
+
+    /// Own addresses that the host could reach once.
+    fn former(&self) -> &[Entry] {
+        let end = self.ends.last().map_or(0, |end| usize::from(*end));
+        self.items().get(end..).unwrap_or(&[])
+    }
+
+    /// Whether an address is, or was, one of ours towards this host.
+    pub(crate) fn is_ours(&self, addr: Addr) -> bool {
+        has(self.list(Role::Local), addr) || has(self.former(), addr)
+    }
+
+    /// All addresses that sockets of ours may be bound to.
+    pub(crate) fn own_addresses(&self) -> impl Iterator<Item = Addr> + '_ {
+        let local = self.list(Role::Local).iter();
+        Iterator::chain(local, self.former()).map(|entry| entry.addr)
+    }
+
+    /// The paths of a family, by place, the lowest preference first.
+    #[inline]
+    pub(crate) fn family(&self, family: Family) -> Range<usize> {
+        self.paths.family(family)
+    }
+
+    /// How many paths there are.
+    pub(crate) fn paths(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// The path at a place.
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> Option<Path> {
+        self.paths.get(at, &self.lists())
+    }
+
+    /// The place of the path that packets of a family take.
+    #[inline]
+    pub(crate) fn current(&self, family: Family) -> usize {
+        self.current[index_of(family)].load(Relaxed) as usize
+    }
+
+    /// The path that packets of a family take.
+    #[inline]
+    pub(crate) fn path(&self, family: Family) -> Option<Path> {
+        self.get(self.current(family))
+    }
+
+    /// The path in use, IPv4 first.
+    pub(crate) fn any_path(&self) -> Option<Path> {
+        self.path(Family::V4).or_else(|| self.path(Family::V6))
+    }
+
+    /// Whether both ends of a path are still in the sets.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        has(self.list(Role::Local), path.local) && has(self.list(Role::Active), path.remote)
+    }
+
+    /// The host sends from `remote` now: follow it. True when the path changed.
+    #[inline]
+    pub(crate) fn hear(&self, remote: Addr) -> bool {
+        let family = remote.family();
+        match self.path(family) {
+            Some(path) if path.remote != remote => self.choose(family, Some(remote)),
+            _ => false,
+        }
+    }
+
+    /// The host sends from behind a NAT: follow it. The NAT lets through what comes from the address that
+    /// the host talks to, whatever we prefer. True when the path changed.
+    pub(crate) fn hear_nat(&self, local: Addr, remote: Addr) -> bool {
+        match self.path(remote.family()) {
+            Some(path) if path.local == local && path.remote == remote => false,
+            Some(_) => self.take(local, remote),
+            None => false,
+        }
+    }
+
+    /// Whether the host has not yet acknowledged that we are at this address.
+    pub(crate) fn unproven(&self, local: Addr) -> bool {
+        let entry = self.lists().lookup(Role::Local, local);
+        entry.is_some_and(|entry| entry.unproven)
+    }
+}
+
+fn has(list: &[Entry], addr: Addr) -> bool {
+    list.iter().any(|entry| entry.addr == addr)
+}
+
+/// What is to be known of a host, while it is being changed: with room for as many addresses as there may be.
+#[derive(Clone, Copy)]
+pub(crate) struct Draft {
+    pub(crate) said: Said,
+    pub(crate) sets: Sets,
+    former: [Entry; FORMER],
+    formers: usize,
+}
+
+impl Draft {
+    /// Nothing.
+    pub(crate) const EMPTY: Self = Self {
+        said: Said::new(HostState::Up),
+        sets: Sets::new(),
+        former: [Entry::new(Addr::UNSPECIFIED); FORMER],
+        formers: 0,
+    };
+
+    /// Begins with a host without addresses.
+    pub(crate) fn clear(&mut self, said: Said) {
+        self.said = said;
+        self.sets.copy_from(Lists::EMPTY);
+        self.formers = 0;
+    }
+
+    /// Begins with what is known.
+    pub(crate) fn load(&mut self, view: &View) {
+        self.said = view.said;
+        self.sets.copy_from(view.lists());
+        let former = view.former();
+        self.formers = former.len().min(FORMER);
+        self.former[..self.formers].copy_from_slice(&former[..self.formers]);
+    }
+
+    /// Remembers the local addresses of `before` that are no longer there.
+    pub(crate) fn remember_former(&mut self, before: &View) {
+        for entry in before.list(Role::Local) {
+            let ours = self.sets.list(Role::Local);
+            if has(ours, entry.addr) || has(&self.former[..self.formers], entry.addr) {
+                continue;
+            }
+            self.former.rotate_right(1);
+            self.former[0] = Entry::new(entry.addr);
+            self.formers = FORMER.min(self.formers + 1);
+        }
+    }
+
+    /// The view that follows `before`; does not sleep.
+    pub(crate) fn view(&self, before: &View) -> Result<Owned<View>> {
+        let former = &self.former[..self.formers];
+        View::new(self.said, self.sets.lists(), former, Some(before), true)
+    }
+}
