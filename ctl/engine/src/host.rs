@@ -109,6 +109,8 @@ pub(crate) struct Host {
     /// Where its last message came from.
     pub(crate) heard: Option<Addr>,
     pub(crate) window: Window,
+    /// The timestamp of the last request accepted; 0 for one that was not signed.
+    pub(crate) newest_stamp: u64,
 
     // What the peer knows of us.
     pub(crate) told: Vec<Told>,
@@ -190,6 +192,7 @@ impl Host {
             distrusted_until: None,
             heard: None,
             window: Window::default(),
+            newest_stamp: 0,
             told: Vec::new(),
             anchor: None,
             former: None,

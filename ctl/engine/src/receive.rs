@@ -369,11 +369,20 @@ impl Engine {
                 self.incorrect_seqno(received, Some(key));
                 return Err(Refusal::Seqno);
             }
-            Class::Old if !known => return Err(Refusal::Stale),
+            Class::Old if !known => {
+                // What a later message overtook was signed before it. Else the sender is behind with its number.
+                if signer.is_some_and(|signer| signer.stamp > host.newest_stamp) {
+                    self.incorrect_seqno(received, Some(key));
+                }
+                return Err(Refusal::Stale);
+            }
             Class::Old | Class::New => {}
         }
-        // Who does not announce its source must have been seen there before.
+        // Who does not announce its source must have been seen there before; it may be wrong about that.
         if !announced.proves && !known {
+            if signer.is_some() {
+                self.incorrect_seqno(received, Some(key));
+            }
             return Err(Refusal::Payload);
         }
         let now = self.world.now;
@@ -397,6 +406,7 @@ impl Engine {
         let before = host.active.clone();
         if class == Class::New {
             host.window.accept(message.seqno);
+            host.newest_stamp = signer.map_or(0, |signer| signer.stamp);
             host.replace(from, received.after(announced.fixed), &unreachable.free);
             host.take_claims(&claims);
             host.take_claims(&unreachable);

@@ -492,3 +492,40 @@ fn nobody_is_made_to_scan() {
         assert!(pair[1].0.since(pair[0].0) >= ms(900), "{firsts:?}");
     }
 }
+
+#[test]
+fn host_whose_numbers_somebody_used_up_is_heard_at_once() {
+    // What it has then and what it has next, while it believes that what it says is new and that it is known.
+    let cases: [(&[&str], &[&str]); 4] =
+        [(&[], &[A2]), (&[A1], &[A2]), (&[A1], &[A3]), (&[A3], &[])];
+    for (number, (lose, gain)) in cases.into_iter().enumerate() {
+        for ahead in 1..4 {
+            let mut sim = Sim::pair(&[A1], &[B1]);
+            let other = lose.contains(&A3);
+            if other {
+                sim.change(0, &[], &[A3]);
+                sim.run(secs(1));
+            }
+            lie(&mut sim, V1, ahead + u16::from(other));
+            sim.run(secs(40));
+            assert_eq!(active(&sim, 1), []);
+            sim.sent();
+            sim.change(0, lose, gain);
+            sim.run(secs(1));
+            let sent = sim.sent();
+            assert!(sent.len() <= 6, "{number} {ahead}: {sent:?}");
+            let at = gain.first().copied().unwrap_or(A1);
+            assert!(
+                active(&sim, 1).contains(&addr(at)),
+                "{number} {ahead}: {sent:?}"
+            );
+            assert!(!active(&sim, 1).contains(&addr(V1)));
+            // When it moves on, both hold the same.
+            sim.change(0, &[at], &["203.0.113.4"]);
+            sim.run(secs(1));
+            sim.change(0, &[A1, A3], &[]);
+            sim.run(secs(1));
+            sim.agree(0, 1);
+        }
+    }
+}
