@@ -5,6 +5,7 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Control, Ed25519, Options};
 
 use crate::engine::Engine;
+use crate::forged::Sort;
 use crate::host::Host;
 use crate::io::{Key, Note, Output, Refusal};
 use crate::keys::{verify, Fact, Policy, PublicKey};
@@ -73,9 +74,15 @@ impl Engine {
             }
             _ => (vec![0], false),
         };
+        let sort = if proven {
+            Sort::Answer
+        } else {
+            let host = self.bound(&name).and_then(|key| self.hosts.get(&key));
+            Sort::of_request(host, from, &message)
+        };
         let ring = &mut self.world.keyring;
         let allowed = match ring.peers.get(&name) {
-            Some(peer) => peer.forged.ready_at(now) <= now,
+            Some(peer) => peer.forged.may_be(sort, now),
             None if proven => ring.answers.take(now),
             None => ring.strangers.take(now),
         };
@@ -85,7 +92,7 @@ impl Engine {
         let genuine = echoes.iter().any(|echo| verify(bytes, to, *echo, &block));
         if !genuine || former.is_some_and(|former| !is_succeeded(&block, &former, &key)) {
             if let Some(peer) = ring.peers.get_mut(&name) {
-                let _ = peer.forged.take(now);
+                peer.forged.count(sort, now);
             }
             return Err(Refusal::BadSignature);
         }

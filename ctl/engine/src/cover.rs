@@ -11,6 +11,7 @@ use ihmp_core::grant::Grant;
 use ihmp_core::time::{Duration, Instant};
 
 use crate::engine::Engine;
+use crate::forged::Sort;
 use crate::host::{Entry, Host, Standing};
 use crate::io::{Note, Output, Refusal, Traffic, Via};
 use crate::keys::{verify, PublicKey};
@@ -106,7 +107,7 @@ impl Engine {
                 Refusal::UnexpectedAck
             });
         };
-        if known.forged.ready_at(now) > now {
+        if !known.forged.may_be(Sort::Answer, now) {
             return Err(Refusal::Rate);
         }
         let genuine = leg
@@ -121,7 +122,7 @@ impl Engine {
         let ring = &mut self.world.keyring;
         if !genuine {
             if let Some(peer) = ring.peers.get_mut(&router) {
-                let _ = peer.forged.take(now);
+                peer.forged.count(Sort::Answer, now);
             }
             return Err(Refusal::BadSignature);
         }

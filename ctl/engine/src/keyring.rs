@@ -8,6 +8,7 @@ use ihmp_core::policy::Prefix;
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
+use crate::forged::Forged;
 use crate::keys::{Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
 use crate::limits::Limits;
 use crate::stamps::Stamps;
@@ -75,7 +76,7 @@ pub(crate) struct Peer {
     pub(crate) known: KnownKey,
     pub(crate) replay: Replay,
     /// Forged messages in its name.
-    pub(crate) forged: Bucket,
+    pub(crate) forged: Forged,
     /// When it was last of use: an order, not a time.
     used: u64,
 }
@@ -188,7 +189,7 @@ impl Keyring {
         }
         let peer = Peer {
             replay: Replay::new(known.floor),
-            forged: Bucket::new(self.limits.forged),
+            forged: Forged::new(self.limits.forged),
             known,
             used: self.next_order,
         };

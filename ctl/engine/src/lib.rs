@@ -37,6 +37,7 @@ mod authenticate;
 mod bucket;
 mod cover;
 mod engine;
+mod forged;
 mod hello;
 mod host;
 mod io;

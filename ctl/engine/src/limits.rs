@@ -73,7 +73,7 @@ pub struct Limits {
     pub strangers: Rate,
     /// Signatures of unknown keys that are verified because the message answers one of ours.
     pub answers: Rate,
-    /// Forged messages in the name of one key; beyond that its messages wait.
+    /// Forged messages of one sort in the name of one key; beyond that its messages of this sort wait.
     pub forged: Rate,
     /// ACKs with IS sent in all.
     pub wrong: Rate,

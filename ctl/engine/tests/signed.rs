@@ -542,3 +542,72 @@ fn own_keys_by_address() {
     assert_eq!(sim.sent(), [Handoff, Ack]);
     sim.agree(0, server);
 }
+
+/// So many messages in the name of the client with signatures of nobody, from these addresses in turn, with numbers that
+/// are not expected.
+fn flood(sim: &mut Sim, count: u16, control: Control, from: &[&str], to: &str) {
+    let start = sniffed(sim, A1).wrapping_add(1_000);
+    for number in 0..count {
+        let at = from[usize::from(number) % from.len()];
+        let more: &[&str] = if control == Handoff { &[at, A1] } else { &[] };
+        let message = message(control, start.wrapping_add(number), at, A1, more);
+        let stamp = sim.nodes[0].wall + sim.now.as_nanos() + u64::from(number);
+        let mut bytes = own_key(66).seal(&message, addr(to), stamp, 0);
+        bytes[16..48].copy_from_slice(&own_key(0).public().0);
+        sim.inject(1, addr(at), addr(to), &bytes);
+    }
+}
+
+#[test]
+fn forged_messages_of_one_sort_do_not_silence_another() {
+    for (control, from) in [
+        (PathProbe, vec![E1]),
+        (PathProbe, vec![A1, E1]),
+        (Handoff, vec![E1, A2]),
+        (Handoff, vec![A1, E1, A2]),
+    ] {
+        let mut sim = Sim::pair(&[A1], &[B1]);
+        flood(&mut sim, 1_000, control, &from, B1);
+        assert!(sim.refused(1, "rate") > 100, "{control} {from:?}");
+        // Whenever there is room for one more, a forged one takes it.
+        let storm = |sim: &mut Sim, to| {
+            for _ in 0..100 {
+                flood(sim, 6, control, &from, to);
+                sim.run(ms(1));
+            }
+        };
+        storm(&mut sim, B1);
+        sim.run(ms(5));
+        // It moves as if nothing was, and its peer as well.
+        sim.sent();
+        sim.change(0, &[A1], &[A2]);
+        storm(&mut sim, B1);
+        assert_eq!(sim.sent(), [Handoff, Ack], "{control} {from:?}");
+        sim.agree(0, 1);
+        sim.change(1, &[B1], &[B2]);
+        storm(&mut sim, B2);
+        assert_eq!(sim.sent(), [Handoff, Ack], "{control} {from:?}");
+        sim.agree(0, 1);
+    }
+}
+
+#[test]
+fn probe_is_heard_from_where_the_host_is_known_to_be() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(1, &[B1], &[B2]);
+    sim.run(secs(1));
+    sim.sent();
+    // The client asks the server at its new address.
+    let asked = |note: &Note| matches!(note, Note::Sent { control, .. } if *control == PathProbe);
+    while sim.noted(0, asked) == 0 {
+        sim.run(ms(1));
+    }
+    flood(&mut sim, 400, PathProbe, &[E1, A2], B2);
+    for _ in 0..100 {
+        flood(&mut sim, 6, PathProbe, &[E1, A2], B2);
+        sim.run(ms(1));
+    }
+    assert!(sim.refused(1, "rate") > 100);
+    assert_eq!(sim.sent(), [PathProbe, Ack]);
+    sim.agree(0, 1);
+}
