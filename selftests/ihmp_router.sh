@@ -104,21 +104,8 @@ hard() {
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((1000 + SLACK_MS)) "$C"
 }
 
-# back: away and home again; the router is as before.
-back() {
-	local M NEW OUT C
-
-	stage "$1" || return
-	leave m eth0 && join m wifi0 50 || return
-	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
-	leave m wifi0 && join m eth0 || return
-	must "no route any more" busywait 10 not_routed "$1" && must "nothing is kept" busywait 10 not_held || return
-	must "goes on at home" goes_on m 20 || return
-	check "c knows the old address" host_is c "$M" "[.addr[] | select(.set == \"active\") | .address] == [\"$M\"]"
-	traffic_end m
-}
-
-# leaves: the message that leaves the network names the address that c knows.
+# leaves: away and home again, and the router is as before; away once more, and out of its network: the message that leaves
+# it names the address that c knows.
 leaves() {
 	local M NEW OUT C
 
@@ -126,6 +113,12 @@ leaves() {
 	leave m eth0 && join m wifi0 50 || return
 	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
 	silent
+	leave m wifi0 && join m eth0 || return
+	must "no route any more" busywait 10 not_routed "$1" && must "nothing is kept" busywait 10 not_held || return
+	must "goes on at home" goes_on m 20 || return
+	check "c knows the old address" host_is c "$M" "[.addr[] | select(.set == \"active\") | .address] == [\"$M\"]"
+	leave m eth0 && join m wifi0 50 || return
+	must "the router brings it there again" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
 	start c python3 "$SELFTESTS/attacker.py" sniff eth0 "$TMP/seen" >"$TMP/sniff.log" 2>&1
 	busywait 20 has_line "$TMP/sniff.log" '^ready' || fail "nobody listens" || return
 	leave m wifi0 && join m usb0 || return
@@ -160,6 +153,22 @@ killed() {
 	agent_start r || return
 	check "left-overs are gone" not_routed "$1"
 	must "goes on" goes_on m 20 || return
+	traffic_end m
+}
+
+# restarted: a router that forgot what it promised is found out.
+restarted() {
+	local M NEW OUT C
+
+	stage "$1" || return
+	# A link that stays up, and a router that remembers its neighbours, would bring to m what it has no address for any more.
+	leave m eth0 && ipn m link set eth0 down && join m wifi0 50 || return
+	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
+	agent_stop r KILL
+	agent_start r || return
+	check "left-overs are gone" not_routed "$1"
+	told "$NEW" && must "goes on, end to end" goes_on m 20 || return
+	check "m has noticed" has_line "$TMP/ihmpd.m.log" "event=end-to-end .* reason=silent"
 	traffic_end m
 }
 
@@ -260,10 +269,10 @@ told_what() {
 for family in 4 6; do
 	run_case "IPv$family: a soft move within the router's network" soft $family
 	run_case "IPv$family: a hard move within the router's network" hard $family
-	run_case "IPv$family: away and home again" back $family
-	run_case "IPv$family: out of the router's network" leaves $family
+	run_case "IPv$family: away and home again, and out of the router's network" leaves $family
 	run_case "IPv$family: the router rejects" rejected $family
 	run_case "IPv$family: the router agent is killed" killed $family
+	run_case "IPv$family: the router agent is killed and forgets" restarted $family
 	run_case "IPv$family: the router agent does not run" absent $family
 	run_case "IPv$family: a router that is not listed" unknown $family
 	run_case "IPv$family: forged answers" forged $family
