@@ -34,8 +34,8 @@ def request(sock, kind, index, interface):
     return before
 
 
-def message(wire, event):
-    """The next message of IHMP that the event causes: when it passed, and its kind."""
+def message(wire, event, since, acks):
+    """When the next message of IHMP passed that the event causes, after `since`: one that is an ACK, or one that is none."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         data, control, _, _ = wire.recvmsg(2048, 64)
@@ -43,8 +43,10 @@ def message(wire, event):
         if data[0] >> 4 != 4 or data[9] != socket.IPPROTO_UDP or struct.unpack_from("!H", data, head + 2)[0] != PORT:
             continue
         seconds, nanos = next(struct.unpack("=qq", value) for _, kind, value in control if kind == SO_TIMESTAMPNS)
-        if data[head + 8] != PATH_PROBE:
-            return seconds * 1_000_000_000 + nanos, data[head + 8]
+        stamp = seconds * 1_000_000_000 + nanos
+        kind = data[head + 8]
+        if kind != PATH_PROBE and (kind == ACK) == acks and stamp >= since:
+            return stamp
     sys.exit(f"event {event}: no message within {PATIENCE} s")
 
 
@@ -58,11 +60,10 @@ def main():
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     for event in range(events):
         before = request(netlink, RTM_DELADDR if event % 2 else RTM_NEWADDR, index, interface)
-        after, kind = message(wire, event)
+        after = message(wire, event, before, False)
         print(after - before, flush=True)
         # The next event is one of its own.
-        while kind != ACK:
-            _, kind = message(wire, event)
+        message(wire, event, after, True)
         time.sleep(0.02)
 
 

@@ -358,6 +358,15 @@ wakes() {
 	awk '/^voluntary_ctxt/ { print $2 }' "/proc/${AGENT[$1]}/status"
 }
 
+# at_once: between a change of addresses and the first message that tells of it, the agent waits for nothing.
+at_once() {
+	[ "$TRAVEL" = 1 ] || { skip "computing takes time here, see load" && return; }
+	FAMILIES=4 topo_pair && agent_start m c && serve c 4 tcp:5000 && traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=2000 || return
+	must "both hosts know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
+	in_ns m "$SELFTESTS/control.py" eth0 192.0.2.77/24 40 >"$TMP/control" || fail "a change is not told" || return
+	at_most "microseconds, the slowest" 1000 $(($(sort -n "$TMP/control" | tail -n 1) / 1000))
+}
+
 # undisturbed: thousands of events that do not matter do not even wake it.
 undisturbed() {
 	local client server M C NEW TARGET before i
@@ -448,6 +457,7 @@ for family in 4 6; do
 	run_case "IPv$family: reloaded before, in and after a move" reloaded $family
 done
 run_case "reloaded: a good file counts, a bad one changes nothing" reread
+run_case "a change of addresses is told at once" at_once
 run_case "what does not count does not wake it" undisturbed
 run_case "a service manager's watchdog" watched
 run_case "a device that is renamed" renamed
