@@ -25,6 +25,7 @@
 mod attrs;
 mod client;
 mod codec;
+pub mod conntrack;
 mod error;
 mod events;
 pub mod model;

@@ -2,6 +2,9 @@
 //! Forwarded datagrams of one port, held by the kernel until somebody has looked at them: an nftables table of our own
 //! that hands them over, and the netfilter queue that they wait in.
 //!
+//! With `translated` there is a second chain, behind the source NAT of the machine: it hands over those once more whose
+//! source or destination that NAT exchanges (`ct status snat`), as they leave.
+//!
 //! The table belongs to the socket that made it (`NFT_TABLE_F_OWNER`): the kernel removes it when the socket goes,
 //! however that happens. Its rule has `bypass` and the queue is fail-open: where nobody listens, or not fast enough, what
 //! is forwarded goes on.
@@ -39,6 +42,7 @@ use crate::{
 /// Name of the table.
 pub const TABLE: &str = "ihmp_router";
 const CHAIN: &str = "forward";
+const TRANSLATED: &str = "translated";
 
 const SUBSYS_QUEUE: u16 = 3 << 8;
 const SUBSYS_NFTABLES: u16 = 10 << 8;
@@ -72,9 +76,17 @@ const NEWCHAIN: u16 = SUBSYS_NFTABLES | 3;
 const NEWRULE: u16 = SUBSYS_NFTABLES | 6;
 const TABLE_F_OWNER: u32 = 2;
 const NF_INET_FORWARD: u32 = 2;
+const NF_INET_POST_ROUTING: u32 = 4;
+/// The first place behind source NAT (NF_IP_PRI_NAT_SRC is 100).
+const BEHIND_NAT: u32 = 101;
 const META_L4PROTO: u32 = 16;
 const PAYLOAD_TRANSPORT: u32 = 2;
 const REGISTER: u32 = 1;
+const CMP_EQ: u32 = 0;
+const CMP_NEQ: u32 = 1;
+const CT_STATUS: u32 = 2;
+/// IPS_SRC_NAT, of enum ip_conntrack_status.
+const SRC_NAT: u32 = 1 << 4;
 const QUEUE_BYPASS: u16 = 1;
 const UDP: u8 = 17;
 
@@ -92,6 +104,8 @@ pub struct Packet {
     pub id: u32,
     /// The device by which it came.
     pub device: u32,
+    /// It comes from behind the source NAT.
+    pub translated: bool,
     /// What it is, from its network header on.
     pub bytes: Vec<u8>,
 }
@@ -123,48 +137,72 @@ fn expression(list: &mut Writer, name: &str, data: &Writer) {
     list.nest(1, &expression);
 }
 
-/// The register has these octets.
-fn equals(list: &mut Writer, octets: &[u8]) {
+/// Compares the register with these octets.
+fn compare(list: &mut Writer, how: u32, octets: &[u8]) {
     let mut value = Writer::default();
     value.bytes(1, octets);
     let mut data = Writer::default();
     number(&mut data, 1, REGISTER);
-    number(&mut data, 2, 0);
+    number(&mut data, 2, how);
     data.nest(3, &value);
     expression(list, "cmp", &data);
 }
 
-/// What makes a table whose chain queues UDP from and to a port.
-fn table(port: u16, queue: u16) -> Vec<(u16, NlmF, Vec<u8>)> {
-    let none = Writer::default();
-    let mut table = Writer::default();
-    table.string(1, TABLE);
-    number(&mut table, 2, TABLE_F_OWNER);
-
-    let mut hook = Writer::default();
-    number(&mut hook, 1, NF_INET_FORWARD);
-    number(&mut hook, 2, 0);
-    let mut chain = Writer::default();
-    chain.string(1, TABLE);
-    chain.string(3, CHAIN);
-    chain.nest(4, &hook);
-    number(&mut chain, 5, NF_ACCEPT);
-    chain.string(7, "filter");
-
-    let mut list = Writer::default();
+/// The packet is UDP, and these octets of its header are such.
+fn udp(list: &mut Writer, offset: u32, octets: &[u8]) {
     let mut meta = Writer::default();
     number(&mut meta, 1, REGISTER);
     number(&mut meta, 2, META_L4PROTO);
-    expression(&mut list, "meta", &meta);
-    equals(&mut list, &[UDP]);
+    expression(list, "meta", &meta);
+    compare(list, CMP_EQ, &[UDP]);
     let mut ports = Writer::default();
     number(&mut ports, 1, REGISTER);
     number(&mut ports, 2, PAYLOAD_TRANSPORT);
-    number(&mut ports, 3, 0);
-    number(&mut ports, 4, 4);
-    expression(&mut list, "payload", &ports);
-    let [high, low] = port.to_be_bytes();
-    equals(&mut list, &[high, low, high, low]);
+    number(&mut ports, 3, offset);
+    number(
+        &mut ports,
+        4,
+        u32::try_from(octets.len()).unwrap_or(u32::MAX),
+    );
+    expression(list, "payload", &ports);
+    compare(list, CMP_EQ, octets);
+}
+
+/// The connection has a source NAT: `ct status & snat != 0`, in the kernel's own byte order.
+fn source_nat(list: &mut Writer) {
+    let mut status = Writer::default();
+    number(&mut status, 1, REGISTER);
+    number(&mut status, 2, CT_STATUS);
+    expression(list, "ct", &status);
+    let (mut mask, mut none) = (Writer::default(), Writer::default());
+    mask.bytes(1, &SRC_NAT.to_ne_bytes());
+    none.bytes(1, &[0; 4]);
+    let mut bits = Writer::default();
+    number(&mut bits, 1, REGISTER);
+    number(&mut bits, 2, REGISTER);
+    number(&mut bits, 3, 4);
+    bits.nest(4, &mask);
+    bits.nest(5, &none);
+    expression(list, "bitwise", &bits);
+    compare(list, CMP_NEQ, &[0; 4]);
+}
+
+/// A chain at a hook.
+fn chain(name: &str, hook_number: u32, priority: u32) -> Writer {
+    let mut hook = Writer::default();
+    number(&mut hook, 1, hook_number);
+    number(&mut hook, 2, priority);
+    let mut chain = Writer::default();
+    chain.string(1, TABLE);
+    chain.string(3, name);
+    chain.nest(4, &hook);
+    number(&mut chain, 5, NF_ACCEPT);
+    chain.string(7, "filter");
+    chain
+}
+
+/// A rule that queues what its expressions match.
+fn rule(name: &str, queue: u16, mut list: Writer) -> Writer {
     let mut to = Writer::default();
     to.bytes(1, &queue.to_be_bytes());
     to.bytes(2, &1u16.to_be_bytes());
@@ -172,23 +210,49 @@ fn table(port: u16, queue: u16) -> Vec<(u16, NlmF, Vec<u8>)> {
     expression(&mut list, "queue", &to);
     let mut rule = Writer::default();
     rule.string(1, TABLE);
-    rule.string(2, CHAIN);
+    rule.string(2, name);
     rule.nest(4, &list);
+    rule
+}
+
+/// What makes a table whose chains queue UDP from and to a port.
+fn table(port: u16, queue: u16, translated: bool) -> Vec<(u16, NlmF, Vec<u8>)> {
+    let mut table = Writer::default();
+    table.string(1, TABLE);
+    number(&mut table, 2, TABLE_F_OWNER);
 
     let new = NlmF::CREATE | NlmF::ACK;
-    let batch = message(NFPROTO_UNSPEC, SUBSYS_NFTABLES >> 8, &none);
-    vec![
+    let batch = message(NFPROTO_UNSPEC, SUBSYS_NFTABLES >> 8, &Writer::default());
+    let mut messages = vec![
         (BATCH_BEGIN, NlmF::empty(), batch.clone()),
         (NEWTABLE, new | NlmF::EXCL, message(NFPROTO_INET, 0, &table)),
-        (NEWCHAIN, new, message(NFPROTO_INET, 0, &chain)),
-        (NEWRULE, new | NlmF::APPEND, message(NFPROTO_INET, 0, &rule)),
-        (BATCH_END, NlmF::empty(), batch),
-    ]
+    ];
+    let mut add = |chain: Writer, rule: Writer| {
+        messages.push((NEWCHAIN, new, message(NFPROTO_INET, 0, &chain)));
+        messages.push((NEWRULE, new | NlmF::APPEND, message(NFPROTO_INET, 0, &rule)));
+    };
+    let [high, low] = port.to_be_bytes();
+    let mut list = Writer::default();
+    udp(&mut list, 0, &[high, low, high, low]);
+    add(chain(CHAIN, NF_INET_FORWARD, 0), rule(CHAIN, queue, list));
+    if translated {
+        // The port from which it comes may be the NAT's.
+        let mut list = Writer::default();
+        udp(&mut list, 2, &[high, low]);
+        source_nat(&mut list);
+        add(
+            chain(TRANSLATED, NF_INET_POST_ROUTING, BEHIND_NAT),
+            rule(TRANSLATED, queue, list),
+        );
+    }
+    messages.push((BATCH_END, NlmF::empty(), batch));
+    messages
 }
 
 impl Queue {
-    /// Queues forwarded UDP datagrams from and to this port, in the network namespace of the thread.
-    pub fn open(port: u16, queue: u16) -> Result<Self, Error> {
+    /// Queues forwarded UDP datagrams from and to this port, in the network namespace of the thread; if `translated`, those
+    /// of source NAT once more behind it.
+    pub fn open(port: u16, queue: u16, translated: bool) -> Result<Self, Error> {
         // Who listens comes first: then nothing waits for nobody.
         let mut socket = Socket::open_family(NlFamily::Netfilter)?;
         socket.set_receive_buffer(4 << 20)?;
@@ -206,7 +270,7 @@ impl Queue {
 
         let mut owner = Socket::open_family(NlFamily::Netfilter)?;
         owner
-            .batch(table(port, queue))
+            .batch(table(port, queue, translated))
             .map_err(|error| match error {
                 Error::Io(error) if error.raw_os_error() == Some(EEXIST) => {
                     let what =
@@ -247,10 +311,22 @@ impl Queue {
 
     /// Lets a packet go on, or not.
     pub fn verdict(&mut self, id: u32, pass: bool) -> Result<(), Error> {
-        let verdict = if pass { NF_ACCEPT } else { NF_DROP };
+        self.settle(id, if pass { NF_ACCEPT } else { NF_DROP }, None)
+    }
+
+    /// Lets a packet go on as these octets, from its network header on; as it is if not all of it was here.
+    pub fn replace(&mut self, id: u32, bytes: &[u8]) -> Result<(), Error> {
+        let whole = bytes.len() < COPIED as usize;
+        self.settle(id, NF_ACCEPT, whole.then_some(bytes))
+    }
+
+    fn settle(&mut self, id: u32, verdict: u32, bytes: Option<&[u8]>) -> Result<(), Error> {
         let mut attrs = Writer::default();
         let octets = [verdict.to_be_bytes(), id.to_be_bytes()].concat();
         attrs.bytes(A_VERDICT_HDR, &octets);
+        if let Some(bytes) = bytes {
+            attrs.bytes(A_PAYLOAD, bytes);
+        }
         let payload = message(0, self.number, &attrs);
         self.queue.send(MSG_VERDICT, NlmF::empty(), payload)?;
         Ok(())
@@ -266,11 +342,16 @@ impl AsRawFd for Queue {
 /// A packet from its message; `struct nfgenmsg` is 4 octets.
 fn read(bytes: &[u8]) -> Result<Option<Packet>, Error> {
     let (mut id, mut device, mut packet) = (None, 0, Vec::new());
+    let mut translated = false;
     for attr in Attrs::new(bytes.get(4..).unwrap_or_default()) {
         let attr = attr?;
         match attr.number {
-            // struct nfqnl_msg_packet_hdr: the number first.
-            A_PACKET_HDR => id = attr.payload.first_chunk().map(|id| u32::from_be_bytes(*id)),
+            // struct nfqnl_msg_packet_hdr: the number first, the hook last.
+            A_PACKET_HDR => {
+                id = attr.payload.first_chunk().map(|id| u32::from_be_bytes(*id));
+                let hook = attr.payload.get(6).copied();
+                translated = hook.map(u32::from) == Some(NF_INET_POST_ROUTING);
+            }
             A_INDEV => device = u32::from_be(attr.u32()?),
             A_PAYLOAD => packet = attr.payload.to_vec(),
             _ => (),
@@ -279,6 +360,7 @@ fn read(bytes: &[u8]) -> Result<Option<Packet>, Error> {
     Ok(id.map(|id| Packet {
         id,
         device,
+        translated,
         bytes: packet,
     }))
 }
@@ -289,23 +371,32 @@ mod tests {
 
     #[test]
     fn a_packet_is_read() {
-        let mut attrs = Writer::default();
-        attrs.bytes(A_PACKET_HDR, &[0, 0, 0, 7, 8, 0, 2]);
-        number(&mut attrs, A_INDEV, 3);
-        attrs.bytes(A_PAYLOAD, b"packet");
-        let packet = Packet {
-            id: 7,
-            device: 3,
-            bytes: b"packet".to_vec(),
-        };
-        assert_eq!(read(&message(2, 9, &attrs)).unwrap(), Some(packet));
+        for (hook, translated) in [(2, false), (4, true)] {
+            let mut attrs = Writer::default();
+            attrs.bytes(A_PACKET_HDR, &[0, 0, 0, 7, 8, 0, hook]);
+            number(&mut attrs, A_INDEV, 3);
+            attrs.bytes(A_PAYLOAD, b"packet");
+            let packet = Packet {
+                id: 7,
+                device: 3,
+                translated,
+                bytes: b"packet".to_vec(),
+            };
+            assert_eq!(read(&message(2, 9, &attrs)).unwrap(), Some(packet));
+        }
         assert_eq!(read(&[2, 0, 0, 9]).unwrap(), None);
         assert!(read(&[2, 0, 0, 9, 1]).is_err());
     }
 
     #[test]
     fn the_batch_has_a_begin_and_an_end() {
-        let kinds: Vec<u16> = table(61_453, 1).iter().map(|(kind, ..)| *kind).collect();
-        assert_eq!(kinds, [BATCH_BEGIN, NEWTABLE, NEWCHAIN, NEWRULE, BATCH_END]);
+        let kinds = |translated| -> Vec<u16> {
+            let table = table(61_453, 1, translated);
+            table.iter().map(|(kind, ..)| *kind).collect()
+        };
+        let chain = [NEWCHAIN, NEWRULE];
+        let around = |inner: &[u16]| [&[BATCH_BEGIN, NEWTABLE], inner, &[BATCH_END]].concat();
+        assert_eq!(kinds(false), around(&chain));
+        assert_eq!(kinds(true), around(&[chain, chain].concat()));
     }
 }
