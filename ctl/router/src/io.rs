@@ -4,6 +4,7 @@
 use std::fmt;
 
 use ihmp_core::addr::Addr;
+use ihmp_core::entry::Lease;
 use ihmp_core::message::{Control, ParseError};
 use ihmp_core::policy::Prefix;
 use ihmp_engine::{OwnKey, PublicKey, Rate};
@@ -23,6 +24,40 @@ pub struct Config {
     pub max_bound: usize,
     /// Signatures that are verified.
     pub verified: Rate,
+    /// The machine is a NAT, and peers are told what it does; `None` when they are not.
+    pub nat: Option<NatConfig>,
+}
+
+/// What the administrator wants of a NAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NatConfig {
+    /// The port of IHMP, whose own mappings are of no use to anybody.
+    pub port: u16,
+    /// Seconds for which a mapping is told; at least 2. It is told again after half of it.
+    pub lifetime: u16,
+    /// Most pairs of a host and a peer.
+    pub max_pairs: usize,
+    /// Most mappings of one pair.
+    pub max_leases: usize,
+    /// Most mappings of all.
+    pub max_all: usize,
+    /// NAT_ENTRYs to all peers, and to one.
+    pub sent: [Rate; 2],
+}
+
+impl Default for NatConfig {
+    fn default() -> NatConfig {
+        let rate = |per_second, burst| Rate { per_second, burst };
+        NatConfig {
+            port: ihmp_core::message::PORT,
+            lifetime: 600,
+            max_pairs: 4_096,
+            max_leases: 1_024,
+            max_all: 65_536,
+            // A peer takes 20 a second from one network.
+            sent: [rate(200, 400), rate(10, 20)],
+        }
+    }
 }
 
 impl Default for Config {
@@ -37,6 +72,7 @@ impl Default for Config {
                 per_second: 2_000,
                 burst: 4_000,
             },
+            nat: None,
         }
     }
 }
@@ -59,12 +95,43 @@ pub struct Passing<'a> {
     pub id: u32,
     /// The device by which it came.
     pub device: u32,
+    /// It has been here before, and now leaves: the machine's NAT exchanges its source, and has done so, or its destination.
+    pub translated: bool,
     /// Its source.
     pub from: Addr,
     /// Its destination.
     pub to: Addr,
     /// Its payload.
     pub bytes: &'a [u8],
+}
+
+/// A host behind the NAT, and one outside with which it signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pair {
+    /// The address of the host inside.
+    pub host: Addr,
+    /// The address of the peer.
+    pub peer: Addr,
+}
+
+/// A connection that the NAT gave another source; of the lease only the lifetime means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Translation {
+    /// Whose it is.
+    pub pair: Pair,
+    /// The source that it has outside.
+    pub nat: Addr,
+    /// Its ports.
+    pub lease: Lease,
+}
+
+/// What the NAT did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It has a connection more.
+    New(Translation),
+    /// It has forgotten one.
+    Gone(Translation),
 }
 
 /// A route to an address.
@@ -89,6 +156,21 @@ pub enum Input<'a> {
     Passing(Passing<'a>),
     /// The answer to [`Output::Install`]: whether the route is there.
     Installed(bool),
+    /// A datagram to the router itself, from and to the port of IHMP.
+    Heard {
+        /// Its source.
+        from: Addr,
+        /// Its destination.
+        to: Addr,
+        /// Its payload.
+        bytes: &'a [u8],
+    },
+    /// What the NAT did, in its order.
+    Events(&'a [Event]),
+    /// Some of it was lost.
+    Overrun,
+    /// The answer to [`Output::Look`]: all connections of these pairs; `None` when they cannot be had now.
+    Seen(Option<&'a [Translation]>),
     /// The time of [`crate::Router::next_timeout`] has come.
     Timer,
 }
@@ -100,6 +182,8 @@ pub enum Verdict {
     Pass,
     /// It goes no further.
     Take,
+    /// It goes on with the flag that a NAT on the way knows IHMP: [`crate::mark`].
+    Mark,
 }
 
 /// What the router wants done, in this order.
@@ -125,13 +209,17 @@ pub enum Output {
     Install(HostRoute),
     /// Remove the router's route to this address.
     Remove(Addr),
+    /// Tell of connections to these addresses as they come and go; of none any more when there are none.
+    Listen(Vec<Addr>),
+    /// Look which connections of these pairs there are: [`Input::Seen`], before anything else.
+    Look(Vec<Pair>),
     /// Write down that timestamps up to this one may be used, before what follows is done.
     Keep(u64),
     /// Something worth a line in the log.
     Note(Note),
 }
 
-/// Why a datagram passed that looked as if it were for the router.
+/// Why a datagram passed that looked as if it were for the router, or was not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It is not a message.
@@ -160,6 +248,16 @@ pub enum Reason {
     RouteLimit,
     /// The route could not be made.
     RouteFailed,
+    /// The host that it names as its source is not where it came from.
+    Source,
+    /// There are too many pairs of hosts and peers.
+    PairLimit,
+    /// A pair has too many mappings.
+    LeaseLimit,
+    /// It answers nothing that was sent.
+    UnexpectedAck,
+    /// A NAT has no other use for messages than answers.
+    Unsupported,
 }
 
 impl Reason {
@@ -179,6 +277,11 @@ impl Reason {
             Reason::Rate => "rate",
             Reason::RouteLimit => "route-limit",
             Reason::RouteFailed => "route-failed",
+            Reason::Source => "other-source",
+            Reason::PairLimit => "pair-limit",
+            Reason::LeaseLimit => "mapping-limit",
+            Reason::UnexpectedAck => "unexpected-ack",
+            Reason::Unsupported => "unsupported",
         }
     }
 }
@@ -229,6 +332,62 @@ pub enum Note {
         /// Its destination.
         to: Addr,
     },
+    /// A message to us was not used, or a mapping.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// Its source.
+        from: Addr,
+        /// Its destination.
+        to: Addr,
+    },
+    /// A peer is told of the mappings of a host from now on.
+    Behind {
+        /// Who with whom.
+        pair: Pair,
+        /// The address of the NAT.
+        nat: Addr,
+    },
+    /// It is so no longer.
+    Apart {
+        /// Who with whom.
+        pair: Pair,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A NAT_ENTRY left.
+    Sent {
+        /// Its number.
+        seqno: u16,
+        /// Its source.
+        from: Addr,
+        /// Its destination.
+        to: Addr,
+        /// How often it did.
+        attempt: u32,
+        /// Mappings in it.
+        count: usize,
+    },
+    /// A NAT_ENTRY was acknowledged.
+    Acked {
+        /// Its number.
+        seqno: u16,
+        /// Its source.
+        from: Addr,
+        /// Its destination.
+        by: Addr,
+        /// Microseconds since it left.
+        after_us: u64,
+    },
+    /// Nobody acknowledged a NAT_ENTRY.
+    Unanswered {
+        /// Its number.
+        seqno: u16,
+        /// Its source.
+        from: Addr,
+        /// Its destination.
+        to: Addr,
+    },
 }
 
 impl fmt::Display for Note {
@@ -257,6 +416,46 @@ impl fmt::Display for Note {
                     reason.name()
                 )
             }
+            Note::Refused { reason, from, to } => {
+                write!(
+                    f,
+                    "event=refused reason={} from={from} to={to}",
+                    reason.name()
+                )
+            }
+            Note::Behind { pair, nat } => write!(
+                f,
+                "event=behind addr={} nat={nat} peer={}",
+                pair.host, pair.peer
+            ),
+            Note::Apart { pair, reason } => write!(
+                f,
+                "event=apart addr={} peer={} reason={reason}",
+                pair.host, pair.peer
+            ),
+            Note::Sent {
+                seqno,
+                from,
+                to,
+                attempt,
+                count,
+            } => write!(
+                f,
+                "event=sent control=nat-entry seqno={seqno} from={from} to={to} attempt={attempt} count={count}"
+            ),
+            Note::Acked {
+                seqno,
+                from,
+                by,
+                after_us,
+            } => write!(
+                f,
+                "event=acked control=nat-entry seqno={seqno} from={from} by={by} after_us={after_us}"
+            ),
+            Note::Unanswered { seqno, from, to } => write!(
+                f,
+                "event=unanswered control=nat-entry seqno={seqno} from={from} to={to}"
+            ),
         }
     }
 }

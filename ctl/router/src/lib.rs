@@ -6,6 +6,9 @@
 //! datagram that is shown to it gets exactly one [`Output::Verdict`]. What it does not understand, or has no part in,
 //! passes untouched: without a router all hosts are as well off, and with one that errs the messages go on to the peer.
 //!
+//! NAT (papers/000 section IV-D, Fig. 9): a router that exchanges the addresses of the hosts behind it says so in their
+//! messages, and tells their peers which ports it gave them, so that connections move into its network and out of it.
+//!
 //! Whom it believes: a host is *bound* to the key with which it is heard from an address, but only where the message comes
 //! by the device to which the address belongs. Who can send from there could take the address anyway, by answering for it
 //! on the link. From then on no other key moves the address.
@@ -13,8 +16,18 @@
 #![forbid(unsafe_code)]
 
 mod io;
+mod mark;
+mod moves;
+mod nat;
+mod pair;
 mod router;
+mod signals;
 mod table;
+mod tell;
 
-pub use io::{Config, HostRoute, Input, Link, Note, Output, Passing, Reason, Verdict};
+pub use io::{
+    Config, Event, HostRoute, Input, Link, NatConfig, Note, Output, Pair, Passing, Reason,
+    Translation, Verdict,
+};
+pub use mark::mark;
 pub use router::Router;

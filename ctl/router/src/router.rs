@@ -4,63 +4,43 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use ihmp_core::addr::Addr;
-use ihmp_core::grant::Grant;
 use ihmp_core::message::{Control, Ed25519, Message, Options};
-use ihmp_core::time::{Duration, Instant};
+use ihmp_core::time::Instant;
 use ihmp_engine::{verify, Bucket, Moment, OwnKey, PublicKey, Stamps};
 
 use crate::io::{Config, HostRoute, Input, Link, Note, Output, Passing, Reason, Verdict};
+use crate::moves::Waiting;
+use crate::nat::Nat;
 use crate::table::Table;
 
 /// Requests to inside hosts whose answers can be verified; the oldest gives way.
 const ASKED: usize = 4_096;
 /// Sends of one request that an answer can be to.
 const SENDS: usize = 4;
-/// So much longer than was promised a route stays: answers take their time.
-const SLACK: Duration = Duration::from_secs(5);
-/// How long a host is left alone that does not hear what we answer.
-const DEAF: Duration = Duration::from_secs(600);
-
 /// A request to an inside host: its sender, the host, its number.
 type Asked = (Addr, Addr, u16);
-
-/// A move that waits for its route.
-#[derive(Debug)]
-struct Waiting {
-    id: u32,
-    route: HostRoute,
-    answer: Answer,
-    control: Control,
-}
-
-/// What a ROUTER_ACK answers, and what it says.
-#[derive(Clone, Copy, Debug)]
-struct Answer {
-    seqno: u16,
-    echo: u64,
-    grant: Grant,
-}
 
 /// The signalling of a router.
 #[derive(Debug)]
 pub struct Router {
-    config: Config,
-    now: Instant,
-    wall: u64,
-    random: u64,
-    key: Option<OwnKey>,
-    stamps: Stamps,
-    links: Vec<Link>,
-    table: Table,
+    pub(crate) config: Config,
+    pub(crate) now: Instant,
+    pub(crate) wall: u64,
+    pub(crate) random: u64,
+    pub(crate) key: Option<OwnKey>,
+    pub(crate) stamps: Stamps,
+    pub(crate) links: Vec<Link>,
+    pub(crate) table: Table,
     /// Timestamps of requests to inside hosts.
     asked: HashMap<Asked, Vec<u64>>,
     asked_order: VecDeque<Asked>,
-    verified: Bucket,
-    waiting: Option<Waiting>,
-    outputs: VecDeque<Output>,
-    passed: BTreeMap<&'static str, u64>,
-    granted: u64,
-    rejected: u64,
+    pub(crate) verified: Bucket,
+    pub(crate) waiting: Option<Waiting>,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) passed: BTreeMap<&'static str, u64>,
+    pub(crate) granted: u64,
+    pub(crate) rejected: u64,
+    pub(crate) nat: Option<Nat>,
 }
 
 impl Router {
@@ -68,6 +48,7 @@ impl Router {
     pub fn new(config: Config) -> Router {
         Router {
             verified: Bucket::new(config.verified),
+            nat: config.nat.map(Nat::new),
             config,
             now: Instant::ZERO,
             wall: 0,
@@ -98,14 +79,20 @@ impl Router {
             Input::Links(links) => self.connected(links),
             Input::Passing(passing) => self.passing(&passing),
             Input::Installed(done) => self.installed(done),
+            Input::Heard { from, to, bytes } => self.heard(from, to, bytes),
+            Input::Events(events) => self.events(events),
+            Input::Overrun => self.overrun(),
+            Input::Seen(all) => self.seen(all),
             Input::Timer => {
                 while let Some((addr, peer)) = self.table.ended(self.now) {
                     if self.table.release(addr, peer) {
                         self.removed(addr, "expired");
                     }
                 }
+                self.wake();
             }
         }
+        self.look();
     }
 
     /// The next thing to do, in the order in which it was decided.
@@ -115,7 +102,8 @@ impl Router {
 
     /// When [`Input::Timer`] is due; `None` for never.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.table.next_end()
+        let nat = self.nat.as_ref().and_then(Nat::next_timeout);
+        self.table.next_end().into_iter().chain(nat).min()
     }
 
     /// How many datagrams passed that looked as if they were for us, by the name of the reason.
@@ -133,21 +121,41 @@ impl Router {
         self.table.sizes()
     }
 
+    /// How many pairs of hosts behind the NAT and peers there are, how many mappings of them, and how many NAT_ENTRYs were
+    /// acknowledged; `None` when it is no NAT.
+    pub fn nat_sizes(&self) -> Option<[u64; 3]> {
+        self.nat.as_ref().map(Nat::sizes)
+    }
+
     /// The timestamp that no message was later than, for a clean end.
     pub fn sent(&self) -> u64 {
         self.stamps.sent()
     }
 
-    fn note(&mut self, note: Note) {
+    pub(crate) fn note(&mut self, note: Note) {
         self.outputs.push_back(Output::Note(note));
     }
 
-    fn removed(&mut self, old: Addr, reason: &'static str) {
+    /// Counts what was not used.
+    pub(crate) fn refused(&mut self, reason: Reason, from: Addr, to: Addr) {
+        *self.passed.entry(reason.name()).or_insert(0) += 1;
+        self.note(Note::Refused { reason, from, to });
+    }
+
+    /// A timestamp for an own message.
+    pub(crate) fn stamp(&mut self) -> u64 {
+        if let Some(reserved) = self.stamps.reserve(self.now, self.wall) {
+            self.outputs.push_back(Output::Keep(reserved));
+        }
+        self.stamps.next(self.now, self.wall, self.random)
+    }
+
+    pub(crate) fn removed(&mut self, old: Addr, reason: &'static str) {
         self.outputs.push_back(Output::Remove(old));
         self.note(Note::Removed { old, reason });
     }
 
-    fn inside(&self, addr: Addr) -> bool {
+    pub(crate) fn inside(&self, addr: Addr) -> bool {
         self.config
             .inside
             .iter()
@@ -155,7 +163,7 @@ impl Router {
     }
 
     /// The network that an address belongs to: that with the longest prefix.
-    fn link(&self, addr: Addr) -> Option<Link> {
+    pub(crate) fn link(&self, addr: Addr) -> Option<Link> {
         let links = self.links.iter().filter(|link| link.prefix.contains(addr));
         links.max_by_key(|link| link.prefix.len).copied()
     }
@@ -181,7 +189,12 @@ impl Router {
 
     fn passing(&mut self, passing: &Passing<'_>) {
         let Passing { id, from, to, .. } = *passing;
-        let verdict = match self.consider(passing) {
+        let verdict = if passing.translated {
+            self.translated(passing).map(Some)
+        } else {
+            self.consider(passing)
+        };
+        let verdict = match verdict {
             Ok(Some(verdict)) => verdict,
             // It waits for its route.
             Ok(None) => return,
@@ -205,10 +218,14 @@ impl Router {
         } = *passing;
         const PASS: Result<Option<Verdict>, Reason> = Ok(Some(Verdict::Pass));
         let (to_inside, from_inside) = (self.inside(to), self.inside(from));
+        let parsed = Message::parse(bytes);
+        if let (Some(_), Ok(message)) = (&self.nat, &parsed) {
+            self.crossing(passing, message);
+        }
         if self.key.is_none() || (!to_inside && !from_inside) {
             return PASS;
         }
-        let message = Message::parse(bytes).map_err(Reason::Malformed)?;
+        let message = parsed.map_err(Reason::Malformed)?;
         let signature = message.signature.as_ref();
         let block = signature.and_then(|signature| signature.ed25519());
         if to_inside {
@@ -242,13 +259,8 @@ impl Router {
             self.table.touch(from);
             return PASS;
         }
-        let echoes = match message.control {
-            Control::Ack => self.asked.get(&(to, from, message.seqno)).cloned(),
-            Control::Hello if message.options.has(Options::INCORRECT_SEQNO) => None,
-            _ => Some(vec![0]),
-        };
         // It answers something that we have not seen.
-        let Some(echoes) = echoes else {
+        let Some(echoes) = self.echoes(from, to, &message) else {
             return PASS;
         };
         self.authenticate(passing, &block, &echoes)?;
@@ -267,8 +279,17 @@ impl Router {
         }
     }
 
+    /// What the signature of a message from an inside host may be over besides itself; `None` when that is not known.
+    pub(crate) fn echoes(&self, host: Addr, to: Addr, message: &Message<'_>) -> Option<Vec<u64>> {
+        match message.control {
+            Control::Ack => self.asked.get(&(to, host, message.seqno)).cloned(),
+            Control::Hello if message.options.has(Options::INCORRECT_SEQNO) => None,
+            _ => Some(vec![0]),
+        }
+    }
+
     /// Remembers a request to an inside host, so that the answer can be verified.
-    fn remember(&mut self, asked: Asked, stamp: u64) {
+    pub(crate) fn remember(&mut self, asked: Asked, stamp: u64) {
         if let Some(stamps) = self.asked.get_mut(&asked) {
             if stamps.len() >= SENDS {
                 stamps.remove(0);
@@ -286,7 +307,7 @@ impl Router {
     }
 
     /// Whether a message is what its key says, and is no old one.
-    fn authenticate(
+    pub(crate) fn authenticate(
         &mut self,
         passing: &Passing<'_>,
         block: &Ed25519<'_>,
@@ -320,7 +341,7 @@ impl Router {
     }
 
     /// The host with this key is at an address, by the device to which that belongs.
-    fn at_home(&mut self, addr: Addr, key: PublicKey, stamp: u64) -> Result<(), Reason> {
+    pub(crate) fn at_home(&mut self, addr: Addr, key: PublicKey, stamp: u64) -> Result<(), Reason> {
         match self.table.get(addr) {
             Some(bound) if bound.key == key => {
                 if self.table.home(addr) {
@@ -337,207 +358,5 @@ impl Router {
             }
         }
         Ok(())
-    }
-
-    /// A host has lost an address: nothing can be brought there any more, and the peer asks for it no longer.
-    fn down(&mut self, gone: Addr, peer: Addr, key: &PublicKey) {
-        let through = |(route, of): &(HostRoute, PublicKey)| of == key && route.via == gone;
-        let through: Vec<Addr> = self
-            .table
-            .routes()
-            .filter(through)
-            .map(|(route, _)| route.to)
-            .collect();
-        for addr in through {
-            self.table.home(addr);
-            self.removed(addr, "next-hop");
-        }
-        let own = self.table.get(gone).is_some_and(|bound| bound.key == *key);
-        if own && self.table.release(gone, peer) {
-            self.removed(gone, "address-down");
-        }
-    }
-
-    /// A host has moved: it is at home at the source of the message now.
-    fn moved(
-        &mut self,
-        passing: &Passing<'_>,
-        message: &Message<'_>,
-        link: Link,
-        key: &PublicKey,
-        echo: u64,
-    ) -> Result<Option<Verdict>, Reason> {
-        let Passing { id, from, to, .. } = *passing;
-        let addresses = message.addresses.as_slice();
-        if addresses.get(1) != Some(&from) {
-            return Err(Reason::Payload);
-        }
-        let named = match message.control {
-            Control::Handoff => addresses.get(2).copied(),
-            // The address that the peer knows, else one that it has besides.
-            _ => {
-                let others = addresses.get(2..).unwrap_or_default();
-                let mut names = [message.host].into_iter().chain(others.iter().copied());
-                let own = |addr: &Addr| {
-                    let bound = self.table.get(*addr);
-                    *addr != from && bound.is_some_and(|bound| bound.key == *key)
-                };
-                names.find(own)
-            }
-        };
-        let old = named.filter(|old| self.inside(*old) && old.family() == to.family());
-        let Some((old, home)) = old.and_then(|old| Some((old, self.link(old)?))) else {
-            // From elsewhere, or a second address.
-            return Ok(Some(Verdict::Pass));
-        };
-        if old == from {
-            return Err(Reason::Payload);
-        }
-        if home.prefix.contains(to) {
-            return Err(Reason::OnLink);
-        }
-        let bound = self.table.get(old).ok_or(Reason::Unbound)?;
-        if bound.key != *key {
-            return Err(Reason::OtherKey);
-        }
-        let route = HostRoute {
-            to: old,
-            via: from,
-            device: link.device,
-        };
-        let current = bound.away.as_ref().map(|away| away.route);
-        if self.table.left_alone(key, self.now) {
-            return Err(Reason::NotHeard);
-        }
-        if self.table.granted(old, to) == Some(message.seqno) {
-            // The answer got lost, or it does not believe us: the peer will answer.
-            self.table.is_deaf(key, self.now.after(DEAF));
-            if self.table.release(old, to) {
-                self.removed(old, "not-heard");
-            }
-            return Err(Reason::NotHeard);
-        }
-        let grant = Grant {
-            router: link.own,
-            new: from,
-            old,
-            peer: to,
-            lifetime: self.config.lifetime.max(1),
-        };
-        let answer = Answer {
-            seqno: message.seqno,
-            echo,
-            grant,
-        };
-        let reject = &self.config.reject;
-        if reject
-            .iter()
-            .any(|prefix| prefix.contains(old) || prefix.contains(from))
-        {
-            self.reject(answer);
-            return Ok(Some(Verdict::Pass));
-        }
-        if current.is_none() && self.table.sizes()[1] >= self.config.max_routes {
-            self.reject(answer);
-            return Err(Reason::RouteLimit);
-        }
-        let control = message.control;
-        let waiting = Waiting {
-            id,
-            route,
-            answer,
-            control,
-        };
-        if current == Some(route) {
-            if self.table.granted(old, to).is_some() {
-                self.table.hears(key);
-            }
-            self.grant(&waiting);
-            return Ok(Some(Verdict::Take));
-        }
-        self.outputs.push_back(Output::Install(route));
-        self.waiting = Some(waiting);
-        Ok(None)
-    }
-
-    /// The route is there, or cannot be made.
-    fn installed(&mut self, done: bool) {
-        let Some(waiting) = self.waiting.take() else {
-            return;
-        };
-        let id = waiting.id;
-        let verdict = if done {
-            self.grant(&waiting);
-            Verdict::Take
-        } else {
-            let Grant { new, peer, .. } = waiting.answer.grant;
-            if self.table.home(waiting.route.to) {
-                self.removed(waiting.route.to, "route-failed");
-            }
-            let reason = Reason::RouteFailed;
-            *self.passed.entry(reason.name()).or_insert(0) += 1;
-            let (from, to) = (new, peer);
-            self.note(Note::Passed { reason, from, to });
-            self.reject(waiting.answer);
-            Verdict::Pass
-        };
-        self.outputs.push_back(Output::Verdict { id, verdict });
-    }
-
-    fn grant(&mut self, waiting: &Waiting) {
-        let Grant {
-            new,
-            old,
-            peer,
-            lifetime,
-            ..
-        } = waiting.answer.grant;
-        let span = Duration::from_secs(lifetime.into()).saturating_add(SLACK);
-        let until = self.now.after(span);
-        let seqno = waiting.answer.seqno;
-        self.table.leave(waiting.route, peer, until, seqno);
-        self.granted += 1;
-        let control = waiting.control;
-        self.note(Note::Granted {
-            old,
-            new,
-            peer,
-            control,
-        });
-        self.answer(waiting.answer);
-    }
-
-    /// Tells a host that its message goes on to the peer.
-    fn reject(&mut self, answer: Answer) {
-        let Grant { new, old, peer, .. } = answer.grant;
-        self.rejected += 1;
-        self.note(Note::Rejected { old, new, peer });
-        let grant = Grant {
-            lifetime: 0,
-            ..answer.grant
-        };
-        self.answer(Answer { grant, ..answer });
-    }
-
-    fn answer(&mut self, answer: Answer) {
-        let Answer { seqno, echo, grant } = answer;
-        if let Some(reserved) = self.stamps.reserve(self.now, self.wall) {
-            self.outputs.push_back(Output::Keep(reserved));
-        }
-        let stamp = self.stamps.next(self.now, self.wall, self.random);
-        let Some(key) = &self.key else {
-            return;
-        };
-        let message = Message {
-            control: Control::RouterAck,
-            options: Options::NONE,
-            seqno,
-            signature: None,
-            host: grant.router,
-            addresses: grant.addresses(),
-        };
-        let (from, to) = (grant.router, grant.new);
-        let bytes = key.seal(&message, to, stamp, echo);
-        self.outputs.push_back(Output::Send { from, to, bytes });
     }
 }

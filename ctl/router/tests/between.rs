@@ -93,6 +93,7 @@ impl Gate {
         let passing = Passing {
             id,
             device,
+            translated: false,
             from,
             to,
             bytes,
@@ -134,6 +135,7 @@ impl Gate {
                     crossing.routes.remove(&old).unwrap();
                 }
                 Output::Keep(_) => (),
+                Output::Listen(_) | Output::Look(_) => panic!("it is no NAT"),
                 Output::Note(note) => {
                     if std::env::var_os("TRACE").is_some() {
                         println!("{:>12} us router: {note}", now.as_nanos() / 1000);
