@@ -22,6 +22,7 @@ use ihmp_engine::{
     Limits,
     Policy, //
 };
+use ihmp_router::NatConfig;
 use serde::Deserialize;
 
 /// Where the file is unless told.
@@ -75,6 +76,8 @@ pub(crate) struct Router {
     pub(crate) max_routes: u32,
     /// Number of the netfilter queue.
     pub(crate) queue: u16,
+    /// The machine is a NAT: peers of the hosts behind it are told what it does.
+    pub(crate) nat: bool,
 }
 
 /// `[security]`
@@ -169,6 +172,7 @@ impl Default for Router {
             lifetime: 300,
             max_routes: 4_096,
             queue: 61_453,
+            nat: false,
         }
     }
 }
@@ -184,16 +188,21 @@ fn prefixes(texts: &[String]) -> anyhow::Result<Vec<Prefix>> {
 
 impl Router {
     /// What the machine has to know.
-    pub(crate) fn config(&self) -> anyhow::Result<ihmp_router::Config> {
+    pub(crate) fn config(&self, port: u16) -> anyhow::Result<ihmp_router::Config> {
         let inside = prefixes(&self.inside)?;
-        if inside.is_empty() {
-            bail!("a router agent needs router.inside: the networks that it serves");
+        if inside.is_empty() && !self.nat {
+            bail!("a router agent needs router.inside, the networks that it serves, or router.nat");
         }
+        let nat = self.nat.then(|| NatConfig {
+            port,
+            ..NatConfig::default()
+        });
         Ok(ihmp_router::Config {
             inside,
             reject: prefixes(&self.reject)?,
             lifetime: self.lifetime,
             max_routes: self.max_routes as usize,
+            nat,
             ..ihmp_router::Config::default()
         })
     }
@@ -360,17 +369,18 @@ mod tests {
                     mode = \"require-known\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\n\
                     [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\n\
                     [router]\ninside = [\"192.0.2.0/24\"]\nreject = [\"192.0.2.128/25\"]\nlifetime = 60\n\
-                    max_routes = 7\nqueue = 8\n";
+                    max_routes = 7\nqueue = 8\nnat = true\n";
         let config = Config::parse(text).unwrap();
         assert_eq!((config.port, config.log), (50_000, Level::Debug));
         assert_eq!(config.state_dir, Path::new("/x"));
         assert_eq!(config.policy(), Policy::RequireKnown);
         assert_eq!(config.interfaces.only, ["eth*"]);
-        let router = config.router.config().unwrap();
+        let router = config.router.config(config.port).unwrap();
         assert_eq!(router.inside, ["192.0.2.0/24".parse().unwrap()]);
         assert_eq!(router.reject, ["192.0.2.128/25".parse().unwrap()]);
         assert_eq!((router.lifetime, router.max_routes), (60, 7));
         assert_eq!(config.router.queue, 8);
+        assert_eq!(router.nat.unwrap().port, 50_000);
         assert_eq!(config.limits().max_hosts, 10);
         assert_eq!(config.limits().classic, Duration::from_secs(5));
         assert_eq!(config.limits().forget, Duration::from_secs(6));
@@ -426,6 +436,8 @@ mod tests {
         assert_eq!(line("[interfaces]\nignore = [1]\n"), 2);
         assert_eq!(line("[router]\nlifetime = 60\ninside = [\"x\"]\n"), 3);
         assert_eq!(line("[router]\nlifetime = 1\n"), 2);
-        assert!(Config::default().router.config().is_err());
+        assert!(Config::default().router.config(1).is_err());
+        let nat = Config::parse("[router]\nnat = true\n").unwrap().router;
+        assert!(nat.config(1).unwrap().inside.is_empty());
     }
 }

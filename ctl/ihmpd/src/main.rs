@@ -4,12 +4,14 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod datagram;
 mod driver;
 mod interfaces;
 mod io;
 mod journal;
 mod log;
 mod manager;
+mod memory;
 mod pace;
 mod router;
 mod status;
@@ -105,7 +107,7 @@ fn command() -> Command {
             Arg::new("router")
                 .long("router")
                 .action(ArgAction::SetTrue)
-                .help("Answer the moves of hosts behind this router, and bring their packets after them"),
+                .help("Answer the moves of hosts behind this router, or tell their peers what its NAT does"),
         )
         .arg(
             Arg::new("log")
@@ -206,7 +208,7 @@ fn run() -> anyhow::Result<()> {
     let config = source.load()?;
     let router = args.get_flag("router");
     if router {
-        let checked = config.router.config();
+        let checked = config.router.config(config.port);
         checked.with_context(|| source.path.display().to_string())?;
     }
     if args.get_flag("check") {

@@ -9,11 +9,7 @@ use std::{
 
 use anyhow::Context;
 use ihmp_core::{
-    addr::{
-        Addr,
-        Family, //
-    },
-    packet,
+    addr::Addr,
     policy::Prefix, //
 };
 use ihmp_engine::{
@@ -36,12 +32,14 @@ use ihmp_nl::{
     Watch, //
 };
 use ihmp_router::{
+    mark,
     HostRoute,
     Input,
     Link,
     Note,
     Output,
     Passing,
+    Reason,
     Router,
     Verdict, //
 };
@@ -59,6 +57,7 @@ use nix::sys::{
 
 use crate::{
     config::Config,
+    datagram::datagram,
     driver::{
         ends,
         is, //
@@ -73,9 +72,13 @@ use crate::{
             addr,
             ip, //
         },
-        udp::Udp, //
+        udp::{
+            Datagram,
+            Udp, //
+        },
     },
     manager::Watchdog,
+    memory::Memory,
     pace::FLOOD,
     status,
     store::Store, //
@@ -85,7 +88,8 @@ const SIGNAL: Token = Token(0);
 const QUEUE: Token = Token(1);
 const NETWORK: Token = Token(2);
 const DATAGRAM: Token = Token(3);
-/// Lines about datagrams that passed, in a second; the others are counted.
+const MEMORY: Token = Token(4);
+/// Lines about datagrams that passed or were not used, in a second; the others are counted.
 const LINES: u32 = 10;
 
 /// Everything that the loop holds.
@@ -98,6 +102,10 @@ struct Driver<'a> {
     watch: Watch,
     counted: Counted,
     queue: Queue,
+    /// What the NAT remembers, if it is one.
+    memory: Option<Memory>,
+    /// The packet that is looked at.
+    packet: Vec<u8>,
     udp4: Udp,
     udp6: Option<Udp>,
     store: Store,
@@ -123,7 +131,7 @@ pub(crate) fn serve(
 
 impl<'a> Driver<'a> {
     fn start(config: &'a Config) -> anyhow::Result<Self> {
-        let settings = config.router.config()?;
+        let settings = config.router.config(config.port)?;
         let store = Store::open(&config.state_dir)?;
         let keys = store.keys()?;
         let key = keys.own.iter().find(|own| own.scope.is_empty());
@@ -137,7 +145,10 @@ impl<'a> Driver<'a> {
             rtnl.host_route_del(left)?;
             tracing::info!("event=removed old={left} reason=left-over");
         }
-        let queue = Queue::open(config.port, config.router.queue).context("the netfilter queue")?;
+        let nat = config.router.nat;
+        let memory = nat.then(Memory::open).transpose()?;
+        let queue = Queue::open(config.port, config.router.queue, nat);
+        let queue = queue.context("the netfilter queue")?;
         let mut driver = Self {
             config,
             clock: Clock::start(),
@@ -147,6 +158,8 @@ impl<'a> Driver<'a> {
             watch,
             counted: Counted::default(),
             queue,
+            memory,
+            packet: Vec::new(),
             udp4,
             udp6,
             store,
@@ -180,6 +193,12 @@ impl<'a> Driver<'a> {
         // What came before the descriptors were watched.
         let mut again = true;
         loop {
+            if let Some(fd) = self.memory.as_mut().and_then(Memory::fresh) {
+                poll.registry()
+                    .register(&mut SourceFd(&fd), MEMORY, Interest::READABLE)
+                    .context("epoll")?;
+                again = true;
+            }
             let timeout = if again {
                 Some(Duration::ZERO)
             } else {
@@ -202,17 +221,8 @@ impl<'a> Driver<'a> {
                 self.network()?;
             }
             again = self.take_packets()? || changes.more;
-            // Nobody has anything to say to the router itself.
-            for udp in [Some(&mut self.udp4), self.udp6.as_mut()]
-                .into_iter()
-                .flatten()
-            {
-                let datagrams = udp.receive()?;
-                again |= !datagrams.is_empty();
-                for datagram in datagrams {
-                    tracing::debug!("event=ignored from={} to={}", datagram.from, datagram.to);
-                }
-            }
+            again |= self.remember()?;
+            again |= self.take_datagrams()?;
             let now = self.clock.now();
             self.watchdog.pat(now);
             if self.router.next_timeout().is_some_and(|at| at <= now) {
@@ -288,15 +298,23 @@ impl<'a> Driver<'a> {
     fn take_packets(&mut self) -> anyhow::Result<bool> {
         let packets = self.queue.receive()?;
         let more = !packets.is_empty();
-        for Packet { id, device, bytes } in packets {
+        for packet in packets {
+            let Packet {
+                id,
+                device,
+                translated,
+                bytes,
+            } = packet;
             let read = datagram(&bytes).filter(|_| device != 0);
             let Some((from, to, body)) = read else {
                 self.queue.verdict(id, true)?;
                 continue;
             };
+            self.packet.clone_from(&bytes);
             let passing = Passing {
                 id,
                 device,
+                translated,
                 from,
                 to,
                 bytes: body,
@@ -306,14 +324,62 @@ impl<'a> Driver<'a> {
         Ok(more)
     }
 
+    /// Tells the router what the NAT did; true when there may be more.
+    fn remember(&mut self) -> anyhow::Result<bool> {
+        let Some(memory) = &mut self.memory else {
+            return Ok(false);
+        };
+        let news = memory.news()?;
+        if !news.events.is_empty() {
+            self.tell(Input::Events(&news.events))?;
+        }
+        if news.overrun {
+            tracing::warn!("event=overrun source=conntrack");
+            self.tell(Input::Overrun)?;
+        }
+        Ok(news.more)
+    }
+
+    /// Takes what is said to the router itself: to one that is no NAT nobody has anything to say. True when there may be
+    /// more.
+    fn take_datagrams(&mut self) -> anyhow::Result<bool> {
+        let mut datagrams = self.udp4.receive()?;
+        if let Some(udp) = &mut self.udp6 {
+            datagrams.extend(udp.receive()?);
+        }
+        for Datagram { from, to, bytes } in &datagrams {
+            if self.memory.is_none() || from.port() != self.config.port {
+                tracing::debug!("event=ignored from={from} to={to}");
+                continue;
+            }
+            let (from, to) = (addr(from.ip()), addr(*to));
+            self.tell(Input::Heard { from, to, bytes })?;
+        }
+        Ok(!datagrams.is_empty())
+    }
+
     /// Tells the router something and does what it says.
     fn tell(&mut self, input: Input<'_>) -> anyhow::Result<()> {
         let moment = self.moment()?;
         self.router.handle(moment, input);
         while let Some(output) = self.router.poll() {
             match output {
-                Output::Verdict { id, verdict } => {
-                    self.queue.verdict(id, verdict == Verdict::Pass)?
+                Output::Verdict { id, verdict } => match verdict {
+                    Verdict::Mark if mark(&mut self.packet) => {
+                        self.queue.replace(id, &self.packet)?
+                    }
+                    Verdict::Mark | Verdict::Pass => self.queue.verdict(id, true)?,
+                    Verdict::Take => self.queue.verdict(id, false)?,
+                },
+                Output::Listen(peers) => {
+                    if let Some(memory) = &mut self.memory {
+                        memory.listen(&peers);
+                    }
+                }
+                Output::Look(pairs) => {
+                    let seen = self.memory.as_mut().and_then(|memory| memory.look(&pairs));
+                    let moment = self.moment()?;
+                    self.router.handle(moment, Input::Seen(seen.as_deref()));
                 }
                 Output::Send { from, to, bytes } => self.send(ip(from), ip(to), &bytes),
                 Output::Install(route) => {
@@ -375,10 +441,17 @@ impl<'a> Driver<'a> {
 
     /// A line for what the router noted, not too many of them.
     fn write(&mut self, note: &Note) {
-        let Note::Passed { .. } = note else {
-            tracing::info!("{note}");
-            return;
-        };
+        match note {
+            Note::Sent { .. } | Note::Acked { .. } => return tracing::debug!("{note}"),
+            Note::Unanswered { .. } => return tracing::warn!("{note}"),
+            // Peers greet a NAT, since what comes from there might be a host's.
+            Note::Refused {
+                reason: Reason::Unsupported,
+                ..
+            } => return tracing::debug!("{note}"),
+            Note::Passed { .. } | Note::Refused { .. } => (),
+            _ => return tracing::info!("{note}"),
+        }
         let second = self.clock.now().as_nanos() / 1_000_000_000;
         if second != self.second {
             (self.second, self.lines) = (second, 0);
@@ -404,36 +477,9 @@ fn link(entry: &Address) -> Option<Link> {
     })
 }
 
-/// Source, destination and payload of a UDP datagram that is whole.
-fn datagram(bytes: &[u8]) -> Option<(Addr, Addr, &[u8])> {
-    let family = match bytes.first()? >> 4 {
-        4 => Family::V4,
-        6 => Family::V6,
-        _ => return None,
-    };
-    let packet = packet::parse(bytes, family).ok()?;
-    let header = bytes.get(packet.l4..)?;
-    let length = usize::from(u16::from_be_bytes([*header.get(4)?, *header.get(5)?]));
-    let body = header.get(8..length)?;
-    Some((packet.tuple.src, packet.tuple.dst, body))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_datagram_is_read() {
-        let mut packet = vec![
-            0x45, 0, 0, 33, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100, 7,
-        ];
-        packet.extend([0xf0, 0x0d, 0xf0, 0x0d, 0, 13, 0, 0]);
-        packet.extend(b"hello");
-        let (from, to, body) = datagram(&packet).unwrap();
-        assert_eq!(from, Addr::v4([192, 0, 2, 1]));
-        assert_eq!((to, body), (Addr::v4([198, 51, 100, 7]), &b"hello"[..]));
-        assert!(datagram(&packet[..30]).is_none() && datagram(&[]).is_none());
-    }
 
     #[test]
     fn the_network_of_an_address() {

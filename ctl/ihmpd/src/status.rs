@@ -58,6 +58,11 @@ pub(crate) fn router_text(config: &Config, router: &Router, seconds: u64) -> Str
     line("routes", &routes);
     line("granted", &granted);
     line("rejected", &rejected);
+    if let Some([pairs, mappings, entries]) = router.nat_sizes() {
+        line("nat-pairs", &pairs);
+        line("nat-mappings", &mappings);
+        line("nat-entries", &entries);
+    }
     line("refused", &sum);
     for (reason, count) in router.passed() {
         line(&format!("refused {reason}"), count);
