@@ -39,8 +39,8 @@ use nix::{
         bind,
         connect,
         recvmmsg,
-        send,
         sendmsg,
+        sendto,
         setsockopt,
         socket,
         sockopt,
@@ -64,6 +64,9 @@ use crate::interfaces::Device;
 const LONGEST: usize = 2048;
 /// Datagrams that are taken with one system call.
 pub(crate) const BATCH: usize = 16;
+
+/// A port from which nothing comes that we would read (RFC 863).
+const NOBODY: u16 = 9;
 
 /// A datagram that came in.
 pub(crate) struct Datagram {
@@ -230,10 +233,11 @@ impl Udp {
         setsockopt(&fd, sockopt::ReuseAddr, &true)?;
         let from = SockaddrIn6::from(SocketAddrV6::new(from, self.port, 0, 0));
         bind(fd.as_raw_fd(), &from)?;
-        // Connected, so that it takes nothing that others send.
+        // Connected to what sends nothing: it lives long enough for the answer of somebody near, which is not for it.
+        let nobody = SockaddrIn6::from(SocketAddrV6::new(to, NOBODY, 0, 0));
+        connect(fd.as_raw_fd(), &nobody)?;
         let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
-        connect(fd.as_raw_fd(), &to)?;
-        send(fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)?;
+        sendto(fd.as_raw_fd(), bytes, &to, MsgFlags::MSG_DONTWAIT)?;
         Ok(())
     }
 }
@@ -298,6 +302,25 @@ mod tests {
             assert_eq!(datagram.bytes, text);
         }
         assert!(udp.receive().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_comes_while_a_datagram_is_sent_by_a_device_is_received() {
+        let port = 61_997;
+        let mut udp = Udp::v6(port).unwrap();
+        let lo = Device {
+            index: 1,
+            name: "lo".into(),
+        };
+        let here = IpAddr::from(Ipv6Addr::LOCALHOST);
+        // What we send to ourselves is there before the socket that sends it is gone. A machine may have no IPv6.
+        match udp.send(here, here, Some(&lo), b"first") {
+            Err(Errno::EADDRNOTAVAIL) => return,
+            sent => sent.unwrap(),
+        }
+        let datagrams = udp.receive().unwrap();
+        assert_eq!(datagrams.len(), 1);
+        assert_eq!(datagrams[0].from, SocketAddr::new(here, port));
     }
 
     #[test]
