@@ -16,11 +16,6 @@ RATE=150
 BURST=200 PER_SECOND=2000
 RTT_MS=40
 
-record() {
-	jq -nc --arg case "$1" --arg metric "$2" --argjson value "$3" --arg unit "$4" \
-		'{case: $case, metric: $metric, value: $value, unit: $unit, peer: "ihmp"}' >>"$TMP/records"
-}
-
 # peers FIGURE: what they say.
 peers() {
 	sed -n "s/^$1 //p" "$TMP/peers" 2>/dev/null
@@ -68,13 +63,12 @@ hub() {
 		"$TMP/cap.m.wifi0")
 	note "$took ms until all know; $most announcements in a second at most"
 	at_most "announcements in a second" $((PER_SECOND + BURST)) "$most"
-	record "$what" "until all know" "$took" ms
-	record "$what" "announcements" "$(captured m wifi0 61453)" 1
-	record "$what" "announcements in a second, at most" "$most" 1
+	figure_of "$what" "until all know" "$took" ms
+	figure_of "$what" "announcements" "$(captured m wifi0 61453)" 1
+	figure_of "$what" "announcements in a second, at most" "$most" 1
 	equal "hosts of the module" "$PEERS" "$(figure m hosts)"
 	equal "of them at the new address" "$PEERS" "$(ctl m -j host show | jq --arg new "$NEW" '[.[] | select(.local == $new)] | length')"
 }
 
 run_case "a host with $PEERS peers moves" hub
-[ ! -e "$TMP/records" ] || jq -s . "$TMP/records" >"${IHMP_RESULTS:-.}/ihmp.json"
 suite_end

@@ -176,8 +176,15 @@ explain() {
 }
 
 suite_end() {
+	[ ! -e "$TMP/figures" ] || jq -s . "$TMP/figures" >"${IHMP_RESULTS:-.}/ihmp.json"
 	echo "1..$CASES"
 	exit $((FAILED > 0))
+}
+
+# figure_of CASE METRIC VALUE UNIT: a figure of the signalling, for ihmp.json, which the suite leaves in $IHMP_RESULTS.
+figure_of() {
+	jq -nc --arg case "$1" --arg metric "$2" --argjson value "$3" --arg unit "$4" \
+		'{case: $case, metric: $metric, value: $value, unit: $unit, peer: "ihmp"}' >>"$TMP/figures"
 }
 
 # --- cleaning
@@ -220,14 +227,16 @@ nap() {
 	read -rt "$1" -u "$NAP" _ || true
 }
 
+# busywait SECONDS CMD...: looks at least every 160 ms, or POLL_MS: looking costs computing, a wait of many seconds needs it less.
 busywait() {
-	local end=$(($(now_ms) + ${1%.*} * 1000)) pause=5
+	local end=$((${EPOCHREALTIME/./} + ${1%.*} * 1000000)) pause=5 most=${POLL_MS:-160} seconds
 	shift
 
 	until "$@" >/dev/null 2>&1; do
-		[ "$(now_ms)" -lt "$end" ] || return 1
-		nap "0.$(printf %03d $pause)"
-		[ $pause -ge 160 ] || pause=$((pause * 2))
+		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
+		printf -v seconds '0.%03d' $pause
+		nap "$seconds"
+		[ $pause -ge "$most" ] || pause=$((pause * 2))
 	done
 }
 
