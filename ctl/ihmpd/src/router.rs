@@ -446,7 +446,7 @@ impl<'a> Driver<'a> {
             Note::Unanswered { .. } => return tracing::warn!("{note}"),
             // Peers greet a NAT, since what comes from there might be a host's.
             Note::Refused {
-                reason: Reason::Unsupported,
+                reason: Reason::Unsupported | Reason::LateAck,
                 ..
             } => return tracing::debug!("{note}"),
             Note::Passed { .. } | Note::Refused { .. } => (),

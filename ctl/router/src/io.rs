@@ -256,6 +256,8 @@ pub enum Reason {
     LeaseLimit,
     /// It answers nothing that was sent.
     UnexpectedAck,
+    /// It answers what another one has answered.
+    LateAck,
     /// A NAT has no other use for messages than answers.
     Unsupported,
 }
@@ -281,6 +283,7 @@ impl Reason {
             Reason::PairLimit => "pair-limit",
             Reason::LeaseLimit => "mapping-limit",
             Reason::UnexpectedAck => "unexpected-ack",
+            Reason::LateAck => "late-ack",
             Reason::Unsupported => "unsupported",
         }
     }

@@ -14,6 +14,8 @@ use crate::pair::{name_of, Exchange};
 
 /// Messages that were forwarded and may not have left yet: as many as the queue holds.
 const CROSSING: usize = 1_024;
+/// Requests whose late answers are told from unexpected ones.
+const DONE: usize = 256;
 
 /// What is known of a peer.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(crate) struct Nat {
     pub(crate) places: HashMap<Place, (Pair, Lease)>,
     /// Requests that are out: NAT, peer, number.
     pub(crate) asked: HashMap<(Addr, Addr, u16), Pair>,
+    /// Requests that were acknowledged of late.
+    done: VecDeque<(Addr, Addr, u16)>,
     /// Pairs of which the NAT is to be asked, and whether all of it is told again.
     pub(crate) look: BTreeMap<Pair, bool>,
     pub(crate) look_at: Instant,
@@ -68,6 +72,7 @@ impl Nat {
             peers: BTreeMap::new(),
             places: HashMap::new(),
             asked: HashMap::new(),
+            done: VecDeque::new(),
             look: BTreeMap::new(),
             look_at: Instant::ZERO,
             looking: None,
@@ -104,6 +109,26 @@ impl Nat {
         let mut crossing = self.crossing.iter();
         let at = crossing.position(|one| *one == (host, peer, stamp));
         at.and_then(|at| self.crossing.remove(at)).is_some()
+    }
+
+    /// A request was acknowledged.
+    pub(crate) fn is_done(&mut self, request: (Addr, Addr, u16)) {
+        if self.done.len() >= DONE {
+            self.done.pop_front();
+        }
+        self.done.push_back(request);
+        self.entries += 1;
+    }
+
+    /// The pair whose request this is, or why there is none.
+    pub(crate) fn asked(&self, request: (Addr, Addr, u16)) -> Result<Pair, Reason> {
+        let late = self.done.contains(&request);
+        let none = if late {
+            Reason::LateAck
+        } else {
+            Reason::UnexpectedAck
+        };
+        self.asked.get(&request).copied().ok_or(none)
     }
 
     /// Takes a mapping of a pair away from its place.
@@ -179,6 +204,8 @@ impl Nat {
         }
         let place = place(pair, nat, name);
         let full = self.places.len() >= self.config.max_all && !self.places.contains_key(&place);
+        let mut rivals = exchange.rivals(name);
+        rivals.retain(|rival| exchange.ended(*rival));
         if full || !exchange.made(name, most, again) {
             return Some(Reason::LeaseLimit);
         }
@@ -190,6 +217,9 @@ impl Nat {
             .is_some_and(|of| of != owner)
         {
             exchange.inherits(name);
+        }
+        for rival in rivals {
+            self.vacate(pair, nat, rival);
         }
         None
     }

@@ -63,6 +63,10 @@ pub(crate) struct Request {
 impl Request {
     /// Why it is sent once more; false when it was often enough.
     fn again(&mut self, cause: Cause) -> bool {
+        // Who has asked for proof knows the host.
+        if cause == Cause::Word && self.answers > 0 {
+            return false;
+        }
         let (count, most) = match cause {
             Cause::Timer => (&mut self.sends, SENDS),
             Cause::Proof(_) => (&mut self.answers, ANSWERS),
@@ -206,6 +210,20 @@ impl Exchange {
         let known = self.leases.iter().filter(|(_, held)| there(held));
         let names = known.map(|(name, _)| *name);
         names.filter(|name| !all.contains(name)).collect()
+    }
+
+    /// Other mappings of the same flow, of which the NAT can have but one: they have ended, even if nobody said so.
+    pub(crate) fn rivals(&self, name: Lease) -> Vec<Lease> {
+        let flow = |of: &Lease| (of.proto, of.port, of.peer_port);
+        let there = self.leases.iter().filter(|(_, held)| !held.gone);
+        let names = there.map(|(name, _)| *name);
+        let same = names.filter(|other| *other != name && flow(other) == flow(&name));
+        same.collect()
+    }
+
+    /// Whether it is known here.
+    pub(crate) fn has(&self, name: Lease) -> bool {
+        self.leases.contains_key(&name)
     }
 
     /// Nobody has to know of this mapping any more.
@@ -403,6 +421,7 @@ mod tests {
             now = request.next_at;
         }
         assert_eq!(waits, [300, 600, 1_200, 2_400]);
-        assert!(request.again(Cause::Proof(1)) && request.again(Cause::Word));
+        assert!(request.again(Cause::Word) && request.again(Cause::Proof(1)));
+        assert!(!request.again(Cause::Word));
     }
 }

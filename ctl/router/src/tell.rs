@@ -229,15 +229,18 @@ impl Router {
             return;
         };
         let outside = exchange.nat;
-        if let Some(request) = &exchange.request {
-            nat.asked.remove(&(outside, pair.peer, request.seqno));
-        }
+        let Some(seqno) = exchange.request.as_ref().map(|request| request.seqno) else {
+            return;
+        };
         if !acknowledged {
             exchange.gave_up(now);
+            nat.asked.remove(&(outside, pair.peer, seqno));
             return;
         }
-        nat.entries += 1;
-        for name in exchange.acknowledged() {
+        let over = exchange.acknowledged();
+        nat.asked.remove(&(outside, pair.peer, seqno));
+        nat.is_done((outside, pair.peer, seqno));
+        for name in over {
             nat.vacate(pair, outside, name);
         }
     }
@@ -254,13 +257,17 @@ impl Router {
         let other = |lease: &Lease| {
             let name = name_of(*lease);
             let owner = nat.places.get(&place(pair, outside, name));
-            owner.is_some_and(|owner| *owner != (pair, name))
+            !exchange.has(name) || owner.is_some_and(|owner| *owner != (pair, name))
         };
+        let leases = exchange
+            .request
+            .as_ref()
+            .map(|request| request.leases.clone());
+        let (over, leases): (Vec<Lease>, Vec<Lease>) =
+            leases.unwrap_or_default().into_iter().partition(other);
         let Some(request) = &mut exchange.request else {
             return;
         };
-        let (over, leases): (Vec<Lease>, Vec<Lease>) =
-            request.leases.iter().copied().partition(other);
         request.leases = leases;
         for lease in over {
             let name = name_of(lease);
@@ -343,10 +350,7 @@ impl Router {
         let Some(nat) = &mut self.nat else {
             return Err(Reason::UnexpectedAck);
         };
-        let pair = *nat
-            .asked
-            .get(&(to, from, seqno))
-            .ok_or(Reason::UnexpectedAck)?;
+        let pair = nat.asked((to, from, seqno))?;
         let request = nat.pairs.get(&pair).and_then(|e| e.request.as_ref());
         let request = request.ok_or(Reason::UnexpectedAck)?;
         let (first_at, attempt) = (request.first_at, request.attempt);
