@@ -55,7 +55,7 @@ pub(crate) struct Row {
     pub(crate) wire_port: u16,
     /// Port of the host itself; differs from the flow's if that is the port of a NAT.
     pub(crate) host_port: u16,
-    /// The flow began after its foreign address had left the host: it is not translated.
+    /// The flow began after its foreign address had left the host, or behind a NAT: it is not translated.
     pub(crate) plain: bool,
     host: Shared<Host>,
     /// Device that the socket is bound to, or 0.
@@ -77,7 +77,8 @@ pub(crate) enum Start {
     Joins,
     /// This end opens it, and may choose another port on the wire.
     Opens,
-    /// This end opens it, towards whoever has a former address of the host now.
+    /// This end opens it, towards whoever has a former address of the host now, or from an address that
+    /// is no locator.
     OpensPlain,
 }
 

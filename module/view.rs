@@ -118,6 +118,8 @@ pub(crate) struct Facts {
     paths: Paths,
     /// The sockets are woken when the host has acknowledged where we are.
     pub(crate) asleep: bool,
+    /// Some local address is behind a NAT, and no locator.
+    hides: bool,
     pub(crate) said: Said,
 }
 
@@ -149,6 +151,7 @@ impl View {
             }),
             paths: Paths::of(lists),
             asleep: before.is_some_and(|before| before.asleep),
+            hides: lists.list(Role::Local).iter().any(|entry| entry.nat),
             said,
         };
         let [active, unreachable, local, alias] = lists.0;
@@ -303,10 +306,24 @@ impl View {
         }
     }
 
-    /// Whether the host has not yet acknowledged that we are at this address.
+    /// Whether the host has not acknowledged that we are at this address: what comes there may answer what
+    /// it took for somebody else's.
     pub(crate) fn unproven(&self, local: Addr) -> bool {
         let entry = self.lists().lookup(Role::Local, local);
-        entry.is_some_and(|entry| entry.unproven)
+        entry.is_some_and(|entry| entry.unproven || entry.nat)
+    }
+
+    /// Whether an own address is behind a NAT and no locator: packets from and to it are of flows that
+    /// began there, and pass as they are.
+    #[inline]
+    pub(crate) fn hides(&self, local: Addr) -> bool {
+        self.hides && self.is_natted(local)
+    }
+
+    #[cold]
+    fn is_natted(&self, local: Addr) -> bool {
+        let entry = self.lists().lookup(Role::Local, local);
+        entry.is_some_and(|entry| entry.nat)
     }
 }
 

@@ -361,8 +361,13 @@ def nats(f):
     by = {octets(a["address"]): a for a in f.do("host-get", id=one)["addr"]}
     equal("marked", (True, False), (by[N4].get("nat", False), by[C4].get("nat", False)))
     f.refused(errno.ENOENT, "host-get", {"address": N4}, text="no host has", bad=".address")
-    f.refused(errno.EINVAL, "addr-new", {"id": one, "addr": [address(M4, "local", nat=True)]}, text="only an active address",
-              bad=".addr.nat")
+    f.refused(errno.EINVAL, "addr-new", {"id": one, "addr": [address(N4, "unreachable", nat=True)]},
+              text="only an active or a local address", bad=".addr.nat")
+    # Behind a NAT an own address is no locator.
+    f.do("addr-new", id=one, addr=[address(M4, "local", nat=True)])
+    equal("no path", None, f.do("host-get", id=one).get("local"))
+    f.do("addr-new", id=one, addr=[address(M4, "local")])
+    equal("a path", M4, octets(f.do("host-get", id=one)["local"]))
     first = mapping(one, expires_in=60000)
     f.send("nat-new", first)
     found = f.send("nat-get", named(first))

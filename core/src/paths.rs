@@ -78,10 +78,15 @@ fn of_family<'a>(
         .filter(move |(_, entry)| entry.addr.family() == family)
 }
 
+/// The local locators of one family, with their places: own addresses, but for those that are useless behind a NAT.
+fn locators<'a>(lists: &Lists<'a>, family: Family) -> impl Iterator<Item = (u8, &'a Entry)> {
+    of_family(lists, Role::Local, family).filter(|(_, local)| !local.nat)
+}
+
 /// The pairs of locators of one family, the active ones of each local one together.
 fn pairs<'a>(lists: &Lists<'a>, family: Family) -> impl Iterator<Item = Pair> + 'a {
     let active = of_family(lists, Role::Active, family);
-    of_family(lists, Role::Local, family).flat_map(move |(local, _)| {
+    locators(lists, family).flat_map(move |(local, _)| {
         active
             .clone()
             .map(move |(remote, _)| Pair { local, remote })
@@ -90,8 +95,8 @@ fn pairs<'a>(lists: &Lists<'a>, family: Family) -> impl Iterator<Item = Pair> + 
 
 /// How many pairs of locators of one family there are.
 fn count(lists: &Lists<'_>, family: Family) -> usize {
-    let of = |role| of_family(lists, role, family).count();
-    of(Role::Local).saturating_mul(of(Role::Active))
+    let active = of_family(lists, Role::Active, family).count();
+    locators(lists, family).count().saturating_mul(active)
 }
 
 /// Puts a pair behind those of the first `used` of `room` that do not come after it; the last falls out when there is no

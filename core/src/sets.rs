@@ -18,7 +18,8 @@ pub struct Entry {
     pub preference: u16,
     /// A local address that the host has not acknowledged yet.
     pub unproven: bool,
-    /// An active address that is that of a NAT in front of the host, and perhaps of others.
+    /// An active address that is that of a NAT in front of the host, and perhaps of others. A local address behind one
+    /// that gives no port mappings: no locator, flows that begin there are left alone.
     pub nat: bool,
 }
 

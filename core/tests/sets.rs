@@ -135,7 +135,7 @@ impl Naive {
                 .collect::<Vec<_>>()
         };
         let mut paths = Vec::new();
-        for local in of(Role::Local) {
+        for local in of(Role::Local).into_iter().filter(|local| !local.nat) {
             for remote in of(Role::Active) {
                 paths.push(Path {
                     local: local.addr,
@@ -343,6 +343,16 @@ fn a_move() {
     assert_eq!(sets.role_of(nat.addr), Some(Role::Active));
     sets.replace(Role::Active, &[home], true).unwrap();
     assert_eq!(sets.role_of(nat.addr), None);
+    // Behind a NAT, an own address is ours, and no locator.
+    let local = Entry {
+        nat: true,
+        ..entry("198.51.100.9")
+    };
+    sets.insert(Role::Local, local).unwrap();
+    let paths = Paths::of(&sets);
+    let paths = family(&paths, &sets, Family::V4);
+    assert!(paths.iter().all(|path| path.local != local.addr));
+    assert!(sets.remove(Role::Local, local.addr));
     // A local address may have a foreign role too.
     sets.insert(Role::Active, entry("198.51.100.1")).unwrap();
     assert_eq!(sets.role_of(addr("198.51.100.1")), Some(Role::Active));

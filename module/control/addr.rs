@@ -53,11 +53,11 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
         ));
     }
     let nat = nest.nested(AddrAttr::NAT.0);
-    if let Some(flag) = nat.filter(|_| role != Role::Active) {
+    if let Some(flag) = nat.filter(|_| !matches!(role, Role::Active | Role::Local)) {
         return Err(request.refuse(
             Some(flag),
             EINVAL,
-            format_args!("only an active address can be that of a NAT"),
+            format_args!("only an active or a local address can be behind a NAT"),
         ));
     }
     let entry = Entry {

@@ -194,7 +194,7 @@ fn receive(
     let view = host.view.read(guard);
     row.touch(now);
     host.received(now);
-    if view.state() != HostState::Up || row.plain {
+    if view.state() != HostState::Up || row.plain || view.hides(packet.tuple.dst) {
         netns.count(Counter::InUnchanged);
         return Verdict::Accept;
     }
@@ -358,7 +358,12 @@ fn adopt<'a>(
         fport: port,
         ..same.on_wire(host.id())
     };
-    let open = |key, sock: &Sock<'_>| netns.flow_open(key, wire, host, sock, Start::Joins, guard);
+    let hidden = view.hides(packet.tuple.dst);
+    let start = match hidden {
+        true => Start::OpensPlain,
+        false => Start::Joins,
+    };
+    let open = |key, sock: &Sock<'_>| netns.flow_open(key, wire, host, sock, start, guard);
     let lookup: fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>> = match packet.tuple.proto {
         TCP => |netns, key, ifindex| {
             Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
@@ -371,7 +376,7 @@ fn adopt<'a>(
             return open(&same, &sock);
         }
     }
-    if view.state() == HostState::Up {
+    if view.state() == HostState::Up && !hidden {
         let aliases = view.list(Role::Alias).iter();
         let others = view.list(Role::Active).iter();
         let others = others.filter(|entry| !entry.nat);

@@ -89,7 +89,8 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
     let view = host.view.read(guard);
     let serves = node.role() == Role::Active
         && view.state() == HostState::Up
-        && view.lists().lookup(Role::Local, tuple.src).is_some();
+        && view.lists().lookup(Role::Local, tuple.src).is_some()
+        && !view.hides(tuple.src);
     // What came through a NAT goes back by the port that it came from.
     let path = host.path(view, packet.family);
     match path.filter(|(path, _)| serves && !path.nat) {
@@ -140,7 +141,7 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     let view = host.view.read(guard);
     row.touch(now);
     host.sent(now);
-    if view.state() != HostState::Up || row.plain {
+    if view.state() != HostState::Up || row.plain || view.hides(packet.tuple.src) {
         netns.count(Counter::OutUnchanged);
         return pass(netns, &skb, packet.family == Family::V6);
     }
@@ -261,6 +262,9 @@ fn open<'a>(
     };
     if view.state() == HostState::Classic || netns.is_wire_form(key, &wire, host, &sock, guard) {
         return Err(NoRow::Pass);
+    }
+    if view.hides(key.laddr) {
+        start = Start::OpensPlain;
     }
     if sock.watched()
         && !view.is_ours(key.laddr)

@@ -631,7 +631,8 @@ impl AddrAttr {
     /// A local address that the host has not acknowledged yet.
     pub const UNPROVEN: Self = Self(4);
     /// The active address is that of a NAT in front of the host. Others may have it, too; only
-    /// flows with a nat object use it.
+    /// flows with a nat object use it. The local address is behind a NAT without such objects: it
+    /// is no locator, and flows that begin there are not translated.
     pub const NAT: Self = Self(5);
 
     /// The name in the spec, if the number has one there.
