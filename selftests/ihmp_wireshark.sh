@@ -211,8 +211,9 @@ listed() {
 
 # meant: what parses but makes no sense.
 meant() {
-	local s o
+	local s o key
 
+	key=$(printf '07%.0s' {1..32})
 	s=$(mapped 198.51.100.7) o=$(mapped 192.0.2.1)
 	forge meant.pcap 198.51.100.7 61453 <<-END || return
 		00 00 0001 $o
@@ -230,13 +231,19 @@ meant() {
 		09 00 000d $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 012c0000000000000000000000000000
 		09 00 000e $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 012c0000000000000000000000000001
 		0a 00 000f $s
+		0a 00 0010 $s $s $(mapped 192.168.1.7) $key 0600 4e21 9c40 0016 0258 000000000000
+		0a 00 0011 $s $s $(mapped 192.168.1.7) $key 0001 4e21 9c40 0016 0258 000000000000
+		0a 00 0012 $s $s $s $key 0600 4e21 9c40 0016 0258 000000000000
+		0a 00 0013 $s $o $(mapped 192.168.1.7) $key 0600 4e21 9c40 0016 0258 000000000000
 	END
 	# What counts besides that there is no signature, and that an ACK has IS.
-	equal "findings" "bad-payload bad-payload bad-payload bad-payload bad-payload bad-payload ok ok unknown-algorithm ok bad-payload nat-detected ok bad-payload unsupported" \
+	equal "findings" "bad-payload bad-payload bad-payload bad-payload bad-payload bad-payload ok ok unknown-algorithm ok bad-payload nat-detected ok bad-payload bad-payload ok bad-payload bad-payload nat-detected" \
 		"$(table meant.pcap frame _ws.expert.message | awk -F , '{
 			found = "ok"
 			for (i = NF; i > 0; i--) { split($i, word, ":"); if (word[1] ~ /^[a-z-]+$/ && word[1] != "unsigned") found = word[1] }
 			print found }' | paste -sd ' ')"
+	equal "what a NAT says" "198.51.100.7|192.168.1.7|6|20001|40000|22|600" "$(table meant.pcap "ihmp.seqno == 16" ihmp.source \
+		ihmp.inside ihmp.nat.proto ihmp.nat.nat_port ihmp.nat.port ihmp.nat.peer ihmp.lifetime)"
 	printf '%s\n' "00 00 0001 $s $s" | forge port.pcap 198.51.100.7 1024 || return
 	equal "another port" 1 "$(table port.pcap ihmp.source-port frame.number)"
 	# Cut off by the capture is not malformed.

@@ -23,13 +23,13 @@ local ALGORITHMS = { [1] = "Ed25519", [2] = "Ed25519, in place of a former key" 
 local ROLES = {
 	[0] = { "source" }, [2] = { "source", "new" }, [3] = { "source", "new" }, [4] = { "source", "old" },
 	[5] = { "source", "old" }, [6] = { "source", "new", "old" }, [7] = { "source", "new", "old" }, [8] = { "source" },
-	[9] = { "source", "new", "old", "peer", "terms" },
+	[9] = { "source", "new", "old", "peer", "terms" }, [10] = { "source", "inside", "key", "key", "mapping" },
 }
-local LABELS = { source = "Source", new = "New address", old = "Old address", peer = "Peer", other = "Other address" }
+local LABELS = { source = "Source", new = "New address", old = "Old address", peer = "Peer", inside = "Host behind the NAT",
+	other = "Other address" }
 -- ADDR_UP and HANDOFF come from the address that they announce.
 local FROM_NEW = { [2] = true, [6] = true }
-local UNSUPPORTED = { [10] = true }
-local ACK, ROUTER_ACK = 8, 9
+local ACK, ROUTER_ACK, NAT_ENTRY = 8, 9, 10
 
 local f = {
 	code = ProtoField.uint8("ihmp.code", "Control", base.DEC, CODES),
@@ -58,6 +58,13 @@ local f = {
 	new = ProtoField.string("ihmp.new", "New address"),
 	old = ProtoField.string("ihmp.old", "Old address"),
 	peer = ProtoField.string("ihmp.peer", "Peer"),
+	inside = ProtoField.string("ihmp.inside", "Host behind the NAT"),
+	nat_key = ProtoField.bytes("ihmp.nat.key", "Half of its public key"),
+	mapping = ProtoField.none("ihmp.nat", "Port mapping"),
+	proto = ProtoField.uint8("ihmp.nat.proto", "Protocol"),
+	nat_port = ProtoField.uint16("ihmp.nat.nat_port", "Port of the NAT"),
+	nat_host_port = ProtoField.uint16("ihmp.nat.port", "Port of the host"),
+	nat_peer_port = ProtoField.uint16("ihmp.nat.peer", "Port of the peer"),
 	lifetime = ProtoField.uint16("ihmp.lifetime", "Lifetime"),
 	other = ProtoField.string("ihmp.other", "Other address"),
 	count = ProtoField.uint8("ihmp.addresses", "Number of addresses"),
@@ -83,12 +90,12 @@ local e = {
 	options = malformed("reserved-option", "a reserved bit is set"),
 	block = malformed("bad-signature-block", "the block has a wrong length"),
 	payload = malformed("bad-payload", "addresses are missing, or are not where they belong"),
-	nat = ProtoExpert.new("ihmp.nat-detected", "nat-detected: address 0 is not the source", expert.group.PROTOCOL,
-		expert.severity.WARN),
+	nat = ProtoExpert.new("ihmp.nat-detected", "nat-detected: address 0 is not the source, and it is not signed, or " ..
+		"speaks for itself", expert.group.PROTOCOL, expert.severity.WARN),
+	passed = ProtoExpert.new("ihmp.nat-passed", "It passed a NAT: address 0 is not the source", expert.group.PROTOCOL,
+		expert.severity.NOTE),
 	port = ProtoExpert.new("ihmp.source-port", "source-port: it does not come from the port of IHMP",
 		expert.group.PROTOCOL, expert.severity.WARN),
-	unsupported = ProtoExpert.new("ihmp.unsupported", "unsupported: this kind is not served", expert.group.UNDECODED,
-		expert.severity.WARN),
 	algorithm = ProtoExpert.new("ihmp.unknown-algorithm", "unknown-algorithm: its signature is of a kind that is not known",
 		expert.group.UNDECODED, expert.severity.WARN),
 	unsigned = ProtoExpert.new("ihmp.unsigned", "unsigned: it has no signature", expert.group.SECURITY,
@@ -189,12 +196,25 @@ local function exchange(code, seqno, pinfo)
 	return this
 end
 
--- payload(TREE, RANGE, CODE, PINFO): the addresses; gives back what is worth a word in the list of packets.
-local function payload(tree, range, code, pinfo)
+-- mapping(TREE, RANGE): a port mapping of a NAT; its text, and whether it can be one.
+local function mapping(tree, range)
+	local item = tree:add(f.mapping, range)
+	local fields = { { f.proto, 0, 1 }, { f.nat_port, 2, 2 }, { f.nat_host_port, 4, 2 }, { f.nat_peer_port, 6, 2 },
+		{ f.lifetime, 8, 2 } }
+	for _, field in ipairs(fields) do item:add(field[1], range(field[2], field[3])) end
+	local text = string.format("%d of %d to %d, %d s", range(2, 2):uint(), range(4, 2):uint(), range(6, 2):uint(),
+		range(8, 2):uint())
+	item:append_text(": " .. text)
+	local zero = range(1, 1):uint() == 0 and range(10, 2):uint() == 0 and range(12, 4):uint() == 0
+	return text, zero and range(0, 1):uint() ~= 0
+end
+
+-- payload(TREE, RANGE, CODE, SIGNED, PINFO): the addresses; gives back what is worth a word in the list of packets.
+local function payload(tree, range, code, signed, pinfo)
 	local roles, words, texts = ROLES[code] or {}, {}, {}
 	local count = math.floor(range:len() / ADDRESS)
 	for at = 0, count - 1 do
-		local role = roles[at + 1] or (at == 0 and "source") or "other"
+		local role = roles[at + 1] or (at == 0 and "source") or (code == NAT_ENTRY and "mapping") or "other"
 		local part = range(at * ADDRESS, ADDRESS)
 		local text, item, value
 		if role == "terms" then
@@ -203,23 +223,35 @@ local function payload(tree, range, code, pinfo)
 			for zero = 2, ADDRESS - 2, 2 do
 				if part(zero, 2):uint() ~= 0 then texts.bad = true end
 			end
+		elseif role == "key" then
+			item = tree:add(f.nat_key, part)
+		elseif role == "mapping" then
+			local good
+			text, good = mapping(tree, part)
+			texts.bad = texts.bad or not good
+			item = tree
 		else
 			text, item, value = put(tree, role, part)
 		end
 		if at == MOST then item:add_proto_expert_info(e.many) end
 		texts[role] = texts[role] or text
-		if at == 0 and value ~= pinfo.src then item:add_proto_expert_info(e.nat) end
-		if at > 0 and role ~= "other" then table.insert(words, role .. " " .. text) end
+		if at == 0 and value ~= pinfo.src then
+			texts.passed = signed and code < ROUTER_ACK
+			item:add_proto_expert_info(texts.passed and e.passed or e.nat)
+		end
+		if at > 0 and text and role ~= "other" then table.insert(words, role .. " " .. text) end
 	end
 	tree:add(f.count, range, count):set_generated(true)
 	if range:len() % ADDRESS ~= 0 then
 		tree:add_proto_expert_info(e.ragged)
-	elseif count < #roles or count == 0 or texts.bad or (code == ROUTER_ACK and (count > #roles or texts.old == texts.new)) then
+	elseif count < #roles or count == 0 or texts.bad or (code == ROUTER_ACK and (count > #roles or texts.old == texts.new)) or
+		(code == NAT_ENTRY and texts.source == texts.inside) then
 		tree:add_proto_expert_info(e.payload)
 	elseif texts.old == texts.source or (texts.new and (texts.new == texts.source) ~= (FROM_NEW[code] or false)) then
 		tree:add_proto_expert_info(e.payload)
 	end
-	if count > #roles and #roles > 0 then table.insert(words, count - #roles .. " more") end
+	words.passed = texts.passed
+	if count > #roles and #roles > 0 and code ~= NAT_ENTRY then table.insert(words, count - #roles .. " more") end
 	return words
 end
 
@@ -265,9 +297,7 @@ function ihmp.dissector(tvb, pinfo, root)
 		local seconds, rest = math.modf(pinfo.rel_ts - this.at)
 		tree:add(f.response_time, NSTime.new(seconds, math.floor(rest * 1e9 + 0.5))):set_generated(true)
 	end
-	if pinfo.src_port ~= ihmp.prefs.port then tree:add_proto_expert_info(e.port) end
-
-	local at = HEADER
+	local at, passed = HEADER, code == NAT_ENTRY
 	if signed then
 		if length == at then
 			tree:add_proto_expert_info(e.short)
@@ -284,14 +314,15 @@ function ihmp.dissector(tvb, pinfo, root)
 		at = at + ADDRESS
 		local more
 		if at < length then
-			more = payload(tree, tvb(at), code, pinfo)
-		elseif not UNSUPPORTED[code] then
+			more = payload(tree, tvb(at), code, signed, pinfo)
+			passed = passed or more.passed
+		else
 			tree:add_proto_expert_info(e.payload)
 		end
 		for _, word in ipairs(more or {}) do table.insert(words, word) end
 		if value ~= pinfo.src then table.insert(words, "by " .. host) end
 	end
-	if UNSUPPORTED[code] then tree:add_proto_expert_info(e.unsupported) end
+	if pinfo.src_port ~= ihmp.prefs.port and not passed then tree:add_proto_expert_info(e.port) end
 	if not signed then tree:add_proto_expert_info(e.unsigned) end
 	pinfo.cols.info = table.concat(words, ", ")
 	return length
