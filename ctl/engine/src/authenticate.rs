@@ -7,8 +7,9 @@ use ihmp_core::message::{Control, Ed25519, Options};
 use crate::engine::Engine;
 use crate::forged::Sort;
 use crate::host::Host;
-use crate::io::{Key, Note, Output, Refusal};
+use crate::io::{Key, Output, Refusal};
 use crate::keys::{verify, Fact, Policy, PublicKey};
+use crate::note::Note;
 use crate::probe::Probe;
 use crate::receive::Received;
 use crate::seqno::AHEAD;
@@ -30,12 +31,12 @@ impl Engine {
         bytes: &[u8],
     ) -> Result<Option<Signer>, Refusal> {
         let Received {
-            from, to, message, ..
+            place, to, message, ..
         } = *received;
         let now = self.world.now;
         let ring = &self.world.keyring;
         let Some(signature) = message.signature else {
-            let may = ring.policy == Policy::Unsigned && !ring.reserves(from, None);
+            let may = ring.policy == Policy::Unsigned && !ring.reserves(place.own, None);
             return if may {
                 Ok(None)
             } else {
@@ -57,17 +58,23 @@ impl Engine {
         if !ring.admits(&name) {
             return Err(Refusal::UnknownKey);
         }
-        if ring.reserves(from, Some(&name)) {
+        if ring.reserves(place.own, Some(&name)) {
             return Err(Refusal::ReservedAddress);
         }
         let peer = ring.peers.get(&name);
         if peer.is_some_and(|peer| !peer.replay.is_fresh(stamp)) {
             return Err(Refusal::Replayed);
         }
+        let host = self.bound(&name).and_then(|host| self.hosts.get(&host));
+        // Where it is without a NAT, there is none: somebody has copied its message.
+        if place.is_behind() && host.is_some_and(|host| host.hears.contains(&place.own)) {
+            return Err(Refusal::NatDetected);
+        }
+        let settled = !place.is_behind() || host.is_some_and(|host| host.is_there(place, to));
         let answers = message.options.has(Options::INCORRECT_SEQNO);
-        let who = (key, from, to);
+        let who = (key, place, to);
         let (echoes, proven) = match message.control {
-            Control::Ack => (self.awaited(received)?, true),
+            Control::Ack => (self.awaited(received, &name)?, true),
             Control::Hello if answers => {
                 let awaited = ring.challenged(&who, now).ok_or(Refusal::LateAnswer)?;
                 (vec![awaited], true)
@@ -77,8 +84,7 @@ impl Engine {
         let sort = if proven {
             Sort::Answer
         } else {
-            let host = self.bound(&name).and_then(|key| self.hosts.get(&key));
-            Sort::of_request(host, from, &message)
+            Sort::of_request(host, place, to, &message)
         };
         let ring = &mut self.world.keyring;
         let allowed = match ring.peers.get(&name) {
@@ -100,23 +106,40 @@ impl Engine {
             self.succeed(former, key);
         }
         let ring = &mut self.world.keyring;
+        let mut facts = Vec::new();
         if proven {
             ring.answered(&who);
+            // What had to wait for this is not believed any more.
+            let host = self.bound.get(&key).and_then(|host| self.hosts.get(host));
+            for stamp in host.map(Host::claimed_stamps).unwrap_or_default() {
+                facts.extend(ring.accept(&key, stamp));
+            }
         }
-        let fact = ring.accept(&key, stamp);
-        self.world.keep(fact);
+        // From an unknown NAT it may be a copy, and the message itself is yet to come.
+        if settled || proven {
+            facts.extend(ring.accept(&key, stamp));
+        }
+        self.world
+            .outputs
+            .extend(facts.into_iter().map(Output::Keep));
         Ok(Some(Signer { key, stamp, proven }))
     }
 
     /// The timestamps of the request that this ACK says it answers.
-    fn awaited(&self, received: &Received<'_>) -> Result<Vec<u64>, Refusal> {
+    fn awaited(&self, received: &Received<'_>, name: &PublicKey) -> Result<Vec<u64>, Refusal> {
         let Received {
-            from, to, message, ..
+            from,
+            place,
+            to,
+            message,
+            ..
         } = *received;
-        let open = self.known(from).flat_map(Host::requests);
+        let there = self.hosts_at(place, Some(name));
+        let open = there.iter().flat_map(|host| host.requests());
         let answered = open.filter(|leg| leg.seqno == message.seqno && leg.from == to);
-        let mut echoes: Vec<u64> = answered.flat_map(|leg| leg.stamps_to(from)).collect();
-        let probes = self.known(from).flat_map(|host| &host.probes);
+        let mut echoes: Vec<u64> = answered.flat_map(|leg| leg.stamps_to(place)).collect();
+        let direct = there.iter().filter(|_| !place.is_behind());
+        let probes = direct.flat_map(|host| &host.probes);
         let probes = probes.filter(|probe| probe.is_answered(message.seqno, from, to));
         echoes.extend(probes.flat_map(Probe::stamps));
         if !echoes.is_empty() {
@@ -124,7 +147,7 @@ impl Engine {
         }
         let recent =
             |host: &Host| (1..=AHEAD).contains(&host.next_seqno.wrapping_sub(message.seqno));
-        Err(if self.known(from).any(recent) {
+        Err(if there.into_iter().any(recent) {
             Refusal::LateAck
         } else {
             Refusal::UnexpectedAck
@@ -132,7 +155,7 @@ impl Engine {
     }
 
     /// A peer has a new key, by the word of the former one.
-    fn succeed(&mut self, former: PublicKey, key: PublicKey) {
+    pub(crate) fn succeed(&mut self, former: PublicKey, key: PublicKey) {
         let world = &mut self.world;
         world.keyring.succeed(&former, key);
         world.keep(Some(Fact::Succeeded { former, key }));
@@ -241,7 +264,7 @@ impl Engine {
 }
 
 /// Whether the former key named this one its successor.
-fn is_succeeded(block: &Ed25519<'_>, former: &PublicKey, key: &PublicKey) -> bool {
+pub(crate) fn is_succeeded(block: &Ed25519<'_>, former: &PublicKey, key: &PublicKey) -> bool {
     let word = block.succession.as_ref();
     word.is_some_and(|word| former.is_succeeded(key, word.signature))
 }

@@ -13,9 +13,11 @@ use ihmp_core::time::{Duration, Instant};
 use crate::engine::Engine;
 use crate::forged::Sort;
 use crate::host::{Entry, Host, Standing};
-use crate::io::{Note, Output, Refusal, Traffic, Via};
+use crate::io::{Output, Refusal, Traffic, Via};
 use crate::keys::{verify, PublicKey};
 use crate::leg::Leg;
+use crate::note::Note;
+use crate::place::Place;
 use crate::receive::Received;
 use crate::seqno::AHEAD;
 use crate::world::World;
@@ -92,7 +94,9 @@ impl Engine {
         }
         let answered = |leg: &&Leg| {
             let move_there = leg.proves() && leg.replaces() && leg.from == to;
-            leg.seqno == message.seqno && move_there && leg.tried.contains(&grant.peer)
+            leg.seqno == message.seqno
+                && move_there
+                && leg.tried.contains(&Place::direct(grant.peer))
         };
         let asked = self
             .known(grant.peer)
@@ -111,7 +115,7 @@ impl Engine {
             return Err(Refusal::Rate);
         }
         let genuine = leg
-            .stamps_to(grant.peer)
+            .stamps_to(Place::direct(grant.peer))
             .any(|stamp| verify(bytes, to, stamp, &block));
         let key = host.key;
         // What the peer does not have cannot be kept for it.

@@ -7,9 +7,10 @@ use ihmp_core::addr::Addr;
 use ihmp_core::time::Instant;
 
 use crate::host::{Entry, Host};
-use crate::io::{Input, Key, Moment, Note, Output, State};
+use crate::io::{Input, Key, Moment, Output, State};
 use crate::keys::{Fact, Policy, PublicKey};
 use crate::limits::Limits;
+use crate::note::Note;
 use crate::world::World;
 
 /// The signalling of one machine with all its hosts.
@@ -64,7 +65,12 @@ impl Engine {
     pub fn handle(&mut self, moment: Moment, input: Input<'_>) {
         self.world.begin(moment);
         match input {
-            Input::Message { from, to, bytes } => self.receive(from, to, bytes),
+            Input::Message {
+                from,
+                port,
+                to,
+                bytes,
+            } => self.receive(from, port, to, bytes),
             Input::Network { local, routes } => {
                 self.world.set_local(local);
                 self.world.routes = routes
@@ -75,9 +81,12 @@ impl Engine {
                 self.untold = self.hosts.keys().rev().copied().collect();
             }
             Input::Routes(routes) => {
-                let key = self.active(routes.peer);
+                let (peer, key) = (routes.peer, self.active(routes.peer));
                 self.world.set_routes(routes);
-                if let Some(key) = key {
+                let waiting = std::mem::take(&mut self.world.waiting);
+                let (due, later) = waiting.into_iter().partition(|(addr, _)| *addr == peer);
+                self.world.waiting = later;
+                for key in key.into_iter().chain(keys_of(due)) {
                     self.routes_known(key);
                 }
             }
@@ -132,9 +141,15 @@ impl Engine {
             .hosts
             .values()
             .filter(|host| !host.managed && host.state != State::Classic);
-        served
-            .flat_map(|host| host.active.iter().copied())
-            .collect()
+        let mut peers: Vec<Addr> = Vec::new();
+        let mut nats = BTreeSet::new();
+        for host in served {
+            peers.extend(&host.active);
+            nats.extend(host.nat_routes());
+        }
+        nats.retain(|addr| self.active(*addr).is_none());
+        peers.extend(nats);
+        peers
     }
 
     /// How many messages were not used, by the name of the reason.
@@ -226,18 +241,30 @@ impl Engine {
         host.publish(&mut self.world);
         host.review_probes(&self.world);
         if let (Some(key), Some(own)) = (host.peer_key, host.own) {
-            let fact = self.world.keyring.locate(key, own, &host.active);
-            self.world.keep(fact);
+            // Behind a NAT, the last address that was its own still names it.
+            if !host.active.is_empty() {
+                let fact = self.world.keyring.locate(key, own, &host.active);
+                self.world.keep(fact);
+            }
         }
         let names: Vec<Addr> = [&host.active, &host.unreachable, &host.alias]
             .into_iter()
             .flatten()
             .copied()
             .collect();
+        let routed = host.nat_routes();
+        if routed != host.nat.routed {
+            for addr in &routed {
+                *self.world.routed.entry(*addr).or_insert(0) += 1;
+            }
+            for addr in std::mem::replace(&mut host.nat.routed, routed) {
+                self.world.unroute(addr, self.index.contains_key(&addr));
+            }
+        }
         if names != host.indexed {
             for addr in std::mem::replace(&mut host.indexed, names.clone()) {
                 if !names.contains(&addr) && unindex(&mut self.index, addr, key) {
-                    self.world.routes.remove(&addr);
+                    self.world.forget_routes(addr);
                 }
             }
             for addr in names {
@@ -269,8 +296,11 @@ impl Engine {
         let host = self.hosts.remove(&key)?;
         for addr in &host.indexed {
             if unindex(&mut self.index, *addr, key) {
-                self.world.routes.remove(addr);
+                self.world.forget_routes(*addr);
             }
+        }
+        for addr in &host.nat.routed {
+            self.world.unroute(*addr, self.index.contains_key(addr));
         }
         if let Some(wake) = host.wake {
             self.timers.remove(&(wake, key));
@@ -327,6 +357,7 @@ impl Engine {
             };
             let sent = self.world.sent;
             self.with(key, |host, world| host.network_changed(world));
+            self.release(key);
             // Who needs not be told costs nothing.
             if self.world.sent != sent {
                 let _ = self.world.moves.take(now);
@@ -380,6 +411,7 @@ impl Engine {
                 host.probe_due(world);
                 host.look_due(world);
                 host.cover_due(world);
+                host.keep_due(world);
                 host.reconcile(world);
             });
             if greet {
@@ -387,6 +419,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn keys_of(waiting: Vec<(Addr, Key)>) -> impl Iterator<Item = Key> {
+    waiting.into_iter().map(|(_, key)| key)
 }
 
 /// Takes a name off a host; true when no host goes by it any more.

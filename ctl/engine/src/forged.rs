@@ -11,6 +11,7 @@ use ihmp_core::time::Instant;
 use crate::bucket::Bucket;
 use crate::host::Host;
 use crate::limits::Rate;
+use crate::place::Place;
 use crate::seqno::Class;
 
 /// What a message seems to be: what is harder to forge comes first.
@@ -27,13 +28,18 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    /// The sort of a request in the name of this host.
-    pub(crate) fn of_request(host: Option<&Host>, from: Addr, message: &Message<'_>) -> Sort {
+    /// The sort of a request in the name of this host, from there to this address of ours.
+    pub(crate) fn of_request(
+        host: Option<&Host>,
+        from: Place,
+        to: Addr,
+        message: &Message<'_>,
+    ) -> Sort {
         let numbered = !matches!(message.control, Control::Hello | Control::PathProbe);
         let expected = |host: &Host| host.window.classify(message.seqno) != Class::Wrong;
         match host {
             Some(host) if numbered && expected(host) => Sort::Expected,
-            Some(host) if host.active.contains(&from) => Sort::There,
+            Some(host) if host.is_at(from, to) => Sort::There,
             _ => Sort::Other,
         }
     }

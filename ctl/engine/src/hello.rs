@@ -6,9 +6,10 @@ use ihmp_core::message::{Addresses, Control, Options, ADDRESS_LEN};
 use crate::authenticate::Signer;
 use crate::engine::Engine;
 use crate::host::{Entry, Host, Reply, Standing};
-use crate::io::{Key, Note, Refusal, State, Via};
+use crate::io::{Key, Refusal, State, Via};
 use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
+use crate::note::Note;
 use crate::receive::Received;
 use crate::world::{Answer, World};
 
@@ -53,22 +54,29 @@ impl Engine {
         signer: &Signer,
     ) -> Result<Option<Key>, Option<Refusal>> {
         let Received {
-            from, to, message, ..
+            from,
+            place,
+            to,
+            message,
+            ..
         } = *received;
         let own = self.bound(&signer.key);
+        if place.is_behind() {
+            return self.greeting_behind(received, signer, own);
+        }
         let at = self.active(from);
         let free = at.filter(|at| self.is_unbound(*at));
         // Who is bound may move to where nobody else is: a greeting says no more than a hand-off.
         let now = self.world.now;
         let own_host = own.and_then(|own| self.hosts.get(&own));
-        let may = own_host.is_some_and(|host| !host.must_prove(from, now));
+        let may = own_host.is_some_and(|host| !host.must_prove(received, now));
         let moved = may && (at.is_none() || own == at);
         if signer.proven || moved {
             return Ok(own.or(free));
         }
         self.received(received);
         let ours = |leg: &Leg| {
-            leg.control == Control::Hello && leg.from == to && leg.stamps_to(from).next().is_some()
+            leg.control == Control::Hello && leg.from == to && leg.stamps_to(place).next().is_some()
         };
         let host = free.and_then(|free| self.hosts.get_mut(&free));
         if let Some(host) = host.filter(|host| host.legs.iter().any(ours)) {
@@ -79,7 +87,8 @@ impl Engine {
             host.greeted_by = Some((signer.key, stamp));
             host.replies.push(Reply {
                 from: to,
-                to: from,
+                to: place,
+                options: Options::NONE,
                 seqno: message.seqno,
                 asked: received.octets,
                 answer: Answer {
@@ -97,11 +106,13 @@ impl Engine {
     pub(crate) fn hello(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
             from,
+            place,
             to,
             octets,
             message,
             signer,
         } = *received;
+        let behind = place.is_behind();
         let now = self.world.now;
         let found = match &signer {
             None => self.greeting_host(received),
@@ -111,6 +122,9 @@ impl Engine {
                 Err(Some(reason)) => return Err(reason),
             },
         };
+        if behind && self.begins_behind(received, found) {
+            return Ok(());
+        }
         let bound = |key| !self.is_unbound(key);
         if signer.is_none() && (found.is_some_and(bound) || self.active(from).is_some_and(bound)) {
             return Err(Refusal::Unsigned);
@@ -133,7 +147,8 @@ impl Engine {
                 self.insert(Entry::Asked, State::Up)
             }
         };
-        if let Some(other) = self.active(from).filter(|other| *other != key) {
+        let taken = self.active(from).filter(|other| *other != key && !behind);
+        if let Some(other) = taken {
             if signer.is_some() {
                 self.hand_over(from, other, key);
             } else {
@@ -153,24 +168,19 @@ impl Engine {
             self.bind(key, signer, from, to);
         }
         self.received(received);
-        let claims = self.claims(key, received.after(1));
+        let listed = received.listed(1);
+        let claims = self.claims(key, &listed);
         let Some(host) = self.hosts.get_mut(&key) else {
             return Err(Refusal::UnknownHost);
         };
         let world = &mut self.world;
         let before = host.active.clone();
-        host.activate(from);
-        if signer.is_some_and(|signer| signer.proven) {
-            host.proves(from);
-        } else {
-            host.try_out(from, to, world);
-        }
+        host.heard_at(received, world);
         // An agent that was away does not know what it said before: by its key, only what it says now holds.
         if signer.is_some() {
-            host.replace(from, received.after(1), &[]);
+            host.replace(received, &listed, &[]);
         }
         host.take_claims(&claims);
-        host.heard = Some(from);
         if host.window.greet(message.seqno) {
             host.window.learn(message.seqno);
             // The sender may know nothing of our counter; it knows this number.
@@ -186,7 +196,7 @@ impl Engine {
         }
         // While a hand-off to that address is out, this says that the peer found us there, not that it knows who we are.
         let announcing = |leg: &Leg| leg.from == to && leg.replaces() && leg.proves();
-        if !host.legs.iter().any(announcing) {
+        if !host.legs.iter().any(announcing) && !host.is_hidden(to) {
             host.confirm(to);
         }
         if !host.is_usable(to) {
@@ -198,7 +208,8 @@ impl Engine {
         host.ask(world);
         host.replies.push(Reply {
             from: to,
-            to: from,
+            to: place,
+            options: received.detected(),
             seqno: message.seqno,
             asked: octets,
             answer: Answer {
@@ -240,7 +251,7 @@ impl Host {
                 }
             }
             let (from, to, seqno) = (reply.from, reply.to, reply.seqno);
-            world.acknowledge(from, to, seqno, Options::NONE, addresses, reply.answer);
+            world.acknowledge(from, to, seqno, reply.options, addresses, reply.answer);
         }
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A foreign host: its addresses, what it was told of ours, and what is on the way.
 
-use ihmp_core::addr::{Addr, Family, Scope};
-use ihmp_core::message::{Control, MAX_ADDRESSES};
+use ihmp_core::addr::{Addr, Scope};
+use ihmp_core::message::{Control, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
@@ -12,6 +12,8 @@ use crate::keys::PublicKey;
 use crate::leg::Leg;
 use crate::lifetime::Lifetime;
 use crate::limits::MAX_TOLD;
+use crate::nat::Nat;
+use crate::place::Place;
 use crate::probe::{Probe, Trial};
 use crate::seqno::Window;
 use crate::world::{Answer, World};
@@ -69,7 +71,8 @@ pub(crate) struct Claims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) from: Addr,
-    pub(crate) to: Addr,
+    pub(crate) to: Place,
+    pub(crate) options: Options,
     pub(crate) seqno: u16,
     /// Octets of the HELLO.
     pub(crate) asked: usize,
@@ -92,7 +95,7 @@ pub(crate) struct Host {
     /// Who greeted from its address without having shown that it hears us, and the last timestamp of that.
     pub(crate) greeted_by: Option<(PublicKey, u64)>,
     /// What it wants to see before it believes that we hear it: own address, its address, timestamp.
-    pub(crate) challenges: Vec<(Addr, Addr, u64)>,
+    pub(crate) challenges: Vec<(Addr, Place, u64)>,
 
     // What the peer has.
     pub(crate) active: Vec<Addr>,
@@ -156,6 +159,8 @@ pub(crate) struct Host {
     pub(crate) resyncs: u32,
 
     pub(crate) lifetime: Lifetime,
+    /// NATs between it and us.
+    pub(crate) nat: Nat,
 
     // What others hold of it.
     pub(crate) published: Option<Record>,
@@ -218,6 +223,7 @@ impl Host {
             wrong: Bucket::new(world.limits.wrong_host),
             resyncs: 0,
             lifetime: Lifetime::default(),
+            nat: Nat::default(),
             published: None,
             indexed: Vec::new(),
             wake: None,
@@ -227,14 +233,7 @@ impl Host {
     /// An address to name the host by in the log.
     pub(crate) fn name(&self) -> Addr {
         let active = self.heard.filter(|heard| self.active.contains(heard));
-        active
-            .or(self.active.first().copied())
-            .unwrap_or(Addr::UNSPECIFIED)
-    }
-
-    /// Whether data can go to the peer in this family.
-    pub(crate) fn speaks(&self, family: Family) -> bool {
-        self.active.iter().any(|addr| addr.family() == family)
+        active.or(self.reach().next()).unwrap_or(Addr::UNSPECIFIED)
     }
 
     /// Whether the host goes by this address now, or went by it.
@@ -324,16 +323,14 @@ impl Host {
 
     /// Whether the routes to all addresses in use are known.
     pub(crate) fn is_routed(&self, world: &World) -> bool {
-        self.active
-            .iter()
-            .all(|addr| world.routes.contains_key(addr))
+        self.reach().all(|addr| world.routes.contains_key(&addr))
     }
 
     /// Own addresses from which an active address of the peer can be reached, best first.
     pub(crate) fn find_usable(&self, world: &World) -> Vec<Via> {
         let mut usable: Vec<Via> = Vec::new();
         for local in world.real() {
-            let routes = self.active.iter().filter_map(|peer| world.routes.get(peer));
+            let routes = self.reach().filter_map(|peer| world.routes.get(&peer));
             let mine = routes.flatten().filter(|via| via.local == *local);
             if let Some(preference) = mine.map(|via| via.preference).min() {
                 // What reaches only some of its addresses, in a network that we share, is good for nothing else.
@@ -393,23 +390,25 @@ impl Host {
 
     /// Where to send to from one of our addresses: the address last heard from, the other active ones, then those that
     /// may have become reachable; those to which there is no route from there come last.
-    pub(crate) fn targets(&self, from: Addr, control: Control, world: &World) -> Vec<Addr> {
+    pub(crate) fn targets(&self, from: Addr, control: Control, world: &World) -> Vec<Place> {
         let heard = self
             .heard
             .iter()
             .filter(|heard| self.active.contains(heard));
-        let mut targets: Vec<Addr> = Vec::new();
+        let mut targets: Vec<Place> = Vec::new();
         let known = heard.chain(&self.active);
         let more = self
             .unreachable
             .iter()
             .filter(|_| control != Control::Hello || self.state == State::Up);
-        for addr in known.chain(more) {
-            if addr.family() == from.family() && !targets.contains(addr) {
-                targets.push(*addr);
+        let direct = |addr: &Addr| Place::direct(*addr);
+        let behind = self.places_behind(from);
+        for to in known.map(direct).chain(behind).chain(more.map(direct)) {
+            if to.addr.family() == from.family() && !targets.contains(&to) {
+                targets.push(to);
             }
         }
-        targets.sort_by_key(|to| world.misses(from, *to));
+        targets.sort_by_key(|to| world.misses(from, to.addr));
         targets.truncate(4);
         targets
     }
@@ -422,27 +421,34 @@ impl Host {
     pub(crate) fn record(&self, world: &World) -> Record {
         let mut local = Vec::new();
         for via in &self.usable {
-            let unproven = self.standing(via.local) != Some(Standing::Active);
+            let nat = self.is_hidden(via.local);
+            let unproven = !nat && self.standing(via.local) != Some(Standing::Active);
             let tried = self.prove.contains(&via.local)
                 || self.legs.iter().any(|leg| leg.from == via.local);
             let family = via.local.family();
             let spare = self.proven().any(|addr| addr.family() == family);
             let idle = !tried && spare && self.state == State::Up;
-            if unproven && (idle || self.awaits_router(via.local, world)) {
+            let awaits = self.awaits_router(via.local, world) || self.awaits_nat(via.local);
+            if unproven && (idle || awaits) {
                 continue;
             }
             local.push(Local {
                 addr: via.local,
                 preference: via.preference,
                 unproven,
+                nat,
             });
         }
         local.sort_by_key(|local| (local.preference, local.unproven));
         local.truncate(MAX_ADDRESSES);
+        let nats = self.nats();
+        let claims = self.unreachable.iter().copied();
+        let unreachable = claims.filter(|addr| !nats.contains(addr)).collect();
         Record {
             state: self.state,
             active: self.active.clone(),
-            unreachable: self.unreachable.clone(),
+            nats,
+            unreachable,
             local,
             expires: (self.state == State::Classic).then_some(self.classic_for),
         }
@@ -489,6 +495,12 @@ impl Host {
                 world.outputs.push_back(Output::Ask(*addr));
             }
         }
+        for addr in self.nat_routes() {
+            if !world.routes.contains_key(&addr) {
+                world.waiting.push((addr, self.key));
+                world.outputs.push_back(Output::Ask(addr));
+            }
+        }
     }
 
     /// The next moment at which something is to be done.
@@ -498,31 +510,8 @@ impl Host {
         let others = others
             .chain(self.next_probing())
             .chain(self.lifetime.next())
+            .chain(self.next_kept())
             .chain(self.next_cover());
         legs.chain(others).min()
-    }
-
-    /// Takes a measured round trip (RFC 6298 section 2).
-    pub(crate) fn measured(&mut self, round_trip: Duration) {
-        let smoothed = match self.smoothed {
-            None => round_trip.as_nanos(),
-            Some(old) => {
-                (old.as_nanos()
-                    .saturating_mul(7)
-                    .saturating_add(round_trip.as_nanos()))
-                    / 8
-            }
-        };
-        self.smoothed = Some(Duration::from_nanos(smoothed));
-    }
-
-    /// The first retransmission time-out of a request: three times the smoothed round trip, which is what RFC 6298
-    /// section 2.2 makes of one measurement. Hosts exchange so few messages that the variance is not learned, and after a
-    /// move the next answer may wait behind the data that goes on: twice the round trip (DESIGN.md section 8) was too early.
-    pub(crate) fn time_out(&self, world: &World) -> Duration {
-        match self.smoothed {
-            Some(smoothed) => smoothed.saturating_mul(3).max(world.limits.rto_floor),
-            None => world.limits.rto_first,
-        }
     }
 }

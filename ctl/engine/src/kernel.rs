@@ -7,7 +7,8 @@ use ihmp_core::addr::Addr;
 
 use crate::engine::Engine;
 use crate::host::{Entry, Standing};
-use crate::io::{Change, KernelHost, Key, Note, Output, Refusal, State, Via};
+use crate::io::{Change, KernelHost, Key, Output, Refusal, State, Via};
+use crate::note::Note;
 
 impl Engine {
     /// The module made a host for a flow.
@@ -76,7 +77,10 @@ impl Engine {
                 self.remove(key, "removed");
             }
         }
-        for known in hosts {
+        // Whose addresses are all gone is found by one that it had, if nobody else has that.
+        let (there, gone): (Vec<_>, Vec<_>) =
+            hosts.into_iter().partition(|host| !host.active.is_empty());
+        for known in there.into_iter().chain(gone) {
             let key = self.ids.get(&known.id).copied();
             let managed = key.and_then(|key| self.hosts.get(&key).map(|host| host.managed));
             match key {
@@ -111,7 +115,11 @@ impl Engine {
             .filter(|addr| self.active(*addr).is_some())
             .collect();
         let key = self.insert(Entry::Id(known.id), known.state);
-        let stored = self.world.keyring.at(&known.active);
+        let names = match known.active.is_empty() {
+            true => &known.alias,
+            false => &known.active,
+        };
+        let stored = self.world.keyring.at(names);
         let stored = stored.filter(|(peer, _)| !known.managed && self.bound(peer).is_none());
         if let Some((peer, _)) = stored {
             self.bound.insert(peer, key);
@@ -123,13 +131,17 @@ impl Engine {
             host.active = known.active;
             host.active.retain(|addr| !taken.contains(addr));
             host.unreachable = known.unreachable;
+            host.nat.adopt(known.nats);
             host.alias = known.alias;
             for local in &known.local {
-                let standing = if local.unproven {
-                    Standing::Maybe
-                } else {
-                    Standing::Active
+                let standing = match (local.unproven, local.nat) {
+                    (_, true) => Standing::Unreachable,
+                    (true, _) => Standing::Maybe,
+                    (false, _) => Standing::Active,
                 };
+                if local.nat {
+                    host.hide(local.addr);
+                }
                 host.tell(local.addr, standing);
                 host.usable.push(Via {
                     local: local.addr,

@@ -11,6 +11,7 @@ use crate::bucket::Bucket;
 use crate::forged::Forged;
 use crate::keys::{Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
 use crate::limits::Limits;
+use crate::place::Place;
 use crate::stamps::Stamps;
 
 /// How far one message may overtake another of the same key, in nanoseconds of the sender's clock.
@@ -114,8 +115,8 @@ pub(crate) struct Keyring {
     order: BTreeSet<(u64, PublicKey)>,
     next_order: u64,
     /// Answers that are awaited, by who has to give them and where we asked.
-    challenges: HashMap<(PublicKey, Addr, Addr), Challenge>,
-    challenge_order: BTreeMap<u64, (PublicKey, Addr, Addr)>,
+    challenges: HashMap<(PublicKey, Place, Addr), Challenge>,
+    challenge_order: BTreeMap<u64, (PublicKey, Place, Addr)>,
     /// Verifications of messages with keys that nobody knows.
     pub(crate) strangers: Bucket,
     /// The same of messages that answer one of ours.
@@ -354,7 +355,7 @@ impl Keyring {
     }
 
     /// Who answers with this key, from there to here, has to name this timestamp.
-    pub(crate) fn challenge(&mut self, who: (PublicKey, Addr, Addr), stamp: u64, now: Instant) {
+    pub(crate) fn challenge(&mut self, who: (PublicKey, Place, Addr), stamp: u64, now: Instant) {
         if let Some(old) = self.challenges.remove(&who) {
             self.challenge_order.remove(&old.order);
         }
@@ -375,13 +376,13 @@ impl Keyring {
     }
 
     /// What is awaited of this one.
-    pub(crate) fn challenged(&self, who: &(PublicKey, Addr, Addr), now: Instant) -> Option<u64> {
+    pub(crate) fn challenged(&self, who: &(PublicKey, Place, Addr), now: Instant) -> Option<u64> {
         let challenge = self.challenges.get(who)?;
         (challenge.until > now).then_some(challenge.stamp)
     }
 
     /// It has shown that it hears us.
-    pub(crate) fn answered(&mut self, who: &(PublicKey, Addr, Addr)) {
+    pub(crate) fn answered(&mut self, who: &(PublicKey, Place, Addr)) {
         if let Some(challenge) = self.challenges.remove(who) {
             self.challenge_order.remove(&challenge.order);
         }
@@ -480,7 +481,11 @@ mod tests {
         let here = Addr::v4([192, 0, 2, 1]);
         let who = |number: u32| {
             let [a, b, c, d] = number.to_be_bytes();
-            (PublicKey([1; 32]), Addr::v4([a, b, c, d]), here)
+            (
+                PublicKey([1; 32]),
+                Place::direct(Addr::v4([a, b, c, d])),
+                here,
+            )
         };
         let now = Instant::from_nanos(1);
         for number in 0..100_000 {

@@ -6,8 +6,10 @@ use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::host::{Host, Report, Standing, Told};
-use crate::io::{Note, State};
+use crate::io::State;
 use crate::limits::MAX_SENDS;
+use crate::note::Note;
+use crate::place::Place;
 use crate::world::World;
 
 /// How many sends to one address an ACK can answer.
@@ -30,11 +32,11 @@ pub(crate) struct Leg {
     /// All our addresses, as the peer should know them.
     pub(crate) list: Vec<Addr>,
     /// Where it was sent to, the last one last.
-    pub(crate) tried: Vec<Addr>,
+    pub(crate) tried: Vec<Place>,
     /// Where the next send goes, when that is not the next one's turn.
-    next: Option<Addr>,
+    next: Option<Place>,
     /// Where to and with what timestamps it was sent, the last ones.
-    stamps: Vec<(Addr, u64)>,
+    stamps: Vec<(Place, u64)>,
     /// How often the peer wanted to see that we hear it.
     challenges: u32,
     /// A router has let it pass.
@@ -60,7 +62,7 @@ impl Leg {
     }
 
     /// The timestamps with which it was sent there, the last one first.
-    pub(crate) fn stamps_to(&self, to: Addr) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn stamps_to(&self, to: Place) -> impl Iterator<Item = u64> + '_ {
         let there = self
             .stamps
             .iter()
@@ -123,7 +125,7 @@ impl Host {
             old,
             list,
             tried: Vec::new(),
-            next: None,
+            next: self.answers_to(control, from),
             stamps: Vec::new(),
             challenges: 0,
             declined: false,
@@ -207,7 +209,7 @@ impl Host {
     }
 
     /// Sends a request once; the time-out doubles after each round over the peer's addresses.
-    fn send_leg(&mut self, leg: &mut Leg, to: Addr, count: u32, world: &mut World) {
+    fn send_leg(&mut self, leg: &mut Leg, to: Place, count: u32, world: &mut World) {
         let round = leg.sends / count;
         leg.sends += 1;
         leg.tried.retain(|tried| *tried != to);
@@ -217,13 +219,14 @@ impl Host {
         }
         let time_out = leg.time_out.saturating_mul(1 << round.min(16));
         leg.due = world.now.after(world.jitter(time_out));
-        let mut options = Options::NONE;
+        let mut options = self.greeting_options(leg.control);
         let mut echo = 0;
         if leg.control == Control::Hello {
             // Once: if the answer is lost, the peer may have forgotten what it asked.
-            let asked = |asked: &(Addr, Addr, u64)| (asked.0, asked.1) == (leg.from, to);
+            let asked = |asked: &(Addr, Place, u64)| (asked.0, asked.1) == (leg.from, to);
             if let Some(at) = self.challenges.iter().position(asked) {
-                (options, echo) = (Options::INCORRECT_SEQNO, self.challenges.remove(at).2);
+                options = options.with(Options::INCORRECT_SEQNO);
+                echo = self.challenges.remove(at).2;
             }
         }
         let message = Message {
@@ -243,7 +246,7 @@ impl Host {
             control: leg.control,
             seqno: leg.seqno,
             from: leg.from,
-            to,
+            to: to.addr,
             attempt: leg.sends,
         });
     }
@@ -255,7 +258,7 @@ impl Host {
     }
 
     /// The peer wants to see that we hear it.
-    pub(crate) fn challenge(&mut self, from: Addr, to: Addr, stamp: u64) {
+    pub(crate) fn challenge(&mut self, from: Addr, to: Place, stamp: u64) {
         self.challenges
             .retain(|asked| (asked.0, asked.1) != (from, to));
         if self.challenges.len() >= MAX_ADDRESSES {
@@ -265,7 +268,7 @@ impl Host {
     }
 
     /// Sends a greeting again, so that it answers a challenge.
-    pub(crate) fn greet_again(&mut self, seqno: u16, to: Addr, world: &mut World) {
+    pub(crate) fn greet_again(&mut self, seqno: u16, to: Place, world: &mut World) {
         let now = world.now;
         let Some(leg) = self.legs.iter_mut().find(|leg| leg.seqno == seqno) else {
             return;
@@ -284,9 +287,10 @@ impl Host {
 
     /// Starts the requests over whose last destination the peer no longer has.
     pub(crate) fn retarget(&mut self, world: &mut World) {
+        let here: Vec<Place> = self.places().collect();
         for leg in &mut self.legs {
             let current = leg.tried.last();
-            if !current.is_some_and(|to| self.active.contains(to)) {
+            if !current.is_some_and(|to| here.contains(to)) {
                 leg.sends = 0;
                 leg.due = world.now;
             }
@@ -296,7 +300,7 @@ impl Host {
 
     /// No address of the peer acknowledged a request.
     fn unanswered(&mut self, leg: Leg, world: &mut World) {
-        let to = leg.tried.last().copied().unwrap_or(Addr::UNSPECIFIED);
+        let to = leg.tried.last().map_or(Addr::UNSPECIFIED, |to| to.addr);
         world.note(Note::Unanswered {
             control: leg.control,
             seqno: leg.seqno,
@@ -350,7 +354,7 @@ impl Host {
     }
 
     /// Takes the request that this ACK answers off the list.
-    pub(crate) fn take_acknowledged(&mut self, seqno: u16, from: Addr, to: Addr) -> Option<Leg> {
+    pub(crate) fn take_acknowledged(&mut self, seqno: u16, from: Place, to: Addr) -> Option<Leg> {
         let answered =
             |leg: &Leg| leg.seqno == seqno && leg.from == to && leg.tried.contains(&from);
         if let Some(at) = self.legs.iter().position(answered) {
@@ -373,5 +377,29 @@ impl Host {
             by,
             after,
         });
+    }
+
+    /// Takes a measured round trip (RFC 6298 section 2).
+    pub(crate) fn measured(&mut self, round_trip: Duration) {
+        let smoothed = match self.smoothed {
+            None => round_trip.as_nanos(),
+            Some(old) => {
+                (old.as_nanos()
+                    .saturating_mul(7)
+                    .saturating_add(round_trip.as_nanos()))
+                    / 8
+            }
+        };
+        self.smoothed = Some(Duration::from_nanos(smoothed));
+    }
+
+    /// The first retransmission time-out of a request: three times the smoothed round trip, which is what RFC 6298
+    /// section 2.2 makes of one measurement. Hosts exchange so few messages that the variance is not learned, and after a
+    /// move the next answer may wait behind the data that goes on: twice the round trip (DESIGN.md section 8) was too early.
+    pub(crate) fn time_out(&self, world: &World) -> Duration {
+        match self.smoothed {
+            Some(smoothed) => smoothed.saturating_mul(3).max(world.limits.rto_floor),
+            None => world.limits.rto_first,
+        }
     }
 }

@@ -24,7 +24,7 @@
 //!     if let Output::Ask(peer) = output {
 //!         let via = vec![Via { local: here, preference: 0 }];
 //!         engine.handle(at(3), Input::Routes(Routes { peer, via }));
-//!     } else if let Output::Send { from, to, bytes } = output {
+//!     } else if let Output::Send { from, to, bytes, .. } = output {
 //!         assert_eq!((from, to, bytes[0]), (here, there, 0)); // a HELLO
 //!     }
 //! }
@@ -35,10 +35,13 @@
 
 mod authenticate;
 mod bucket;
+mod change;
 mod cover;
 mod engine;
+mod entry;
 mod forged;
 mod hello;
+mod hidden;
 mod host;
 mod io;
 mod kernel;
@@ -48,6 +51,9 @@ mod leg;
 mod lifetime;
 mod limits;
 mod merge;
+mod nat;
+mod note;
+mod place;
 mod probe;
 mod receive;
 mod reconcile;
@@ -58,11 +64,12 @@ mod world;
 pub use bucket::Bucket;
 pub use engine::Engine;
 pub use io::{
-    Change, Input, KernelHost, Key, Local, Moment, Note, Output, Record, Refusal, Routes, State,
-    Traffic, Via,
+    Change, Input, KernelHost, Key, Local, Moment, Output, Record, Refusal, Routes, State, Traffic,
+    Via,
 };
 pub use keys::{
     verify, Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey,
 };
 pub use limits::{Limits, Rate};
+pub use note::Note;
 pub use stamps::Stamps;

@@ -12,6 +12,14 @@ pub(crate) const MAX_SENDS: u32 = 16;
 pub(crate) const MAX_PROBES: usize = 4;
 /// Packets that an address which was not proven may get, before something comes back, until it is probed.
 pub(crate) const FLOOD: u64 = 2_000;
+/// Places behind NATs at which a host is known.
+pub(crate) const MAX_BEHIND: usize = 16;
+/// Places behind NATs at which a host has to show first that it is there.
+pub(crate) const MAX_CLAIMED: usize = 4;
+/// Port mappings of NATs for one host.
+pub(crate) const MAX_MAPPED: usize = 1_024;
+/// Keys of NATs that are known to hear us.
+pub(crate) const MAX_NATS: usize = 1_024;
 /// Sends of a probe.
 pub(crate) const PROBE_SENDS: u32 = 3;
 /// A reply has at most this many times the octets of what it answers.
@@ -57,6 +65,8 @@ pub struct Limits {
     pub forget: Duration,
     /// How long a former address of a host names it.
     pub alias: Duration,
+    /// How often something is sent from behind a NAT, so that it remembers our port; up to a quarter more.
+    pub keep: Duration,
     /// Most hosts.
     pub max_hosts: usize,
     /// Most hosts that are being asked at a time; the others wait.
@@ -69,6 +79,10 @@ pub struct Limits {
     pub hello_in: Rate,
     /// HELLOs taken from one /24 or /64.
     pub hello_prefix: Rate,
+    /// NAT_ENTRYs taken.
+    pub entries: Rate,
+    /// NAT_ENTRYs taken from one /24 or /64.
+    pub entry_prefix: Rate,
     /// Signatures of unknown keys that are verified.
     pub strangers: Rate,
     /// Signatures of unknown keys that are verified because the message answers one of ours.
@@ -98,6 +112,7 @@ impl Default for Limits {
             distrust: Duration::from_secs(600),
             forget: Duration::from_secs(300),
             alias: Duration::from_secs(600),
+            keep: Duration::from_secs(20),
             max_hosts: 65_536,
             max_pending: 1_024,
             hello_out: Rate {
@@ -113,6 +128,14 @@ impl Default for Limits {
                 burst: 400,
             },
             hello_prefix: Rate {
+                per_second: 20,
+                burst: 40,
+            },
+            entries: Rate {
+                per_second: 200,
+                burst: 400,
+            },
+            entry_prefix: Rate {
                 per_second: 20,
                 burst: 40,
             },

@@ -7,7 +7,8 @@ use ihmp_core::message::Control;
 
 use crate::engine::Engine;
 use crate::host::{include, Entry, Standing};
-use crate::io::{Change, Key, Note, Output, State};
+use crate::io::{Change, Key, Output, State};
+use crate::note::Note;
 
 impl Engine {
     /// Whether `other` claims an address of `key`.
@@ -71,6 +72,7 @@ impl Engine {
                     host.hears.push(*addr);
                 }
             }
+            host.nat.merge(&other.nat);
             for addr in &other.unreachable {
                 host.claim(*addr);
             }

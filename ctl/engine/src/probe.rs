@@ -14,8 +14,10 @@ use ihmp_core::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::host::{include, Entry, Host, Standing};
-use crate::io::{Change, Key, Note, Output, Refusal, State, Traffic};
+use crate::io::{Change, Key, Output, Refusal, State, Traffic};
 use crate::limits::{FLOOD, MAX_PROBES, PROBE_SENDS};
+use crate::note::Note;
+use crate::place::Place;
 use crate::receive::Received;
 use crate::world::World;
 
@@ -31,6 +33,8 @@ pub(crate) struct Probe {
     first_sent: Instant,
     due: Instant,
     time_out: Duration,
+    /// It only keeps the memory of a NAT in front of us alive.
+    keeps: bool,
 }
 
 impl Probe {
@@ -80,6 +84,13 @@ fn is_connected(ours: Addr, other: Addr, len: u8) -> bool {
     (ours ^ other) & !hosts == 0 && !odd
 }
 
+impl Trial {
+    /// Whether it is that of this address.
+    pub(crate) fn is_of(&self, addr: Addr) -> bool {
+        self.addr == addr
+    }
+}
+
 impl Host {
     /// The peer has shown that it hears what is sent there.
     pub(crate) fn proves(&mut self, addr: Addr) {
@@ -116,12 +127,14 @@ impl Host {
     }
 
     /// Whether a message from there, where it has not been proven, has to wait for the proof.
-    pub(crate) fn must_prove(&self, addr: Addr, now: Instant) -> bool {
+    pub(crate) fn must_prove(&self, received: &Received<'_>, now: Instant) -> bool {
+        let addr = received.from;
         let failed = |trial: &Trial| trial.addr == addr && trial.failed;
         // Without a key it may not have been the host that said so.
         let distrusted = self.distrusted_until.is_some_and(|until| until > now);
         let distrusted = distrusted && self.peer_key.is_some();
-        !self.hears.contains(&addr) && (distrusted || self.trials.iter().any(failed))
+        let copied = self.was_copied(received);
+        !self.hears.contains(&addr) && (distrusted || copied || self.trials.iter().any(failed))
     }
 
     /// The addresses of the peer changed, or ours: what is asked about them.
@@ -217,7 +230,7 @@ impl Host {
                     self.sought.remove(0);
                 }
                 self.sought.push((here, there));
-                self.probe(here, there, world);
+                self.probe(here, there, false, world);
             }
         }
         for mut probe in std::mem::take(&mut self.probes) {
@@ -233,7 +246,7 @@ impl Host {
         self.review_probes(world);
     }
 
-    fn may_probe(&self, world: &World) -> bool {
+    pub(crate) fn may_probe(&self, world: &World) -> bool {
         self.probes.len() < MAX_PROBES && self.next_probe <= world.now
     }
 
@@ -259,11 +272,12 @@ impl Host {
         trial.probe_at = (!may).then_some(next);
         if may {
             trial.look_at = None;
-            self.probe(from, addr, world);
+            self.probe(from, addr, false, world);
         }
     }
 
-    fn probe(&mut self, from: Addr, to: Addr, world: &mut World) {
+    /// Probes an address; `keeps` when nothing depends on the answer.
+    pub(crate) fn probe(&mut self, from: Addr, to: Addr, keeps: bool, world: &mut World) {
         self.next_probe = world.now.after(world.limits.probe_pause);
         let time_out = self.time_out(world);
         self.probes.push(Probe {
@@ -275,6 +289,7 @@ impl Host {
             first_sent: world.now,
             due: world.now,
             time_out,
+            keeps,
         });
     }
 
@@ -293,7 +308,8 @@ impl Host {
             host: self.anchor.unwrap_or(probe.from),
             addresses,
         };
-        let stamp = world.send(probe.from, probe.to, &message, self.own, Some(0));
+        let to = Place::direct(probe.to);
+        let stamp = world.send(probe.from, to, &message, self.own, Some(0));
         probe.stamps.push(stamp);
         world.note(Note::Sent {
             control: Control::PathProbe,
@@ -312,6 +328,9 @@ impl Host {
             from: probe.from,
             to: probe.to,
         });
+        if probe.keeps {
+            return;
+        }
         let now = world.now;
         let again = world.limits.retry_last;
         let Some(trial) = self.trials.iter_mut().find(|trial| trial.addr == probe.to) else {
@@ -374,7 +393,8 @@ impl Engine {
             self.incorrect_seqno(received, None);
             return Err(Refusal::UnknownHost);
         };
-        if self.active(from).is_some_and(|other| other != key) {
+        let behind = received.place.is_behind();
+        if !behind && self.active(from).is_some_and(|other| other != key) {
             self.incorrect_seqno(received, Some(key));
             return Err(Refusal::OtherHost);
         }
@@ -386,10 +406,15 @@ impl Engine {
             return Err(Refusal::Managed);
         }
         // Probes have no order among the other messages: this one may be of before it left.
-        if host.alias.contains(&from) {
+        if host.alias.contains(&from) && !behind {
             return Err(Refusal::Stale);
         }
-        if host.must_prove(from, now) {
+        let must = match behind {
+            true => !host.is_there(received.place, to),
+            false => host.must_prove(received, now),
+        };
+        if must {
+            host.hear_of(received);
             self.incorrect_seqno(received, Some(key));
             return Err(Refusal::Unproven);
         }
@@ -399,11 +424,16 @@ impl Engine {
         };
         let world = &mut self.world;
         let before = host.active.clone();
-        host.activate(from);
-        host.try_out(from, to, world);
+        if behind {
+            host.heard_behind(received);
+        } else {
+            host.activate(from);
+            host.try_out(from, to, world);
+        }
         // It looks for us where it does not know us yet: our announcement from there settles it for both, and its
         // answer to that proves where it is.
-        if host.standing(to) != Some(Standing::Active) && !host.prove.contains(&to) {
+        let unknown = host.standing(to) != Some(Standing::Active) && !host.is_hidden(to);
+        if unknown && !host.prove.contains(&to) {
             host.prove.push(to);
         }
         self.granted(key, received, &before);
@@ -413,8 +443,15 @@ impl Engine {
     /// The host with a probe that this ACK answers.
     pub(crate) fn probing(&self, received: &Received<'_>) -> Option<Key> {
         let Received {
-            from, to, message, ..
+            from,
+            place,
+            to,
+            message,
+            ..
         } = *received;
+        if place.is_behind() {
+            return None;
+        }
         let answered = |probe: &Probe| probe.is_answered(message.seqno, from, to);
         let host = self
             .known(from)
@@ -477,10 +514,13 @@ impl Engine {
         });
         let before = host.active.clone();
         host.proves(from);
+        host.note_nat(received);
+        host.keep(received, world);
         if message.options.has(Options::INCORRECT_SEQNO) {
             // It is there, and knows nothing of us.
             if let Some(signer) = signer {
-                host.challenge(to, from, signer.stamp);
+                host.challenge(to, received.place, signer.stamp);
+                host.owe_answer(received);
                 host.resync(world);
             }
         } else {
@@ -488,7 +528,7 @@ impl Engine {
             if !host.alias.contains(&from) {
                 host.activate(from);
             }
-            if host.standing(to) != Some(Standing::Active) {
+            if host.standing(to) != Some(Standing::Active) && !host.is_hidden(to) {
                 host.confirm(to);
             }
         }
@@ -509,6 +549,8 @@ impl Engine {
             host.look(traffic, world);
             host.probe_due(world);
             host.cover_looked(traffic, world);
+            host.keep_looked(traffic, world);
+            host.probe_due(world);
         });
         if over {
             let change = Change::Del { id };

@@ -7,15 +7,19 @@ use ihmp_core::message::{Control, Message, Options};
 use crate::authenticate::Signer;
 use crate::engine::Engine;
 use crate::host::{Claims, Host, Standing};
-use crate::io::{Key, Note, Refusal, State};
+use crate::io::{Key, Refusal, State};
 use crate::leg::Leg;
-use crate::seqno::{Class, AHEAD};
+use crate::note::Note;
+use crate::place::Place;
+use crate::seqno::AHEAD;
 use crate::world::World;
 
 /// A received message with its addresses.
 #[derive(Clone, Copy)]
 pub(crate) struct Received<'a> {
     pub(crate) from: Addr,
+    /// The source, with what a NAT made of it.
+    pub(crate) place: Place,
     pub(crate) to: Addr,
     pub(crate) octets: usize,
     pub(crate) message: Message<'a>,
@@ -25,8 +29,19 @@ pub(crate) struct Received<'a> {
 
 impl<'a> Received<'a> {
     /// Checks all that needs no host.
-    fn new(world: &World, from: Addr, to: Addr, bytes: &'a [u8]) -> Result<Received<'a>, Refusal> {
-        let message = Message::parse(bytes).map_err(Refusal::Malformed)?;
+    fn new(
+        world: &World,
+        from: Addr,
+        port: Option<u16>,
+        to: Addr,
+        bytes: &'a [u8],
+    ) -> Result<Received<'a>, Refusal> {
+        let other = port.is_some();
+        let malformed = |error| match other {
+            true => Refusal::SourcePort,
+            false => Refusal::Malformed(error),
+        };
+        let message = Message::parse(bytes).map_err(malformed)?;
         if !from.translatable() || from.family() != to.family() {
             return Err(Refusal::NotUnicast);
         }
@@ -41,7 +56,20 @@ impl<'a> Received<'a> {
             .as_slice()
             .first()
             .ok_or(Refusal::Payload)?;
-        if *believed != from {
+        let place = Place {
+            addr: from,
+            port,
+            own: *believed,
+        };
+        let natted = place.is_behind();
+        if other && !natted && message.control != Control::NatEntry {
+            return Err(Refusal::SourcePort);
+        }
+        // A router or a NAT speaks for itself, and without a signature nobody does.
+        let own = matches!(message.control, Control::RouterAck | Control::NatEntry)
+            || message.signature.is_none();
+        let family = believed.family() == from.family() && believed.translatable();
+        if natted && (own || !family) {
             return Err(Refusal::NatDetected);
         }
         if !message.host.translatable() {
@@ -49,6 +77,7 @@ impl<'a> Received<'a> {
         }
         Ok(Received {
             from,
+            place,
             to,
             octets: bytes.len(),
             message,
@@ -60,91 +89,39 @@ impl<'a> Received<'a> {
     pub(crate) fn after(&self, skip: usize) -> &[Addr] {
         self.message.addresses.as_slice().get(skip..).unwrap_or(&[])
     }
-}
 
-/// What a change announces.
-struct Announced {
-    /// Its source becomes active.
-    proves: bool,
-    /// An address that becomes unreachable.
-    unreachable: Option<Addr>,
-    /// The address that is gone.
-    old: Option<Addr>,
-    /// Addresses before the list of the others.
-    fixed: usize,
-}
+    /// Addresses that the sender says it has, besides one that the message came from: those after the first `skip` ones.
+    pub(crate) fn listed(&self, skip: usize) -> Vec<Addr> {
+        let behind = self.place.is_behind().then_some(self.place.own);
+        behind
+            .into_iter()
+            .chain(self.after(skip).iter().copied())
+            .collect()
+    }
 
-impl Announced {
-    /// Reads the fixed part of the payload of a request.
-    fn new(received: &Received<'_>) -> Result<Announced, Refusal> {
-        let at = |index: usize| {
-            received
-                .after(index)
-                .first()
-                .copied()
-                .ok_or(Refusal::Payload)
-        };
-        let own = |addr: Addr| {
-            if addr == received.from {
-                Ok(())
-            } else {
-                Err(Refusal::Payload)
-            }
-        };
-        let announced = match received.message.control {
-            Control::AddrUp => {
-                own(at(1)?)?;
-                Announced {
-                    proves: true,
-                    unreachable: None,
-                    old: None,
-                    fixed: 2,
-                }
-            }
-            Control::AddrUpUnreachable => Announced {
-                proves: false,
-                unreachable: Some(at(1)?),
-                old: None,
-                fixed: 2,
-            },
-            Control::AddrDown | Control::AddrDownUnreachable => Announced {
-                proves: false,
-                unreachable: None,
-                old: Some(at(1)?),
-                fixed: 2,
-            },
-            Control::Handoff => {
-                own(at(1)?)?;
-                Announced {
-                    proves: true,
-                    unreachable: None,
-                    old: Some(at(2)?),
-                    fixed: 3,
-                }
-            }
-            Control::HandoffUnreachable => Announced {
-                proves: false,
-                unreachable: Some(at(1)?),
-                old: Some(at(2)?),
-                fixed: 3,
-            },
-            other => return Err(Refusal::Unsupported(other)),
-        };
-        if announced.unreachable == Some(received.from) || announced.old == Some(received.from) {
-            return Err(Refusal::Payload);
+    /// Whether a NAT that it passed knows IHMP.
+    pub(crate) fn is_supported(&self) -> bool {
+        self.message.options.has(Options::NAT_SUPPORTED)
+    }
+
+    /// What the answer says about a NAT: ND when it passed one that knows nothing of IHMP.
+    pub(crate) fn detected(&self) -> Options {
+        match self.place.is_behind() && !self.is_supported() {
+            true => Options::NAT_DETECTED,
+            false => Options::NONE,
         }
-        Ok(announced)
     }
 }
 
 impl Engine {
     /// A datagram came.
-    pub(crate) fn receive(&mut self, from: Addr, to: Addr, bytes: &[u8]) {
-        let outcome = Received::new(&self.world, from, to, bytes).and_then(|mut received| {
+    pub(crate) fn receive(&mut self, from: Addr, port: Option<u16>, to: Addr, bytes: &[u8]) {
+        let checked = Received::new(&self.world, from, port, to, bytes);
+        let outcome = checked.and_then(|mut received| {
             let control = received.message.control;
             match control {
                 Control::RouterAck => return self.router_ack(&received, bytes),
-                Control::NatEntry => return Err(Refusal::Unsupported(control)),
+                Control::NatEntry => return self.nat_entry(&received, bytes),
                 _ => (),
             }
             let now = self.world.now;
@@ -162,9 +139,8 @@ impl Engine {
                 | Control::Handoff
                 | Control::HandoffUnreachable => self.change(&received)?,
                 Control::PathProbe => self.probed(&received)?,
-                Control::RouterAck | Control::NatEntry => {
-                    return Err(Refusal::Unsupported(control));
-                }
+                // Above.
+                Control::RouterAck | Control::NatEntry => return Err(Refusal::Payload),
             }
             Ok(())
         });
@@ -200,6 +176,7 @@ impl Engine {
     fn ack(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
             from,
+            place,
             to,
             message,
             signer,
@@ -209,15 +186,18 @@ impl Engine {
             return self.probe_answered(key, received);
         }
         let answered =
-            |leg: &Leg| leg.seqno == message.seqno && leg.from == to && leg.tried.contains(&from);
+            |leg: &Leg| leg.seqno == message.seqno && leg.from == to && leg.tried.contains(&place);
         let refused = message.options.has(Options::INCORRECT_SEQNO);
         let recent =
             |host: &&Host| (1..=AHEAD).contains(&host.next_seqno.wrapping_sub(message.seqno));
         let unsigned = signer.is_none();
         let holds =
             |host: &&Host| host.requests().any(answered) || (unsigned && refused && recent(host));
-        let Some(key) = self.known(from).find(holds).map(|host| host.key) else {
-            let late = self.known(from).any(|host| recent(&host));
+        let name = signer.as_ref().map(|signer| &signer.key);
+        let mut there = self.hosts_at(place, name).into_iter();
+        let Some(key) = there.find(holds).map(|host| host.key) else {
+            let mut there = self.hosts_at(place, name).into_iter();
+            let late = there.any(|host| recent(&host));
             return Err(if late {
                 Refusal::LateAck
             } else {
@@ -229,6 +209,10 @@ impl Engine {
         };
         if host.managed {
             return Err(Refusal::Managed);
+        }
+        let detected = message.options.has(Options::NAT_DETECTED);
+        if detected && !refused && host.state == State::New {
+            return self.unwanted(key, received);
         }
         let mut same = None;
         match (host.peer_key, &signer) {
@@ -246,7 +230,10 @@ impl Engine {
             }
             _ => (),
         }
-        if let Some(other) = self.active(from).filter(|other| *other != key) {
+        let taken = self
+            .active(from)
+            .filter(|other| *other != key && !place.is_behind());
+        if let Some(other) = taken {
             match signer {
                 Some(_) if !refused && same.is_none() => self.hand_over(from, other, key),
                 _ => return Err(Refusal::OtherHost),
@@ -260,30 +247,38 @@ impl Engine {
         let world = &mut self.world;
         if refused {
             if let Some(signer) = signer {
-                host.challenge(to, from, signer.stamp);
+                host.challenge(to, place, signer.stamp);
             }
+            host.note_nat(received);
             let greeting = |leg: &&Leg| answered(leg) && leg.control == Control::Hello;
             if signer.is_some() && host.legs.iter().any(|leg| greeting(&leg)) {
-                host.greet_again(message.seqno, from, world);
+                host.greet_again(message.seqno, place, world);
             } else {
+                host.owe_answer(received);
                 host.resync(world);
             }
             self.settle(key);
             return Ok(());
         }
-        let Some(leg) = host.take_acknowledged(message.seqno, from, to) else {
+        let Some(leg) = host.take_acknowledged(message.seqno, place, to) else {
             return Err(Refusal::UnexpectedAck);
         };
         host.time(&leg, from, world);
-        // It may have moved on since it sent this.
-        if !host.alias.contains(&from) {
-            host.heard = Some(from);
-            host.activate(from);
+        if place.is_behind() {
+            host.heard_behind(received);
+        } else {
+            // It may have moved on since it sent this.
+            if !host.alias.contains(&from) {
+                host.heard = Some(from);
+                host.activate(from);
+            }
+            host.proves(from);
         }
-        host.proves(from);
+        host.note_nat(received);
+        host.keep(received, world);
         host.retry_at = None;
         host.retry_after = world.limits.retry_first;
-        host.confirm(leg.from);
+        host.acknowledged(leg.from, detected);
         host.prove.retain(|addr| *addr != leg.from);
         for addr in &leg.list {
             if host.standing(*addr).is_none() {
@@ -329,102 +324,6 @@ impl Engine {
         Ok(())
     }
 
-    fn change(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
-        let Received {
-            from,
-            to,
-            message,
-            signer,
-            ..
-        } = *received;
-        let announced = Announced::new(received)?;
-        let by_source = || self.active(from).or_else(|| self.named(from));
-        let by_old = || announced.old.and_then(|old| self.named(old));
-        let by_address = || self.named(message.host).or_else(by_source).or_else(by_old);
-        let Some(key) = self.sender(received, by_address)? else {
-            self.incorrect_seqno(received, None);
-            return Err(Refusal::UnknownHost);
-        };
-        if let Some(other) = self.active(from).filter(|other| *other != key) {
-            if signer.is_some() {
-                // It has to show that it is there.
-                self.incorrect_seqno(received, Some(key));
-                return Err(Refusal::OtherHost);
-            }
-            self.take_stray(key, other, received)?;
-        }
-        let Some(host) = self.hosts.get_mut(&key) else {
-            return Err(Refusal::UnknownHost);
-        };
-        if host.managed {
-            return Err(Refusal::Managed);
-        }
-        let class = match host.state {
-            State::Up => host.window.classify(message.seqno),
-            State::New | State::Classic => Class::Wrong,
-        };
-        let known = host.active.contains(&from) || host.unreachable.contains(&from);
-        match class {
-            Class::Wrong => {
-                self.incorrect_seqno(received, Some(key));
-                return Err(Refusal::Seqno);
-            }
-            Class::Old if !known => {
-                // What a later message overtook was signed before it. Else the sender is behind with its number.
-                if signer.is_some_and(|signer| signer.stamp > host.newest_stamp) {
-                    self.incorrect_seqno(received, Some(key));
-                }
-                return Err(Refusal::Stale);
-            }
-            Class::Old | Class::New => {}
-        }
-        // Who does not announce its source must have been seen there before; it may be wrong about that.
-        if !announced.proves && !known {
-            if signer.is_some() {
-                self.incorrect_seqno(received, Some(key));
-            }
-            return Err(Refusal::Payload);
-        }
-        let now = self.world.now;
-        if self
-            .hosts
-            .get(&key)
-            .is_some_and(|host| host.must_prove(from, now))
-        {
-            if signer.is_some() {
-                self.incorrect_seqno(received, Some(key));
-            }
-            return Err(Refusal::Unproven);
-        }
-        self.received(received);
-        let claims = self.claims(key, received.after(announced.fixed));
-        let unreachable = self.claims(key, announced.unreachable.as_slice());
-        let Some(host) = self.hosts.get_mut(&key) else {
-            return Err(Refusal::UnknownHost);
-        };
-        let world = &mut self.world;
-        let before = host.active.clone();
-        if class == Class::New {
-            host.window.accept(message.seqno);
-            host.newest_stamp = signer.map_or(0, |signer| signer.stamp);
-            host.replace(from, received.after(announced.fixed), &unreachable.free);
-            host.take_claims(&claims);
-            host.take_claims(&unreachable);
-        }
-        host.activate(from);
-        host.try_out(from, to, world);
-        host.heard = Some(from);
-        // It reaches us where we thought, or are just saying, that it could not: worth an announcement. What else is on
-        // the way settles itself.
-        let told = host.standing(to) == Some(Standing::Unreachable) || host.reports(to);
-        if told && !host.prove.contains(&to) {
-            host.prove.push(to);
-            host.report.retain(|report| report.addr != to);
-        }
-        self.granted(key, received, &before);
-        Ok(())
-    }
-
     /// The host that sent this: by its key, else by its addresses, but not when that one has to sign.
     pub(crate) fn sender(
         &self,
@@ -454,29 +353,6 @@ impl Engine {
         }
     }
 
-    /// Data can overtake a move's lost announcement. Then the module discovers the mover as another host at its new
-    /// address. That entry becomes part of the host if the host said before that it has the address, or if it has
-    /// said nothing but the answer to our greeting; and the number of the announcement has to be right in any case.
-    fn take_stray(&mut self, key: Key, other: Key, received: &Received<'_>) -> Result<(), Refusal> {
-        let Received { from, message, .. } = *received;
-        let (Some(host), Some(stray)) = (self.hosts.get(&key), self.hosts.get(&other)) else {
-            return Err(Refusal::UnknownHost);
-        };
-        if stray.peer_key.is_some() {
-            return Err(Refusal::OtherHost);
-        }
-        let known = host.state == State::Up && host.window.classify(message.seqno) == Class::New;
-        let nothing_else =
-            stray.active == [from] && stray.alias.is_empty() && stray.window.is_fresh();
-        if known && (host.claims(from) || nothing_else) {
-            self.merge(key, other);
-        }
-        match self.active(from) {
-            Some(owner) if owner != key => Err(Refusal::OtherHost),
-            _ => Ok(()),
-        }
-    }
-
     /// Tells a sender that its number is not the expected one, now and then.
     pub(crate) fn incorrect_seqno(&mut self, received: &Received<'_>, key: Option<Key>) {
         let world = &mut self.world;
@@ -496,31 +372,13 @@ impl Engine {
         let world = &mut self.world;
         let stamp = world.answer(received, host, Options::INCORRECT_SEQNO);
         if let Some(signer) = &received.signer {
-            let pair = (signer.key, received.from, received.to);
+            let pair = (signer.key, received.place, received.to);
             world.keyring.challenge(pair, stamp, world.now);
         }
     }
 }
 
 impl Host {
-    /// The peer's addresses are its source and the listed ones, no others.
-    pub(crate) fn replace(&mut self, from: Addr, listed: &[Addr], unreachable: &[Addr]) {
-        for addr in self
-            .active
-            .clone()
-            .into_iter()
-            .chain(self.unreachable.clone())
-        {
-            if addr != from && !listed.contains(&addr) && !unreachable.contains(&addr) {
-                self.retire(addr);
-            }
-        }
-        self.contested.clear();
-        for addr in unreachable {
-            self.active.retain(|other| other != addr);
-        }
-    }
-
     /// The peer was heard: what it did not acknowledge where it was may go to where it is.
     pub(crate) fn follow(&mut self, before: &[Addr], world: &mut World) {
         if self.active != before {

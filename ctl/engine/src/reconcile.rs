@@ -5,8 +5,9 @@ use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::Control;
 
 use crate::host::{Host, Standing, Told};
-use crate::io::{Note, State};
+use crate::io::State;
 use crate::leg::Leg;
+use crate::note::Note;
 use crate::world::World;
 
 /// The lost address that a message from an address of this family names: one of that family if there is one.
@@ -53,6 +54,7 @@ impl Host {
         self.review_covers(world);
         let had = !self.usable.is_empty();
         self.usable = self.find_usable(world);
+        self.review_hidden();
         self.order_active(world);
         if self.managed || self.state == State::Classic {
             return;
@@ -65,7 +67,8 @@ impl Host {
             return;
         }
         let standing = |host: &Host, addr: Addr| {
-            host.is_usable(addr) && host.standing(addr) != Some(Standing::Active)
+            let hidden = host.is_hidden(addr);
+            !hidden && host.is_usable(addr) && host.standing(addr) != Some(Standing::Active)
         };
         let prove = std::mem::take(&mut self.prove);
         self.prove = prove
@@ -90,7 +93,7 @@ impl Host {
         let forgets = |leg: &Leg| lost.iter().all(|told| !leg.list.contains(&told.addr));
         let covered = lost.is_empty() || self.legs.iter().any(|leg| tells(leg) && forgets(leg));
         if self.needs_hello {
-            if !covered || !self.prove.is_empty() {
+            if !covered || !self.prove.is_empty() || self.owes_answer() {
                 self.greet(world);
             }
             return;
@@ -105,7 +108,8 @@ impl Host {
             if self.prove.iter().any(of_family) {
                 continue;
             }
-            let best = self.usable.iter().map(|via| via.local).find(of_family);
+            let useful = |addr: &Addr| of_family(addr) && !self.is_hidden(*addr);
+            let best = self.usable.iter().map(|via| via.local).find(useful);
             self.prove.extend(best);
         }
     }
@@ -129,7 +133,7 @@ impl Host {
             }
             return;
         }
-        let Some(from) = proven else {
+        let Some(from) = proven.or_else(|| self.heard_from()) else {
             return;
         };
         let reporting = self.legs.iter().any(|leg| leg.new.is_some());
@@ -175,7 +179,8 @@ impl Host {
             .proven()
             .next()
             .or(self.usable.first().map(|via| via.local));
-        if let Some(from) = of_flow.or(to_prove).or(best) {
+        let answers = self.answers_from();
+        if let Some(from) = answers.or(of_flow).or(to_prove).or(best) {
             self.request(world, Control::Hello, from, None, None);
         }
     }

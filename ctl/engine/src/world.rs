@@ -11,11 +11,14 @@ use ihmp_core::message::{
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::{Bucket, Prefixes};
+use crate::entry::Nats;
 use crate::host::Host;
-use crate::io::{Moment, Note, Output, Refusal, Routes, Via};
+use crate::io::{Key, Moment, Output, Refusal, Routes, Via};
 use crate::keyring::Keyring;
 use crate::keys::{Fact, Policy, PublicKey};
 use crate::limits::Limits;
+use crate::note::Note;
+use crate::place::Place;
 use crate::receive::Received;
 
 /// Numbers that follow from the one that came with the input (splitmix64).
@@ -57,6 +60,10 @@ pub(crate) struct World {
     pub(crate) connected: Vec<(Addr, u8)>,
     /// Own addresses from which a peer address can be reached.
     pub(crate) routes: HashMap<Addr, Vec<Via>>,
+    /// Addresses of NATs whose routes were asked for, and by which hosts.
+    pub(crate) waiting: Vec<(Addr, Key)>,
+    /// How many hosts keep the routes of an address of a NAT.
+    pub(crate) routed: HashMap<Addr, usize>,
     pub(crate) outputs: VecDeque<Output>,
     /// Messages not used, by reason.
     pub(crate) refusals: HashMap<Refusal, u64>,
@@ -71,6 +78,9 @@ pub(crate) struct World {
     pub(crate) hello_in: Bucket,
     pub(crate) hello_prefix: Prefixes,
     pub(crate) wrong: Bucket,
+    pub(crate) entries: Bucket,
+    pub(crate) entry_prefix: Prefixes,
+    pub(crate) nats: Nats,
     pub(crate) keyring: Keyring,
     random: Random,
 }
@@ -85,6 +95,8 @@ impl World {
             held: BTreeMap::new(),
             connected: Vec::new(),
             routes: HashMap::new(),
+            waiting: Vec::new(),
+            routed: HashMap::new(),
             outputs: VecDeque::new(),
             refusals: HashMap::new(),
             refused: 0,
@@ -94,6 +106,9 @@ impl World {
             hello_in: Bucket::new(limits.hello_in),
             hello_prefix: Prefixes::new(limits.hello_prefix),
             wrong: Bucket::new(limits.wrong),
+            entries: Bucket::new(limits.entries),
+            entry_prefix: Prefixes::new(limits.entry_prefix),
+            nats: Nats::default(),
             keyring: Keyring::new(policy, limits),
             random: Random(0),
             limits,
@@ -185,6 +200,27 @@ impl World {
         self.routes.insert(routes.peer, routes.via);
     }
 
+    /// No host has this address any more.
+    pub(crate) fn forget_routes(&mut self, addr: Addr) {
+        if !self.routed.contains_key(&addr) {
+            self.routes.remove(&addr);
+        }
+    }
+
+    /// One host less is behind the NAT with this address; `named` if one has it for its own.
+    pub(crate) fn unroute(&mut self, nat: Addr, named: bool) {
+        let Some(count) = self.routed.get_mut(&nat) else {
+            return;
+        };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.routed.remove(&nat);
+            if !named {
+                self.routes.remove(&nat);
+            }
+        }
+    }
+
     /// Whether it is known that there is no route from an own address to one of a peer.
     pub(crate) fn misses(&self, local: Addr, peer: Addr) -> bool {
         let routes = self.routes.get(&peer);
@@ -206,7 +242,7 @@ impl World {
     pub(crate) fn send(
         &mut self,
         from: Addr,
-        to: Addr,
+        to: Place,
         message: &Message<'_>,
         own: Option<PublicKey>,
         echo: Option<u64>,
@@ -218,14 +254,20 @@ impl World {
         let own = own.and_then(|own| self.keyring.own(&own));
         let own = own.or_else(|| self.keyring.own_for(from));
         let bytes = match (own, echo) {
-            (Some(own), Some(echo)) => own.seal(message, to, stamp, echo),
+            (Some(own), Some(echo)) => own.seal(message, to.own, stamp, echo),
             _ => {
                 let mut buffer = [0; MAX_LEN];
                 message.emit(&mut buffer).unwrap_or_default().to_vec()
             }
         };
         self.sent += 1;
-        self.outputs.push_back(Output::Send { from, to, bytes });
+        let Place { addr: to, port, .. } = to;
+        self.outputs.push_back(Output::Send {
+            from,
+            to,
+            port,
+            bytes,
+        });
         stamp
     }
 
@@ -245,7 +287,7 @@ impl World {
     pub(crate) fn acknowledge(
         &mut self,
         from: Addr,
-        to: Addr,
+        to: Place,
         seqno: u16,
         options: Options,
         addresses: Addresses,
@@ -264,7 +306,7 @@ impl World {
             control: Control::Ack,
             seqno,
             from,
-            to,
+            to: to.addr,
             attempt: 1,
         });
         stamp
@@ -278,13 +320,14 @@ impl World {
         options: Options,
     ) -> u64 {
         let Received {
-            from, to, message, ..
+            place, to, message, ..
         } = *received;
+        let options = options.with(received.detected());
         let answer = Answer {
             echo: received.signer.as_ref().map(|signer| signer.stamp),
             own: host.and_then(|host| host.own),
         };
         let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
-        self.acknowledge(to, from, message.seqno, options, addresses, answer)
+        self.acknowledge(to, place, message.seqno, options, addresses, answer)
     }
 }

@@ -89,12 +89,14 @@ impl One {
             state,
             managed,
             active: vec![there()],
+            nats: vec![],
             unreachable: vec![],
             alias: vec![],
             local: vec![Local {
                 addr: here(),
                 preference: 0,
                 unproven: false,
+                nat: false,
             }],
             identifiers: vec![],
         }];

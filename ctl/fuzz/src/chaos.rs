@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Three machines, the network between them, and somebody who sees and sends whatever he likes.
 
+use std::collections::BTreeSet;
+
 use ihmp_core::addr::Addr;
+use ihmp_core::entry::{Entry, Lease};
 use ihmp_core::message::{Addresses, Control, Ed25519, Message, Options, SUCCESSION_LEN};
 use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::{Limits, OwnKey, Policy};
+
+use ihmp_sim::nat::{self, Nat};
 
 use crate::node::{Datagram, Node};
 use crate::octets::Octets;
@@ -47,6 +52,29 @@ struct Chaos<'a> {
     given: [u8; NODES],
     /// The stranger's own key.
     stranger: OwnKey,
+    nats: Vec<Nat>,
+    /// Copies that came from another source: that, the receiver, and the source that the sender believes in.
+    copies: BTreeSet<(Addr, Addr, Addr)>,
+    /// Those whose answers the stranger brought to the sender: he does what a NAT does.
+    relays: BTreeSet<(Addr, Addr, Addr)>,
+}
+
+/// A datagram that no NAT has seen.
+fn datagram(from: Addr, to: Addr, bytes: Vec<u8>) -> Datagram {
+    Datagram {
+        from,
+        source: None,
+        to,
+        port: None,
+        inside: None,
+        bytes,
+    }
+}
+
+/// The first address in a message: the source that its sender believes in.
+fn believed(bytes: &[u8]) -> Option<Addr> {
+    let message = Message::parse(bytes).ok()?;
+    message.addresses.as_slice().first().copied()
 }
 
 /// A number of an address of a machine; every third is of IPv6.
@@ -88,6 +116,9 @@ pub fn engine(octets: &[u8]) {
         arrived: vec![],
         given: [0; NODES],
         stranger: OwnKey::new(&[200; 32], vec![]),
+        nats: vec![],
+        copies: BTreeSet::new(),
+        relays: BTreeSet::new(),
     };
     for at in 0..NODES {
         let sent = chaos.nodes[at].rekey(chaos.now);
@@ -136,9 +167,92 @@ impl Chaos<'_> {
     }
 
     fn fly(&mut self, sent: Vec<Datagram>) {
-        self.flights.extend(sent);
+        for datagram in sent {
+            let passed = self.pass(datagram);
+            self.flights.extend(passed);
+        }
         let extra = self.flights.len().saturating_sub(FLIGHTS);
         self.flights.drain(..extra);
+    }
+
+    /// A datagram leaves a machine: through the NATs between it and where it goes.
+    fn pass(&mut self, datagram: Datagram) -> Option<Datagram> {
+        let Datagram {
+            from,
+            to,
+            port,
+            bytes,
+            ..
+        } = datagram;
+        let at = self.owner(from).unwrap_or(NODES);
+        let passed = nat::pass(&mut self.nats, (at, from), (to, port), bytes)?;
+        Some(Datagram {
+            from: passed.from,
+            source: passed.port,
+            to: passed.to,
+            port: None,
+            inside: passed.inside,
+            bytes: passed.bytes,
+        })
+    }
+
+    /// A machine goes behind a NAT at one of its addresses, or comes out, or the NAT forgets its ports. Its address is that of
+    /// another machine, or nobody's.
+    fn behind(&mut self, at: usize) {
+        let which = self.octets.below(self.nodes[at].local.len());
+        let Some(own) = self.nodes[at].local.get(which).copied() else {
+            return;
+        };
+        let has = |nat: &Nat| nat.inside.contains_key(&own);
+        let found = self.nats.iter().position(has);
+        match (found, self.octets.octet() % 4) {
+            (Some(found), 0) => self.nats[found].forget(),
+            (Some(found), 1) => self.nats[found].aware = !self.nats[found].aware,
+            (Some(found), _) => drop(self.nats.remove(found)),
+            (None, kind) => {
+                let outside = self.anywhere();
+                let free = self.owner(outside) != Some(at);
+                if free && outside.family() == own.family() {
+                    self.nats.push(Nat::new(outside, own, at, kind % 2 == 0));
+                }
+            }
+        }
+    }
+
+    /// A machine tells of port mappings as if it were a NAT; perhaps it is one.
+    fn entry(&mut self, at: usize) {
+        let which = self.octets.below(self.nats.len());
+        let Some(nat) = self.nats.get(which) else {
+            return;
+        };
+        let Some((inside, machine)) = nat.inside.first_key_value() else {
+            return;
+        };
+        let (nat, inside, machine) = (nat.outside, *inside, *machine);
+        let lease = Lease {
+            proto: 17,
+            nat_port: self.octets.word().max(1),
+            port: self.octets.word().max(1),
+            peer_port: self.octets.word().max(1),
+            lifetime: self.octets.word() % 3,
+        };
+        let key = self.nodes[machine].public();
+        let to = self.anywhere();
+        let Some(entry) = Entry::new(nat, inside, key.0, &[lease]) else {
+            return;
+        };
+        let message = Message {
+            control: Control::NatEntry,
+            options: Options::NONE,
+            seqno: 1,
+            signature: None,
+            host: nat,
+            addresses: entry.addresses(),
+        };
+        let bytes = self.nodes[at].seal(&message, to, self.now);
+        if self.owner(to) != Some(at) && nat.family() == to.family() {
+            self.arrive(datagram(nat, to, bytes));
+        }
     }
 
     fn network(&mut self, at: usize) {
@@ -225,7 +339,7 @@ impl Chaos<'_> {
     }
 
     fn arrive(&mut self, datagram: Datagram) {
-        if let Some(at) = self.owner(datagram.to) {
+        if let Some(at) = datagram.inside.or_else(|| self.owner(datagram.to)) {
             let sent = self.nodes[at].receive(&datagram, true, self.now);
             self.fly(sent);
             self.arrived.push((at, datagram));
@@ -303,17 +417,44 @@ impl Chaos<'_> {
             &mut datagram.to
         };
         if *end != addr && end.family() == addr.family() {
-            *end = addr;
-            // Two addresses of one machine are two receivers, too.
-            self.forge(&datagram);
+            let before = std::mem::replace(end, addr);
+            if self.is_relayed(&datagram, before) {
+                self.arrive(datagram);
+            } else {
+                // Two addresses of one machine are two receivers, too.
+                self.forge(&datagram);
+            }
         }
+    }
+
+    /// Whether the stranger does what a NAT does: he sends what a machine says from his own address, and brings it the
+    /// answers. Then what he sends on is what somebody said. `before` is the source or destination that it had.
+    fn is_relayed(&mut self, datagram: &Datagram, before: Addr) -> bool {
+        let Some(own) = believed(&datagram.bytes) else {
+            return false;
+        };
+        let answered = (before, datagram.from, datagram.to);
+        if self.copies.contains(&answered) {
+            self.relays.insert(answered);
+            return true;
+        }
+        let copy = (datagram.from, datagram.to, own);
+        if datagram.from != own {
+            self.copies.insert(copy);
+        }
+        self.relays.contains(&copy)
     }
 
     /// A message without a signature, or one that is signed by the stranger or in the name of somebody.
     fn made_up(&mut self) {
         let (from, to, host) = (self.anywhere(), self.anywhere(), self.anywhere());
         let mut addresses = Addresses::EMPTY;
-        let _ = addresses.push(from);
+        let first = if self.octets.octet() % 4 == 0 {
+            self.anywhere()
+        } else {
+            from
+        };
+        let _ = addresses.push(first);
         for _ in 0..self.octets.below(18) {
             let _ = addresses.push(self.anywhere());
         }
@@ -348,7 +489,7 @@ impl Chaos<'_> {
             }
         };
         if from.family() == to.family() && self.owner(from).is_none() {
-            self.forge(&Datagram { from, to, bytes });
+            self.forge(&datagram(from, to, bytes));
         }
     }
 
@@ -359,7 +500,7 @@ impl Chaos<'_> {
         let bytes = self.octets.slice(length).to_vec();
         let family = |own: &&Addr| own.family() == from.family();
         if let Some(to) = self.nodes[at].local.iter().find(family).copied() {
-            self.forge(&Datagram { from, to, bytes });
+            self.forge(&datagram(from, to, bytes));
         }
     }
 
@@ -421,7 +562,7 @@ impl Chaos<'_> {
 
     /// Routes, clocks, a full kernel, and a message that is signed well but makes no sense.
     fn odd(&mut self, at: usize) {
-        match self.octets.octet() % 4 {
+        match self.octets.octet() % 8 {
             0 => {
                 let peer = self.anywhere();
                 let unrouted = &mut self.nodes[at].unrouted;
@@ -440,6 +581,8 @@ impl Chaos<'_> {
                 };
             }
             2 => self.nodes[at].full = !self.nodes[at].full,
+            3..=5 => self.behind(at),
+            6 => self.entry(at),
             _ => self.nonsense(at),
         }
     }
@@ -466,7 +609,9 @@ impl Chaos<'_> {
         };
         let bytes = self.nodes[at].seal(&message, to, self.now);
         if self.owner(to) != Some(at) {
-            self.arrive(Datagram { from, to, bytes });
+            if let Some(passed) = self.pass(datagram(from, to, bytes)) {
+                self.arrive(passed);
+            }
         }
     }
 }

@@ -27,7 +27,13 @@ const AMPLIFICATION: usize = 3;
 #[derive(Clone, Debug)]
 pub(crate) struct Datagram {
     pub(crate) from: Addr,
+    /// The source port that a NAT gave it.
+    pub(crate) source: Option<u16>,
     pub(crate) to: Addr,
+    /// The destination port, if it is that of a NAT and has not passed it.
+    pub(crate) port: Option<u16>,
+    /// The machine behind a NAT that gets it.
+    pub(crate) inside: Option<usize>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -222,7 +228,13 @@ impl Node {
         genuine: bool,
         now: Instant,
     ) -> Vec<Datagram> {
-        let Datagram { from, to, bytes } = datagram;
+        let Datagram {
+            from,
+            source,
+            to,
+            bytes,
+            ..
+        } = datagram;
         self.balance.entry(*from).or_default().received += bytes.len();
         if genuine {
             // What a host says it has is asked, too, when it does not answer where it is ("Limits" in ihmp-wire.rst).
@@ -235,6 +247,7 @@ impl Node {
             now,
             Input::Message {
                 from: *from,
+                port: *source,
                 to: *to,
                 bytes,
             },
@@ -314,10 +327,24 @@ impl Node {
                 output => format!("    {output:?}"),
             });
             match output {
-                Output::Send { from, to, bytes } => {
+                Output::Send {
+                    from,
+                    to,
+                    port,
+                    bytes,
+                } => {
                     self.sends(from, to, &bytes);
-                    sent.push(Datagram { from, to, bytes });
+                    sent.push(Datagram {
+                        from,
+                        source: None,
+                        to,
+                        port,
+                        inside: None,
+                        bytes,
+                    });
                 }
+                Output::Table(Change::Map { id, mapping, .. }) => self.table.map(id, mapping),
+                Output::Table(Change::Unmap { id, mapping }) => self.table.unmap(id, mapping),
                 Output::Table(Change::New { key, record }) => {
                     if self.full {
                         inputs.insert(0, Input::Refused { key });

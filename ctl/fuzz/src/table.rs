@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::MAX_ADDRESSES;
+use ihmp_core::nat::Mapping;
 use ihmp_engine::{KernelHost, Local, Record, State};
 use ihmp_sim::table;
 
@@ -23,6 +24,8 @@ pub(crate) struct Row {
 pub(crate) struct Table {
     pub(crate) rows: BTreeMap<u32, Row>,
     last: u32,
+    /// Port mappings of NATs, with their hosts.
+    pub(crate) mappings: BTreeMap<Mapping, u32>,
 }
 
 impl Table {
@@ -54,10 +57,12 @@ impl Table {
             addr: local,
             preference: 0,
             unproven: false,
+            nat: false,
         };
         Some(self.make(Record {
             state: State::New,
             active: vec![remote],
+            nats: vec![],
             unreachable: vec![],
             local: vec![local],
             expires: None,
@@ -108,7 +113,22 @@ impl Table {
         row.record = record;
     }
 
+    /// A NAT in front of a host gave it a port.
+    pub(crate) fn map(&mut self, id: u32, mapping: Mapping) {
+        let row = &self.rows[&id];
+        assert!(!row.managed, "a mapping of the administrator's entry");
+        self.mappings.insert(mapping, id);
+    }
+
+    /// It has no longer.
+    pub(crate) fn unmap(&mut self, id: u32, mapping: Mapping) {
+        if self.mappings.get(&mapping) == Some(&id) {
+            self.mappings.remove(&mapping);
+        }
+    }
+
     pub(crate) fn remove(&mut self, id: u32) -> Option<Row> {
+        self.mappings.retain(|_, host| *host != id);
         self.rows.remove(&id)
     }
 
@@ -119,6 +139,7 @@ impl Table {
             state: row.record.state,
             managed: row.managed,
             active: row.record.active.clone(),
+            nats: row.record.nats.clone(),
             unreachable: row.record.unreachable.clone(),
             alias: row.alias.clone(),
             local: row.record.local.clone(),

@@ -6,7 +6,10 @@ use std::{
         BTreeSet,
         HashMap, //
     },
-    net::IpAddr,
+    net::{
+        IpAddr,
+        SocketAddr, //
+    },
     os::fd::AsRawFd,
     time::Duration, //
 };
@@ -42,6 +45,7 @@ use ihmp_nl::{
     Groups,
     Host,
     HostState,
+    Nat,
     ParamRequest,
     Sieve, //
 };
@@ -82,6 +86,7 @@ use crate::{
             addr,
             adopted,
             ip,
+            nat,
             request,
             traffic, //
         },
@@ -713,13 +718,11 @@ impl<'a> Driver<'a> {
             let Some(udp) = udp else { continue };
             for Datagram { from, to, bytes } in udp.receive()? {
                 count += 1;
-                if from.port() != self.config.port {
-                    self.journal.stranger(from, to);
-                    continue;
-                }
                 let moment = self.moment()?;
+                let port = from.port();
                 let input = Input::Message {
                     from: addr(from.ip()),
+                    port: (port != self.config.port).then_some(port),
                     to: addr(to),
                     bytes: &bytes,
                 };
@@ -748,14 +751,22 @@ impl<'a> Driver<'a> {
 
     /// How many datagrams were read and not used.
     fn refused(&self) -> u64 {
-        self.engine.refused() + self.journal.strangers()
+        self.engine.refused()
     }
 
     /// Does what the engine wants, in its order.
     fn perform(&mut self) -> Result<(), Fatal> {
         while let Some(output) = self.engine.poll() {
             match output {
-                Output::Send { from, to, bytes } => self.send(ip(from), ip(to), &bytes),
+                Output::Send {
+                    from,
+                    to,
+                    port,
+                    bytes,
+                } => {
+                    let port = port.unwrap_or(self.config.port);
+                    self.send(ip(from), SocketAddr::new(ip(to), port), &bytes);
+                }
                 Output::Table(change) => self.change(change)?,
                 Output::Ask(peer) => {
                     if self.sieve.add_peer(ip(peer)) {
@@ -797,7 +808,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn send(&self, from: IpAddr, to: IpAddr, bytes: &[u8]) {
+    fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
         let udp = if from.is_ipv4() {
             Some(&self.udp4)
         } else {
@@ -805,8 +816,9 @@ impl<'a> Driver<'a> {
         };
         let Some(udp) = udp else { return };
         // A message that cannot leave is one that is not answered: the machine sends it again.
-        let device = self.devices.get(&(from, to));
-        if let Err(error) = udp.send(from, to, device, bytes) {
+        let device = self.devices.get(&(from, to.ip()));
+        if let Err(error) = udp.send_to(from, to, device, bytes) {
+            let to = to.ip();
             tracing::info!("event=send-failed from={from} to={to} error=\"{error}\"");
         }
     }
@@ -821,6 +833,19 @@ impl<'a> Driver<'a> {
                 self.tell(input)
             }
             Change::Set { id, record } => self.set(id, &record),
+            Change::Map {
+                id,
+                mapping,
+                lifetime,
+            } => self.map(&nat(id, &mapping, Some(lifetime))),
+            Change::Unmap { id, mapping } => {
+                let key = nat(id, &mapping, None).key();
+                match self.client.nat_del(&key, Some(id)) {
+                    // Its time was over, or the host is gone.
+                    Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Change::Del { id } => {
                 self.fallback.remove(id);
                 self.held.remove(id);
@@ -829,6 +854,20 @@ impl<'a> Driver<'a> {
                     result => Ok(result?),
                 }
             }
+        }
+    }
+
+    /// Tells the module of a port mapping.
+    fn map(&mut self, mapping: &Nat) -> Result<(), Fatal> {
+        match self.client.nat_new(mapping) {
+            // Removed meanwhile: the event is on its way.
+            Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
+            Err(error @ Error::Kernel { .. }) => {
+                let id = mapping.host_id;
+                tracing::warn!("event=mapping-refused id={id} error=\"{error}\"");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 

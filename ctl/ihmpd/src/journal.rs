@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is worth a line in the log. The text of a line has stable names: `event=... name=value ...`.
 
-use std::net::{
-    IpAddr,
-    SocketAddr, //
-};
-
 use ihmp_core::time::Instant;
 use ihmp_engine::{
     Engine,
@@ -22,7 +17,6 @@ pub(crate) struct Journal {
     second: u64,
     lines: u32,
     left_out: u64,
-    strangers: u64,
     dropped: u64,
 }
 
@@ -33,9 +27,9 @@ impl Journal {
             Note::Sent { .. } | Note::Received { .. } | Note::Acked { .. } => {
                 tracing::debug!("{note}");
             }
-            // Nothing is wrong with those.
+            // Nothing is wrong with those, or they were not sent by an agent.
             Note::Refused {
-                reason: Refusal::LateAck | Refusal::Challenged,
+                reason: Refusal::LateAck | Refusal::Challenged | Refusal::SourcePort,
                 ..
             } => tracing::debug!("{note}"),
             Note::Refused { .. } if !self.may(now) => self.left_out += 1,
@@ -55,24 +49,12 @@ impl Journal {
             }
             *self = Self {
                 second,
-                strangers: self.strangers,
                 dropped: self.dropped,
                 ..Self::default()
             };
         }
         self.lines += 1;
         self.lines <= REFUSALS
-    }
-
-    /// A datagram that was not sent by an agent: something on the way has changed its port, or it is something else.
-    pub(crate) fn stranger(&mut self, from: SocketAddr, to: IpAddr) {
-        self.strangers += 1;
-        tracing::debug!("event=refused reason=source-port from={from} to={to}");
-    }
-
-    /// How many such datagrams there were.
-    pub(crate) fn strangers(&self) -> u64 {
-        self.strangers
     }
 
     /// So many datagrams the kernel has dropped, because the sockets had no room for them.
@@ -89,10 +71,7 @@ impl Journal {
 
     /// Messages that were not used, by reason; none is zero.
     pub(crate) fn counts(&self, engine: &Engine) -> Vec<(&'static str, u64)> {
-        let others = [
-            ("source-port", self.strangers),
-            ("not-received", self.dropped),
-        ];
+        let others = [("not-received", self.dropped)];
         let counts = engine.refusals().into_iter().chain(others);
         counts.filter(|(_, count)| *count > 0).collect()
     }

@@ -9,6 +9,7 @@ pub mod crowd;
 pub mod formula;
 pub mod handoff;
 pub mod hub;
+pub mod nat;
 pub mod store;
 pub mod table;
 
@@ -17,12 +18,14 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{Control, Message, Options};
+use ihmp_core::nat::Mapping;
 use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::{
     Change, Engine, Input, KernelHost, Limits, Moment, Note, Output, OwnKey, Policy, Record,
     Routes, State, Traffic, Via,
 };
 
+use crate::nat::Nat;
 use crate::store::Store;
 
 /// A host with a flow, on which nothing passes.
@@ -99,6 +102,8 @@ pub struct Kernel {
     pub traffic: BTreeMap<u32, Traffic>,
     /// Identifiers of its flows, for adoption.
     pub identifiers: BTreeMap<u32, Vec<Addr>>,
+    /// Port mappings of NATs, with their host and when they end.
+    pub mappings: BTreeMap<Mapping, (u32, Instant)>,
 }
 
 impl Kernel {
@@ -108,7 +113,9 @@ impl Kernel {
 
     fn put(&mut self, id: u32, record: Record, alias: Vec<Addr>, now: Instant) {
         let name = self.rows.get(&id).and_then(|row| row.name.clone());
+        let mappings = std::mem::take(&mut self.mappings);
         self.take(id);
+        self.mappings = mappings;
         let expires = record.expires.map(|span| now.after(span));
         for active in &record.active {
             self.owners.insert(*active, id);
@@ -132,6 +139,7 @@ impl Kernel {
         if let Some(expires) = row.expires {
             self.expiries.remove(&(expires, id));
         }
+        self.mappings.retain(|_, (host, _)| *host != id);
         Some(row)
     }
 
@@ -176,6 +184,7 @@ impl Kernel {
             state: row.record.state,
             managed: row.name.is_some(),
             active: row.record.active.clone(),
+            nats: row.record.nats.clone(),
             unreachable: row.record.unreachable.clone(),
             alias: row.alias.clone(),
             local: row.record.local.clone(),
@@ -248,9 +257,12 @@ struct Flight {
     at: Instant,
     order: u64,
     from: Addr,
+    port: Option<u16>,
     to: Addr,
     bytes: Vec<u8>,
     sender: usize,
+    /// The machine behind a NAT that gets it.
+    inside: Option<usize>,
 }
 
 /// How the network treats packets.
@@ -294,6 +306,8 @@ pub struct Sim {
     pub gateway: Option<Gateway>,
     /// Its host routes.
     pub host_routes: BTreeMap<Addr, Addr>,
+    /// NATs in front of some addresses.
+    pub nats: Vec<Nat>,
     flights: BinaryHeap<Reverse<Flight>>,
     order: u64,
     /// What was sent since the last [`Sim::sent`].
@@ -330,6 +344,7 @@ impl Sim {
             unrouted: BTreeSet::new(),
             gateway: None,
             host_routes: BTreeMap::new(),
+            nats: vec![],
             flights: BinaryHeap::new(),
             order: 0,
             log: vec![],
@@ -489,7 +504,12 @@ impl Sim {
                 return;
             };
             match output {
-                Output::Send { from, to, bytes } => self.transmit(at, from, to, bytes),
+                Output::Send {
+                    from,
+                    to,
+                    port,
+                    bytes,
+                } => self.transmit(at, from, to, port, bytes),
                 Output::Table(Change::New { key, record }) => {
                     let id = node.kernel.make(record, self.now);
                     self.give(at, Input::Made { key, id });
@@ -497,6 +517,18 @@ impl Sim {
                 Output::Table(Change::Set { id, record }) => node.kernel.set(id, record, self.now),
                 Output::Table(Change::Del { id }) => {
                     node.kernel.take(id).unwrap();
+                }
+                Output::Table(Change::Map {
+                    id,
+                    mapping,
+                    lifetime,
+                }) => {
+                    assert!(node.kernel.rows.contains_key(&id), "{mapping:?}");
+                    let until = self.now.after(lifetime);
+                    node.kernel.mappings.insert(mapping, (id, until));
+                }
+                Output::Table(Change::Unmap { mapping, .. }) => {
+                    node.kernel.mappings.remove(&mapping);
                 }
                 Output::Ask(peer) => {
                     let via = Sim::via(node, peer, &self.unrouted);
@@ -521,7 +553,7 @@ impl Sim {
         }
     }
 
-    fn transmit(&mut self, at: usize, from: Addr, to: Addr, bytes: Vec<u8>) {
+    fn transmit(&mut self, at: usize, from: Addr, to: Addr, port: Option<u16>, bytes: Vec<u8>) {
         assert!(
             self.nodes[at].has(from),
             "sent from {from}, which node {at} does not have"
@@ -554,16 +586,29 @@ impl Sim {
                     at,
                     order,
                     from,
+                    port: None,
                     to,
                     bytes,
                     sender,
+                    inside: None,
                 }));
             }
             if crossing.taken {
                 return;
             }
         }
-        let latency = match self.owner(to) {
+        let Some(passed) = nat::pass(&mut self.nats, (at, from), (to, port), bytes) else {
+            self.lost += 1;
+            return;
+        };
+        let nat::Passed {
+            from,
+            port,
+            to,
+            inside,
+            bytes,
+        } = passed;
+        let latency = match inside.or_else(|| self.owner(to)) {
             Some(there) => self.distance(at, there),
             None => self.weather.latency,
         };
@@ -581,9 +626,11 @@ impl Sim {
                 at,
                 order: self.order,
                 from,
+                port,
                 to,
                 bytes: bytes.clone(),
                 sender,
+                inside,
             };
             self.flights.push(Reverse(flight));
         }
@@ -621,12 +668,18 @@ impl Sim {
             .is_some_and(|Reverse(flight)| flight.at <= self.now)
         {
             let Reverse(flight) = self.flights.pop().unwrap();
-            if let Some(at) = self.owner(flight.to) {
+            let has = |at: &usize| self.nodes[*at].has(flight.to);
+            let there = match flight.inside {
+                Some(at) => Some(at).filter(has),
+                None => self.owner(flight.to),
+            };
+            if let Some(at) = there {
                 self.arrived.push((at, flight.sender));
                 self.give(
                     at,
                     Input::Message {
                         from: flight.from,
+                        port: flight.port,
                         to: flight.to,
                         bytes: &flight.bytes,
                     },
@@ -665,7 +718,18 @@ impl Sim {
 
     /// A datagram from outside.
     pub fn inject(&mut self, at: usize, from: Addr, to: Addr, bytes: &[u8]) {
-        self.give(at, Input::Message { from, to, bytes });
+        self.inject_by(at, from, None, to, bytes);
+    }
+
+    /// The same, from another port than that of IHMP.
+    pub fn inject_by(&mut self, at: usize, from: Addr, port: Option<u16>, to: Addr, bytes: &[u8]) {
+        let input = Input::Message {
+            from,
+            port,
+            to,
+            bytes,
+        };
+        self.give(at, input);
     }
 
     /// Tells the engine of a node what its addresses are.
@@ -729,11 +793,13 @@ impl Sim {
         let record = Record {
             state: State::New,
             active: vec![remote],
+            nats: vec![],
             unreachable: vec![],
             local: vec![ihmp_engine::Local {
                 addr: local,
                 preference: 0,
                 unproven: false,
+                nat: false,
             }],
             expires: None,
         };
@@ -806,7 +872,12 @@ impl Sim {
             let theirs = &self.find(far, near)?.record;
             let has = |addr: &Addr| self.nodes[far].local.contains(addr);
             let active: BTreeSet<Addr> = ours.active.iter().copied().collect();
-            let local: BTreeSet<Addr> = theirs.local.iter().map(|local| local.addr).collect();
+            let local: BTreeSet<Addr> = theirs
+                .local
+                .iter()
+                .filter(|local| !local.nat)
+                .map(|local| local.addr)
+                .collect();
             if active != local {
                 return Err(format!(
                     "node {near} has {active:?} of node {far}, which holds {local:?} for known"

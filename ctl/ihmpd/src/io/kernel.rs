@@ -8,6 +8,7 @@ use std::{
 
 use ihmp_core::{
     addr::Addr,
+    nat::Mapping,
     time::Duration, //
 };
 use ihmp_engine::{
@@ -22,7 +23,8 @@ use ihmp_nl::{
     Host,
     HostAddr,
     HostRequest,
-    HostState, //
+    HostState,
+    Nat, //
 };
 
 /// An address of std as one of ours.
@@ -52,13 +54,13 @@ fn state_of(state: State) -> HostState {
 
 /// A record as the request that makes it true: every set but the aliases is replaced.
 pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
-    let foreign = |set, addrs: &[Addr]| {
+    let foreign = |set, addrs: &[Addr], nat| {
         let of = move |addr: &Addr| HostAddr {
             addr: ip(*addr),
             set,
             preference: 0,
             unproven: false,
-            nat: false,
+            nat,
         };
         addrs.iter().map(of).collect::<Vec<_>>()
     };
@@ -67,10 +69,11 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
         set: AddrSet::Local,
         preference: local.preference,
         unproven: local.unproven,
-        nat: false,
+        nat: local.nat,
     });
-    let mut addrs = foreign(AddrSet::Active, &record.active);
-    addrs.extend(foreign(AddrSet::Unreachable, &record.unreachable));
+    let mut addrs = foreign(AddrSet::Active, &record.active, false);
+    addrs.extend(foreign(AddrSet::Active, &record.nats, true));
+    addrs.extend(foreign(AddrSet::Unreachable, &record.unreachable, false));
     addrs.extend(local);
     let clear = match id {
         Some(_) => vec![AddrSet::Active, AddrSet::Unreachable, AddrSet::Local],
@@ -88,6 +91,19 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
     }
 }
 
+/// A port mapping as the request that makes it known.
+pub(crate) fn nat(id: u32, mapping: &Mapping, lifetime: Option<Duration>) -> Nat {
+    Nat {
+        host_id: id,
+        proto: mapping.proto,
+        addr: ip(mapping.addr),
+        nat_port: mapping.nat_port,
+        port: mapping.port,
+        local_port: mapping.local_port,
+        expires_in: lifetime.map(|span| time::Duration::from_nanos(span.as_nanos())),
+    }
+}
+
 /// What passed between a host of the kernel and us.
 pub(crate) fn traffic(host: &Host) -> Traffic {
     Traffic {
@@ -102,10 +118,10 @@ pub(crate) fn traffic(host: &Host) -> Traffic {
 
 /// A host of the kernel as the engine takes it over.
 pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
-    let of = |set| {
+    let of = |set, nat| {
         host.addrs
             .iter()
-            .filter(move |entry| entry.set == set)
+            .filter(move |entry| entry.set == set && entry.nat == nat)
             .map(|entry| addr(entry.addr))
             .collect::<Vec<_>>()
     };
@@ -121,14 +137,16 @@ pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
             HostState::Classic => State::Classic,
         },
         managed: host.name.is_some(),
-        active: of(AddrSet::Active),
-        unreachable: of(AddrSet::Unreachable),
-        alias: of(AddrSet::Alias),
+        active: of(AddrSet::Active, false),
+        nats: of(AddrSet::Active, true),
+        unreachable: of(AddrSet::Unreachable, false),
+        alias: of(AddrSet::Alias, false),
         local: local
             .map(|entry| Local {
                 addr: addr(entry.addr),
                 preference: entry.preference,
                 unproven: entry.unproven,
+                nat: entry.nat,
             })
             .collect(),
         identifiers,
@@ -145,11 +163,13 @@ mod tests {
         let record = Record {
             state: State::Up,
             active: vec![a("192.0.2.1"), a("2001:db8::1")],
+            nats: vec![a("203.0.113.2")],
             unreachable: vec![a("10.0.0.1")],
             local: vec![Local {
                 addr: a("198.51.100.7"),
                 preference: 10,
                 unproven: true,
+                nat: true,
             }],
             expires: None,
         };
@@ -172,6 +192,7 @@ mod tests {
         };
         let back = adopted(&host, Vec::new());
         assert_eq!(back.active, record.active);
+        assert_eq!(back.nats, record.nats);
         assert_eq!(back.unreachable, record.unreachable);
         assert_eq!(back.local, record.local);
         assert!(!back.managed);

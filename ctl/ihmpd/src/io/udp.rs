@@ -161,7 +161,7 @@ impl Udp {
         Ok(datagrams)
     }
 
-    /// Sends from one of our addresses; by this device, if one is given.
+    /// Sends from one of our addresses to the port of IHMP; by this device, if one is given.
     pub(crate) fn send(
         &self,
         from: IpAddr,
@@ -169,11 +169,22 @@ impl Udp {
         device: Option<&Device>,
         bytes: &[u8],
     ) -> nix::Result<()> {
+        self.send_to(from, SocketAddr::new(to, self.port), device, bytes)
+    }
+
+    /// The same, to any port.
+    pub(crate) fn send_to(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+        device: Option<&Device>,
+        bytes: &[u8],
+    ) -> nix::Result<()> {
         match (from, to) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => {
+            (IpAddr::V4(from), SocketAddr::V4(to)) => {
                 self.send_v4(from, to, device.map_or(0, |device| device.index), bytes)
             }
-            (IpAddr::V6(from), IpAddr::V6(to)) => match device {
+            (IpAddr::V6(from), SocketAddr::V6(to)) => match device {
                 Some(device) => self.send_v6_by(from, to, device, bytes),
                 None => self.send_v6(from, to, bytes),
             },
@@ -181,7 +192,13 @@ impl Udp {
         }
     }
 
-    fn send_v4(&self, from: Ipv4Addr, to: Ipv4Addr, device: u32, bytes: &[u8]) -> nix::Result<()> {
+    fn send_v4(
+        &self,
+        from: Ipv4Addr,
+        to: SocketAddrV4,
+        device: u32,
+        bytes: &[u8],
+    ) -> nix::Result<()> {
         let info = libc::in_pktinfo {
             ipi_ifindex: libc::c_int::try_from(device).map_err(|_| Errno::ENODEV)?,
             ipi_spec_dst: libc::in_addr {
@@ -190,11 +207,11 @@ impl Udp {
             ipi_addr: libc::in_addr { s_addr: 0 },
         };
         let control = [ControlMessage::Ipv4PacketInfo(&info)];
-        let to = SockaddrIn::from(SocketAddrV4::new(to, self.port));
+        let to = SockaddrIn::from(to);
         self.send_with(&control, &to, bytes)
     }
 
-    fn send_v6(&self, from: Ipv6Addr, to: Ipv6Addr, bytes: &[u8]) -> nix::Result<()> {
+    fn send_v6(&self, from: Ipv6Addr, to: SocketAddrV6, bytes: &[u8]) -> nix::Result<()> {
         let info = libc::in6_pktinfo {
             ipi6_addr: libc::in6_addr {
                 s6_addr: from.octets(),
@@ -202,7 +219,7 @@ impl Udp {
             ipi6_ifindex: 0,
         };
         let control = [ControlMessage::Ipv6PacketInfo(&info)];
-        let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
+        let to = SockaddrIn6::from(to);
         self.send_with(&control, &to, bytes)
     }
 
@@ -223,7 +240,7 @@ impl Udp {
     fn send_v6_by(
         &self,
         from: Ipv6Addr,
-        to: Ipv6Addr,
+        to: SocketAddrV6,
         device: &Device,
         bytes: &[u8],
     ) -> nix::Result<()> {
@@ -234,10 +251,9 @@ impl Udp {
         let from = SockaddrIn6::from(SocketAddrV6::new(from, self.port, 0, 0));
         bind(fd.as_raw_fd(), &from)?;
         // Connected to what sends nothing: it lives long enough for the answer of somebody near, which is not for it.
-        let nobody = SockaddrIn6::from(SocketAddrV6::new(to, NOBODY, 0, 0));
+        let nobody = SockaddrIn6::from(SocketAddrV6::new(*to.ip(), NOBODY, 0, 0));
         connect(fd.as_raw_fd(), &nobody)?;
-        let to = SockaddrIn6::from(SocketAddrV6::new(to, self.port, 0, 0));
-        sendto(fd.as_raw_fd(), bytes, &to, MsgFlags::MSG_DONTWAIT)?;
+        sendto(fd.as_raw_fd(), bytes, &SockaddrIn6::from(to), MsgFlags::MSG_DONTWAIT)?;
         Ok(())
     }
 }

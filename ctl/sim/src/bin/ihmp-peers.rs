@@ -134,7 +134,9 @@ impl Peers {
             peer.engine.handle(moment, input);
             while let Some(output) = peer.engine.poll() {
                 let next = match output {
-                    Output::Send { from, to, bytes } => {
+                    Output::Send {
+                        from, to, bytes, ..
+                    } => {
                         send(&self.fd, from, to, &bytes);
                         continue;
                     }
@@ -159,6 +161,7 @@ impl Peers {
                         Input::Routes(Routes { peer: host, via })
                     }
                     Output::Look(id) => Input::Traffic { id, traffic: BUSY },
+                    Output::Table(Change::Map { .. } | Change::Unmap { .. }) => continue,
                     Output::Hold(_) | Output::Release(_) | Output::Keep(_) | Output::Note(_) => {
                         continue
                     }
@@ -202,7 +205,13 @@ impl Peers {
                 if index < self.peers.len() && addr_of(index) == to {
                     let bytes = octets[..len].to_vec();
                     let bytes = &bytes;
-                    self.tell(index, Input::Message { from, to, bytes })?;
+                    let input = Input::Message {
+                        from,
+                        port: None,
+                        to,
+                        bytes,
+                    };
+                    self.tell(index, input)?;
                 }
             }
         }

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+//! NAT_ENTRY: a NAT tells which port it gave to which flow of a host behind it (papers/000 section IV-D, Fig. 9).
+//!
+//! A NAT speaks for its address and for nothing else: it has to hear what is sent there, and the host has to be behind it
+//! by its own word. What it then says is about flows that pass it anyway.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ihmp_core::addr::Addr;
+use ihmp_core::entry::{Entry, Lease};
+use ihmp_core::message::{Addresses, Options};
+use ihmp_core::nat::Mapping;
+use ihmp_core::time::{Duration, Instant};
+
+use crate::authenticate::{is_succeeded, Signer};
+use crate::engine::Engine;
+use crate::forged::Sort;
+use crate::host::{self, Host};
+use crate::io::{Change, Key, Output, Refusal, State};
+use crate::keys::{verify, Policy, PublicKey};
+use crate::limits::{MAX_MAPPED, MAX_NATS};
+use crate::receive::Received;
+use crate::world::{Answer, World};
+
+/// Port mappings of a host that the kernel was told of, and until when they count.
+#[derive(Debug, Default)]
+pub(crate) struct Mapped {
+    until: BTreeMap<Mapping, Instant>,
+}
+
+impl Mapped {
+    /// Takes a mapping; false when there are too many.
+    fn take(&mut self, mapping: Mapping, until: Instant, now: Instant) -> bool {
+        let full = |mapped: &Mapped| mapped.until.len() >= MAX_MAPPED;
+        if full(self) && !self.until.contains_key(&mapping) {
+            self.until.retain(|_, until| *until > now);
+        }
+        let may = !full(self) || self.until.contains_key(&mapping);
+        if may {
+            self.until.insert(mapping, until);
+        }
+        may
+    }
+}
+
+/// Keys that have shown that they hear what is sent to the address of a NAT.
+#[derive(Debug, Default)]
+pub(crate) struct Nats {
+    used: HashMap<(PublicKey, Addr), u64>,
+    order: u64,
+}
+
+impl Nats {
+    fn is_heard(&self, key: PublicKey, nat: Addr) -> bool {
+        self.used.contains_key(&(key, nat))
+    }
+
+    /// One of them was heard; the one that was not for longest is given up when there are too many.
+    fn heard(&mut self, key: PublicKey, nat: Addr) {
+        self.order += 1;
+        if self.used.len() >= MAX_NATS && !self.is_heard(key, nat) {
+            let oldest = self.used.iter().min_by_key(|(_, order)| **order);
+            if let Some(oldest) = oldest.map(|(who, _)| *who) {
+                self.used.remove(&oldest);
+            }
+        }
+        self.used.insert((key, nat), self.order);
+    }
+}
+
+impl Engine {
+    /// A NAT tells of port mappings.
+    pub(crate) fn nat_entry(
+        &mut self,
+        received: &Received<'_>,
+        bytes: &[u8],
+    ) -> Result<(), Refusal> {
+        let Received {
+            from, to, message, ..
+        } = *received;
+        let entry = Entry::read(&message.addresses).filter(|_| message.host == from);
+        let entry = entry.ok_or(Refusal::Payload)?;
+        let now = self.world.now;
+        let rated = self.world.entry_prefix.take(from, now) && self.world.entries.take(now);
+        if !rated {
+            return Err(Refusal::Rate);
+        }
+        let signature = message.signature.ok_or(Refusal::Unsigned)?;
+        let block = signature.ed25519().ok_or(Refusal::UnknownAlgorithm)?;
+        let (key, stamp) = (PublicKey(*block.key), block.timestamp);
+        let ring = &self.world.keyring;
+        if ring.own.iter().any(|own| own.public() == key) {
+            return Err(Refusal::OwnKey);
+        }
+        let former = block.succession.map(|word| PublicKey(*word.former));
+        let former = former
+            .filter(|former| !ring.peers.contains_key(&key) && ring.peers.contains_key(former));
+        let name = former.unwrap_or(key);
+        let known = ring.peers.get(&name);
+        let router = ring.is_router(&name);
+        if ring.policy == Policy::RequireKnown && !router {
+            return Err(Refusal::UnknownKey);
+        }
+        let foreign = match known.filter(|_| router) {
+            Some(router) => !router.serves(from),
+            None => ring.reserves(from, Some(&name)),
+        };
+        if foreign {
+            return Err(Refusal::ReservedAddress);
+        }
+        if known.is_some_and(|peer| !peer.replay.is_fresh(stamp)) {
+            return Err(Refusal::Replayed);
+        }
+        let (host, id) = self.mapped_host(&entry)?;
+        let there = self.bound(&name).and_then(|host| self.hosts.get(&host));
+        let hears = there.is_some_and(|host| host.hears.contains(&from) && host.is_active(from));
+        let who = (key, received.place, to);
+        let answers = message.options.has(Options::INCORRECT_SEQNO);
+        let echo = match answers {
+            true => ring.challenged(&who, now).ok_or(Refusal::LateAnswer)?,
+            false => 0,
+        };
+        let sort = if answers { Sort::Answer } else { Sort::There };
+        let heard = known.is_some() && self.world.nats.is_heard(name, from);
+        let ring = &mut self.world.keyring;
+        let allowed = match ring.peers.get(&name) {
+            Some(peer) => peer.forged.may_be(sort, now),
+            None if answers => ring.answers.take(now),
+            None => ring.strangers.take(now),
+        };
+        if !allowed {
+            return Err(Refusal::Rate);
+        }
+        let genuine = verify(bytes, to, echo, &block);
+        if !genuine || former.is_some_and(|former| !is_succeeded(&block, &former, &key)) {
+            if let Some(peer) = ring.peers.get_mut(&name) {
+                peer.forged.count(sort, now);
+            }
+            return Err(Refusal::BadSignature);
+        }
+        if let Some(former) = former {
+            self.succeed(former, key);
+        }
+        let fact = self.world.keyring.accept(&key, stamp);
+        self.world.keep(fact);
+        if !(answers || heard || router || hears) {
+            let signer = Signer {
+                key,
+                stamp,
+                proven: false,
+            };
+            let signed = Received {
+                signer: Some(signer),
+                ..*received
+            };
+            self.demand(&signed, None);
+            return Err(Refusal::Challenged);
+        }
+        if answers {
+            self.world.keyring.answered(&who);
+        }
+        self.learn_nat(key, stamp, from);
+        self.received(received);
+        let mut left = false;
+        for lease in entry.leases() {
+            let host = self.hosts.get_mut(&host);
+            left |= host.is_some_and(|host| !host.map(id, entry.nat, &lease, &mut self.world));
+        }
+        let answer = Answer {
+            echo: Some(stamp),
+            own: None,
+        };
+        let world = &mut self.world;
+        let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
+        let (place, seqno) = (received.place, message.seqno);
+        world.acknowledge(to, place, seqno, Options::NONE, addresses, answer);
+        if left {
+            return Err(Refusal::MappingLimit);
+        }
+        Ok(())
+    }
+
+    /// The host that is behind the NAT by its own word, and the kernel's number of it.
+    fn mapped_host(&self, entry: &Entry) -> Result<(Key, u32), Refusal> {
+        let key = self.bound(&PublicKey(entry.key));
+        let key = key.ok_or(Refusal::UnknownHost)?;
+        let host = self.hosts.get(&key).ok_or(Refusal::UnknownHost)?;
+        if host.managed {
+            return Err(Refusal::Managed);
+        }
+        let behind = host.state == State::Up && host.says_behind(entry.nat, entry.host);
+        match host.entry {
+            host::Entry::Id(id) if behind => Ok((key, id)),
+            _ => Err(Refusal::UnknownHost),
+        }
+    }
+
+    /// The key has shown that it hears us at the NAT: no message of it is believed twice.
+    fn learn_nat(&mut self, key: PublicKey, stamp: u64, nat: Addr) {
+        let world = &mut self.world;
+        world.nats.heard(key, nat);
+        let bound = &self.bound;
+        let keep = |key: &PublicKey| bound.contains_key(key);
+        let mut facts = Vec::new();
+        world.keyring.learn(key, stamp, keep, &mut facts);
+        facts.extend(world.keyring.accept(&key, stamp));
+        world.outputs.extend(facts.into_iter().map(Output::Keep));
+    }
+}
+
+impl Host {
+    fn is_active(&self, addr: Addr) -> bool {
+        self.active.contains(&addr)
+    }
+
+    /// Tells the kernel of a mapping; false when there are too many.
+    fn map(&mut self, id: u32, nat: Addr, lease: &Lease, world: &mut World) -> bool {
+        let mapping = lease.mapping(nat);
+        if lease.lifetime == 0 {
+            self.nat.mapped.until.remove(&mapping);
+            let change = Change::Unmap { id, mapping };
+            world.outputs.push_back(Output::Table(change));
+            return true;
+        }
+        let lifetime = Duration::from_secs(lease.lifetime.into());
+        let until = world.now.after(lifetime);
+        let taken = self.nat.mapped.take(mapping, until, world.now);
+        if taken {
+            let change = Change::Map {
+                id,
+                mapping,
+                lifetime,
+            };
+            world.outputs.push_back(Output::Table(change));
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(port: u16) -> Mapping {
+        let lease = Lease {
+            proto: 6,
+            nat_port: port,
+            port: 1,
+            peer_port: 2,
+            lifetime: 3,
+        };
+        lease.mapping(Addr::v4([203, 0, 113, 2]))
+    }
+
+    #[test]
+    fn mappings_of_a_host_are_bounded() {
+        let mut mapped = Mapped::default();
+        let (now, later) = (Instant::from_nanos(1), Instant::from_nanos(9));
+        let most = u16::try_from(MAX_MAPPED).unwrap();
+        assert!((1..=most).all(|port| mapped.take(mapping(port), later, now)));
+        assert!(!mapped.take(mapping(most + 1), later, now));
+        assert!(mapped.take(mapping(7), later, now));
+        // What is over makes room.
+        assert!(mapped.take(
+            mapping(most + 1),
+            later.after(Duration::from_secs(1)),
+            later
+        ));
+        assert_eq!(mapped.until.len(), 1);
+    }
+
+    #[test]
+    fn keys_of_nats_are_bounded() {
+        let mut nats = Nats::default();
+        let at = Addr::v4([203, 0, 113, 2]);
+        let key = |number: usize| {
+            let mut octets = [0; 32];
+            octets[..8].copy_from_slice(&number.to_be_bytes());
+            PublicKey(octets)
+        };
+        for number in 0..MAX_NATS {
+            nats.heard(key(number), at);
+        }
+        nats.heard(key(0), at);
+        nats.heard(key(MAX_NATS), at);
+        assert!(nats.is_heard(key(0), at) && !nats.is_heard(key(1), at));
+        assert_eq!(nats.used.len(), MAX_NATS);
+    }
+}
