@@ -62,14 +62,15 @@ logs() {
 	grep -cE "$2" "$TMP/ihmpd.$1.log" || true
 }
 
-# soft FAMILY: m's other network stays.
+# soft FAMILY: m's other network stays, and is the one that its routes prefer: what leaves by the NAT is changed, whatever
+# address it is from.
 soft() {
 	local M C NEW N before UP
 
 	stage "$1" && known "$1" tcp:5000,rate=50000 udpc:5001 udpu:5002 ping || return
 	capture m wifi0 "$(flagged "$1" 0x40)" && watch_nat || return
 	before=$EPOCHREALTIME
-	join m wifi0 50 || return
+	join m wifi0 200 || return
 	must "m hears of the NAT" busywait 10 has m "$C" "$NEW" local true || return
 	must "c has the address, and does not use it" busywait 10 has c "$M" "$NEW" unreachable false || return
 	check "c does not have the NAT's" not has c "$M" "$N" active true

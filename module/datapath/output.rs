@@ -141,7 +141,7 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     let view = host.view.read(guard);
     row.touch(now);
     host.sent(now);
-    if view.state() != HostState::Up || row.plain || view.hides(packet.tuple.src) {
+    if view.state() != HostState::Up || row.plain {
         netns.count(Counter::OutUnchanged);
         return pass(netns, &skb, packet.family == Family::V6);
     }
@@ -149,6 +149,11 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         netns.keep_source(&sock);
     }
     let Some((path, cache)) = host.path(view, packet.family) else {
+        // It began behind a NAT, before the host had said so, or has no other address.
+        if view.hides(packet.tuple.src) {
+            netns.count(Counter::OutUnchanged);
+            return pass(netns, &skb, packet.family == Family::V6);
+        }
         return no_path(netns, host, packet);
     };
     let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {
@@ -263,7 +268,8 @@ fn open<'a>(
     if view.state() == HostState::Classic || netns.is_wire_form(key, &wire, host, &sock, guard) {
         return Err(NoRow::Pass);
     }
-    if view.hides(key.laddr) {
+    // What a socket that is bound to no address has begun elsewhere goes on there.
+    if view.hides(key.laddr) && !netns.goes_on(key, host, &sock, guard) {
         start = Start::OpensPlain;
     }
     if sock.watched()
