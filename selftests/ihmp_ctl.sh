@@ -185,7 +185,7 @@ host_set_whole() {
 	refused '198.51.100.20 belongs to host 2 (addr)' host set 1 name x state classic clear local remote 198.51.100.20
 	refused '224.0.0.1 is not an address to be translated (addr)' host set 1 name x remote 198.51.100.9 remote 224.0.0.1
 	refused 'only a local address can be unproven (addr.unproven)' host set 1 name x remote 198.51.100.9 unproven
-	refused 'only an active address can be that of a NAT (addr.nat)' host set 1 name x local 198.51.100.9 nat
+	refused 'only an active or a local address can be behind a NAT (addr.nat)' host set 1 name x unreachable 198.51.100.9 nat
 	refused 'the policy forbids hosts at 192.0.2.200 (addr)' host set 1 state new local 192.0.2.2 remote 192.0.2.200
 	refused 'a set has at most 16 addresses (addr)' host set 1 name x "${many[@]}"
 	refused 'there is no host 7 (id)' host set 7 name x

@@ -253,7 +253,12 @@ impl Udp {
         // Connected to what sends nothing: it lives long enough for the answer of somebody near, which is not for it.
         let nobody = SockaddrIn6::from(SocketAddrV6::new(*to.ip(), NOBODY, 0, 0));
         connect(fd.as_raw_fd(), &nobody)?;
-        sendto(fd.as_raw_fd(), bytes, &SockaddrIn6::from(to), MsgFlags::MSG_DONTWAIT)?;
+        sendto(
+            fd.as_raw_fd(),
+            bytes,
+            &SockaddrIn6::from(to),
+            MsgFlags::MSG_DONTWAIT,
+        )?;
         Ok(())
     }
 }
