@@ -84,7 +84,7 @@ outside() {
 
 better() {
 	METRIC=$((METRIC - 10))
-	join m "$1" $METRIC
+	join m "$1" "$METRIC"
 }
 
 # memory PRIVATE: "PROTO NAT_PORT PORT PEER_PORT" of the NAT's memory, a line each, sorted; echoes without a peer's port.
@@ -93,7 +93,7 @@ memory() {
 
 	[[ $N != *:* ]] || ipv=ipv6
 	for proto in tcp udp icmp icmpv6; do
-		in_ns r2 conntrack -L -f $ipv -p $proto 2>/dev/null
+		in_ns r2 conntrack -L -f "$ipv" -p "$proto" 2>/dev/null
 	done | sed -nE "s/^(\w+) .* src=$1 dst=$C (sport=([0-9]+) dport=([0-9]+)|type=[0-9]+ code=0 id=([0-9]+)).* src=$C dst=$N (sport=[0-9]+ dport=([0-9]+)|type=[0-9]+ code=0 id=([0-9]+)).*/\1 \7\8 \3\5 \4/p" |
 		sed -E 's/ $/ 0/; s/^tcp/6/; s/^udp/17/; s/^icmpv6/58/; s/^icmp/1/' | grep -v ' 61453$' | sort
 }
@@ -113,7 +113,10 @@ all_told() {
 	local there said
 
 	there=$(memory "$1") said=$(told "$1")
-	[ -n "$there" ] && [ "$there" = "$said" ] || { echo "has: $there, said: $said" >"$TMP/differs" && return 1; }
+	if [ -z "$there" ] || [ "$there" != "$said" ]; then
+		echo "has: $there, said: $said" >"$TMP/differs"
+		return 1
+	fi
 }
 
 # plain_from ADDRESS: messages without the mark.

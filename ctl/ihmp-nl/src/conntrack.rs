@@ -66,7 +66,7 @@ const DELETE: u16 = SUBSYS | 2;
 const GET_STATS: u16 = SUBSYS | 5;
 const NLMSG_DONE: u16 = 3;
 /// NFNLGRP_CONNTRACK_NEW is group 1, NFNLGRP_CONNTRACK_DESTROY 3.
-const GROUPS: u32 = 1 | 1 << 2;
+const GROUPS: u32 = 1 | (1 << 2);
 
 // enum ctattr_*
 const TUPLE_ORIG: u16 = 1;
@@ -424,7 +424,7 @@ fn program(destinations: &[IpAddr]) -> Vec<SockFilter> {
             left -= 2;
             let word = word
                 .iter()
-                .fold(0, |word, octet| word << 8 | u32::from(*octet));
+                .fold(0, |word, octet| (word << 8) | u32::from(*octet));
             ops.push(SockFilter::new(LD_W_ABS, 0, 0, offset));
             ops.push(SockFilter::new(JEQ_K, 0, left, word));
         }
