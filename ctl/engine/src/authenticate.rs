@@ -2,13 +2,13 @@
 //! Who vouches for a message: what is cheap is asked first, the signature last.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Control, Ed25519, Options};
+use ihmp_core::message::{Control, Options};
 
 use crate::engine::Engine;
 use crate::forged::Sort;
 use crate::host::Host;
 use crate::io::{Key, Output, Refusal};
-use crate::keys::{verify, Fact, Policy, PublicKey};
+use crate::keys::{Fact, Policy, PublicKey};
 use crate::note::Note;
 use crate::probe::Probe;
 use crate::receive::Received;
@@ -35,23 +35,16 @@ impl Engine {
         } = *received;
         let now = self.world.now;
         let ring = &self.world.keyring;
-        let Some(signature) = message.signature else {
+        if message.signature.is_none() {
             let may = ring.policy == Policy::Unsigned && !ring.reserves(place.own, None);
             return if may {
                 Ok(None)
             } else {
                 Err(Refusal::Unsigned)
             };
-        };
-        let block = signature.ed25519().ok_or(Refusal::UnknownAlgorithm)?;
-        let (key, stamp) = (PublicKey(*block.key), block.timestamp);
-        if ring.own.iter().any(|own| own.public() == key) {
-            return Err(Refusal::OwnKey);
         }
-        let former = block.succession.map(|word| PublicKey(*word.former));
-        let former = former
-            .filter(|former| !ring.peers.contains_key(&key) && ring.peers.contains_key(former));
-        let name = former.unwrap_or(key);
+        let claim = self.claim(&message)?;
+        let (key, stamp, name) = (claim.key, claim.stamp, claim.name());
         if ring.is_router(&name) {
             return Err(Refusal::WrongKey);
         }
@@ -86,25 +79,7 @@ impl Engine {
         } else {
             Sort::of_request(host, place, to, &message)
         };
-        let ring = &mut self.world.keyring;
-        let allowed = match ring.peers.get(&name) {
-            Some(peer) => peer.forged.may_be(sort, now),
-            None if proven => ring.answers.take(now),
-            None => ring.strangers.take(now),
-        };
-        if !allowed {
-            return Err(Refusal::Rate);
-        }
-        let genuine = echoes.iter().any(|echo| verify(bytes, to, *echo, &block));
-        if !genuine || former.is_some_and(|former| !is_succeeded(&block, &former, &key)) {
-            if let Some(peer) = ring.peers.get_mut(&name) {
-                peer.forged.count(sort, now);
-            }
-            return Err(Refusal::BadSignature);
-        }
-        if let Some(former) = former {
-            self.succeed(former, key);
-        }
+        self.verify(&claim, received, bytes, &echoes, sort)?;
         let ring = &mut self.world.keyring;
         let mut facts = Vec::new();
         if proven {
@@ -261,10 +236,4 @@ impl Engine {
             });
         }
     }
-}
-
-/// Whether the former key named this one its successor.
-pub(crate) fn is_succeeded(block: &Ed25519<'_>, former: &PublicKey, key: &PublicKey) -> bool {
-    let word = block.succession.as_ref();
-    word.is_some_and(|word| former.is_succeeded(key, word.signature))
 }

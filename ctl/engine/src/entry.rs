@@ -12,12 +12,12 @@ use ihmp_core::message::{Addresses, Options};
 use ihmp_core::nat::Mapping;
 use ihmp_core::time::{Duration, Instant};
 
-use crate::authenticate::{is_succeeded, Signer};
+use crate::authenticate::Signer;
 use crate::engine::Engine;
 use crate::forged::Sort;
 use crate::host::{self, Host};
 use crate::io::{Change, Key, Output, Refusal, State};
-use crate::keys::{verify, Policy, PublicKey};
+use crate::keys::{Policy, PublicKey};
 use crate::limits::{MAX_MAPPED, MAX_NATS};
 use crate::receive::Received;
 use crate::world::{Answer, World};
@@ -85,17 +85,9 @@ impl Engine {
         if !rated {
             return Err(Refusal::Rate);
         }
-        let signature = message.signature.ok_or(Refusal::Unsigned)?;
-        let block = signature.ed25519().ok_or(Refusal::UnknownAlgorithm)?;
-        let (key, stamp) = (PublicKey(*block.key), block.timestamp);
+        let claim = self.claim(&message)?;
+        let (key, stamp, name) = (claim.key, claim.stamp, claim.name());
         let ring = &self.world.keyring;
-        if ring.own.iter().any(|own| own.public() == key) {
-            return Err(Refusal::OwnKey);
-        }
-        let former = block.succession.map(|word| PublicKey(*word.former));
-        let former = former
-            .filter(|former| !ring.peers.contains_key(&key) && ring.peers.contains_key(former));
-        let name = former.unwrap_or(key);
         let known = ring.peers.get(&name);
         let router = ring.is_router(&name);
         if ring.policy == Policy::RequireKnown && !router {
@@ -122,25 +114,7 @@ impl Engine {
         };
         let sort = if answers { Sort::Answer } else { Sort::There };
         let heard = known.is_some() && self.world.nats.is_heard(name, from);
-        let ring = &mut self.world.keyring;
-        let allowed = match ring.peers.get(&name) {
-            Some(peer) => peer.forged.may_be(sort, now),
-            None if answers => ring.answers.take(now),
-            None => ring.strangers.take(now),
-        };
-        if !allowed {
-            return Err(Refusal::Rate);
-        }
-        let genuine = verify(bytes, to, echo, &block);
-        if !genuine || former.is_some_and(|former| !is_succeeded(&block, &former, &key)) {
-            if let Some(peer) = ring.peers.get_mut(&name) {
-                peer.forged.count(sort, now);
-            }
-            return Err(Refusal::BadSignature);
-        }
-        if let Some(former) = former {
-            self.succeed(former, key);
-        }
+        self.verify(&claim, received, bytes, &[echo], sort)?;
         let fact = self.world.keyring.accept(&key, stamp);
         self.world.keep(fact);
         if !(answers || heard || router || hears) {

@@ -36,6 +36,7 @@
 mod authenticate;
 mod bucket;
 mod change;
+mod claim;
 mod cover;
 mod engine;
 mod entry;
