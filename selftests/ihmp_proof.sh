@@ -113,6 +113,8 @@ forgotten() {
 	must "its key stays" sh -c "ihmpctl --state '$TMP/state.c' key | grep -q 'peer seen'" || return
 	# m does not know that; it says something, and they greet.
 	leave m eth0 && join m wifi0 50 || return
+	# What begins before m's agent has noticed begins at the old address, and c has forgotten whose that is.
+	must "m moved" busywait 10 path_is m "$C" "$M2" "$C" || return
 	serve c "$family" udpc:5001 && traffic m "$family" "$C" "${SLOW[@]}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M2" || return
 	must "traffic goes on" goes_on m || return
