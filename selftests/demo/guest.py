@@ -18,7 +18,7 @@ hard: the old network goes at 5 s, the new one comes at 10 s.
 The link of the new network is up half a second before it gets addresses, as a radio associates first. TCP has a testbed
 of its own, UDP and ping share one: a datagram does not wait behind a bulk transfer.
 
-Results in $IHMP_RESULTS: demo.json, demo.svg and demo.txt, with -KERNEL in the name unless it is the stock kernel.
+Results, outside of the guest, are demo.json, demo.svg and demo.txt, with -KERNEL in the name unless it is the stock kernel.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import statistics
@@ -833,25 +834,31 @@ def picture(rows, plains):
     return "\n".join(svg + ["</svg>", ""])
 
 
-def main():
-    os.environ["LC_ALL"] = "C"
-    chosen = re.compile(ARGS.cases)
-    ends = [f"{who}{kind}{family}" for kind in ("tcp", "udp") for who in ("", "server-") for family in "46"]
-    ends = [end for end in ends if chosen.search(end)]
-    plains = {end: Run(f"{end}-plain") for end in ends}
-    soft = [Run(f"{end}-soft") for end in ends if "tcp" in end]
-    hard = [Run(f"{end}-hard") for end in ends]
+def chosen():
+    """The transfers: without a move, soft, hard."""
+    cases = re.compile(ARGS.cases)
+    ends = [f"{who}{kind}{family}" for kind in ("tcp", "udp") for who in ("", "server-") for family in ARGS.families]
+    ends = [end for end in ends if cases.search(end)]
+    plains = [Run(f"{end}-plain") for end in ends]
+    return plains, [Run(f"{end}-soft") for end in ends if "tcp" in end] + [Run(f"{end}-hard") for end in ends]
+
+
+def transfer():
+    plains, moves = chosen()
     live = os.pipe()
-    bulk = list(plains.values()) + soft + hard
-    datagrams = [run for run in bulk if "udp" in run.name]
-    bulk = [run for run in bulk if "tcp" in run.name]
+    bulk = [run for run in plains + moves if "tcp" in run.kinds]
+    datagrams = [run for run in plains + moves if "tcp" not in run.kinds]
     for at in range(0, len(bulk), ARGS.parallel):
         wave(bulk[at:at + ARGS.parallel], live)
     # Those ask for little: twice as many.
     for at in range(0, len(datagrams), ARGS.parallel * 2):
         wave(datagrams[at:at + ARGS.parallel * 2], live)
-    moves = soft + hard
 
+
+def report():
+    """Writes the results; how many figures are not as they should be."""
+    plains, moves = chosen()
+    plains = {run.name.removesuffix("-plain"): run for run in plains}
     rows, base = [], {}
     for run in moves:
         plain = plains[run.name.rpartition("-")[0]]
@@ -869,28 +876,33 @@ def main():
     if rates and min(rates) < BUSY:
         lines.append(f"Note: without any move, a transfer got {min(rates):.1f} Mb/s of the path's 10. This machine was "
                      "too slow or too busy; figures of time and rate say little.")
-    folder = os.environ.get("IHMP_RESULTS", ".")
     suffix = "" if KERNEL == "stock" else f"-{KERNEL}"
     for name, content in (("txt", "\n".join(lines) + "\n"), ("json", json.dumps(records(rows), indent=1) + "\n"),
                           ("svg", picture(rows, base))):
-        with open(f"{folder}/demo{suffix}.{name}", "w", encoding="ascii") as file:
+        with open(f"{ARGS.report}/demo{suffix}.{name}", "w", encoding="ascii") as file:
             file.write(content)
-    return 1 if bad else 0
+    return len(bad)
 
 
 if __name__ == "__main__":
     PARSER = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    PARSER.add_argument("work", help="a folder for what was seen, and the agents' logs")
+    PARSER.add_argument("--report", help="what was seen in work becomes results in this folder; no transfers")
+    PARSER.add_argument("--families", default="46", help="4, 6, or both [46]")
     PARSER.add_argument("--cases", default="", help="regular expression: which of tcp4, udp6, server-tcp4 ...")
-    PARSER.add_argument("--parallel", type=int, default=4 if os.environ.get("IHMP_KERNEL") != "stock" else 2,
-                        help="testbeds with bulk traffic at the same time [4, in the stock guest 2]")
+    PARSER.add_argument("--parallel", type=int, default=2, help="testbeds with bulk traffic at the same time [2]")
     PARSER.add_argument("--debug", action="store_true", help="the agents say more")
-    PARSER.add_argument("--keep", action="store_true", help="raw findings and the agents' logs go to the results, too")
     ARGS = PARSER.parse_args()
     KERNEL = os.environ.get("IHMP_KERNEL", "stock")
+    os.environ["LC_ALL"] = "C"
+    if ARGS.report:
+        WORK = ARGS.work
+        sys.exit(1 if report() else 0)
+    # A file outside of the guest is slow, by a clock that does not stop for it.
     with tempfile.TemporaryDirectory() as WORK:
         try:
-            sys.exit(main())
+            transfer()
         finally:
-            if ARGS.keep:
-                where = f"{os.environ.get('IHMP_RESULTS', '.')}/demo-work{'' if KERNEL == 'stock' else f'-{KERNEL}'}"
-                subprocess.run(["cp", "-r", WORK, where], check=True)
+            for name in os.listdir(WORK):
+                if name.endswith((".json", ".log")):
+                    shutil.copy(f"{WORK}/{name}", ARGS.work)
