@@ -2,10 +2,7 @@
 //! The loop: wait for something, tell the engine, do what it says.
 
 use std::{
-    collections::{
-        BTreeSet,
-        HashMap, //
-    },
+    collections::HashMap,
     net::{
         IpAddr,
         SocketAddr, //
@@ -15,20 +12,16 @@ use std::{
 };
 
 use anyhow::Context;
-use ihmp_core::{
-    addr::Addr,
-    time::{self, Instant}, //
+use ihmp_core::time::{
+    self,
+    Instant, //
 };
 use ihmp_engine::{
-    Change,
     Engine,
     Input,
     Keys,
     Moment,
-    Output,
-    Record,
-    Routes,
-    Via, //
+    Output, //
 };
 use ihmp_nl::{
     rtnl::{
@@ -36,16 +29,11 @@ use ihmp_nl::{
         Link,
         Rtnl, //
     },
-    AddrSet,
     Client,
     Counted,
     Error,
-    Event,
     Events,
     Groups,
-    Host,
-    HostState,
-    Nat,
     ParamRequest,
     Sieve, //
 };
@@ -69,7 +57,6 @@ use crate::{
         Source, //
     },
     interfaces::{
-        self,
         Device,
         Own, //
     },
@@ -84,11 +71,7 @@ use crate::{
         held::Held,
         kernel::{
             addr,
-            adopted,
-            ip,
-            nat,
-            request,
-            traffic, //
+            ip, //
         },
         udp::{
             Datagram,
@@ -105,15 +88,19 @@ use crate::{
     store::Store, //
 };
 
+mod network;
+mod table;
+
+use network::{
+    Due,
+    Told, //
+};
+
 const SIGNAL: Token = Token(0);
 const EVENTS: Token = Token(1);
 const NETWORK: Token = Token(2);
 const DATAGRAM: Token = Token(3);
 
-/// Preference of own addresses that the kernel would not choose as a source.
-const SECOND_CHOICE: u16 = 10;
-/// Looks at the devices until two of them agree; what changes after that many is told.
-const DEVICE_LOOKS: usize = 3;
 /// What is refused costs one part in so many of a processor; the rest of the time the others have it, and what the sockets
 /// have no room for is dropped by the kernel.
 const FLOOD_SHARE: u64 = 20;
@@ -121,9 +108,6 @@ const FLOOD_SHARE: u64 = 20;
 const DEAREST: time::Duration = time::Duration::from_micros(250);
 /// Datagrams are read until what was refused is paid for only that much later.
 const FLOOD_CREDIT: time::Duration = time::Duration::from_millis(100);
-/// linux/errno.h
-const EEXIST: i32 = 17;
-const ENOENT: i32 = 2;
 
 /// Why the loop ended.
 pub(crate) enum End {
@@ -131,25 +115,6 @@ pub(crate) enum End {
     Signal,
     /// The module is gone; it may come back.
     NoModule,
-}
-
-/// What is to be looked at.
-#[derive(Clone, Copy, Debug, Default)]
-struct Due {
-    /// When; `None` for not at all.
-    at: Option<Instant>,
-    /// Devices, not only addresses.
-    links: bool,
-    /// Routes, even if devices and addresses are what they were.
-    routes: bool,
-}
-
-/// What the engine was told last.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
-    connected: Vec<(Addr, u8)>,
-    local: Vec<Addr>,
-    routes: Vec<Routes>,
 }
 
 /// Everything that the loop holds.
@@ -373,12 +338,6 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// When addresses and routes are to be looked at.
-    fn look_at(&self) -> Option<Instant> {
-        let ears = [self.addresses.back_at(), self.routes.back_at()];
-        ears.into_iter().flatten().chain(self.due.at).min()
-    }
-
     fn timeout(&self) -> Option<Duration> {
         let at = self
             .engine
@@ -460,36 +419,6 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Links, addresses or routes changed. All that is known by now is one batch.
-    fn take_changes(&mut self) -> Result<(), Fatal> {
-        let now = self.clock.now();
-        let config = &self.config.interfaces;
-        let counts = |name: &str| interfaces::counts(config, name);
-        for ear in [&mut self.addresses, &mut self.routes] {
-            let changes = ear.drain(now, &mut self.counted, counts)?;
-            if changes.overrun {
-                tracing::warn!("event=overrun source=rtnetlink");
-            }
-            if changes.more {
-                tracing::debug!("event=flood messages={}", changes.seen);
-            }
-            self.due.links |= changes.links || changes.overrun;
-            self.due.routes |= changes.routes || changes.overrun;
-            self.due.at = self.due.at.into_iter().chain(ear.look_at(now)).min();
-        }
-        if self.due.at.is_some_and(|at| at <= now) {
-            self.network()?;
-            self.perform()?;
-        }
-        Ok(())
-    }
-
-    /// Has both ears listen to what passes the sieve.
-    fn sift(&self) -> anyhow::Result<()> {
-        self.addresses.sift(&self.sieve)?;
-        self.routes.sift(&self.sieve)
-    }
-
     fn tell(&mut self, input: Input<'_>) -> Result<(), Fatal> {
         let moment = self.moment()?;
         self.engine.handle(moment, input);
@@ -502,206 +431,6 @@ impl<'a> Driver<'a> {
             wall: clock::wall(),
             random: self.chance.next()?,
         })
-    }
-
-    /// Looks at what is due, and tells the engine the addresses and routes of now, if they are others.
-    fn network(&mut self) -> Result<(), Fatal> {
-        let (now, before) = (self.clock.now(), self.rtnl.questions());
-        let mut due = std::mem::take(&mut self.due);
-        let registry = self.poll.registry();
-        // Listen first, then look.
-        due.links |= self.addresses.resume(now, &self.sieve, registry, NETWORK)?;
-        due.routes |= self.routes.resume(now, &self.sieve, registry, NETWORK)?;
-        let mut changed = self.told.is_none();
-        if due.links {
-            changed |= self.look_at_devices()?;
-        }
-        changed |= self.look_at_addresses()?;
-        if changed || due.routes {
-            self.look_at_routes()?;
-        }
-        let questions = self.rtnl.questions().wrapping_sub(before);
-        self.addresses.looked(now, questions);
-        self.routes.looked(now, questions);
-        Ok(())
-    }
-
-    /// True when devices that count are not what they were.
-    fn look_at_devices(&mut self) -> Result<bool, Fatal> {
-        let before = std::mem::take(&mut self.links);
-        for _ in 0..DEVICE_LOOKS {
-            let config = &self.config.interfaces;
-            let counts = |name: &str| interfaces::counts(config, name);
-            let mut links = self.rtnl.links()?;
-            self.counted = Counted::of(&links, counts);
-            links.retain(|link| counts(&link.name));
-            self.links = links;
-            if self.counted == self.sieve.counted {
-                break;
-            }
-            // What happened to a device before it was listened to is seen by looking again.
-            self.sieve.counted.clone_from(&self.counted);
-            self.sift()?;
-        }
-        Ok(self.links != before)
-    }
-
-    /// True when addresses, or which of them can be used, are not what they were.
-    fn look_at_addresses(&mut self) -> Result<bool, Fatal> {
-        let mut addrs = Vec::new();
-        for link in self.links.iter().filter(|link| !link.loopback) {
-            addrs.extend(self.rtnl.addresses(link.index)?);
-        }
-        // Those that were there before us, and those that were accepted once, are in use; of others the route's coming is told.
-        let first = self.told.is_none();
-        let before = std::mem::take(&mut self.local);
-        for own in interfaces::usable(&self.config.interfaces, &self.links, &addrs) {
-            let index = own.device.as_ref().map(|device| device.index);
-            let known = first || before.iter().any(|old| old.addr == own.addr);
-            if known || self.rtnl.is_local(own.addr, index)? {
-                self.local.push(own);
-            }
-        }
-        let changed = self.local != before || self.addrs != addrs;
-        self.addrs = addrs;
-        Ok(changed)
-    }
-
-    /// Asks for the routes to all peers.
-    fn look_at_routes(&mut self) -> Result<(), Fatal> {
-        let peers = self.engine.peers();
-        if self
-            .sieve
-            .set_peers(peers.iter().copied().map(ip).collect())
-        {
-            self.routes.sift(&self.sieve)?;
-        }
-        self.devices.clear();
-        let mut routes = Vec::new();
-        for peer in peers {
-            routes.push(self.routes_to(peer)?);
-        }
-        let connected = self.addrs.iter().filter(|entry| {
-            let own = |own: &Own| own.addr == entry.addr;
-            self.local.iter().any(own)
-        });
-        let told = Told {
-            connected: connected
-                .map(|entry| (addr(entry.addr), entry.prefix_len))
-                .collect(),
-            local: self.local.iter().map(|own| addr(own.addr)).collect(),
-            routes,
-        };
-        if self.told.as_ref() == Some(&told) {
-            return Ok(());
-        }
-        self.tell(Input::Connected(told.connected.clone()))?;
-        self.tell(Input::Network {
-            local: told.local.clone(),
-            routes: told.routes.clone(),
-        })?;
-        self.told = Some(told);
-        Ok(())
-    }
-
-    /// The own addresses that reach a peer by their own device; first the one that the kernel would choose.
-    fn routes_to(&mut self, peer: Addr) -> Result<Routes, Fatal> {
-        let to = ip(peer);
-        let chosen = self.rtnl.source_for(to)?;
-        let mut via = Vec::new();
-        for own in &self.local {
-            let family = own.addr.is_ipv4() == to.is_ipv4();
-            let index = own.device.as_ref().map(|device| device.index);
-            if !family || !self.rtnl.reaches(own.addr, to, index)? {
-                continue;
-            }
-            // What is sent there waits for a neighbour that does not answer, and TCP does not send it again meanwhile.
-            let leaves = self.rtnl.leaves_by(own.addr, to)?;
-            if match leaves {
-                Some(device) => is_dead(&self.links, &mut self.rtnl, device)?,
-                None => false,
-            } {
-                continue;
-            }
-            if let Some(device) = &own.device {
-                self.devices.insert((own.addr, to), device.clone());
-            }
-            let preference = if Some(own.addr) == chosen {
-                0
-            } else {
-                SECOND_CHOICE
-            };
-            via.push(Via {
-                local: addr(own.addr),
-                preference,
-            });
-        }
-        Ok(Routes { peer, via })
-    }
-
-    /// Tells the engine all hosts of the kernel.
-    fn kernel(&mut self) -> Result<(), Fatal> {
-        let hosts = self.client.hosts()?;
-        self.fallback.forget();
-        self.held.forget();
-        let mut known = Vec::new();
-        for host in &hosts {
-            self.held.see(host);
-            if host.state == HostState::Up {
-                self.fallback.set(host.id, names(host));
-            }
-            let mut identifiers = BTreeSet::new();
-            if host.addrs.iter().any(|entry| entry.unproven) {
-                for flow in self.client.flows(Some(host.id))? {
-                    identifiers.insert(addr(flow.local));
-                }
-            }
-            known.push(adopted(host, identifiers.into_iter().collect()));
-        }
-        self.tell(Input::Kernel { hosts: known })
-    }
-
-    fn take_events(&mut self) -> Result<(), Fatal> {
-        while let Some(event) = self.events.next()? {
-            match event {
-                Event::Discover {
-                    host_id,
-                    local,
-                    remote,
-                    ..
-                } => self.tell(Input::Discovered {
-                    id: host_id,
-                    local: addr(local),
-                    remote: addr(remote),
-                })?,
-                Event::HostDeleted(id) => {
-                    self.fallback.remove(id);
-                    self.held.remove(id);
-                    self.tell(Input::Removed { id })?;
-                }
-                Event::HostChanged(host) => {
-                    self.held.see(&host);
-                    if host.state == HostState::Up {
-                        self.fallback.set(host.id, names(&host));
-                    } else {
-                        self.fallback.remove(host.id);
-                    }
-                }
-                Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => (),
-                Event::Limit { reason, packets } => {
-                    tracing::warn!(
-                        "event=limit reason={} packets={packets}",
-                        reason.name().unwrap_or("unknown")
-                    );
-                }
-                Event::Resync => {
-                    tracing::warn!("event=overrun source=module");
-                    self.kernel()?;
-                }
-            }
-            self.perform()?;
-        }
-        Ok(())
     }
 
     /// Takes some datagrams; when the next ones are to be taken, if there may be more.
@@ -795,19 +524,6 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Tells the engine what passed between a host and us.
-    fn look(&mut self, id: u32) -> Result<(), Fatal> {
-        match self.client.host(id) {
-            Ok(host) => {
-                let traffic = traffic(&host);
-                self.tell(Input::Traffic { id, traffic })
-            }
-            // Removed meanwhile: the event is on its way.
-            Err(Error::Kernel { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
         let udp = if from.is_ipv4() {
             Some(&self.udp4)
@@ -822,124 +538,6 @@ impl<'a> Driver<'a> {
             tracing::info!("event=send-failed from={from} to={to} error=\"{error}\"");
         }
     }
-
-    fn change(&mut self, change: Change) -> Result<(), Fatal> {
-        match change {
-            Change::New { key, record } => {
-                let input = match self.make(&record)? {
-                    Some(id) => Input::Made { key, id },
-                    None => Input::Refused { key },
-                };
-                self.tell(input)
-            }
-            Change::Set { id, record } => self.set(id, &record),
-            Change::Map {
-                id,
-                mapping,
-                lifetime,
-            } => self.map(&nat(id, &mapping, Some(lifetime))),
-            Change::Unmap { id, mapping } => {
-                let key = nat(id, &mapping, None).key();
-                match self.client.nat_del(&key, Some(id)) {
-                    // Its time was over, or the host is gone.
-                    Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
-                    Err(error) => Err(error.into()),
-                }
-            }
-            Change::Del { id } => {
-                self.fallback.remove(id);
-                self.held.remove(id);
-                match self.client.host_del(id) {
-                    Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
-                    result => Ok(result?),
-                }
-            }
-        }
-    }
-
-    /// Tells the module of a port mapping.
-    fn map(&mut self, mapping: &Nat) -> Result<(), Fatal> {
-        match self.client.nat_new(mapping) {
-            // Removed meanwhile: the event is on its way.
-            Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
-            Err(error @ Error::Kernel { .. }) => {
-                let id = mapping.host_id;
-                tracing::warn!("event=mapping-refused id={id} error=\"{error}\"");
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Makes a host, or takes the one that the module has just discovered under the same address.
-    fn make(&mut self, record: &Record) -> Result<Option<u32>, Fatal> {
-        match self.client.host_new(&request(None, record)) {
-            Ok(id) => Ok(Some(id)),
-            Err(Error::Kernel { errno: EEXIST, .. }) => {
-                for peer in &record.active {
-                    let Ok(host) = self.client.host_by_address(ip(*peer)) else {
-                        continue;
-                    };
-                    if host.state == HostState::New && host.name.is_none() {
-                        self.set(host.id, record)?;
-                        return Ok(Some(host.id));
-                    }
-                }
-                Ok(None)
-            }
-            Err(error @ Error::Kernel { .. }) => {
-                tracing::warn!("event=host-refused error=\"{error}\"");
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn set(&mut self, id: u32, record: &Record) -> Result<(), Fatal> {
-        let mut wish = request(Some(id), record);
-        let mut result = self.client.host_set(&wish);
-        if matches!(result, Err(Error::Kernel { errno: EEXIST, .. })) {
-            // What the module found in the meantime is this host; what others only claim to have can wait.
-            self.give_way(id, record)?;
-            wish.addrs.retain(|entry| entry.set != AddrSet::Unreachable);
-            result = self.client.host_set(&wish);
-        }
-        match result {
-            Ok(()) => Ok(()),
-            // Removed meanwhile: the event is on its way.
-            Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
-            Err(error @ Error::Kernel { .. }) => {
-                tracing::warn!("event=host-refused id={id} error=\"{error}\"");
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Removes the entries that the module made for flows to addresses of this host.
-    fn give_way(&mut self, id: u32, record: &Record) -> Result<(), Fatal> {
-        for peer in &record.active {
-            let Ok(host) = self.client.host_by_address(ip(*peer)) else {
-                continue;
-            };
-            if host.id != id && host.state == HostState::New && host.name.is_none() {
-                match self.client.host_del(host.id) {
-                    Ok(()) | Err(Error::Kernel { .. }) => (),
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a device has no carrier. The kernel goes on to use routes by it.
-fn is_dead(links: &[Link], rtnl: &mut Rtnl, index: u32) -> Result<bool, Error> {
-    Ok(match links.iter().find(|link| link.index == index) {
-        Some(link) => !link.up,
-        // It does not count, so what happens to it is not told.
-        None => rtnl.link(index)?.is_some_and(|link| !link.up),
-    })
 }
 
 /// Whether this is the number of a signal.
@@ -955,13 +553,4 @@ pub(crate) fn reloads(number: u32) -> bool {
 /// Whether a signal asks for the end.
 pub(crate) fn ends(number: u32) -> bool {
     is(number, Signal::SIGTERM) || is(number, Signal::SIGINT)
-}
-
-/// The foreign addresses that sockets may know a host by.
-fn names(host: &Host) -> Vec<IpAddr> {
-    host.addrs
-        .iter()
-        .filter(|entry| matches!(entry.set, AddrSet::Active | AddrSet::Alias))
-        .map(|entry| entry.addr)
-        .collect()
 }
