@@ -29,14 +29,12 @@ hash_of() {
 }
 
 # cached NAME BUILDER: makes sure that $CACHE/NAME exists. BUILDER is a function, called with the temporary folder that
-# it fills; what it prints goes to $CACHE/NAME.log. The path of the entry is printed. With IHMP_NO_BUILD in the environment
-# nothing is built: an entry that is not there is an error.
+# it fills; what it prints goes to $CACHE/NAME.log. The path of the entry is printed.
 cached() {
 	local name=$1 builder=$2 entry=$CACHE/$1 log=$CACHE/$1.log tmp
 
 	mkdir -p "$(dirname "$entry")"
 	if [ ! -d "$entry" ]; then
-		[ -z "${IHMP_NO_BUILD:-}" ] || die "$name is not in the cache"
 		exec 9>"$entry.lock"
 		flock 9
 		if [ ! -d "$entry" ]; then
