@@ -20,8 +20,7 @@ stage() {
 
 # Conntrack takes up connections that it has not seen begin, and does not mind what passed elsewhere meanwhile.
 masquerade() {
-	sysctl_in "$1" net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
-	in_ns "$1" nft -f - <<-END
+	in_ns "$1" nft -f - <<-END || return
 		table inet nat {
 			chain postrouting {
 				type nat hook postrouting priority srcnat; policy accept;
@@ -31,6 +30,8 @@ masquerade() {
 			}
 		}
 	END
+	# The rules bring conntrack, which brings its settings.
+	sysctl_in "$1" net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
 }
 
 # second FAMILY: another host, d, on c's link at first; its other interface is on a network of its own behind r2.

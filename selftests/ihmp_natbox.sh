@@ -19,8 +19,7 @@ stage() {
 # Conntrack takes up connections that it has not seen begin, and does not mind what passed elsewhere meanwhile. What comes for a
 # port that the NAT has not given vanishes, as usual on such a machine: a reset would end a connection that has another one.
 masquerade() {
-	sysctl_in r2 net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
-	in_ns r2 nft -f - <<-END
+	in_ns r2 nft -f - <<-END || return
 		table inet nat {
 			chain postrouting {
 				type nat hook postrouting priority srcnat; policy accept;
@@ -35,6 +34,8 @@ masquerade() {
 			}
 		}
 	END
+	# The rules bring conntrack, which brings its settings.
+	sysctl_in r2 net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
 }
 
 nat_agent() {
