@@ -6,7 +6,7 @@
 # r1, where nothing changes addresses. c is told what r2 remembers.
 
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/nat.sh"
 
 # stage FAMILY: m at r1, c, and r2 with the NAT; the hosts know each other.
 stage() {
@@ -18,34 +18,8 @@ stage() {
 	introduce m "$M" c "$C" && masquerade r2
 }
 
-# Conntrack takes up connections that it has not seen begin, and does not mind what passed elsewhere meanwhile.
-masquerade() {
-	in_ns "$1" nft -f - <<-END || return
-		table inet nat {
-			chain postrouting {
-				type nat hook postrouting priority srcnat; policy accept;
-				iifname "lan*" oifname "wan" meta l4proto tcp masquerade to :20000-29999
-				iifname "lan*" oifname "wan" meta l4proto udp masquerade to :20000-29999
-				iifname "lan*" oifname "wan" masquerade
-			}
-		}
-	END
-	# The rules bring conntrack, which brings its settings.
-	sysctl_in "$1" net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
-}
-
-# second FAMILY: another host, d, on c's link at first; its other interface is on a network of its own behind r2.
-second() {
-	local family=$1
-
-	setup_ns d && plug s d0 d eth0 delay 1ms && cable d wifi0 r2 lan2 || return
-	HOSTS="m c d"
-	ADDR[d.eth0.4]=203.0.113.20 ADDR[d.eth0.6]=2001:db8:3::20
-	ADDR[d.wifi0.4]=192.168.77.10 GATE[d.wifi0.4]=192.168.77.1
-	ADDR[d.wifi0.6]=2001:db8:4::10 GATE[d.wifi0.6]=2001:db8:4::1
-	ADDR[r2.lan2.4]=192.168.77.1 ADDR[r2.lan2.6]=2001:db8:4::1
-	join r2 lan2 && ipn d link set wifi0 up && join d eth0 && settled || return
-	D=${ADDR[d.eth0.$family]} NEW_D=${ADDR[d.wifi0.$family]}
+# acquainted: d and c know each other.
+acquainted() {
 	HID[d]=$(ctl d -j host add remote "$C" local "$D" | jq .id)
 	HID[c.d]=$(ctl c -j host add remote "$D" local "$C" | jq .id)
 }
@@ -169,21 +143,11 @@ unmapped() {
 	equal "errors of sockets" '' "$(jq -r '.flows[].errors | select(. != {}) | tojson' "$TMP/run.m.json" "$TMP/run.c.json")"
 }
 
-# unharmed CLIENT SERVER: nothing corrupt, doubled or refused, and streams are whole; the server knows them by any port.
-unharmed() {
-	equal "what is wrong at $1" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut or (.duplicates // 0) != 0 or
-		(.name == "tcp" and .closed != true)) | tojson' "$TMP/run.$1.json")"
-	equal "what is wrong at $2" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut) | tojson' "$TMP/serve.$2.json")"
-	equal "streams of $1 that the server got otherwise" '' "$(jq -r --slurpfile s "$TMP/serve.$2.json" '.flows[] |
-		select(.name == "tcp") | . as $c | select(any($s[0].flows[]; .received == $c.sent and .sent == $c.received) | not) |
-		tojson' "$TMP/run.$1.json")"
-}
-
 # Two hosts behind one address, from the same ports: each has its own flows.
 two_hosts() {
 	local family=$1 M C NEW N D NEW_D
 
-	stage "$family" && second "$family" && serve c "$family" tcp:5000 udpu:5001 || return
+	stage "$family" && second "$family" 1ms && acquainted && serve c "$family" tcp:5000 udpu:5001 || return
 	traffic m "$family" "$C" "tcp:5000,rate=50000,bind=$M,sport=7000" "udpu:5001,bind=$M,sport=7001" || return
 	traffic d "$family" "$C" "tcp:5000,rate=50000,bind=$D,sport=7000" "udpu:5001,bind=$D,sport=7001" || return
 	must "flows" busywait 5 figure_at_least c flows 4 || return

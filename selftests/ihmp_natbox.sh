@@ -4,7 +4,7 @@
 # the ports, and connections move into its network and out of it.
 
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/nat.sh"
 
 # stage FAMILY: the testbed with a NAT that has an agent, and agents on m and c.
 stage() {
@@ -13,20 +13,14 @@ stage() {
 	METRIC=100
 	FAMILIES=$family topo_testbed delay 10ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} P=${ADDR[m.wifi0.$family]} N=${ADDR[r2.wan.$family]}
-	masquerade && nat_agent && agent_start m c && listen_at c
+	masquerade r2 && silent && nat_agent && agent_start m c && listen_at c
 }
 
-# Conntrack takes up connections that it has not seen begin, and does not mind what passed elsewhere meanwhile. What comes for a
-# port that the NAT has not given vanishes, as usual on such a machine: a reset would end a connection that has another one.
-masquerade() {
-	in_ns r2 nft -f - <<-END || return
+# silent: what comes for a port that the NAT has not given vanishes, as usual on such a machine: a reset would end a connection
+# that has another one.
+silent() {
+	in_ns r2 nft -f - <<-END
 		table inet nat {
-			chain postrouting {
-				type nat hook postrouting priority srcnat; policy accept;
-				iifname "lan*" oifname "wan" meta l4proto tcp masquerade to :20000-29999
-				iifname "lan*" oifname "wan" meta l4proto udp masquerade to :20000-29999
-				iifname "lan*" oifname "wan" masquerade
-			}
 			chain input {
 				type filter hook input priority filter; policy accept;
 				iifname "wan" udp dport 61453 accept
@@ -34,8 +28,6 @@ masquerade() {
 			}
 		}
 	END
-	# The rules bring conntrack, which brings its settings.
-	sysctl_in r2 net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
 }
 
 nat_agent() {
@@ -197,43 +189,18 @@ begun_inside() {
 	traffic_end m && serve_end c && unharmed m c
 }
 
-# unharmed CLIENT SERVER: nothing corrupt, doubled or refused, and streams are whole; the server knows them by any port.
-unharmed() {
-	equal "what is wrong at $1" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut or (.duplicates // 0) != 0 or
-		(.name == "tcp" and .closed != true)) | tojson' "$TMP/run.$1.json")"
-	equal "what is wrong at $2" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut) | tojson' "$TMP/serve.$2.json")"
-	equal "streams of $1 that the server got otherwise" '' "$(jq -r --slurpfile s "$TMP/serve.$2.json" '.flows[] |
-		select(.name == "tcp") | . as $c | select(any($s[0].flows[]; .received == $c.sent and .sent == $c.received) | not) |
-		tojson' "$TMP/run.$1.json")"
-}
-
-# second FAMILY: another host, d, on c's link at first; its other interface is on a network of its own behind r2.
-second() {
-	local family=$1
-
-	setup_ns d && plug s d0 d eth0 delay 10ms && cable d wifi0 r2 lan2 || return
-	HOSTS="m c d"
-	ADDR[d.eth0.4]=203.0.113.20 ADDR[d.eth0.6]=2001:db8:3::20
-	ADDR[d.wifi0.4]=192.168.77.10 GATE[d.wifi0.4]=192.168.77.1
-	ADDR[d.wifi0.6]=2001:db8:4::10 GATE[d.wifi0.6]=2001:db8:4::1
-	ADDR[r2.lan2.4]=192.168.77.1 ADDR[r2.lan2.6]=2001:db8:4::1
-	join r2 lan2 && ipn d link set wifi0 up && join d eth0 && settled || return
-	D=${ADDR[d.eth0.$family]} P_D=${ADDR[d.wifi0.$family]}
-	agent_start d
-}
-
 # Two hosts behind one address, from the same ports: each has its own flows.
 two_hosts() {
-	local family=$1 M C P N D P_D
+	local family=$1 M C P N D NEW_D
 
-	stage "$family" && second "$family" && serve c "$family" tcp:5000 udpu:5001 || return
+	stage "$family" && second "$family" 10ms && agent_start d && serve c "$family" tcp:5000 udpu:5001 || return
 	traffic m "$family" "$C" "tcp:5000,rate=50000,bind=$M,sport=7000" "udpu:5001,bind=$M,sport=7001" || return
 	traffic d "$family" "$C" "tcp:5000,rate=50000,bind=$D,sport=7000" "udpu:5001,bind=$D,sport=7001" || return
 	must "m and c" hosts_up m "$C" c "$M" && must "d and c" hosts_up d "$C" c "$D" || return
 	must "flows" busywait 10 figure_at_least c flows 4 || return
 	leave m eth0 && join m wifi0 50 && leave d eth0 && join d wifi0 50 || return
 	must "m goes on" goes_on m 20 30 && must "d goes on" goes_on d 20 30 || return
-	must "c is told of m" busywait 10 all_told "$P" && must "c is told of d" busywait 10 all_told "$P_D" || return
+	must "c is told of m" busywait 10 all_told "$P" && must "c is told of d" busywait 10 all_told "$NEW_D" || return
 	check "c sends m's to the NAT" path_is c "$M" - "$N"
 	check "and d's" path_is c "$D" - "$N"
 	leave m wifi0 && join m eth0 20 || return

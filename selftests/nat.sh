@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# What the suites with a NAT share, beside topo.sh: the NAT, a second host behind it, and what its flows may look like.
+
+. "$(dirname "$0")/topo.sh"
+
+# masquerade NAME: a NAT for what comes by its devices lan* and leaves by wan. Conntrack takes up connections that it has not
+# seen begin, and does not mind what passed elsewhere meanwhile.
+masquerade() {
+	in_ns "$1" nft -f - <<-END || return
+		table inet nat {
+			chain postrouting {
+				type nat hook postrouting priority srcnat; policy accept;
+				iifname "lan*" oifname "wan" meta l4proto tcp masquerade to :20000-29999
+				iifname "lan*" oifname "wan" meta l4proto udp masquerade to :20000-29999
+				iifname "lan*" oifname "wan" masquerade
+			}
+		}
+	END
+	# The rules bring conntrack, which brings its settings.
+	sysctl_in "$1" net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
+}
+
+# shellcheck disable=SC2034 # topo.sh and the suites read what is set here
+# second FAMILY DELAY: another host, d, on c's link at first; its other interface is on a network of its own behind r2.
+second() {
+	local family=$1
+
+	setup_ns d && plug s d0 d eth0 delay "$2" && cable d wifi0 r2 lan2 || return
+	HOSTS="m c d"
+	ADDR[d.eth0.4]=203.0.113.20 ADDR[d.eth0.6]=2001:db8:3::20
+	ADDR[d.wifi0.4]=192.168.77.10 GATE[d.wifi0.4]=192.168.77.1
+	ADDR[d.wifi0.6]=2001:db8:4::10 GATE[d.wifi0.6]=2001:db8:4::1
+	ADDR[r2.lan2.4]=192.168.77.1 ADDR[r2.lan2.6]=2001:db8:4::1
+	join r2 lan2 && ipn d link set wifi0 up && join d eth0 && settled || return
+	D=${ADDR[d.eth0.$family]} NEW_D=${ADDR[d.wifi0.$family]}
+}
+
+# unharmed CLIENT SERVER: nothing corrupt, doubled or refused, and streams are whole; the server knows them by any port.
+unharmed() {
+	equal "what is wrong at $1" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut or (.duplicates // 0) != 0 or
+		(.name == "tcp" and .closed != true)) | tojson' "$TMP/run.$1.json")"
+	equal "what is wrong at $2" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut) | tojson' "$TMP/serve.$2.json")"
+	equal "streams of $1 that the server got otherwise" '' "$(jq -r --slurpfile s "$TMP/serve.$2.json" '.flows[] |
+		select(.name == "tcp") | . as $c | select(any($s[0].flows[]; .received == $c.sent and .sent == $c.received) | not) |
+		tojson' "$TMP/run.$1.json")"
+}
