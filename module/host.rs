@@ -151,18 +151,12 @@ impl Host {
         }
     }
 
-    /// A path of the host's view with its route cache.
+    /// The path of the host's view at a place, with its route cache.
     #[inline]
-    fn with_cache(&self, view: &View, at: usize) -> Option<(Path, Option<Tagged<'_>>)> {
+    pub(crate) fn path(&self, view: &View, at: usize) -> Option<(Path, Option<Tagged<'_>>)> {
         let cache = self.caches.get(at).and_then(SetOnce::as_ref);
         let tag = view.number();
         Some((view.get(at)?, cache.map(|cache| Tagged { cache, tag })))
-    }
-
-    /// The path that packets of a family take, with its route cache.
-    #[inline]
-    pub(crate) fn path(&self, view: &View, family: Family) -> Option<(Path, Option<Tagged<'_>>)> {
-        self.with_cache(view, view.current(family))
     }
 
     /// The paths of a family with their route caches, the lowest preference first.
@@ -172,7 +166,7 @@ impl Host {
         family: Family,
     ) -> impl Iterator<Item = (Path, Option<Tagged<'a>>)> + 'a {
         let places = view.family(family);
-        places.filter_map(|at| self.with_cache(view, at))
+        places.filter_map(|at| self.path(view, at))
     }
 
     /// Counts a packet to the host.

@@ -48,6 +48,8 @@ use kernel::{
 
 /// No path.
 const NONE: u32 = u32::MAX;
+/// Nothing was seen yet.
+const UNSEEN: u64 = u64::MAX;
 /// Former local addresses that are remembered.
 const FORMER: usize = 8;
 
@@ -113,6 +115,8 @@ pub(crate) struct Facts {
     /// Counts the views of a host.
     number: u32,
     current: [Atomic<u32>; 2],
+    /// Place of the path whose local address was last seen to be this machine's, and which change of addresses that followed.
+    seen: [Atomic<u64>; 2],
     /// Where the addresses of each role end.
     ends: [u8; ROLES],
     paths: Paths,
@@ -130,6 +134,10 @@ fn index_of(family: Family) -> usize {
     }
 }
 
+fn sight(at: usize, change: u32) -> u64 {
+    (at as u64) << 32 | u64::from(change)
+}
+
 impl View {
     /// A view of a host with these addresses, which follows `before`; `atomic` when the caller may not
     /// sleep.
@@ -144,6 +152,7 @@ impl View {
         let facts = Facts {
             number: before.map_or(0, |before| before.number.wrapping_add(1)),
             current: [Atomic::new(NONE), Atomic::new(NONE)],
+            seen: [Atomic::new(UNSEEN), Atomic::new(UNSEEN)],
             // A list has at most 16 addresses.
             ends: lists.0.map(|list| {
                 end += list.len();
@@ -274,6 +283,17 @@ impl View {
     #[inline]
     pub(crate) fn path(&self, family: Family) -> Option<Path> {
         self.get(self.current(family))
+    }
+
+    /// Whether the local address of the path at a place was seen to be this machine's after this change of addresses.
+    #[inline]
+    pub(crate) fn sees_local(&self, family: Family, at: usize, change: u32) -> bool {
+        self.seen[index_of(family)].load(Relaxed) == sight(at, change)
+    }
+
+    /// It was seen.
+    pub(crate) fn saw_local(&self, family: Family, at: usize, change: u32) {
+        self.seen[index_of(family)].store(sight(at, change), Relaxed);
     }
 
     /// The path in use, IPv4 first.

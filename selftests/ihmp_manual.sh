@@ -80,6 +80,36 @@ gap() {
 	equal "reasons" no-path "$(reasons m | cut -d' ' -f1 | xargs)"
 }
 
+# untold FAMILY: the local address of the path is not there, because nobody has said that it went, or that of the move was said
+# too early: packets vanish, and none leaves from an address that is not this machine's.
+untold() {
+	local M C NEW DOWN UP family=$1
+
+	stage "$family" tcp:5000,rate=50000 udpc:5001 udpu:5002 || return
+	must "flows" busywait 5 figure_at_least m flows 3 || return
+	DOWN=$EPOCHREALTIME
+	address m eth0 "$family" "$NEW" "$M" && loses "$M" || return
+	moved m c "$NEW" || return
+	must "goes on from the new address" goes_on m || return
+	moved m c "$M" && loses "$M" || return
+	address m eth0 "$family" "$M" || return
+	UP=$EPOCHREALTIME
+	must "goes on when the address is there" goes_on m || return
+	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((2000 + SLACK_MS)) "$C"
+	equal "reasons" local-gone "$(reasons m | cut -d' ' -f1 | xargs)"
+}
+
+# loses ADDRESS: what m would send from there is refused.
+loses() {
+	local before
+
+	before=$(reason m local-gone)
+	capture m eth0 -Q out "src host $1 and (tcp or udp)" || return
+	must "packets are refused" busywait 10 reason_at_least m local-gone $((before + 20)) || return
+	capture_end m eth0
+	equal "packets from $1" 0 "$(captured m eth0 .)"
+}
+
 # identifier_without_address FAMILY: the socket's address is gone altogether, and nobody answers for it.
 address_of_others() {
 	local M C NEW family=$1
@@ -211,6 +241,7 @@ run_case "hooks come with the first host and go with the last" hooks_follow_host
 for family in 4 6; do
 	run_case "IPv$family: a move by hand, all kinds of traffic" all_kinds $family
 	run_case "IPv$family: no path: quiet, counted, and TCP is woken afterwards" gap $family
+	run_case "IPv$family: nothing leaves from an address that is gone, told or not" untold $family
 	run_case "IPv$family: the old address may belong to somebody else" address_of_others $family
 	run_case "IPv$family: preferences choose the path, and the peer follows" preferences $family
 	run_case "IPv$family: resets are ignored while an address is unproven" unproven $family

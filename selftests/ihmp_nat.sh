@@ -15,24 +15,35 @@ stage() {
 	FAMILIES=$family
 	topo_testbed delay 1ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]} N=${ADDR[r2.wan.$family]}
-	introduce m "$M" c "$C" && masquerade r2
+	introduce m "$M" c "$C" && masquerade r2 && last_resort m
+}
+
+# last_resort HOST: sockets have a route to everybody, as with an agent: between two networks there is no other.
+last_resort() {
+	batch "$1" <<-END
+		link add ihmp0 type dummy
+		link set ihmp0 arp off up
+		route add 0.0.0.0/0 dev ihmp0 metric 100000
+		route add ::/0 dev ihmp0 metric 100000
+	END
 }
 
 # acquainted: d and c know each other.
 acquainted() {
 	HID[d]=$(ctl d -j host add remote "$C" local "$D" | jq .id)
 	HID[c.d]=$(ctl c -j host add remote "$D" local "$C" | jq .id)
+	last_resort d
 }
 
 # inside HOST ID_AT_C NEW: the host goes behind the NAT; c is told where it is, but not by which ports.
 inside() {
-	join "$1" wifi0 50 && leave "$1" eth0 &&
+	leave "$1" eth0 && join "$1" wifi0 50 &&
 		ctl c host set "$2" remote "$N" nat && ctl "$1" host set "${HID[$1]}" local "$3"
 }
 
 # outside HOST ID_AT_C OLD: it comes out again.
 outside() {
-	join "$1" eth0 && leave "$1" wifi0 &&
+	leave "$1" wifi0 && join "$1" eth0 &&
 		ctl c host set "$2" remote "$3" && ctl "$1" host set "${HID[$1]}" local "$3"
 }
 

@@ -51,6 +51,8 @@ pub enum Reason {
     NatUnmapped = 15,
     /// The table of NAT mappings is full.
     NatLimit = 16,
+    /// The local address of the path is no longer this machine's, and nothing else has been said yet.
+    LocalGone = 17,
 }
 
 impl Reason {
@@ -58,7 +60,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -76,6 +78,7 @@ impl Reason {
         Reason::PathUnreachable,
         Reason::NatUnmapped,
         Reason::NatLimit,
+        Reason::LocalGone,
     ];
 
     /// The number in the contract.
@@ -101,7 +104,8 @@ impl Reason {
             | Reason::PortExhausted
             | Reason::ForeignSource
             | Reason::PathUnreachable
-            | Reason::NatUnmapped => Effect::Drop,
+            | Reason::NatUnmapped
+            | Reason::LocalGone => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit

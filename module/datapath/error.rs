@@ -167,8 +167,9 @@ pub(super) fn output(
     if view.state() != HostState::Up {
         return Verdict::Accept;
     }
-    let Some((path, cache)) = host.path(view, packet.family) else {
-        return netns.drop_for(Reason::NoPath);
+    let (path, cache) = match netns.path(&skb, host, view, packet.family, guard) {
+        Ok(found) => found,
+        Err(why) => return netns.drop_for(why),
     };
     let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {
         return netns.drop_for(Reason::NatUnmapped);

@@ -19,6 +19,7 @@ use crate::{
         NoRow,
         Row, //
     },
+    host::Host,
     netns::Netns,
     view::View, //
 };
@@ -117,6 +118,28 @@ fn rewrite(skb: &mut Skb<'_>, packet: &Packet, to: &Rewrite) -> bool {
 type Way<'a> = (Path, Option<Tagged<'a>>, u16);
 
 impl Netns {
+    /// The path that packets of a family take, with its route cache. Nothing leaves from an address that is gone.
+    #[inline]
+    fn path<'a>(
+        &self,
+        skb: &Skb<'_>,
+        host: &'a Host,
+        view: &'a View,
+        family: Family,
+        guard: &Guard,
+    ) -> Result<(Path, Option<Tagged<'a>>), Reason> {
+        let at = view.current(family);
+        let found = host.path(view, at).ok_or(Reason::NoPath)?;
+        let change = self.net.addresses_change(family);
+        if !view.sees_local(family, at, change) {
+            if !self.net.has_address(skb, found.0.local, guard) {
+                return Err(Reason::LocalGone);
+            }
+            view.saw_local(family, at, change);
+        }
+        Ok(found)
+    }
+
     /// How a flow reaches its host. `None` when it could only through NATs that have no port for it.
     #[inline]
     fn way<'a>(

@@ -92,9 +92,11 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
         && view.lists().lookup(Role::Local, tuple.src).is_some()
         && !view.hides(tuple.src);
     // What came through a NAT goes back by the port that it came from.
-    let path = host.path(view, packet.family);
-    match path.filter(|(path, _)| serves && !path.nat) {
-        Some((path, cache)) if (path.local, path.remote) != (tuple.src, tuple.dst) => {
+    let path = netns.path(&skb, host, view, packet.family, guard);
+    match path {
+        Ok((path, cache))
+            if serves && !path.nat && (path.local, path.remote) != (tuple.src, tuple.dst) =>
+        {
             let to = Rewrite {
                 src: path.local,
                 dst: path.remote,
@@ -148,13 +150,14 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     if let Some(sock) = skb.sock().filter(|_| row.lends()) {
         netns.keep_source(&sock);
     }
-    let Some((path, cache)) = host.path(view, packet.family) else {
+    let (path, cache) = match netns.path(&skb, host, view, packet.family, guard) {
+        Ok(found) => found,
         // It began behind a NAT, before the host had said so, or has no other address.
-        if view.hides(packet.tuple.src) {
+        Err(Reason::NoPath) if view.hides(packet.tuple.src) => {
             netns.count(Counter::OutUnchanged);
             return pass(netns, &skb, packet.family == Family::V6);
         }
-        return no_path(netns, host, packet);
+        Err(why) => return no_path(netns, host, packet, why),
     };
     let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {
         return unmapped(netns, packet);
@@ -192,8 +195,8 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
 /// of transmission to itself; told that a segment was not sent, it sends nothing new that would be
 /// missing at the other end later. When there has been no path for too long, errors are what is wanted.
 #[cold]
-fn no_path(netns: &Netns, host: &Host, packet: &Packet) -> Verdict {
-    netns.refuse(Reason::NoPath);
+fn no_path(netns: &Netns, host: &Host, packet: &Packet, why: Reason) -> Verdict {
+    netns.refuse(why);
     if packet.tuple.proto == TCP {
         Verdict::Refuse
     } else if host.given_up() {

@@ -10,9 +10,14 @@ use super::{
     skb::Skb, //
 };
 use core::ptr::NonNull;
+use ihmp_core::addr::{
+    Addr,
+    Family, //
+};
 use kernel::{
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    sync::rcu::Guard, //
 };
 
 /// Cache of one route per CPU.
@@ -72,6 +77,21 @@ impl Net {
     pub(crate) fn source_is_local(&self, skb: &Skb<'_>, ipv6: bool) -> bool {
         // SAFETY: The namespace and the packet are valid; the packet is in LOCAL_OUT and has a route.
         unsafe { raw::ihmp_source_is_local(self.ns(), skb.raw(), ipv6) }
+    }
+
+    /// A number that is another one after each change of this namespace's addresses of a family.
+    #[inline]
+    pub(crate) fn addresses_change(&self, family: Family) -> u32 {
+        // SAFETY: The namespace is valid.
+        unsafe { raw::ihmp_addrs_change(self.ns(), family == Family::V6) }
+    }
+
+    /// Whether an address is this namespace's; IPv6 looks in the VRF of the packet, too.
+    pub(crate) fn has_address(&self, skb: &Skb<'_>, addr: Addr, _guard: &Guard) -> bool {
+        let octets = addr.octets();
+        // SAFETY: The namespace and the packet are valid; the packet is in LOCAL_OUT and has a route. An address has 16
+        // octets, and the guard is the RCU read lock.
+        unsafe { raw::ihmp_addr_is_local(self.ns(), skb.raw(), octets.as_ptr(), !addr.is_v4()) }
     }
 
     /// Makes IPv6 sockets look for their routes again.

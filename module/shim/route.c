@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Where a packet goes after it was rewritten on its way out. */
+#include <linux/inetdevice.h>
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <net/addrconf.h>
@@ -139,6 +140,37 @@ bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6)
 	if (ipv6)
 		return ipv6_chk_addr_and_flags(net, &ipv6_hdr(skb)->saddr, NULL, true, 0, 0);
 	return inet_addr_type_dev_table(net, skb_dst_dev(skb), ip_hdr(skb)->saddr) == RTN_LOCAL;
+}
+
+/* Another number after each change of the addresses of a family. */
+u32 ihmp_addrs_change(const struct net *net, bool ipv6)
+{
+	return atomic_read(ipv6 ? &net->ipv6.dev_addr_genid : &net->ipv4.dev_addr_genid);
+}
+
+/* Addresses that are local by a route alone count, as in __ip_dev_find(). */
+static bool ihmp_addr_is_routed6(struct net *net, const struct in6_addr *addr)
+{
+	struct rt6_info *rt = rt6_lookup(net, addr, NULL, 0, NULL, 0);
+	bool local = rt && rt->rt6i_flags & RTF_LOCAL;
+
+	ip6_rt_put(rt);
+	return local;
+}
+
+/* IPv6 addresses are those of a VRF, or of none: that of the packet, or none. The caller holds the RCU lock. */
+bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
+{
+	struct in6_addr addr6;
+	__be32 addr4;
+
+	if (!ipv6) {
+		memcpy(&addr4, addr + 12, sizeof(addr4));
+		return __ip_dev_find(net, addr4, false);
+	}
+	memcpy(&addr6, addr, sizeof(addr6));
+	return ipv6_chk_addr_and_flags(net, &addr6, skb_dst_dev(skb), true, 0, 0) ||
+	       ipv6_chk_addr_and_flags(net, &addr6, NULL, true, 0, 0) || ihmp_addr_is_routed6(net, &addr6);
 }
 
 /*

@@ -142,6 +142,8 @@ u32 ihmp_skb_ifindex(const struct sk_buff *skb);
 struct dst_cache *ihmp_dst_cache_new(void);
 void ihmp_dst_cache_free(struct dst_cache *cache);
 int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, u32 tag, bool ipv6);
+u32 ihmp_addrs_change(const struct net *net, bool ipv6);
+bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
 bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6);
 void ihmp_routes_renew6(struct net *net);
 

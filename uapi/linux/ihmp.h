@@ -124,6 +124,8 @@ enum ihmp_path_cause {
  * @IHMP_REASON_NAT_UNMAPPED: Dropped; the host is behind a NAT, and no port
  *   mapping of it is known for the flow.
  * @IHMP_REASON_NAT_LIMIT: Not made; the table of NAT mappings is full.
+ * @IHMP_REASON_LOCAL_GONE: Dropped; the local address of the path is no longer
+ *   this machine's, and nothing else has been said yet.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -143,6 +145,7 @@ enum ihmp_reason {
 	IHMP_REASON_PATH_UNREACHABLE,
 	IHMP_REASON_NAT_UNMAPPED,
 	IHMP_REASON_NAT_LIMIT,
+	IHMP_REASON_LOCAL_GONE,
 };
 
 /*

@@ -370,6 +370,9 @@ pub enum Reason {
     NatUnmapped = 15,
     /// Not made; the table of NAT mappings is full.
     NatLimit = 16,
+    /// Dropped; the local address of the path is no longer this machine's, and nothing else has
+    /// been said yet.
+    LocalGone = 17,
 }
 
 impl Reason {
@@ -392,6 +395,7 @@ impl Reason {
         Self::PathUnreachable,
         Self::NatUnmapped,
         Self::NatLimit,
+        Self::LocalGone,
     ];
 
     /// The number on the wire.
@@ -419,6 +423,7 @@ impl Reason {
             14 => Some(Self::PathUnreachable),
             15 => Some(Self::NatUnmapped),
             16 => Some(Self::NatLimit),
+            17 => Some(Self::LocalGone),
             _ => None,
         }
     }
@@ -443,6 +448,7 @@ impl Reason {
             Self::PathUnreachable => "path-unreachable",
             Self::NatUnmapped => "nat-unmapped",
             Self::NatLimit => "nat-limit",
+            Self::LocalGone => "local-gone",
         }
     }
 
