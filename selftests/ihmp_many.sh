@@ -37,7 +37,7 @@ many() {
 	# way from c and d, which cannot know that they send to an address that is gone.
 	FAMILIES=$family topo_trio || return
 	for host in c d; do
-		in_ns s tc qdisc add dev "${host}0" root netem delay 20ms || return
+		netem s "${host}0" delay 20ms || return
 	done
 	M=${ADDR[m.eth0.$family]} new=${ADDR[m.wifi0.$family]}
 	agent_start m c d || return

@@ -11,7 +11,8 @@ SMALL=1300
 narrow() {
 	local f
 
-	for f in $(families_of m wifi0); do
+	families_of m wifi0
+	for f in "${THEIRS[@]}"; do
 		if [ "$f" = 4 ]; then
 			batch r2 <<-END
 				route replace 203.0.113.0/24 dev wan mtu lock $SMALL

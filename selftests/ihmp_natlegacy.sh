@@ -16,7 +16,7 @@ stage() {
 	ADDR[m.wifi0.4]=192.168.77.10 GATE[m.wifi0.4]=192.168.77.1 ADDR[r2.lan.4]=192.168.77.1
 	ADDR[m.wifi0.6]=fd00:77::10 GATE[m.wifi0.6]=fd00:77::1 ADDR[r2.lan.6]=fd00:77::1
 	ipn r2 addr flush dev lan scope global && OPTIMISTIC=0 join r2 lan || return
-	MAC[${ADDR[r2.lan.6]}]=$(ipn r2 -j link show lan | jq -r '.[0].address')
+	MAC[${ADDR[r2.lan.6]}]=${HARDWARE[r2.lan]}
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]} N=${ADDR[r2.wan.$family]}
 	# UDP of IHMP, too: the NAT gives it another port.
 	in_ns r2 nft -f - <<-END

@@ -82,13 +82,14 @@ vrf() {
 	FAMILIES=$family topo_testbed || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
 	leave m eth0
+	dad "$family"
 	batch m <<-END || { skip "no VRF in this kernel" && return; }
 		link add red type vrf table 10
 		link set red up
 		link set eth0 master red
 		link set wifi0 master red
 		link set eth0 up
-		addr add $(own m eth0 "$family") dev eth0 $(dad "$family")
+		addr add $(own m eth0 "$family") dev eth0 $DAD
 		route add default via ${GATE[m.eth0.$family]} dev eth0 table 10 metric 100
 	END
 	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
@@ -97,7 +98,7 @@ vrf() {
 	DOWN=$EPOCHREALTIME
 	batch m <<-END
 		link set wifi0 up
-		addr add $(own m wifi0 "$family") dev wifi0 $(dad "$family")
+		addr add $(own m wifi0 "$family") dev wifi0 $DAD
 		route add default via ${GATE[m.wifi0.$family]} dev wifi0 table 10 metric 50
 		addr flush dev eth0 scope global
 	END

@@ -11,6 +11,8 @@
 #   fail WHAT; skip WHY           a skip is printed and counted, never a pass; IHMP_NO_SKIP=1 makes it a failure
 #   defer CMD...                  runs when the case ends (outside of a case: when the suite ends), last one first
 #   busywait SECONDS CMD...       waits until CMD succeeds; there is no blind sleep in a test
+# Starting a program is what a case mostly costs. What several cases do a hundred times is done by the shell, and a topology
+# is planned and then built (see "namespaces").
 # An interface of a host namespace is called eth0, wifi0 and the like: the agent leaves veth* alone.
 
 set -u
@@ -22,6 +24,12 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/$SUITE.XXXXXX")
 TAG=${TMP##*.}
 mkfifo "$TMP/nap"
 exec {NAP}<>"$TMP/nap"
+# New namespaces begin with what is said here, in the guest's first one.
+echo 1 >/proc/sys/net/core/devconf_inherit_init_net
+for setting in all/accept_dad default/accept_dad all/router_solicitations default/router_solicitations; do
+	echo 0 >"/proc/sys/net/ipv6/conf/$setting"
+done
+echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries
 
 # In the time-travel guest computing takes no time, so limits can be sharp.
 if grep -qs time-travel /proc/cmdline; then
@@ -137,9 +145,10 @@ scope() {
 	local start floor=${#DEFERRED[@]}
 
 	CASE_STATUS='' LAST_SEEN=''
-	start=$(now_ms)
+	scrap
+	start=${EPOCHREALTIME/./}
 	"$@" || [ -n "$CASE_STATUS" ] || fail "$1 gave up"
-	CASE_MS=$(($(now_ms) - start))
+	CASE_MS=$(((${EPOCHREALTIME/./} - start) / 1000))
 	[ "$CASE_STATUS" != fail ] || explain
 	run_deferred "$floor"
 }
@@ -207,6 +216,7 @@ at_exit() {
 
 	trap - EXIT
 	run_deferred 0
+	[ -z "$STANDBY" ] || stop_process "$STANDBY" KILL
 	rm -rf "$TMP"
 	exit "$status"
 }
@@ -257,23 +267,72 @@ start() {
 	defer stop_process $BG KILL
 }
 
-# stop_process PID [SIGNAL]: ends a process of ours and waits for it.
+# stop_process PID [SIGNAL]: ends a process of ours and waits for it, whether this shell started it or another program did.
 stop_process() {
 	kill "-${2:-TERM}" "$1" 2>/dev/null
 	wait "$1" 2>/dev/null
+	[ $? != 127 ] || busywait 60 gone "$1"
 }
 
 gone() {
 	! kill -0 "$1" 2>/dev/null
 }
 
+# has_line FILE PATTERN: some line matches the extended regular expression.
 has_line() {
-	grep -qE -- "$2" "$1" 2>/dev/null
+	local line
+
+	[ -e "$1" ] || return
+	while read -r line || [ -n "$line" ]; do
+		[[ ! $line =~ $2 ]] || return 0
+	done <"$1"
+	return 1
 }
 
 # --- namespaces
 
-declare -A NS=() AGENT=()
+# setup_ns, cable, batch, sysctl_in and netem act at once; between plan and built they are kept, and take one program for all
+# namespaces and cables, and then one of each kind for a namespace: first settings, then ip's lines, then tc's. So do the verbs
+# of topo.sh that are made of them.
+declare -A NS=() AGENT=() HARDWARE=()
+declare -A PLAN=() PLAN_SYSCTL=() PLAN_TC=()
+PLAN_NETS='' PLANNED=0 CABLES=0
+
+plan() {
+	PLANNED=1
+}
+
+built() {
+	local status=0
+
+	build || status=1
+	scrap
+	return $status
+}
+
+build() {
+	local name
+
+	[ -z "$PLAN_NETS" ] || ip -batch - <<<"$PLAN_NETS" || return
+	for name in "${!PLAN_SYSCTL[@]}"; do
+		in_ns "$name" sysctl -qp - <<<"${PLAN_SYSCTL[$name]}" || return
+	done
+	for name in "${!PLAN[@]}"; do
+		ip -n "${NS[$name]}" -batch - <<<"${PLAN[$name]}" || return
+	done
+	for name in "${!PLAN_TC[@]}"; do
+		tc -n "${NS[$name]}" -batch - <<<"${PLAN_TC[$name]}" || return
+	done
+}
+
+# scrap: nothing is planned.
+scrap() {
+	PLAN=() PLAN_SYSCTL=() PLAN_TC=() PLAN_NETS='' PLANNED=0
+}
+
+done_now() {
+	[ $PLANNED = 1 ] || built
+}
 
 # setup_ns NAME...: namespaces with names of their own, deleted with the scope.
 setup_ns() {
@@ -281,32 +340,49 @@ setup_ns() {
 
 	for name in "$@"; do
 		NS[$name]=$name-$TAG
-		ip netns add "${NS[$name]}" || return
-		defer drop_ns "$name"
-		ip -n "${NS[$name]}" link set lo up
-		in_ns "$name" sh -c '
-			cd /proc/sys/net/ipv6/conf
-			echo 0 >all/accept_dad; echo 0 >default/accept_dad
-			echo 0 >default/router_solicitations; echo 0 >all/router_solicitations
-			echo 1 >/proc/sys/net/ipv4/conf/all/promote_secondaries'
+		PLAN_NETS+="netns add ${NS[$name]}"$'\n'
+		PLAN[$name]+=$'link set lo up\n'
 	done
+	defer drop_ns "$@"
+	done_now
 }
 
 drop_ns() {
-	[ -n "${NS[$1]:-}" ] || return 0
-	end_all "${NS[$1]}"
-	ip netns del "${NS[$1]}"
-	rm -rf "$TMP/state.$1"
-	unset "NS[$1]"
+	local name lines=''
+
+	for name in "$@"; do
+		[ -n "${NS[$name]:-}" ] || continue
+		end_all "${NS[$name]}"
+		lines+="netns del ${NS[$name]}"$'\n'
+		[ ! -e "$TMP/state.$name" ] || rm -rf "$TMP/state.$name"
+		unset "NS[$name]"
+	done
+	[ -z "$lines" ] || ip -force -batch - <<<"$lines"
 }
 
 # end_all NAMESPACE: kills what runs there.
 end_all() {
-	local pids
+	local process
 
-	mapfile -t pids < <(ip netns pids "$1" 2>/dev/null)
-	# Without a process to name, wait would wait for all of them.
-	[ ${#pids[@]} = 0 ] || { kill -KILL "${pids[@]}"; wait "${pids[@]}"; } 2>/dev/null
+	for process in /proc/[0-9]*; do
+		[ ! "$process/ns/net" -ef "/run/netns/$1" ] || stop_process "${process#/proc/}" KILL
+	done
+}
+
+# cable A INTERFACE_A B INTERFACE_B: HARDWARE[NAME.INTERFACE] is the link address of an end.
+cable() {
+	CABLES=$((CABLES + 1))
+	printf -v "HARDWARE[$1.$2]" '02:00:5e:0a:%02x:%02x' $((CABLES / 256)) $((CABLES % 256))
+	printf -v "HARDWARE[$3.$4]" '02:00:5e:0b:%02x:%02x' $((CABLES / 256)) $((CABLES % 256))
+	PLAN_NETS+="link add $2 address ${HARDWARE[$1.$2]} netns ${NS[$1]} type veth "
+	PLAN_NETS+="peer name $4 address ${HARDWARE[$3.$4]} netns ${NS[$3]}"$'\n'
+	done_now
+}
+
+# netem NAME INTERFACE PARAMETER...: on what the namespace sends by the interface.
+netem() {
+	PLAN_TC[$1]+="qdisc add dev $2 root netem ${*:3}"$'\n'
+	done_now
 }
 
 # in_ns NAME CMD...: only the network is the namespace's.
@@ -321,12 +397,21 @@ ipn() {
 
 # batch NAME: ip commands from standard input, comments and empty lines allowed.
 batch() {
-	ip -n "${NS[$1]}" -batch -
+	local lines
+
+	IFS= read -rd '' lines
+	PLAN[$1]+=$lines
+	done_now
 }
 
 # sysctl_in NAME KEY=VALUE...
 sysctl_in() {
-	in_ns "$1" sysctl -qw "${@:2}"
+	local setting
+
+	for setting in "${@:2}"; do
+		PLAN_SYSCTL[$1]+=$setting$'\n'
+	done
+	done_now
 }
 
 # --- the module and its tools
@@ -352,20 +437,32 @@ ctl() {
 	ihmpctl -n "${NS[$1]}" "${@:2}"
 }
 
-# figure NAME FIELD: one counter of the namespace.
-figure() {
+# counter_of NAME PATTERN: the number that follows the pattern in what the namespace counts, in $COUNTER.
+counter_of() {
 	local json
 
 	json=$(ctl "$1" -j stats show)
-	[[ $json =~ \"$2\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
+	[[ $json =~ $2([0-9]+) ]] && COUNTER=${BASH_REMATCH[1]}
+}
+
+# figure NAME FIELD: one counter of the namespace.
+figure() {
+	counter_of "$1" "\"$2\":" && echo "$COUNTER"
+}
+
+# figure_at_least NAME FIELD VALUE
+figure_at_least() {
+	counter_of "$1" "\"$2\":" && [ "$COUNTER" -ge "$3" ]
 }
 
 # reason NAME REASON: how often it applied.
 reason() {
-	local json
+	counter_of "$1" "\"$2\",\"effect\":\"[a-z]*\",\"packets\":" && echo "$COUNTER"
+}
 
-	json=$(ctl "$1" -j stats show)
-	[[ $json =~ \"$2\",\"effect\":\"[a-z]*\",\"packets\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}"
+# reason_at_least NAME REASON VALUE
+reason_at_least() {
+	counter_of "$1" "\"$2\",\"effect\":\"[a-z]*\",\"packets\":" && [ "$COUNTER" -ge "$3" ]
 }
 
 # reasons NAME: all reasons that applied, "name packets" a line.
@@ -384,7 +481,10 @@ host_is() {
 }
 
 host_up() {
-	host_is "$1" "$2" '.state == "up"'
+	local json
+
+	json=$(ctl "$1" -j host show "$2" 2>/dev/null)
+	[[ $json == *'"state":"up"'* ]]
 }
 
 # path_is NAME PEER LOCAL REMOTE: that pair of locators is in use; - for whatever. The entry shows one path, a host with both
@@ -398,15 +498,6 @@ path_is() {
 	[[ $json =~ \"local\":\"${3/#-/[^\"]*}\",\"remote\":\"${4/#-/[^\"]*}\" ]] && return
 	ctl "$1" -j path show host "$id" 2>/dev/null | jq -e --arg l "$3" --arg r "$4" \
 		'any(.[]; .active and ($l == "-" or .local == $l) and ($r == "-" or .remote == $r))' >/dev/null
-}
-
-# figure_at_least NAME FIELD VALUE
-figure_at_least() {
-	[ "$(figure "$1" "$2")" -ge "$3" ] 2>/dev/null
-}
-
-reason_at_least() {
-	[ "$(reason "$1" "$2")" -ge "$3" ] 2>/dev/null
 }
 
 # --- the agent
@@ -488,6 +579,26 @@ captured() {
 # --- traffic
 
 declare -A SERVER=() CLIENT=()
+STANDBY=''
+
+# stand_by: one interpreter has everything loaded and becomes each server and client that is asked for.
+stand_by() {
+	mkfifo "$TMP/orders" "$TMP/started"
+	exec {ORDERS}<>"$TMP/orders" {STARTED}<>"$TMP/started"
+	python3 "$SELFTESTS/traffic.py" standby <&"$ORDERS" >&"$STARTED" &
+	STANDBY=$!
+}
+
+# traffic_program NAME INPUT OUTPUT ARGUMENT...: traffic.py in a namespace; its process is in $BG, and it dies with the scope.
+traffic_program() {
+	local IFS=$'\t'
+
+	[ -n "$STANDBY" ] || stand_by
+	: >"$3"
+	echo "/run/netns/${NS[$1]}"$'\t'"${*:2}" >&"$ORDERS"
+	read -rt 60 -u "$STARTED" BG || { fail "traffic.py does not start" && return 1; }
+	IFS=' ' defer stop_process "$BG" KILL
+}
 
 # A second server or client on a host is called HOST@LABEL in what follows.
 
@@ -498,8 +609,8 @@ serve() {
 
 	rm -f "$file.json"
 	# shellcheck disable=SC2086 # options
-	start "${host%@*}" python3 "$SELFTESTS/traffic.py" serve "-$family" ${SERVE_OPTS:-} --result "$file.json" \
-		--progress "$file.progress" "$@" >"$file.log" 2>&1
+	traffic_program "${host%@*}" /dev/null "$file.log" serve "-$family" ${SERVE_OPTS:-} --result "$file.json" \
+		--progress "$file.progress" "$@" || return
 	SERVER[$host]=$BG
 	busywait 20 has_line "$file.log" '^ready' || { note "$(cat "$file.log")" && fail "no server on $host"; }
 }
@@ -512,8 +623,8 @@ traffic() {
 	rm -f "$file.json" "$file.control"
 	mkfifo "$file.control"
 	# shellcheck disable=SC2086 # options
-	start "${host%@*}" python3 "$SELFTESTS/traffic.py" run "-$family" ${TRAFFIC_OPTS:-} --result "$file.json" \
-		--progress "$file.progress" "$@" >"$file.log" 2>&1 <>"$file.control"
+	traffic_program "${host%@*}" "$file.control" "$file.log" run "-$family" ${TRAFFIC_OPTS:-} --result "$file.json" \
+		--progress "$file.progress" "$@" || return
 	CLIENT[$host]=$BG
 	busywait "${TRAFFIC_WAIT:-20}" has_line "$file.log" '^ready' || { note "$(cat "$file.log")" && fail "no traffic on $host"; }
 }
@@ -560,24 +671,24 @@ progress() {
 	echo "${least:-0}"
 }
 
-# advanced NAME UNITS COPY: every flow has got that many since the copy of the progress file was made.
+# advanced NAME UNITS: every flow has got that many more than BEFORE says.
 advanced() {
-	local name count now key
-	local -A old=()
+	local name now
 
-	while read -r name count; do
-		old[$name]=$count
-	done <"$3"
 	while read -r name now; do
-		key=${old[$name]:-0}
-		[ "$now" -ge $((key + $2)) ] || return 1
+		[ "$now" -ge $((${BEFORE[$name]:-0} + $2)) ] || return 1
 	done <"$TMP/run.$1.progress"
 }
 
 # goes_on NAME [UNITS] [SECONDS]: all flows of a client go on.
 goes_on() {
-	cp "$TMP/run.$1.progress" "$TMP/run.$1.before"
-	busywait "${3:-15}" advanced "$1" "${2:-5}" "$TMP/run.$1.before"
+	local name count
+	local -A BEFORE=()
+
+	while read -r name count; do
+		BEFORE[$name]=$count
+	done <"$TMP/run.$1.progress"
+	busywait "${3:-15}" advanced "$1" "${2:-5}"
 }
 
 # stands NAME FLOW: that flow has got nothing for a while (a condition, not a pause: the count has to be seen twice).

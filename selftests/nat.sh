@@ -26,13 +26,15 @@ masquerade() {
 second() {
 	local family=$1
 
+	plan
 	setup_ns d && plug s d0 d eth0 delay "$2" && cable d wifi0 r2 lan2 || return
 	HOSTS="m c d"
 	ADDR[d.eth0.4]=203.0.113.20 ADDR[d.eth0.6]=2001:db8:3::20
 	ADDR[d.wifi0.4]=192.168.77.10 GATE[d.wifi0.4]=192.168.77.1
 	ADDR[d.wifi0.6]=2001:db8:4::10 GATE[d.wifi0.6]=2001:db8:4::1
 	ADDR[r2.lan2.4]=192.168.77.1 ADDR[r2.lan2.6]=2001:db8:4::1
-	join r2 lan2 && ipn d link set wifi0 up && join d eth0 && settled || return
+	batch d <<<'link set wifi0 up'
+	join r2 lan2 && join d eth0 && built && settled || return
 	D=${ADDR[d.eth0.$family]} NEW_D=${ADDR[d.wifi0.$family]}
 }
 

@@ -14,12 +14,13 @@ declare -A ADDR=() GATE=() MAC=()
 declare -A WIDTH=([4]=24 [6]=64)
 HOSTS=
 
-# families_of HOST INTERFACE: those that the topology speaks and the interface has an address of.
+# families_of HOST INTERFACE: those that the topology speaks and the interface has an address of, in THEIRS.
 families_of() {
 	local f
 
+	THEIRS=()
 	for f in ${FAMILIES:-4 6}; do
-		[ -z "${ADDR[$1.$2.$f]:-}" ] || echo "$f"
+		[ -z "${ADDR[$1.$2.$f]:-}" ] || THEIRS+=("$f")
 	done
 }
 
@@ -31,10 +32,12 @@ own() {
 join() {
 	local f lines="link set $2 up"$'\n'
 
-	for f in $(families_of "$1" "$2"); do
-		lines+="addr add $(own "$1" "$2" "$f") dev $2 $(dad "$f")"$'\n'
+	families_of "$1" "$2"
+	for f in "${THEIRS[@]}"; do
+		dad "$f"
+		lines+="addr add ${ADDR[$1.$2.$f]}/${WIDTH[$f]} dev $2 $DAD"$'\n'
 	done
-	for f in $(families_of "$1" "$2"); do
+	for f in "${THEIRS[@]}"; do
 		[ -z "${GATE[$1.$2.$f]:-}" ] ||
 			lines+="route add default via ${GATE[$1.$2.$f]} dev $2 metric ${3:-100}"$'\n'
 	done
@@ -44,9 +47,11 @@ join() {
 	batch "$1" <<<"$lines"
 }
 
-# dad FAMILY: how an IPv6 address is added; with OPTIMISTIC=1 it is used while duplicate address detection goes on.
+# dad FAMILY: how an address is added, in DAD; an IPv6 one with OPTIMISTIC=1 is used while duplicate address detection goes on.
 dad() {
-	[ "$1" = 4 ] || { [ "${OPTIMISTIC:-0}" = 1 ] && echo optimistic; } || echo nodad
+	DAD=''
+	[ "$1" = 4 ] || DAD=nodad
+	[ "$1${OPTIMISTIC:-0}" != 61 ] || DAD=optimistic
 }
 
 leave() {
@@ -56,15 +61,11 @@ leave() {
 }
 
 address() {
+	dad "$3"
 	batch "$1" <<-END
-		addr add $4/${WIDTH[$3]} dev $2 $(dad "$3")
+		addr add $4/${WIDTH[$3]} dev $2 $DAD
 		${5:+addr del $5/${WIDTH[$3]} dev $2}
 	END
-}
-
-# cable A INTERFACE_A B INTERFACE_B
-cable() {
-	ip link add "$2" netns "${NS[$1]}" type veth peer name "$4" netns "${NS[$3]}"
 }
 
 # switch_ns NAME: a bridge br0 that knows no delay of its own.
@@ -79,8 +80,8 @@ switch_ns() {
 # plug SWITCH PORT HOST INTERFACE [NETEM...]: a host's interface on a switch; netem on what the switch sends to it.
 plug() {
 	cable "$1" "$2" "$3" "$4" || return
-	ipn "$1" link set "$2" master br0 up
-	[ $# -le 4 ] || in_ns "$1" tc qdisc add dev "$2" root netem "${@:5}"
+	batch "$1" <<<"link set $2 master br0 up" || return
+	[ $# -le 4 ] || netem "$1" "$2" "${@:5}"
 }
 
 # settled: every link with a carrier carries packets. The kernel gives it its queue and opens the switch's port in work of
@@ -94,8 +95,11 @@ settled() {
 }
 
 has_idle_link() {
-	{ ipn "$1" link show up && in_ns "$1" bridge link; } |
-		grep -E 'LOWER_UP' | grep -qE ' qdisc noop | state (DOWN|LOWERLAYERDOWN|disabled|blocking|listening|learning) '
+	local links
+
+	# A link is a line; -d has the state of a switch's port.
+	links=$'\n'$(ip -n "${NS[$1]}" -d -o link show up) || return
+	[[ $links =~ LOWER_UP[^$'\n']*(' qdisc noop '|' state '(DOWN|LOWERLAYERDOWN|disabled|blocking|listening|learning)' ') ]]
 }
 
 #   topo_pair [NETEM...]: hosts on one link
@@ -110,22 +114,25 @@ has_idle_link() {
 #   IPv6: 2001:db8:1::1, ::101, ::102          +---------------+
 topo_pair() {
 	HOSTS="m c"
+	plan
 	setup_ns m c && switch_ns s || return
 	plug s m0 m eth0 "$@" && plug s m1 m wifi0 "$@" && plug s c0 c eth0 "$@" || return
 	ADDR[m.eth0.4]=192.0.2.1 ADDR[m.wifi0.4]=192.0.2.11 ADDR[c.eth0.4]=192.0.2.101
 	ADDR[m.eth0.6]=2001:db8:1::1 ADDR[m.wifi0.6]=2001:db8:1::11 ADDR[c.eth0.6]=2001:db8:1::101
 	GATE=()
-	ipn m link set wifi0 up || return
+	batch m <<<'link set wifi0 up'
 	# Interfaces on one link: each answers for its own addresses only.
 	sysctl_in m net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
-	join m eth0 && join c eth0 && settled
+	join m eth0 && join c eth0 && built && settled
 }
 
 topo_trio() {
-	topo_pair "$@" && setup_ns d && plug s d0 d eth0 "$@" || return
+	topo_pair "$@" || return
+	plan
+	setup_ns d && plug s d0 d eth0 "$@" || return
 	HOSTS="m c d"
 	ADDR[d.eth0.4]=192.0.2.102 ADDR[d.eth0.6]=2001:db8:1::102
-	join d eth0 && settled
+	join d eth0 && built && settled
 }
 
 #   topo_testbed [NETEM...]: Fig. 10 of the first paper; the netem is on all that crosses the switch
@@ -142,9 +149,10 @@ topo_trio() {
 #
 # Neighbours on the switch know each other, as on a network that is in use; on the mobile host's side they do not.
 topo_testbed() {
-	local r n
+	local r n link f
 
 	HOSTS="m c"
+	plan
 	setup_ns m c r1 r2 && switch_ns s || return
 	cable m eth0 r1 lan && cable m wifi0 r2 lan || return
 	plug s p1 r1 wan "$@" && plug s p2 r2 wan "$@" && plug s pc c eth0 "$@" || return
@@ -155,23 +163,24 @@ topo_testbed() {
 	ADDR[m.wifi0.6]=2001:db8:2::10 GATE[m.wifi0.6]=2001:db8:2::1
 	ADDR[c.eth0.4]=203.0.113.10 ADDR[c.eth0.6]=2001:db8:3::10
 	for n in 1 2; do
-		r=r$n
+		r=r$n link=eth0
+		[ $n = 1 ] || link=wifi0
 		sysctl_in $r net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-		ADDR[$r.lan.4]=${GATE[m.$([ $n = 1 ] && echo eth0 || echo wifi0).4]}
-		ADDR[$r.lan.6]=${GATE[m.$([ $n = 1 ] && echo eth0 || echo wifi0).6]}
+		ADDR[$r.lan.4]=${GATE[m.$link.4]} ADDR[$r.lan.6]=${GATE[m.$link.6]}
 		ADDR[$r.wan.4]=203.0.113.$n ADDR[$r.wan.6]=2001:db8:3::$n
 		OPTIMISTIC=0 FAMILIES='4 6' join $r lan && OPTIMISTIC=0 FAMILIES='4 6' join $r wan || return
-		MAC[${ADDR[$r.lan.6]}]=$(ipn $r -j link show lan | jq -r '.[0].address')
+		MAC[${ADDR[$r.lan.6]}]=${HARDWARE[$r.lan]}
 	done
-	ipn m link set wifi0 up || return
+	batch m <<<'link set wifi0 up'
 	OPTIMISTIC=0 join c eth0 && join m eth0 || return
-	for n in $(families_of c eth0); do
-		case $n in
-		4) printf 'route add %s\n' '192.0.2.0/24 via 203.0.113.1' '198.51.100.0/24 via 203.0.113.2' ;;
-		6) printf 'route add %s\n' '2001:db8:1::/64 via 2001:db8:3::1' '2001:db8:2::/64 via 2001:db8:3::2' ;;
+	families_of c eth0
+	for f in "${THEIRS[@]}"; do
+		case $f in
+		4) batch c <<<$'route add 192.0.2.0/24 via 203.0.113.1\nroute add 198.51.100.0/24 via 203.0.113.2\n' ;;
+		6) batch c <<<$'route add 2001:db8:1::/64 via 2001:db8:3::1\nroute add 2001:db8:2::/64 via 2001:db8:3::2\n' ;;
 		esac
-	done | batch c
-	acquaint c eth0 r1 wan && acquaint c eth0 r2 wan && acquaint r1 wan r2 wan && settled
+	done
+	acquaint c eth0 r1 wan && acquaint c eth0 r2 wan && acquaint r1 wan r2 wan && built && settled
 }
 
 #   topo_micro [NETEM...]: one router between two networks of a mobile host and the rest, and a third network that is not the
@@ -188,6 +197,7 @@ topo_micro() {
 	local f n link
 
 	HOSTS="m c"
+	plan
 	setup_ns m c r && switch_ns s || return
 	cable m eth0 r lan1 && cable m wifi0 r lan2 || return
 	plug s pr r wan "$@" && plug s pc c eth0 "$@" && plug s pm m usb0 "$@" || return
@@ -201,7 +211,8 @@ topo_micro() {
 	ADDR[c.eth0.4]=203.0.113.10 ADDR[c.eth0.6]=2001:db8:3::10
 	ADDR[r.wan.4]=203.0.113.1 ADDR[r.wan.6]=2001:db8:3::1
 	for n in 1 2; do
-		link=$([ $n = 1 ] && echo eth0 || echo wifi0)
+		link=eth0
+		[ $n = 1 ] || link=wifi0
 		for f in 4 6; do
 			ADDR[r.lan$n.$f]=${GATE[m.$link.$f]}
 		done
@@ -212,14 +223,16 @@ topo_micro() {
 	done
 	# An address that is kept on another device is not answered for on a link that was left.
 	sysctl_in m net.ipv4.conf.all.arp_ignore=1
-	ipn m link set wifi0 up && ipn m link set usb0 up && join c eth0 && join m eth0 || return
-	for f in $(families_of c eth0); do
+	batch m <<<$'link set wifi0 up\nlink set usb0 up'
+	join c eth0 && join m eth0 || return
+	families_of c eth0
+	for f in "${THEIRS[@]}"; do
 		case $f in
-		4) printf 'route add %s via 203.0.113.1\n' 192.0.2.0/24 198.51.100.0/24 ;;
-		6) printf 'route add %s via 2001:db8:3::1\n' 2001:db8:1::/64 2001:db8:2::/64 ;;
+		4) batch c <<<$'route add 192.0.2.0/24 via 203.0.113.1\nroute add 198.51.100.0/24 via 203.0.113.1\n' ;;
+		6) batch c <<<$'route add 2001:db8:1::/64 via 2001:db8:3::1\nroute add 2001:db8:2::/64 via 2001:db8:3::1\n' ;;
 		esac
-	done | batch c
-	acquaint c eth0 r wan && settled
+	done
+	acquaint c eth0 r wan && built && settled
 }
 
 # acquaint A INTERFACE_A B INTERFACE_B: permanent neighbour entries, both ways, both families.
@@ -228,20 +241,17 @@ acquaint() {
 }
 
 know() {
-	local mac f
+	local f
 
-	mac=$(ipn "$3" -j link show "$4" | jq -r '.[0].address')
 	for f in 4 6; do
-		[ -z "${ADDR[$3.$4.$f]:-}" ] || echo "neigh replace ${ADDR[$3.$4.$f]} lladdr $mac dev $2 nud permanent"
-	done | batch "$1"
+		[ -z "${ADDR[$3.$4.$f]:-}" ] ||
+			PLAN[$1]+="neigh replace ${ADDR[$3.$4.$f]} lladdr ${HARDWARE[$3.$4]} dev $2 nud permanent"$'\n'
+	done
+	done_now
 }
 
 # drop_topo: all namespaces of the topology, for a suite that builds several.
 drop_topo() {
-	local name
-
-	for name in "${!NS[@]}"; do
-		drop_ns "$name"
-	done
+	drop_ns "${!NS[@]}"
 	HOSTS=''
 }
