@@ -9,6 +9,7 @@ use crate::host::{Host, Standing};
 use crate::io::{Key, Refusal, State};
 use crate::receive::Received;
 use crate::seqno::Class;
+use crate::world::World;
 
 /// What a change announces.
 struct Announced {
@@ -175,6 +176,9 @@ impl Engine {
         if class == Class::New {
             host.window.accept(message.seqno);
             host.newest_stamp = signer.map_or(0, |signer| signer.stamp);
+            if message.control == Control::AddrUp {
+                host.came_back(from, world);
+            }
             host.replace(received, &listed, &unreachable.free);
             host.take_claims(&claims);
             host.take_claims(&unreachable);
@@ -216,6 +220,20 @@ impl Engine {
 }
 
 impl Host {
+    /// The peer says that an address came of which we thought that it was there. It was not, and what we sent is lost: our
+    /// sockets go on now, as after any gap.
+    fn came_back(&mut self, addr: Addr, world: &mut World) {
+        let mut there = self
+            .active
+            .iter()
+            .filter(|other| other.family() == addr.family());
+        if there.all(|other| *other == addr) && self.active.contains(&addr) {
+            self.retire(addr);
+            self.publish(world);
+            self.activate(addr);
+        }
+    }
+
     /// The peer's addresses are its source and the listed ones, no others.
     pub(crate) fn replace(
         &mut self,

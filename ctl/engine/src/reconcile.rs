@@ -61,6 +61,12 @@ impl Host {
         }
         if had && self.usable.is_empty() {
             world.note(Note::Lost { peer: self.name() });
+            // There is nowhere to say it from. Should one of them come back, that is worth saying.
+            for told in &mut self.told {
+                if told.standing == Standing::Active {
+                    told.standing = Standing::Maybe;
+                }
+            }
         }
         self.drop_legs(world, |host, leg| !host.is_usable(leg.from));
         if self.state == State::New {

@@ -216,14 +216,30 @@ fn added_then_removed_at_once_is_still_agreed_on() {
 }
 
 #[test]
-fn address_that_flaps_in_the_gap_costs_nothing() {
-    let mut sim = Sim::pair(&[A1], &[B1]);
-    sim.change(0, &[A1], &[]);
-    sim.run(secs(5));
-    sim.change(0, &[], &[A1]);
-    sim.run(secs(5));
-    assert_eq!(sim.sent().len(), 0);
+fn address_that_comes_back_is_told() {
+    for seconds in [1, 100] {
+        let mut sim = Sim::pair(&[A1, A61], &[B1, B61]);
+        sim.change(0, &[A1, A61], &[]);
+        sim.run(secs(seconds));
+        assert_eq!(sim.sent(), []);
+        sim.change(0, &[], &[A1, A61]);
+        sim.run(secs(1));
+        assert_eq!(sim.sent(), [AddrUp, Ack]);
+        // The path went for a moment, so that the sockets are woken.
+        assert_eq!(sim.row(1, 0).gaps, 1);
+        sim.agree(0, 1);
+    }
+}
+
+#[test]
+fn address_that_comes_beside_another_wakes_nobody() {
+    let mut sim = Sim::pair(&[A1, A2], &[B1]);
+    sim.change(0, &[A2], &[]);
+    sim.run(secs(1));
+    sim.change(0, &[], &[A2]);
+    sim.run(secs(1));
     sim.agree(0, 1);
+    assert_eq!(sim.row(1, 0).gaps, 0);
 }
 
 #[test]

@@ -84,6 +84,8 @@ pub struct Row {
     pub alias: Vec<Addr>,
     /// Given by the administrator.
     pub name: Option<String>,
+    /// How often it was left without any active address.
+    pub gaps: u32,
     /// When it is removed.
     pub expires: Option<Instant>,
 }
@@ -112,7 +114,9 @@ impl Kernel {
     }
 
     fn put(&mut self, id: u32, record: Record, alias: Vec<Addr>, now: Instant) {
-        let name = self.rows.get(&id).and_then(|row| row.name.clone());
+        let before = self.rows.get(&id);
+        let name = before.and_then(|row| row.name.clone());
+        let gaps = before.map_or(0, |row| row.gaps) + u32::from(record.active.is_empty());
         let mappings = std::mem::take(&mut self.mappings);
         self.take(id);
         self.mappings = mappings;
@@ -125,6 +129,7 @@ impl Kernel {
             record,
             alias,
             name,
+            gaps,
             expires,
         };
         self.rows.insert(id, row);
