@@ -91,8 +91,8 @@ untold() {
 	address m eth0 "$family" "$NEW" "$M" && loses "$M" || return
 	moved m c "$NEW" || return
 	must "goes on from the new address" goes_on m || return
-	moved m c "$M" && loses "$M" || return
-	address m eth0 "$family" "$M" || return
+	ctl m host set "${HID[m]}" local "$M" && loses "$M" || return
+	ctl c host set "${HID[c]}" remote "$M" && address m eth0 "$family" "$M" || return
 	UP=$EPOCHREALTIME
 	must "goes on when the address is there" goes_on m || return
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((2000 + SLACK_MS)) "$C"
