@@ -283,7 +283,7 @@ has_line() {
 	local line
 
 	[ -e "$1" ] || return
-	while read -r line || [ -n "$line" ]; do
+	while IFS= read -r line || [ -n "$line" ]; do
 		[[ ! $line =~ $2 ]] || return 0
 	done <"$1"
 	return 1
