@@ -150,6 +150,15 @@ impl Netns {
         nat.counts(guard).then_some(nat)
     }
 
+    /// The mapping of a flow whose host has left the NAT; the NAT may still have it.
+    pub(crate) fn nat_left<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<&'a Nat> {
+        if self.nats.load(Relaxed) == 0 {
+            return None;
+        }
+        let nat = self.net.nat_by_seen(&Seen::of(wire).bytes(), guard)?;
+        (!nat.counts(guard)).then_some(nat)
+    }
+
     /// The NAT's port by which a flow reaches its host at `remote`.
     pub(crate) fn nat_port(&self, row: &Row, remote: Addr, guard: &Guard) -> Option<u16> {
         let meant = Meant {

@@ -77,7 +77,7 @@ matrix() {
 explained() {
 	local odd
 
-	odd=$({ reasons m; reasons c; } | grep -vE '^(no-path|local-gone|held|path-unreachable) ' | tr '\n' ' ')
+	odd=$({ reasons m; reasons c; } | grep -vE '^(no-path|local-gone|held|late|path-unreachable) ' | tr '\n' ' ')
 	echo "${odd:-ok}"
 }
 

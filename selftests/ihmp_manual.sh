@@ -110,6 +110,30 @@ loses() {
 	equal "packets from $1" 0 "$(captured m eth0 .)"
 }
 
+# late FAMILY: what was on the way from the former address comes when c has been told of the new one: no reset goes there.
+late() {
+	local M C NEW family=$1 sport
+
+	stage "$family" tcp:5000,rate=50000 || return
+	must "flow" busywait 5 figure_at_least m flows 1 || return
+	sport=$(ctl m -j flow show | jq '.[] | select(.proto == 6) | ."local-port"')
+	address m eth0 "$family" "$NEW" && moved m c "$NEW" || return
+	must "goes on" goes_on m || return
+	# Twice: the first former address is the identifier, which the socket knows.
+	address m eth0 "$family" "${M}2" && moved m c "${M}2" || return
+	must "goes on" goes_on m || return
+	capture c eth0 "tcp and host $NEW" || return
+	in_ns m "$SELFTESTS/inject.py" eth0 tcp "$NEW" "$C" --sport "$sport" --dport 5000 --count 3 || return
+	must "they are dropped" busywait 5 reason_at_least c late 3 || return
+	in_ns m "$SELFTESTS/inject.py" eth0 tcp "$NEW" "$C" --sport $((sport ^ 1)) --dport 5000 || return
+	must "other ports have their reset" busywait 5 has_line "$TMP/cap.c.eth0" "$C\.5000 > .* Flags \[R" || return
+	must "goes on" goes_on m || return
+	capture_end c eth0
+	equal "resets" 1 "$(captured c eth0 "$C\.5000 > .* Flags \[R")"
+	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$C"
+	equal "reasons" "late 3" "$(reasons c | xargs)"
+}
+
 # identifier_without_address FAMILY: the socket's address is gone altogether, and nobody answers for it.
 address_of_others() {
 	local M C NEW family=$1
@@ -245,6 +269,7 @@ for family in 4 6; do
 	run_case "IPv$family: the old address may belong to somebody else" address_of_others $family
 	run_case "IPv$family: preferences choose the path, and the peer follows" preferences $family
 	run_case "IPv$family: resets are ignored while an address is unproven" unproven $family
+	run_case "IPv$family: what comes late from a former address draws no reset" late $family
 	run_case "IPv$family: hosts removed, untranslated flows go on" removal $family
 	run_case "IPv$family: forwarded packets are left alone" forwarded $family
 	for what in loopback multicast signalling; do

@@ -112,7 +112,8 @@ all_kinds() {
 	# Of a hard move through a NAT both ends miss what was sent meanwhile; the flows are those of before.
 	ALSO=$N judge_ok m c hard "$DOWN" "$LAST" 3000 "$C"
 	equal "wrong checksums" "0 0" "$(csum_errors m) $(csum_errors c)"
-	equal "reasons at c" nat-unmapped "$(reasons c | cut -d' ' -f1 | xargs)"
+	# What was on the way when m left the NAT comes late.
+	equal "reasons at c" nat-unmapped "$(reasons c | cut -d' ' -f1 | grep -vx late | xargs)"
 	note "  $CASE: from leaving to mapped $(((${UP/./} - ${DOWN/./}) / 1000)) ms, nat-unmapped $(reason c nat-unmapped)"
 }
 

@@ -53,6 +53,8 @@ pub enum Reason {
     NatLimit = 16,
     /// The local address of the path is no longer this machine's, and nothing else has been said yet.
     LocalGone = 17,
+    /// From where a host was before it moved, and nothing here would answer it but with a reset or an error.
+    Late = 18,
 }
 
 impl Reason {
@@ -60,7 +62,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 18] = [
+    pub const ALL: [Reason; 19] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -79,6 +81,7 @@ impl Reason {
         Reason::NatUnmapped,
         Reason::NatLimit,
         Reason::LocalGone,
+        Reason::Late,
     ];
 
     /// The number in the contract.
@@ -105,7 +108,8 @@ impl Reason {
             | Reason::ForeignSource
             | Reason::PathUnreachable
             | Reason::NatUnmapped
-            | Reason::LocalGone => Effect::Drop,
+            | Reason::LocalGone
+            | Reason::Late => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit

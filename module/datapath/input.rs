@@ -256,10 +256,32 @@ fn stranger(
     if netns.has_nats() && netns.is_natted(packet.tuple.src, guard) {
         return natted(netns, skb, packet, None, may_hold, guard);
     }
-    if !may_hold || !netns.pending.waits(packet.tuple.src) {
-        return Verdict::Accept;
+    if may_hold && netns.pending.waits(packet.tuple.src) {
+        return hold(netns, skb, packet);
     }
-    hold(netns, skb, packet)
+    if is_late(netns, &skb, packet, guard) {
+        return netns.drop_for(Reason::Late);
+    }
+    Verdict::Accept
+}
+
+/// Whether the packet was on the way when its host left that address, or the NAT there: a flow of the same ports goes on
+/// elsewhere, and nobody here waits for it. A reset would reach the host, or close the door that a NAT keeps open for it.
+fn is_late(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> bool {
+    let key = FlowKey::inbound(&packet.tuple);
+    let (host, port) = match netns.nat_left(&key, guard) {
+        Some(nat) => (nat.host().under(guard), nat.mapping.port),
+        None => match netns.net.addr(&key.faddr.octets(), guard) {
+            Some(node) if node.role() == Role::Alias => (node.host(guard), key.fport),
+            _ => return false,
+        },
+    };
+    let wire = WireKey {
+        fport: port,
+        ..key.on_wire(host.id())
+    };
+    let row = netns.net.row_by_wire(&wire.bytes(), guard);
+    row.is_some_and(|row| !row.plain) && !answered(netns, skb, packet, guard)
 }
 
 /// The packet came right behind the announcement of a move: if nothing here expects it from that

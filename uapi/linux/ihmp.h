@@ -126,6 +126,8 @@ enum ihmp_path_cause {
  * @IHMP_REASON_NAT_LIMIT: Not made; the table of NAT mappings is full.
  * @IHMP_REASON_LOCAL_GONE: Dropped; the local address of the path is no longer
  *   this machine's, and nothing else has been said yet.
+ * @IHMP_REASON_LATE: Dropped; from where a host was before it moved, and
+ *   nothing here would answer it but with a reset or an error.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -146,6 +148,7 @@ enum ihmp_reason {
 	IHMP_REASON_NAT_UNMAPPED,
 	IHMP_REASON_NAT_LIMIT,
 	IHMP_REASON_LOCAL_GONE,
+	IHMP_REASON_LATE,
 };
 
 /*

@@ -61,11 +61,15 @@ impl Host {
         }
         if had && self.usable.is_empty() {
             world.note(Note::Lost { peer: self.name() });
-            // There is nowhere to say it from. Should one of them come back, that is worth saying.
-            for told in &mut self.told {
-                if told.standing == Standing::Active {
-                    told.standing = Standing::Maybe;
-                }
+            // There is nowhere to say it from. Should one of them come back, that is worth saying; but where a router kept it
+            // for us, the router is to hear that it need not any more.
+            let kept = self
+                .told
+                .iter()
+                .any(|told| told.standing == Standing::Behind);
+            let active = |told: &&mut Told| told.standing == Standing::Active && !kept;
+            for told in self.told.iter_mut().filter(active) {
+                told.standing = Standing::Maybe;
             }
         }
         self.drop_legs(world, |host, leg| !host.is_usable(leg.from));

@@ -373,6 +373,9 @@ pub enum Reason {
     /// Dropped; the local address of the path is no longer this machine's, and nothing else has
     /// been said yet.
     LocalGone = 17,
+    /// Dropped; from where a host was before it moved, and nothing here would answer it but with a
+    /// reset or an error.
+    Late = 18,
 }
 
 impl Reason {
@@ -396,6 +399,7 @@ impl Reason {
         Self::NatUnmapped,
         Self::NatLimit,
         Self::LocalGone,
+        Self::Late,
     ];
 
     /// The number on the wire.
@@ -424,6 +428,7 @@ impl Reason {
             15 => Some(Self::NatUnmapped),
             16 => Some(Self::NatLimit),
             17 => Some(Self::LocalGone),
+            18 => Some(Self::Late),
             _ => None,
         }
     }
@@ -449,6 +454,7 @@ impl Reason {
             Self::NatUnmapped => "nat-unmapped",
             Self::NatLimit => "nat-limit",
             Self::LocalGone => "local-gone",
+            Self::Late => "late",
         }
     }
 
