@@ -70,7 +70,7 @@ tables() {
 }
 
 stage() {
-	topo_pair && BEFORE=''
+	topo_pair && TABLES=''
 }
 
 one_host() {
@@ -181,7 +181,7 @@ host_set_whole() {
 	for ((n = 1; n <= 17; n++)); do
 		many+=(local "10.0.0.$n")
 	done
-	BEFORE=$(tables)
+	TABLES=$(tables)
 	refused '198.51.100.20 belongs to host 2 (addr)' host set 1 name x state classic clear local remote 198.51.100.20
 	refused '224.0.0.1 is not an address to be translated (addr)' host set 1 name x remote 198.51.100.9 remote 224.0.0.1
 	refused 'only a local address can be unproven (addr.unproven)' host set 1 name x remote 198.51.100.9 unproven
@@ -193,7 +193,7 @@ host_set_whole() {
 	refused 'the host does not have 198.51.100.9 in this set (addr)' path del host 1 remote 198.51.100.7 remote 198.51.100.9
 	refused '198.51.100.7 belongs to host 1 (addr)' host add name x local 192.0.2.1 remote 198.51.100.7
 	refused '127.0.0.1 is not an address to be translated (addr)' host add remote 127.0.0.1
-	equal "the tables" "$BEFORE" "$(tables)"
+	equal "the tables" "$TABLES" "$(tables)"
 	# A wrong command line changes nothing either.
 	usage '"state" is not a set' host set 1 name x clear state
 	usage '"bogus" is not a property' host set 1 name x bogus
@@ -208,7 +208,7 @@ host_set_whole() {
 	usage 'expected name, state' host add clear remote
 	usage 'a state is missing' host add state
 	usage '"x" is not an address' path add host 1 remote 198.51.100.9 local x
-	equal "the tables" "$BEFORE" "$(tables)"
+	equal "the tables" "$TABLES" "$(tables)"
 }
 
 host_del() {
@@ -340,7 +340,7 @@ scheduler backup' "$(sed '$d' "$TMP/out")"
 	done_ok param set discovery 0 && json .discovery 0 param && done_ok param set disc 1 && json .discovery 1 param && done_ok param set discovery off
 	# The ends of every range; one value too many and nothing is changed.
 	done_ok param set port 65535 max-hosts 1048576 max-flows 4194304 udp-timeout 86400 hold-time 1000 path-timeout 86400 max-nats 1048576 && done_ok param set port 1 max-hosts 1 max-flows 1 udp-timeout 1 max-nats 1
-	BEFORE=$(tables)
+	TABLES=$(tables)
 	refused 'integer out of range (port)' param set max-hosts 77 port 0
 	refused 'integer out of range (max-hosts)' param set port 77 max-hosts 0
 	refused 'integer out of range (max-hosts)' param set port 77 max-hosts 1048577
@@ -362,7 +362,7 @@ scheduler backup' "$(sed '$d' "$TMP/out")"
 	usage 'is ambiguous' param set max- 7
 	usage '"fast" is not a scheduler' param set scheduler fast
 	usage '"flush" is not a verb' param flush
-	equal "the tables" "$BEFORE" "$(tables)"
+	equal "the tables" "$TABLES" "$(tables)"
 }
 
 stats() {
@@ -526,7 +526,7 @@ unprivileged() {
 	local line
 
 	stage && introduce m 192.0.2.1 c 192.0.2.101 && done_ok policy add 10.0.0.0/8 never || return
-	BEFORE=$(tables)
+	TABLES=$(tables)
 	while read -r line; do
 		# shellcheck disable=SC2086 # words
 		nobody $line
@@ -549,7 +549,7 @@ unprivileged() {
 		param set max-hosts 5
 		stats flush
 	END
-	equal "the tables" "$BEFORE" "$(tables)"
+	equal "the tables" "$TABLES" "$(tables)"
 	while read -r line; do
 		# shellcheck disable=SC2086 # words
 		nobody -j $line

@@ -37,7 +37,7 @@ stage() {
 		must "a sink at $host" busywait 30 has_line "$TMP/sink.$host" ready || return
 	done
 	introduce m "$M" c "$C" || return
-	rm -f "$TMP/turns" && mkfifo "$TMP/turns" || return
+	rm -f "$TMP/turns" "$TMP/race" && mkfifo "$TMP/turns" || return
 	"$SELFTESTS/race.py" run "${NS[p]}" "$C" "$PORT" "${NS[m]}" "$C" "$PORT" >"$TMP/race" 2>&1 <>"$TMP/turns" &
 	defer stop_process $! KILL
 	must "both streams" busywait 30 has_line "$TMP/race" ready
