@@ -21,7 +21,10 @@ use crate::{
         Row,
         Start, //
     },
-    host::Host,
+    host::{
+        AddrNode,
+        Host, //
+    },
     nat::Nat,
     netns::Netns,
     notify,
@@ -99,7 +102,7 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
         .filter(|node| node.role() == Role::Active)
         .map(|node| node.host(&guard))
     else {
-        return stranger(netns, skb, &packet, may_hold, &guard);
+        return stranger(netns, skb, &packet, known, may_hold, &guard);
     };
     let wire = FlowKey::inbound(&packet.tuple).on_wire(host.id());
     let row = match netns.net.row_by_wire(&wire.bytes(), &guard) {
@@ -244,12 +247,13 @@ fn receive(
     Verdict::Accept
 }
 
-/// A packet from an address that is no host's locator at the moment.
+/// A packet from an address that is no host's locator at the moment, but may be `known` otherwise.
 #[inline]
 fn stranger(
     netns: &Netns,
     skb: Skb<'_>,
     packet: &Packet,
+    known: Option<&AddrNode>,
     may_hold: bool,
     guard: &Guard,
 ) -> Verdict {
@@ -259,7 +263,7 @@ fn stranger(
     if may_hold && netns.pending.waits(packet.tuple.src) {
         return hold(netns, skb, packet);
     }
-    if is_late(netns, &skb, packet, guard) {
+    if is_late(netns, &skb, packet, known, guard) {
         return netns.drop_for(Reason::Late);
     }
     Verdict::Accept
@@ -267,11 +271,17 @@ fn stranger(
 
 /// Whether the packet was on the way when its host left that address, or the NAT there: a flow of the same ports goes on
 /// elsewhere, and nobody here waits for it. A reset would reach the host, or close the door that a NAT keeps open for it.
-fn is_late(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> bool {
+fn is_late(
+    netns: &Netns,
+    skb: &Skb<'_>,
+    packet: &Packet,
+    known: Option<&AddrNode>,
+    guard: &Guard,
+) -> bool {
     let key = FlowKey::inbound(&packet.tuple);
     let (host, port) = match netns.nat_left(&key, guard) {
         Some(nat) => (nat.host().under(guard), nat.mapping.port),
-        None => match netns.net.addr(&key.faddr.octets(), guard) {
+        None => match known {
             Some(node) if node.role() == Role::Alias => (node.host(guard), key.fport),
             _ => return false,
         },
