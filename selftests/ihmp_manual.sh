@@ -122,7 +122,8 @@ late() {
 	# Twice: the first former address is the identifier, which the socket knows.
 	address m eth0 "$family" "${M}2" && moved m c "${M}2" || return
 	must "goes on" goes_on m || return
-	capture c eth0 "tcp and host $NEW" || return
+	# The move was told at one end after the other.
+	capture c eth0 "tcp and host $NEW" && ctl c stats flush || return
 	in_ns m "$SELFTESTS/inject.py" eth0 tcp "$NEW" "$C" --sport "$sport" --dport 5000 --count 3 || return
 	must "they are dropped" busywait 5 reason_at_least c late 3 || return
 	in_ns m "$SELFTESTS/inject.py" eth0 tcp "$NEW" "$C" --sport $((sport ^ 1)) --dport 5000 || return
