@@ -4,11 +4,26 @@
 use std::collections::BTreeSet;
 
 use ihmp_core::addr::Addr;
+use ihmp_core::time::Duration;
 
 use crate::engine::Engine;
 use crate::host::{Entry, Standing};
-use crate::io::{Change, KernelHost, Key, Output, Refusal, State, Via};
+use crate::io::{Change, KernelHost, Key, Output, Record, Refusal, State, Via};
 use crate::note::Note;
+
+impl KernelHost {
+    /// What the engine would have said for the kernel to have this; how long a classic host stays is not looked at.
+    fn record(self, classic_for: Duration) -> Record {
+        Record {
+            state: self.state,
+            active: self.active,
+            nats: self.nats,
+            unreachable: self.unreachable,
+            local: self.local,
+            expires: (self.state == State::Classic).then_some(classic_for),
+        }
+    }
+}
 
 impl Engine {
     /// The module made a host for a flow.
@@ -85,7 +100,11 @@ impl Engine {
             let managed = key.and_then(|key| self.hosts.get(&key).map(|host| host.managed));
             match key {
                 Some(key) if managed == Some(known.managed) => {
-                    self.with(key, |host, _| host.published = None);
+                    // Only what differs is written: what is written is heard of again, and with thousands of hosts that
+                    // may be more than is heard.
+                    self.with(key, |host, _| {
+                        host.published = Some(known.record(host.classic_for))
+                    });
                 }
                 // The administrator took it over, or gave it back: nothing of before goes on.
                 Some(key) => {
