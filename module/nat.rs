@@ -140,14 +140,18 @@ impl Netns {
         self.net.natted(&addr.octets(), guard).is_some()
     }
 
+    fn nat_by_wire<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<&'a Nat> {
+        self.net.nat_by_seen(&Seen::of(wire).bytes(), guard)
+    }
+
     /// The mapping of a flow whose far end is, on the wire, behind a NAT.
     #[inline]
     pub(crate) fn nat_of<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<&'a Nat> {
         if !self.has_nats() {
             return None;
         }
-        let nat = self.net.nat_by_seen(&Seen::of(wire).bytes(), guard)?;
-        nat.counts(guard).then_some(nat)
+        let nat = self.nat_by_wire(wire, guard);
+        nat.filter(|nat| nat.counts(guard))
     }
 
     /// The mapping of a flow whose host has left the NAT; the NAT may still have it.
@@ -155,8 +159,8 @@ impl Netns {
         if self.nats.load(Relaxed) == 0 {
             return None;
         }
-        let nat = self.net.nat_by_seen(&Seen::of(wire).bytes(), guard)?;
-        (!nat.counts(guard)).then_some(nat)
+        let nat = self.nat_by_wire(wire, guard);
+        nat.filter(|nat| !nat.counts(guard))
     }
 
     /// The NAT's port by which a flow reaches its host at `remote`.

@@ -55,6 +55,15 @@ impl FlowKey {
         }
     }
 
+    /// The same where the host's own port is another one than is seen here, as behind a NAT.
+    #[inline]
+    pub const fn on_wire_by(&self, host: u32, fport: u16) -> WireKey {
+        WireKey {
+            fport,
+            ..self.on_wire(host)
+        }
+    }
+
     /// The tuple of a packet of the flow that goes out, in identifiers.
     #[inline]
     pub const fn tuple_out(&self) -> Tuple {

@@ -15,10 +15,7 @@ use crate::{
 };
 use ihmp_core::{
     addr::Family,
-    flow::{
-        FlowKey,
-        WireKey, //
-    },
+    flow::FlowKey,
     packet::{
         Packet,
         Quoted,
@@ -94,10 +91,7 @@ pub(super) fn input(
         },
     };
     let view = host.view.read(guard);
-    let wire = WireKey {
-        fport: port,
-        ..key.on_wire(host.id())
-    };
+    let wire = key.on_wire_by(host.id(), port);
     let row = netns.net.row_by_wire(&wire.bytes(), guard);
     let Some(row) = row.filter(|row| quoted.ports && !row.plain) else {
         netns.refuse(Reason::IcmpNoFlow);

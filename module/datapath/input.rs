@@ -35,10 +35,7 @@ use crate::{
     },
 };
 use ihmp_core::{
-    flow::{
-        FlowKey,
-        WireKey, //
-    },
+    flow::FlowKey,
     packet::{
         Kind,
         Packet,
@@ -153,10 +150,7 @@ fn natted(
 /// Delivers a packet of a host behind a NAT, if it has a flow for it.
 fn behind_nat(netns: &Netns, skb: Skb<'_>, packet: &Packet, nat: &Nat, guard: &Guard) -> Verdict {
     let host = nat.host().under(guard);
-    let wire = WireKey {
-        fport: nat.mapping.port,
-        ..FlowKey::inbound(&packet.tuple).on_wire(host.id())
-    };
+    let wire = FlowKey::inbound(&packet.tuple).on_wire_by(host.id(), nat.mapping.port);
     let row = match netns.net.row_by_wire(&wire.bytes(), guard) {
         Some(row) => row,
         None => match adopt(netns, &skb, packet, host, wire.fport, guard) {
@@ -286,10 +280,7 @@ fn is_late(
             _ => return false,
         },
     };
-    let wire = WireKey {
-        fport: port,
-        ..key.on_wire(host.id())
-    };
+    let wire = key.on_wire_by(host.id(), port);
     let row = netns.net.row_by_wire(&wire.bytes(), guard);
     row.is_some_and(|row| !row.plain) && !answered(netns, skb, packet, guard)
 }
@@ -386,10 +377,7 @@ fn adopt<'a>(
         return Err(NoRow::Pass);
     }
     let same = FlowKey::inbound(&packet.tuple);
-    let wire = WireKey {
-        fport: port,
-        ..same.on_wire(host.id())
-    };
+    let wire = same.on_wire_by(host.id(), port);
     let hidden = view.hides(packet.tuple.dst);
     let start = match hidden {
         true => Start::OpensPlain,

@@ -29,10 +29,7 @@ use crate::{
 };
 use ihmp_core::{
     addr::Family,
-    flow::{
-        FlowKey,
-        WireKey, //
-    },
+    flow::FlowKey,
     packet::{
         Kind,
         Packet,
@@ -92,11 +89,9 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
         && view.lists().lookup(Role::Local, tuple.src).is_some()
         && !view.hides(tuple.src);
     // What came through a NAT goes back by the port that it came from.
-    let path = netns.path(&skb, host, view, packet.family, guard);
-    match path {
-        Ok((path, cache))
-            if serves && !path.nat && (path.local, path.remote) != (tuple.src, tuple.dst) =>
-        {
+    let path = serves.then(|| netns.path(&skb, host, view, packet.family, guard).ok());
+    match path.flatten().filter(|(path, _)| !path.nat) {
+        Some((path, cache)) if (path.local, path.remote) != (tuple.src, tuple.dst) => {
             let to = Rewrite {
                 src: path.local,
                 dst: path.remote,
@@ -264,10 +259,7 @@ fn open<'a>(
         (None, None) => discover::consider(netns, packet, &sock, guard).ok_or(NoRow::Pass)?,
     };
     let view = host.view.read(guard);
-    let wire = WireKey {
-        fport: port,
-        ..key.on_wire(host.id())
-    };
+    let wire = key.on_wire_by(host.id(), port);
     if view.state() == HostState::Classic || netns.is_wire_form(key, &wire, host, &sock, guard) {
         return Err(NoRow::Pass);
     }
