@@ -291,10 +291,6 @@ liar() {
 	at_most "messages to the bystander in ten seconds" 8 $(($(metered c went packets) - packets))
 }
 
-passed() {
-	[ $(($(now_ms) - $1)) -ge "$2" ]
-}
-
 # counts HOST REASON LEAST
 counts() {
 	[ "$(reasons_of "$1" | awk -v reason="$2" '$1 == reason { print $2 }')" -ge "$3" ] 2>/dev/null

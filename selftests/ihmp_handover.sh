@@ -166,24 +166,19 @@ no_carrier() {
 # same_again FAMILY WHO: the link goes away and comes back with the address that it had, after a long gap: the other end,
 # whose next retransmission is far away by then, hears of it.
 same_again() {
-	local family=$1 who=$2 OPENED=after client server M C TARGET DOWN UP
+	local family=$1 who=$2 OPENED=after client server M C TARGET DOWN UP gone
 
 	FAMILIES=$family topo_testbed delay "${DELAY_MS}ms" || return
 	roles "$who" "$family"
 	begin "$family" || return
-	DOWN=$EPOCHREALTIME
+	DOWN=$EPOCHREALTIME gone=$(now_ms)
 	leave m eth0
 	must "traffic stands in the gap" busywait 10 stands "$client" "${FIRST:-tcp}" || return
-	POLL_MS=1000 busywait 30 since "$DOWN" 20 || return
+	POLL_MS=1000 busywait 30 passed "$gone" 20000 || return
 	join m eth0 || return
 	UP=$EPOCHREALTIME
 	must "traffic goes on" goes_on "$client" || return
 	finish && judge_ok "$client" "$server" hard "$DOWN" "$UP" "$LIMIT_MS" "$TARGET"
-}
-
-# since MOMENT SECONDS: that long ago, or longer.
-since() {
-	[ $((${EPOCHREALTIME/./} - ${1/./})) -ge $(($2 * 1000000)) ]
 }
 
 # on_testbed FAMILY WHO MODE [SETTING...]: the matrix' move under other circumstances.

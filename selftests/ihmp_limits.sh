@@ -156,10 +156,6 @@ no_path() {
 	ctl m param set path-timeout 0
 }
 
-passed() {
-	[ $(($(now_ms) - $1)) -ge "$2" ]
-}
-
 advances() {
 	local before
 

@@ -232,6 +232,11 @@ now_ms() {
 	echo "${now%???}"
 }
 
+# passed MOMENT_MS MS: that long ago, or longer.
+passed() {
+	[ $(($(now_ms) - $1)) -ge "$2" ]
+}
+
 # nap SECONDS: without a process; only for polling and for generators.
 nap() {
 	read -rt "$1" -u "$NAP" _ || true
@@ -447,7 +452,7 @@ counter_of() {
 
 # figure NAME FIELD: one counter of the namespace.
 figure() {
-	counter_of "$1" "\"$2\":" && echo "$COUNTER"
+	figure_at_least "$1" "$2" 0 && echo "$COUNTER"
 }
 
 # figure_at_least NAME FIELD VALUE
@@ -457,7 +462,7 @@ figure_at_least() {
 
 # reason NAME REASON: how often it applied.
 reason() {
-	counter_of "$1" "\"$2\",\"effect\":\"[a-z]*\",\"packets\":" && echo "$COUNTER"
+	reason_at_least "$1" "$2" 0 && echo "$COUNTER"
 }
 
 # reason_at_least NAME REASON VALUE

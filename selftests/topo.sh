@@ -241,13 +241,13 @@ acquaint() {
 }
 
 know() {
-	local f
+	local f lines=''
 
 	for f in 4 6; do
 		[ -z "${ADDR[$3.$4.$f]:-}" ] ||
-			PLAN[$1]+="neigh replace ${ADDR[$3.$4.$f]} lladdr ${HARDWARE[$3.$4]} dev $2 nud permanent"$'\n'
+			lines+="neigh replace ${ADDR[$3.$4.$f]} lladdr ${HARDWARE[$3.$4]} dev $2 nud permanent"$'\n'
 	done
-	done_now
+	batch "$1" <<<"$lines"
 }
 
 # drop_topo: all namespaces of the topology, for a suite that builds several.
