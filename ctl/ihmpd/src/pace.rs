@@ -9,10 +9,12 @@ use ihmp_core::time::{
 
 /// Messages that are read in a row; who sends more is not listened to for a rest.
 pub(crate) const FLOOD: usize = 128;
-/// Questions to the kernel that events may cause in a second.
-const RATE: u64 = 250;
-/// How much of that may come at once.
-const BURST: Duration = Duration::from_secs(8);
+/// Routes that the kernel may be asked for in a second because of events.
+const RATE: u64 = 2_500;
+/// How much of that may come at once: who moves has some looks at the routes to ten thousand peers.
+const BURST: Duration = Duration::from_secs(32);
+/// What it costs to ask for all devices, or all addresses of one, in routes.
+const LISTS: u32 = 40;
 /// Messages that are read in a second, and how much of that at once.
 const HEARD: u64 = 256;
 const HEARD_BURST: Duration = Duration::from_secs(4);
@@ -27,7 +29,7 @@ pub(crate) struct Pace {
     paid: Instant,
     /// When a look must not wait any longer.
     latest: Instant,
-    /// How much longer than others one has to wait that causes so many questions.
+    /// How much longer than others one has to wait that costs so much.
     wait: Duration,
     /// When all messages so far are paid for.
     heard: Instant,
@@ -54,12 +56,15 @@ impl Pace {
         early.min(self.latest).max(now)
     }
 
-    /// A look was made that took so many questions. The next one comes within a second; a millisecond later for each
-    /// question, when there are very many.
-    pub(crate) fn charge(&mut self, now: Instant, questions: u32) {
-        let price = Duration::from_nanos(u64::from(questions) * (1_000_000_000 / RATE));
-        self.paid = self.paid.max(now).after(price);
-        self.wait = Duration::from_millis(questions.into());
+    /// A look was made that asked for so many lists and routes. The next one comes within a second; a tenth of a millisecond
+    /// later for each route, when there are very many.
+    pub(crate) fn charge(&mut self, now: Instant, lists: u32, routes: u32) {
+        let cost = u64::from(lists.saturating_mul(LISTS).saturating_add(routes));
+        self.paid = self
+            .paid
+            .max(now)
+            .after(Duration::from_nanos(cost * (1_000_000_000 / RATE)));
+        self.wait = Duration::from_micros(cost * 100);
         self.latest = now.after(LONGEST.saturating_add(self.wait));
     }
 
@@ -96,15 +101,15 @@ mod tests {
         Instant::ZERO.after(Duration::from_millis(millis))
     }
 
-    /// Looks that take `questions` each, in `millis` of events without end; the longest time between two.
-    fn looks(questions: u32, millis: u64) -> (u64, Duration) {
+    /// Looks at so many lists and routes each, in `millis` of events without end; the longest time between two.
+    fn looks(lists: u32, routes: u32, millis: u64) -> (u64, Duration) {
         let mut pace = Pace::new();
         let (end, mut now, mut count, mut longest) = (at(millis), at(0), 0, Duration::ZERO);
         while now < end {
             let ready = pace.ready_at(now);
             longest = longest.max(ready.since(now));
             now = ready.max(now.after(Duration::from_micros(50)));
-            pace.charge(now, questions);
+            pace.charge(now, lists, routes);
             count += 1;
         }
         (count, longest)
@@ -115,31 +120,43 @@ mod tests {
         let mut pace = Pace::new();
         for n in 0..200 {
             assert_eq!(pace.ready_at(at(n)), at(n));
-            pace.charge(at(n), 10);
+            pace.charge(at(n), 9, 40);
         }
         for n in 200..220 {
-            pace.charge(at(n), 10);
+            pace.charge(at(n), 9, 40);
         }
         assert!(pace.ready_at(at(400)) > at(400));
         // It is forgotten in time.
-        assert_eq!(pace.ready_at(at(10_000)), at(10_000));
+        assert_eq!(pace.ready_at(at(40_000)), at(40_000));
+    }
+
+    #[test]
+    fn who_has_ten_thousand_peers_moves_at_once() {
+        let mut pace = Pace::new();
+        // The old address goes, and the device, the address and the route of the new network come.
+        for (n, routes) in [(0, 10_000), (1, 10_000), (2, 30_000), (3, 30_000)] {
+            assert_eq!(pace.ready_at(at(n)), at(n), "{n}");
+            pace.charge(at(n), 3, routes);
+        }
     }
 
     #[test]
     fn cost_and_delay_are_bounded() {
-        for (questions, bound) in [(1, 1_000), (10, 1_000), (300, 1_200)] {
-            let (count, longest) = looks(questions, 60_000);
+        for (lists, routes, bound) in [(1, 0, 1_000), (10, 30, 1_000), (3, 3_000, 1_200)] {
+            let (count, longest) = looks(lists, routes, 60_000);
             assert!(
                 longest <= Duration::from_millis(bound),
-                "{questions}: {longest:?}"
+                "{lists} {routes}: {longest:?}"
             );
-            let most = 68 * RATE + u64::from(questions) * 60;
-            assert!(count * u64::from(questions) <= most, "{questions}: {count}");
+            // What it costs, but for the looks that must not wait any longer.
+            let cost = u64::from(lists * LISTS + routes);
+            let most = 93 * RATE + 60_000 / 600 * cost;
+            assert!(count * cost <= most, "{lists} {routes}: {count}");
         }
         // With ten thousand peers the cost still is.
-        let (count, longest) = looks(30_000, 600_000);
+        let (count, longest) = looks(3, 30_000, 600_000);
         assert!(
-            count < 25 && longest < Duration::from_secs(31),
+            count < 180 && longest < Duration::from_secs(4),
             "{count} {longest:?}"
         );
     }

@@ -109,12 +109,14 @@ impl Driver<'_> {
             changed |= self.look_at_devices()?;
         }
         changed |= self.look_at_addresses()?;
+        let between = self.rtnl.questions();
         if changed || due.routes {
             self.look_at_routes()?;
         }
-        let questions = self.rtnl.questions().wrapping_sub(before);
-        self.addresses.looked(now, questions);
-        self.routes.looked(now, questions);
+        let lists = between.wrapping_sub(before);
+        let routes = self.rtnl.questions().wrapping_sub(between);
+        self.addresses.looked(now, lists, routes);
+        self.routes.looked(now, lists, routes);
         Ok(())
     }
 

@@ -88,10 +88,10 @@ impl Ear {
         self.wants.then(|| self.pace.ready_at(now))
     }
 
-    /// There was a look, which took so many questions. It counts as this one's if it wanted it.
-    pub(crate) fn looked(&mut self, now: Instant, questions: u32) {
+    /// There was a look, at so many lists and routes. It counts as this one's if it wanted it.
+    pub(crate) fn looked(&mut self, now: Instant, lists: u32, routes: u32) {
         if std::mem::take(&mut self.wants) {
-            self.pace.charge(now, questions);
+            self.pace.charge(now, lists, routes);
         }
     }
 
