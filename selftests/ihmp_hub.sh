@@ -8,8 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# Ten thousand take five times as long.
-PEERS=${PEERS:-2000}
+PEERS=${PEERS:-10000}
 # Greetings in a second: fewer than an agent takes.
 RATE=150
 # The pace of moves.
