@@ -270,7 +270,7 @@ impl Netns {
         }
         let new_paths = FAMILIES.map(|family| view.path(family));
         let is_classic = view.state() == HostState::Classic;
-        let (mut wake, mut we_moved) = (false, false);
+        let (mut wake, mut we_moved) = (draft.wake, false);
         for (old, new) in old_paths.iter().zip(&new_paths) {
             // A path that is still there may carry what is in flight.
             let gone = old.is_none_or(|path| !view.has(&path));

@@ -355,6 +355,8 @@ fn has(list: &[Entry], addr: Addr) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) struct Draft {
     pub(crate) said: Said,
+    /// The host was away: its sockets go on now.
+    pub(crate) wake: bool,
     pub(crate) sets: Sets,
     former: [Entry; FORMER],
     formers: usize,
@@ -364,6 +366,7 @@ impl Draft {
     /// Nothing.
     pub(crate) const EMPTY: Self = Self {
         said: Said::new(HostState::Up),
+        wake: false,
         sets: Sets::new(),
         former: [Entry::new(Addr::UNSPECIFIED); FORMER],
         formers: 0,
@@ -372,6 +375,7 @@ impl Draft {
     /// Begins with a host without addresses.
     pub(crate) fn clear(&mut self, said: Said) {
         self.said = said;
+        self.wake = false;
         self.sets.copy_from(Lists::EMPTY);
         self.formers = 0;
     }
@@ -379,6 +383,7 @@ impl Draft {
     /// Begins with what is known.
     pub(crate) fn load(&mut self, view: &View) {
         self.said = view.said;
+        self.wake = false;
         self.sets.copy_from(view.lists());
         let former = view.former();
         self.formers = former.len().min(FORMER);

@@ -158,6 +158,9 @@ host_set() {
 	json '.[0] | [.name, .state, .scheduler, ."expires-in" > 90000]' '["shed","classic","backup",true]' host show 1
 	done_ok host set 1 state up
 	json '.[0] | [.state, ."expires-in", .local]' '["up",null,"192.0.2.1"]' host show 1
+	done_ok host set 1 wake && done_ok host set 1 name shed wake && done_ok host set 1 state classic || return
+	refused 'only a host that is up is woken (wake)' host set 1 wake
+	done_ok host set 1 wake state up
 	# A set that is named is replaced, the others stay; what is left out becomes an alias.
 	done_ok host set 1 remote 203.0.113.7
 	json '.[0].addr | map(select(.set == "active" or .set == "alias").address) | sort' \

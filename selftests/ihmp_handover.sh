@@ -164,9 +164,9 @@ no_carrier() {
 }
 
 # same_again FAMILY WHO: the link goes away and comes back with the address that it had, after a long gap: the other end,
-# whose next retransmission is far away by then, hears of it.
+# whose next retransmission is far away by then, hears of it; also from another agent.
 same_again() {
-	local family=$1 who=$2 OPENED=after client server M C TARGET DOWN UP gone
+	local family=$1 who=$2 agent=${3:-same} OPENED=after client server M C TARGET DOWN UP gone
 
 	FAMILIES=$family topo_testbed delay "${DELAY_MS}ms" || return
 	roles "$who" "$family"
@@ -175,6 +175,7 @@ same_again() {
 	leave m eth0
 	must "traffic stands in the gap" busywait 10 stands "$client" "${FIRST:-tcp}" || return
 	POLL_MS=1000 busywait 30 passed "$gone" 20000 || return
+	[ "$agent" = same ] || { agent_stop m KILL && agent_start m; } || return
 	join m eth0 || return
 	UP=$EPOCHREALTIME
 	must "traffic goes on" goes_on "$client" || return
@@ -216,7 +217,9 @@ for family in 4 6; do
 		for what in address_deleted link_down carrier_lost; do
 			run_case "IPv$family, $who moves: ${what//_/ }, another network is there" two_homes $family $who $what
 		done
-		run_case "IPv$family, $who moves: link lost and found with the same address" same_again $family $who
+		for agent in same other; do
+			run_case "IPv$family, $who moves: link lost and found with the same address, $agent agent" same_again $family $who $agent
+		done
 	done
 done
 for mode in soft hard; do

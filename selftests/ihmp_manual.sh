@@ -80,6 +80,30 @@ gap() {
 	equal "reasons" no-path "$(reasons m | cut -d' ' -f1 | xargs)"
 }
 
+# wire WHAT: what the wire between m and c does to packets, in both directions.
+wire() {
+	in_ns s tc qdisc change dev m0 root netem "$@" && in_ns s tc qdisc change dev c0 root netem "$@"
+}
+
+# awake FAMILY: the wire was cut for a while and nobody lost an address: TCP goes on when it is told, and not before.
+awake() {
+	local M C NEW UP DOWN cut
+
+	stage "$1" tcp:5000,rate=50000 || return
+	must "goes on" goes_on m || return
+	DOWN=$EPOCHREALTIME cut=$(now_ms)
+	wire loss 100% || return
+	must "traffic stands" busywait 10 stands m tcp || return
+	# The next retransmission of TCP is seconds away.
+	POLL_MS=1000 busywait 30 passed "$cut" 10000 || return
+	wire delay 1ms || return
+	UP=$EPOCHREALTIME
+	ctl m host set "${HID[m]}" wake && ctl c host set "${HID[c]}" wake || return
+	must "goes on" goes_on m || return
+	equal "sockets that were woken" "1 1" "$(figure m tcp-woken) $(figure c tcp-woken)"
+	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((40 + SLACK_MS)) "$C"
+}
+
 # untold FAMILY: the local address of the path is not there, because nobody has said that it went, or that of the move was said
 # too early: packets vanish, and none leaves from an address that is not this machine's.
 untold() {
@@ -266,6 +290,7 @@ run_case "hooks come with the first host and go with the last" hooks_follow_host
 for family in 4 6; do
 	run_case "IPv$family: a move by hand, all kinds of traffic" all_kinds $family
 	run_case "IPv$family: no path: quiet, counted, and TCP is woken afterwards" gap $family
+	run_case "IPv$family: who was away and is where it was wakes TCP" awake $family
 	run_case "IPv$family: nothing leaves from an address that is gone, told or not" untold $family
 	run_case "IPv$family: the old address may belong to somebody else" address_of_others $family
 	run_case "IPv$family: preferences choose the path, and the peer follows" preferences $family

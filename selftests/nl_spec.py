@@ -231,6 +231,17 @@ def host_set(f):
     true("expires", 0 < host["expires-in"] <= 5000)
 
 
+@case("host-set: who is up is woken, and nobody else")
+def host_set_wake(f):
+    number = f.host(name="a")
+    f.do("host-set", id=number, wake=True, name="b")
+    equal("name", "b", f.do("host-get", id=number)["name"])
+    f.do("host-set", id=number, state="classic")
+    f.refused(errno.EINVAL, "host-set", {"id": number, "name": "c", "wake": True}, text="only a host that is up is woken")
+    equal("name", "b", f.do("host-get", id=number)["name"])
+    f.do("host-set", id=number, state="up", wake=True)
+
+
 @case("host-set: all or nothing")
 def host_set_atomic(f):
     number = f.host(name="a")

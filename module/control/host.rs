@@ -203,6 +203,15 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
         if !named[Role::Alias as usize] {
             keep_names(before, &mut draft.sets);
         }
+        let wake = request.attr(HostAttr::WAKE.0);
+        if wake.is_some() && draft.said.state != HostState::Up {
+            return Err(request.refuse(
+                wake,
+                EINVAL,
+                format_args!("only a host that is up is woken"),
+            ));
+        }
+        draft.wake = wake.is_some();
         Ok(())
     })?;
     if expires.is_some() || up {

@@ -5,8 +5,8 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::Control;
 
 use crate::engine::Engine;
-use crate::host::{Host, Standing};
-use crate::io::{Key, Refusal, State};
+use crate::host::{Entry, Host, Standing};
+use crate::io::{Change, Key, Output, Refusal, State};
 use crate::receive::Received;
 use crate::seqno::Class;
 use crate::world::World;
@@ -222,15 +222,17 @@ impl Engine {
 impl Host {
     /// The peer says that an address came of which we thought that it was there. It was not, and what we sent is lost: our
     /// sockets go on now, as after any gap.
-    fn came_back(&mut self, addr: Addr, world: &mut World) {
+    pub(crate) fn came_back(&self, addr: Addr, world: &mut World) {
         let mut there = self
             .active
             .iter()
             .filter(|other| other.family() == addr.family());
+        let Entry::Id(id) = self.entry else {
+            return;
+        };
         if there.all(|other| *other == addr) && self.active.contains(&addr) {
-            self.retire(addr);
-            self.publish(world);
-            self.activate(addr);
+            let change = Change::Wake { id };
+            world.outputs.push_back(Output::Table(change));
         }
     }
 

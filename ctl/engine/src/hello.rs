@@ -183,6 +183,10 @@ impl Engine {
         host.take_claims(&claims);
         if host.window.greet(message.seqno) {
             host.window.learn(message.seqno);
+            // Its agent was started anew, perhaps while it was away.
+            if found.is_some() && host.state == State::Up && host.active == before {
+                host.came_back(from, world);
+            }
             // The sender may know nothing of our counter; it knows this number.
             if host.legs.is_empty() {
                 host.next_seqno = message.seqno.wrapping_add(1);

@@ -235,6 +235,11 @@ pub enum Change {
         /// Its sets.
         record: Record,
     },
+    /// A host was away and is where it was: its sockets go on now.
+    Wake {
+        /// The kernel's number of it.
+        id: u32,
+    },
     /// Remove a host.
     Del {
         /// The kernel's number of it.

@@ -225,10 +225,23 @@ fn address_that_comes_back_is_told() {
         sim.change(0, &[], &[A1, A61]);
         sim.run(secs(1));
         assert_eq!(sim.sent(), [AddrUp, Ack]);
-        // The path went for a moment, so that the sockets are woken.
-        assert_eq!(sim.row(1, 0).gaps, 1);
+        assert_eq!(sim.row(1, 0).woken, 1);
         sim.agree(0, 1);
     }
+}
+
+#[test]
+fn address_that_comes_back_with_another_agent_is_told() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    assert_eq!(sim.row(1, 0).woken, 0);
+    sim.change(0, &[A1], &[]);
+    sim.run(secs(10));
+    sim.restart(0);
+    sim.run(secs(10));
+    sim.change(0, &[], &[A1]);
+    sim.run(secs(1));
+    assert_eq!(sim.row(1, 0).woken, 1);
+    sim.agree(0, 1);
 }
 
 #[test]
@@ -239,7 +252,7 @@ fn address_that_comes_beside_another_wakes_nobody() {
     sim.change(0, &[], &[A2]);
     sim.run(secs(1));
     sim.agree(0, 1);
-    assert_eq!(sim.row(1, 0).gaps, 0);
+    assert_eq!(sim.row(1, 0).woken, 0);
 }
 
 #[test]

@@ -362,6 +362,7 @@ impl Node {
                     self.table.set(id, record);
                     inputs.extend(gone.into_iter().map(|id| Input::Removed { id }));
                 }
+                Output::Table(Change::Wake { id }) => self.table.wake(id),
                 Output::Table(Change::Del { id }) => {
                     let row = self.table.remove(id).expect("an entry that is there");
                     assert!(!row.managed, "the administrator's entry is removed");

@@ -113,6 +113,12 @@ impl Table {
         row.record = record;
     }
 
+    pub(crate) fn wake(&self, id: u32) {
+        let row = &self.rows[&id];
+        assert!(!row.managed, "the administrator's entry is woken");
+        assert_eq!(row.record.state, State::Up, "only who is up is woken");
+    }
+
     /// A NAT in front of a host gave it a port.
     pub(crate) fn map(&mut self, id: u32, mapping: Mapping) {
         let row = &self.rows[&id];

@@ -134,6 +134,8 @@ pub struct HostRequest {
     pub clear: Vec<AddrSet>,
     /// Time until the entry is removed, in steps of a millisecond.
     pub expires_in: Option<Duration>,
+    /// The host was away: the TCP sockets of its flows go on now; only for `host_set`.
+    pub wake: bool,
 }
 
 /// A pair of locators of a host.

@@ -84,8 +84,8 @@ pub struct Row {
     pub alias: Vec<Addr>,
     /// Given by the administrator.
     pub name: Option<String>,
-    /// How often it was left without any active address.
-    pub gaps: u32,
+    /// How often its sockets were woken though no path changed.
+    pub woken: u32,
     /// When it is removed.
     pub expires: Option<Instant>,
 }
@@ -116,7 +116,7 @@ impl Kernel {
     fn put(&mut self, id: u32, record: Record, alias: Vec<Addr>, now: Instant) {
         let before = self.rows.get(&id);
         let name = before.and_then(|row| row.name.clone());
-        let gaps = before.map_or(0, |row| row.gaps) + u32::from(record.active.is_empty());
+        let woken = before.map_or(0, |row| row.woken);
         let mappings = std::mem::take(&mut self.mappings);
         self.take(id);
         self.mappings = mappings;
@@ -129,7 +129,7 @@ impl Kernel {
             record,
             alias,
             name,
-            gaps,
+            woken,
             expires,
         };
         self.rows.insert(id, row);
@@ -167,6 +167,12 @@ impl Kernel {
         }
         alias.retain(|alias| !record.active.contains(alias) && !record.unreachable.contains(alias));
         self.put(id, record, alias, now);
+    }
+
+    fn wake(&mut self, id: u32) {
+        let row = self.rows.get_mut(&id).expect("an entry that is there");
+        assert_eq!(row.record.state, State::Up, "only who is up is woken");
+        row.woken += 1;
     }
 
     /// What passed between a host and this machine.
@@ -520,6 +526,7 @@ impl Sim {
                     self.give(at, Input::Made { key, id });
                 }
                 Output::Table(Change::Set { id, record }) => node.kernel.set(id, record, self.now),
+                Output::Table(Change::Wake { id }) => node.kernel.wake(id),
                 Output::Table(Change::Del { id }) => {
                     node.kernel.take(id).unwrap();
                 }

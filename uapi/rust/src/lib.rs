@@ -697,8 +697,12 @@ impl HostAttr {
     pub const RX_PACKETS: Self = Self(14);
     /// Milliseconds since the last packet to or from the host.
     pub const IDLE: Self = Self(15);
+    /// In host-set of a host that is up: it was away, and is where it was. The TCP sockets of its
+    /// flows go on now instead of at the end of a back-off. A path that changes wakes them without
+    /// this.
+    pub const WAKE: Self = Self(16);
     /// Padding.
-    pub const PAD: Self = Self(16);
+    pub const PAD: Self = Self(17);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -718,6 +722,7 @@ impl HostAttr {
             Self::TX_PACKETS => Some("tx-packets"),
             Self::RX_PACKETS => Some("rx-packets"),
             Self::IDLE => Some("idle"),
+            Self::WAKE => Some("wake"),
             Self::PAD => Some("pad"),
             _ => None,
         }

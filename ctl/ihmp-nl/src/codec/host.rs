@@ -70,6 +70,9 @@ pub(crate) fn host_request(command: Command, host: &HostRequest) -> Request {
     if let Some(time) = host.expires_in {
         out.uint(HostAttr::EXPIRES_IN.0, millis(time));
     }
+    if host.wake {
+        out.flag(HostAttr::WAKE.0);
+    }
     request
 }
 

@@ -39,7 +39,8 @@ const HOST_SET: &str = "
     14000680
       08000100c6336407
       0800020000000000
-    0c0009000000000002000000";
+    0c0009000000000002000000
+    04001000";
 const HOST_GET_ID: &str = "01010000 0800010004030201";
 const HOST_GET_ADDRESS: &str = "01010000 1400080020010db8000000000000000000000002";
 const HOST_DEL: &str = "04010000 0800010001000000";
@@ -289,6 +290,7 @@ fn host_requests() {
         addrs: addrs()[..1].to_vec(),
         clear: vec![AddrSet::Active, AddrSet::Alias],
         expires_in: Some(Duration::from_millis(1 << 33)),
+        wake: true,
         ..HostRequest::default()
     };
     same(&host_request(Command::HOST_SET, &set), HOST_SET);

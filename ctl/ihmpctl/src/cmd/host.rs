@@ -46,7 +46,7 @@ pub(super) const OBJECT: Object = Object {
         },
         Verb {
             names: &["set"],
-            syntax: "ID [name NAME] [state STATE] [scheduler SCHEDULER] [expires SECONDS] [clear SET]... [ADDRESS]...",
+            syntax: "ID [name NAME] [state STATE] [scheduler SCHEDULER] [expires SECONDS] [clear SET]... [wake] [ADDRESS]...",
             parse: |words| Ok(super::Action::Host(set(words)?)),
         },
         Verb { names: DEL, syntax: "ID", parse: |words| Ok(super::Action::Host(Action::Del(id(words)?))) },
@@ -163,6 +163,7 @@ enum Property {
     Scheduler,
     Expires,
     Clear,
+    Wake,
     Address(AddrSet),
 }
 
@@ -176,6 +177,7 @@ fn properties(words: &mut Words<'_>, mut host: HostRequest) -> Result<HostReques
     ];
     if host.id.is_some() {
         keywords.push(("clear", Property::Clear));
+        keywords.push(("wake", Property::Wake));
     }
     keywords.extend(
         SETS.iter()
@@ -198,6 +200,7 @@ fn properties(words: &mut Words<'_>, mut host: HostRequest) -> Result<HostReques
                 words.seconds("a time in seconds")?,
             )?,
             Property::Clear => host.clear.push(words.choice("a set of addresses", SETS)?),
+            Property::Wake => host.wake = true,
             Property::Address(set) => host.addrs.push(address(set, words)?),
         }
     }

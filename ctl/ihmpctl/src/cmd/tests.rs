@@ -114,10 +114,11 @@ fn hosts() {
         id: Some(7),
         addrs: vec![HostAddr::local(addr("192.0.2.1"))],
         clear: vec![AddrSet::Active, AddrSet::Alias],
+        wake: true,
         ..HostRequest::default()
     };
     assert_eq!(
-        host("host set 7 clear remote clear alias local 192.0.2.1"),
+        host("host set 7 clear remote clear alias wake local 192.0.2.1"),
         Ok(Set(set))
     );
 }

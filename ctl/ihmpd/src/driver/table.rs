@@ -16,6 +16,7 @@ use ihmp_nl::{
     Error,
     Event,
     Host,
+    HostRequest,
     HostState,
     Nat, //
 };
@@ -126,6 +127,7 @@ impl Driver<'_> {
                 self.tell(input)
             }
             Change::Set { id, record } => self.set(id, &record),
+            Change::Wake { id } => self.wake(id),
             Change::Map {
                 id,
                 mapping,
@@ -205,6 +207,19 @@ impl Driver<'_> {
                 tracing::warn!("event=host-refused id={id} error=\"{error}\"");
                 Ok(())
             }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn wake(&mut self, id: u32) -> Result<(), Fatal> {
+        let wish = HostRequest {
+            id: Some(id),
+            wake: true,
+            ..HostRequest::default()
+        };
+        match self.client.host_set(&wish) {
+            // Removed meanwhile, or set to be left alone: the event is on its way.
+            Ok(()) | Err(Error::Kernel { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -161,7 +161,9 @@ impl Peers {
                         Input::Routes(Routes { peer: host, via })
                     }
                     Output::Look(id) => Input::Traffic { id, traffic: BUSY },
-                    Output::Table(Change::Map { .. } | Change::Unmap { .. }) => continue,
+                    Output::Table(
+                        Change::Wake { .. } | Change::Map { .. } | Change::Unmap { .. },
+                    ) => continue,
                     Output::Hold(_) | Output::Release(_) | Output::Keep(_) | Output::Note(_) => {
                         continue
                     }
