@@ -19,6 +19,8 @@ MOVES=${MOVES:-5}
 HELLOS=${HELLOS:-1000000}
 # Greetings in a second.
 RATE=${RATE:-20000}
+# The same, where it is not to take all of a processor; and the link of the transfer beside it.
+CALM_RATE=${CALM_RATE:-5000} LINK=${LINK:-20mbit}
 HOSTS_OF_ALL=${HOSTS_OF_ALL:-10000}
 ROUNDS=${ROUNDS:-50}
 # Hundredths of a processor; milliseconds; microseconds; hundredths of the throughput; KiB; nanoseconds.
@@ -263,6 +265,38 @@ flood() {
 	must "both hosts still know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}"
 }
 
+# bounded: the same greetings, as many a second as leave a processor some time, while a transfer goes on that its link bounds, as most
+# are: what it has under the flood is compared with what it has without.
+bounded() {
+	local what="$HELLOS forged HELLOs, $CALM_RATE a second, and a link of $LINK" attacker quiet loud
+
+	stage || return 0
+	setup_ns x && plug s x0 x eth0 || return
+	ADDR[x.eth0.4]=192.0.2.66
+	join x eth0 && settled || return
+	in_ns m tc qdisc add dev eth0 root tbf rate "$LINK" burst 64kb latency 50ms || return
+	quiet=$(transfer 20) || return
+	start x ihmp-attack greet eth0 "$(ipn c -j link show eth0 | jq -r '.[0].address')" "${ADDR[c.eth0.4]}" \
+		--count "$HELLOS" --rate "$CALM_RATE" >"$TMP/sent" 2>&1
+	attacker=$BG
+	loud=$(transfer $((HELLOS / CALM_RATE - 5))) || return
+	check "the flood went on all the time" not gone "$attacker"
+	wait "$attacker"
+	equal "sent" "$HELLOS" "$(jq .sent "$TMP/sent")"
+	note "$quiet bit/s without, $loud bit/s under the flood"
+	record "$what" "throughput, to that without a flood" "$(jq -n "$loud * 1000 / $quiet | round / 1000")" 1
+	at_least "thousandths" $((LEAST_RATIO * 10)) $((loud * 1000 / quiet))
+	must "both hosts still know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}"
+}
+
+# transfer SECONDS: bits a second that came from m to c.
+transfer() {
+	start c iperf3 --server --one-off --bind "${ADDR[c.eth0.4]}" --port "$PORT" >"$TMP/iperf3.server" 2>&1
+	must "iperf3 listens" busywait 30 has_line "$TMP/iperf3.server" listening || return
+	in_ns m iperf3 --client "${ADDR[c.eth0.4]}" --port "$PORT" --time "$1" --json >"$TMP/iperf3.json" || return
+	jq '.end.sum_received.bits_per_second | round' "$TMP/iperf3.json"
+}
+
 # counted LEAST: so many messages were refused.
 counted() {
 	[ "$(agent .refused)" -ge "$1" ]
@@ -296,6 +330,7 @@ run_case "routes are inserted" routes
 run_case "a move while devices of containers come and go" moving "$PAIRS veth pairs a second, and a move" make_pairs
 run_case "a move while routes are inserted" moving "$ROUTES routes, and a move" insert_routes
 run_case "greetings from everywhere while a transfer goes on" flood
+run_case "greetings from everywhere while a transfer has all of its link" bounded
 run_case "a move with many hosts, in the kernel" kernel
 [ ! -e "$TMP/records" ] || jq -s . "$TMP/records" >"${IHMP_RESULTS:-.}/ihmp.json"
 suite_end
