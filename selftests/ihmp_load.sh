@@ -291,7 +291,7 @@ bounded() {
 
 # transfer SECONDS: bits a second that came from m to c.
 transfer() {
-	start c iperf3 --server --one-off --bind "${ADDR[c.eth0.4]}" --port "$PORT" >"$TMP/iperf3.server" 2>&1
+	start c iperf3 --forceflush --server --one-off --bind "${ADDR[c.eth0.4]}" --port "$PORT" >"$TMP/iperf3.server" 2>&1
 	must "iperf3 listens" busywait 30 has_line "$TMP/iperf3.server" listening || return
 	in_ns m iperf3 --client "${ADDR[c.eth0.4]}" --port "$PORT" --time "$1" --json >"$TMP/iperf3.json" || return
 	jq '.end.sum_received.bits_per_second | round' "$TMP/iperf3.json"
