@@ -2,7 +2,11 @@
 
 //! Rows of the socket table.
 
-use super::address;
+use super::{
+    address,
+    dump_of_hosts,
+    host_of, //
+};
 use crate::{
     ffi::{
         clock,
@@ -66,26 +70,11 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
 /// `flow-get`, all of them
 pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(FlowAttr::HOST_ID.0).map(|attr| attr.u32());
-    let guard = rcu::read_lock();
-    // Hosts up to here are done, and rows of the next one up to this index.
-    let [mut id, mut index] = *dump.position();
-    let mut next = id as u32;
-    while let Some(host) = netns.net.host_after(&mut next, &guard) {
-        if wanted.is_none_or(|wanted| wanted == host.id()) {
-            let mut at = index as u32;
-            while let Some(row) = row_after(host, &mut at, &guard) {
-                if !dump.object(Command::FLOW_GET.0, |message| fill(message, row))? {
-                    *dump.position() = [id, index];
-                    return Ok(());
-                }
-                index = at.into();
-            }
-        }
-        id = next.into();
-        index = 0;
-    }
-    *dump.position() = [id, index];
-    Ok(())
+    dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
+        row_after(host, at, guard)
+            .map(|row| dump.object(Command::FLOW_GET.0, |message| fill(message, row)))
+            .transpose()
+    })
 }
 
 /// `flow-del`
@@ -101,11 +90,7 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
 /// `flow-flush`
 pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
     if let Some(attr) = request.attr(FlowAttr::HOST_ID.0) {
-        let id = attr.u32();
-        let host = netns.host(id).ok_or_else(|| {
-            request.refuse(Some(attr), ENOENT, format_args!("there is no host {id}"))
-        })?;
-        netns.flows_remove(&host);
+        netns.flows_remove(&host_of(netns, request, attr)?);
         return Ok(());
     }
     netns.each_host(|host| netns.flows_remove(host));

@@ -7,7 +7,8 @@ use super::{
         insert,
         parse, //
     },
-    address, //
+    address,
+    host_of, //
 };
 use crate::{
     ffi::{
@@ -61,11 +62,7 @@ use kernel::{
 
 /// The host that the request names by id.
 pub(super) fn find(netns: &Netns, request: &Request<'_>) -> Result<Shared<Host>> {
-    let attr = request.need(HostAttr::ID.0)?;
-    let id = attr.u32();
-    netns
-        .host(id)
-        .ok_or_else(|| request.refuse(Some(attr), ENOENT, format_args!("there is no host {id}")))
+    host_of(netns, request, request.need(HostAttr::ID.0)?)
 }
 
 /// Lets `edit` change a draft of what is known, and publishes it: all of it or nothing. The second argument of

@@ -2,19 +2,20 @@
 
 //! Port mappings of NATs.
 
-use super::address;
+use super::{
+    address,
+    dump_of_hosts,
+    host_of, //
+};
 use crate::{
     ffi::{
         genl::{
-            Attr,
             Dump,
             Message,
             Request, //
         },
-        object::Shared,
         table::nat_after, //
     },
-    host::Host,
     nat::{
         Nat,
         Refusal, //
@@ -49,13 +50,6 @@ fn seen(request: &Request<'_>) -> Result<Seen> {
     })
 }
 
-fn host(netns: &Netns, request: &Request<'_>, attr: Attr<'_>) -> Result<Shared<Host>> {
-    let id = attr.u32();
-    netns
-        .host(id)
-        .ok_or_else(|| request.refuse(Some(attr), ENOENT, format_args!("there is no host {id}")))
-}
-
 fn not_there(request: &Request<'_>) -> Error {
     request.refuse(None, ENOENT, format_args!("there is no such port mapping"))
 }
@@ -75,26 +69,11 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
 /// `nat-get`, all of them
 pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(NatAttr::HOST_ID.0).map(|attr| attr.u32());
-    let guard = rcu::read_lock();
-    // Hosts up to here are done, and mappings of the next one up to this index.
-    let [mut id, mut index] = *dump.position();
-    let mut next = id as u32;
-    while let Some(host) = netns.net.host_after(&mut next, &guard) {
-        if wanted.is_none_or(|wanted| wanted == host.id()) {
-            let mut at = index as u32;
-            while let Some(nat) = nat_after(host, &mut at, &guard) {
-                if !dump.object(Command::NAT_GET.0, |message| fill(message, nat))? {
-                    *dump.position() = [id, index];
-                    return Ok(());
-                }
-                index = at.into();
-            }
-        }
-        id = next.into();
-        index = 0;
-    }
-    *dump.position() = [id, index];
-    Ok(())
+    dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
+        nat_after(host, at, guard)
+            .map(|nat| dump.object(Command::NAT_GET.0, |message| fill(message, nat)))
+            .transpose()
+    })
 }
 
 /// `nat-new`
@@ -117,7 +96,7 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
     })?;
     let expires_in = request.attr(NatAttr::EXPIRES_IN.0).map(|attr| attr.uint());
     let config = netns.lock();
-    let host = host(netns, request, id)?;
+    let host = host_of(netns, request, id)?;
     netns
         .nat_set(&host, mapping, expires_in, &config)
         .map_err(|refusal| match refusal {
@@ -146,7 +125,7 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
 pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
     let config = netns.lock();
     match request.attr(NatAttr::HOST_ID.0) {
-        Some(attr) => netns.nats_flush(&*host(netns, request, attr)?, &config),
+        Some(attr) => netns.nats_flush(&*host_of(netns, request, attr)?, &config),
         None => netns.each_host(|host| netns.nats_flush(host, &config)),
     }
     Ok(())

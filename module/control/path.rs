@@ -2,6 +2,7 @@
 
 //! Paths of hosts.
 
+use super::dump_of_hosts;
 use crate::{
     ffi::genl::Dump,
     host::Host,
@@ -13,34 +14,20 @@ use crate::{
     view::View, //
 };
 use ihmp_core::paths::Path;
-use kernel::{
-    prelude::*,
-    sync::rcu, //
-};
+use kernel::prelude::*;
 
 /// `path-get`
 pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(PathAttr::HOST_ID.0).map(|attr| attr.u32());
-    let guard = rcu::read_lock();
-    // Hosts up to here are done, and so many paths of the next one.
-    let [mut id, mut done] = *dump.position();
-    let mut next = id as u32;
-    while let Some(host) = netns.net.host_after(&mut next, &guard) {
-        if wanted.is_none_or(|wanted| wanted == host.id()) {
-            let view = host.view.read(&guard);
-            for path in (done as usize..view.paths()).filter_map(|at| view.get(at)) {
-                if !one(dump, host, view, &path)? {
-                    *dump.position() = [id, done];
-                    return Ok(());
-                }
-                done += 1;
-            }
-        }
-        id = next.into();
-        done = 0;
-    }
-    *dump.position() = [id, done];
-    Ok(())
+    dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
+        let view = host.view.read(guard);
+        let rest = *at as usize..view.paths();
+        let Some((index, path)) = rest.filter_map(|at| Some((at, view.get(at)?))).next() else {
+            return Ok(None);
+        };
+        *at = index as u32 + 1;
+        one(dump, host, view, &path).map(Some)
+    })
 }
 
 fn one(dump: &mut Dump<'_>, host: &Host, view: &View, path: &Path) -> Result<bool> {
