@@ -10,10 +10,7 @@ stage() {
 	local family=$1
 
 	FAMILIES=$family topo_testbed delay 10ms || return
-	client=m server=c
-	[ "$2" = client ] || client=c server=m
-	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
-	TARGET=${ADDR[$server.eth0.$family]}
+	roles "$2" "$family"
 	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic "$client" "$family" "$TARGET" "tcp:5000,rate=50000" udpc:5001 udpu:5002 ping || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return

@@ -20,14 +20,6 @@ prepare() {
 		head -c "$SIZE" /dev/urandom >"$TMP/www/file"
 }
 
-# url ADDRESS: as it is written in one.
-url() {
-	case $1 in
-	*:*) echo "[$1]" ;;
-	*) echo "$1" ;;
-	esac
-}
-
 # servers: at $server.
 servers() {
 	cat >"$TMP/sshd" <<-END
@@ -52,15 +44,14 @@ listening() {
 
 # clients: at $client; their processes are in PROGRAM.
 clients() {
-	mkfifo "$TMP/typed" && exec {TYPED}<>"$TMP/typed"
-	rm -f "$TMP/unasked"
-	# The shell at the other end answers each line, and says something by itself when that file is there.
+	mkfifo "$TMP/typed" "$TMP/unasked" && exec {TYPED}<>"$TMP/typed" {UNASKED}<>"$TMP/unasked" || return
+	# The shell at the other end answers each line, and passes on what it reads there.
 	start "$client" ssh -F none -i "$TMP/key" -o UserKnownHostsFile="$TMP/known" -o BatchMode=yes "$TARGET" \
-		"until [ -e $TMP/unasked ]; do sleep 0.01; done && echo unasked & while read -r line && [ \$line != end ]; do echo got \$line; done" \
+		"head -n 1 $TMP/unasked & while read -r line && [ \$line != end ]; do echo got \$line; done" \
 		<"$TMP/typed" >"$TMP/shell" 2>"$TMP/ssh.log"
 	PROGRAM[ssh]=$BG
 	start "$client" curl --silent --show-error --limit-rate "$RATE" --output "$TMP/file" \
-		"http://$(url "$TARGET"):$HTTP_PORT/file" 2>"$TMP/curl.log"
+		"http://$(bracket "$TARGET"):$HTTP_PORT/file" 2>"$TMP/curl.log"
 	PROGRAM[curl]=$BG
 	start "$client" iperf3 --client "$TARGET" --port "$TCP_PORT" --bitrate "$BITS" --bytes "$SIZE" --json >"$TMP/iperf3.json"
 	PROGRAM[iperf3]=$BG
@@ -117,7 +108,7 @@ shell() {
 	local asked
 
 	asked=$(now_ms)
-	: >"$TMP/unasked"
+	echo unasked >&"$UNASKED"
 	must "what is said unasked comes" busywait 20 has_line "$TMP/shell" unasked || return
 	must "it answers" says second || return
 	at_most "ms for that" $((3 * RTT_MS + 2 * SLACK_MS + 40)) $(($(now_ms) - asked))
@@ -148,11 +139,7 @@ programs() {
 	local -A PROGRAM=()
 
 	FAMILIES=$family topo_testbed delay $((RTT_MS / 2))ms && agent_start m c || return
-	case $who in
-	client) client=m server=c ;;
-	server) client=c server=m ;;
-	esac
-	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]} TARGET=${ADDR[$server.eth0.$family]}
+	roles "$who" "$family"
 	servers && clients || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	must "all have begun" busywait 10 figure_at_least "$client" flows "$FLOWS" || return
@@ -165,8 +152,8 @@ programs() {
 	of curl download
 	of iperf3 stream
 	of iperf3-udp datagrams
-	exec {TYPED}>&-
-	rm "$TMP/typed"
+	exec {TYPED}>&- {UNASKED}>&-
+	rm "$TMP/typed" "$TMP/unasked"
 }
 
 prepare || exit

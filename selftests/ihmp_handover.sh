@@ -11,16 +11,6 @@ LIMIT_MS=$((RTT_MS + SLACK_MS + 20)) # the datagrams come every 20 ms
 FLOWS=("tcp:5000,rate=50000" udpc:5001 udpu:5002 ping)
 SERVICES=(tcp:5000 udpc:5001 udpu:5002)
 
-# roles WHO FAMILY: who is client and server, and the addresses at which they know each other.
-roles() {
-	case $1 in
-	client) client=m server=c ;;
-	server) client=c server=m ;;
-	esac
-	M=${ADDR[m.eth0.$2]} C=${ADDR[c.eth0.$2]}
-	TARGET=${ADDR[$server.eth0.$2]}
-}
-
 # begin FAMILY: traffic and agents, in the order that OPENED says; all flows are known at both ends afterwards.
 begin() {
 	if [ "$OPENED" = before ]; then
@@ -163,10 +153,10 @@ no_carrier() {
 	ipn m link show eth0 | grep -q NO-CARRIER
 }
 
-# same_again FAMILY WHO: the link goes away and comes back with the address that it had, after a long gap: the other end,
-# whose next retransmission is far away by then, hears of it; also from another agent.
+# same_again FAMILY WHO AGENT: the link goes away and comes back with the address that it had, after a long gap: the other end,
+# whose next retransmission is far away by then, hears of it, from the same agent or from another one.
 same_again() {
-	local family=$1 who=$2 agent=${3:-same} OPENED=after client server M C TARGET DOWN UP gone
+	local family=$1 who=$2 agent=$3 OPENED=after client server M C TARGET DOWN UP gone
 
 	FAMILIES=$family topo_testbed delay "${DELAY_MS}ms" || return
 	roles "$who" "$family"

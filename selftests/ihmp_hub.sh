@@ -25,15 +25,15 @@ peers_are() {
 }
 
 hub() {
-	local what="a move with $PEERS peers" M C NEW up took limit most
+	local what="a move with $PEERS peers" M C NEW port up took limit most
 
 	[ "$TRAVEL" = 1 ] || { skip "all peers and the host share a processor, and their signatures take its time here" && return; }
 	FAMILIES=4 topo_pair delay $((RTT_MS / 2))ms || return
 	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} NEW=${ADDR[m.wifi0.4]}
 	# Who is told at once answers at once.
-	in_ns s tc qdisc change dev m0 root netem delay $((RTT_MS / 2))ms limit 100000 &&
-		in_ns s tc qdisc change dev m1 root netem delay $((RTT_MS / 2))ms limit 100000 &&
-		in_ns s tc qdisc change dev c0 root netem delay $((RTT_MS / 2))ms limit 100000 || return
+	for port in m0 m1 c0; do
+		netem s "$port" delay $((RTT_MS / 2))ms limit 100000 || return
+	done
 	ipn c route add local 10.0.0.0/8 dev lo && ipn m route add 10.0.0.0/8 via "$C" dev eth0 || return
 	# Two hundred at once are more than the queue of a neighbour holds whose link address is not known yet.
 	acquaint m wifi0 c eth0 || return

@@ -215,6 +215,18 @@ ratio() {
 		'[$a, $b] | transpose | map(select(all(. != null)) | .[0] / .[1]) | sort | .[length / 2 | floor] * 1000 | round'
 }
 
+# joined_by_attacker: there is a host x on the link.
+joined_by_attacker() {
+	setup_ns x && plug s x0 x eth0 || return
+	ADDR[x.eth0.4]=192.0.2.66
+	join x eth0 && settled
+}
+
+# greetings RATE: x begins to greet c so many times a second.
+greetings() {
+	start x ihmp-attack greet eth0 "${HARDWARE[c.eth0]}" "${ADDR[c.eth0.4]}" --count "$HELLOS" --rate "$1" >"$TMP/sent" 2>&1
+}
+
 # flood: a million greetings, a quarter of them with good signatures by throw-away keys, while a transfer goes on. All of it
 # shares one processor: sender, network, receiver. So a second and a half of the transfer is compared with the next one, under the
 # same flood, in which the agent sleeps and the kernel drops what its socket has no room for: the difference is what the agent takes.
@@ -223,17 +235,14 @@ flood() {
 	local what="$HELLOS forged HELLOs, $RATE a second" attacker ticks=0 rss before start ms read us
 
 	stage || return 0
-	setup_ns x && plug s x0 x eth0 || return
-	ADDR[x.eth0.4]=192.0.2.66
-	join x eth0 && settled && racing || return
+	joined_by_attacker && racing || return
 	for ((start = 0; start < 20; start++)); do
 		turns quiet || return
 	done
 	before=$(agent .refused)
 	rss=$(awk '/^VmRSS/ { print $2 }' "/proc/${AGENT[c]}/status")
 	start=$(now_ms)
-	start x ihmp-attack greet eth0 "$(ipn c -j link show eth0 | jq -r '.[0].address')" "${ADDR[c.eth0.4]}" \
-		--count "$HELLOS" --rate "$RATE" >"$TMP/sent" 2>&1
+	greetings "$RATE"
 	attacker=$BG
 	until gone "$attacker"; do
 		# The first half second after a change is not like the others.
@@ -271,13 +280,10 @@ bounded() {
 	local what="$HELLOS forged HELLOs, $CALM_RATE a second, and a link of $LINK" attacker quiet loud
 
 	stage || return 0
-	setup_ns x && plug s x0 x eth0 || return
-	ADDR[x.eth0.4]=192.0.2.66
-	join x eth0 && settled || return
+	joined_by_attacker || return
 	in_ns m tc qdisc add dev eth0 root tbf rate "$LINK" burst 64kb latency 50ms || return
 	quiet=$(transfer 20) || return
-	start x ihmp-attack greet eth0 "$(ipn c -j link show eth0 | jq -r '.[0].address')" "${ADDR[c.eth0.4]}" \
-		--count "$HELLOS" --rate "$CALM_RATE" >"$TMP/sent" 2>&1
+	greetings "$CALM_RATE"
 	attacker=$BG
 	loud=$(transfer $((HELLOS / CALM_RATE - 5))) || return
 	check "the flood went on all the time" not gone "$attacker"

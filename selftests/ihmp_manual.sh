@@ -82,7 +82,7 @@ gap() {
 
 # wire WHAT: what the wire between m and c does to packets, in both directions.
 wire() {
-	in_ns s tc qdisc change dev m0 root netem "$@" && in_ns s tc qdisc change dev c0 root netem "$@"
+	netem s m0 "$@" && netem s c0 "$@"
 }
 
 # awake FAMILY: the wire was cut for a while and nobody lost an address: TCP goes on when it is told, and not before.

@@ -41,10 +41,7 @@ stage() {
 
 	FAMILIES=$family topo_testbed delay 5ms || return
 	narrow
-	client=m server=c
-	[ "$who" = client ] || client=c server=m
-	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} TARGET=${ADDR[$server.eth0.$family]}
-	NEW=${ADDR[m.wifi0.$family]}
+	roles "$who" "$family"
 	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic "$client" "$family" "$TARGET" "$@" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return

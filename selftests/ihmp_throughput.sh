@@ -90,10 +90,6 @@ seen() {
 	must "the socket of $(cat "$TMP/packet")" has . in_ns m ss -Htn "src $(bracket "$M"):$port and dport = :$PORT"
 }
 
-bracket() {
-	[ "${1//:/}" = "$1" ] && echo "$1" || echo "[$1]"
-}
-
 # proven FROM out TO in: since the move, whatever FROM sent was translated, and whatever TO got from there.
 proven() {
 	at_least "translated on the way out at $1" "$PAIRS" "$(figure "$1" out-translated)" || return

@@ -15,12 +15,10 @@ stage() {
 
 	[ ${#FLOWS[@]} = 0 ] || flows=("${FLOWS[@]}")
 	FAMILIES=$family topo_testbed delay 5ms || return
-	client=m server=c
-	[ "$2" = client ] || client=c server=m
-	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	roles "$2" "$family"
 	"${3:-true}" || return
 	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
-	traffic "$client" "$family" "${ADDR[$server.eth0.$family]}" "${flows[@]}" || return
+	traffic "$client" "$family" "$TARGET" "${flows[@]}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	must "flows" busywait 10 figure_at_least "$client" flows ${#flows[@]} || return
 	# All but the ping, which is last.

@@ -384,9 +384,14 @@ cable() {
 	done_now
 }
 
-# netem NAME INTERFACE PARAMETER...: on what the namespace sends by the interface.
+# bracket ADDRESS: as it is written before a port.
+bracket() {
+	[ "${1//:/}" = "$1" ] && echo "$1" || echo "[$1]"
+}
+
+# netem NAME INTERFACE PARAMETER...: on what the namespace sends by the interface, from now on.
 netem() {
-	PLAN_TC[$1]+="qdisc add dev $2 root netem ${*:3}"$'\n'
+	PLAN_TC[$1]+="qdisc replace dev $2 root netem ${*:3}"$'\n'
 	done_now
 }
 

@@ -183,6 +183,16 @@ topo_testbed() {
 	acquaint c eth0 r1 wan && acquaint c eth0 r2 wan && acquaint r1 wan r2 wan && built && settled
 }
 
+# roles WHO FAMILY: m is the client or the server; sets client and server, the addresses M and C at which they know each other, TARGET,
+# the server's, and NEW, the one of m's other network.
+roles() {
+	case $1 in
+	client) client=m server=c ;;
+	server) client=c server=m ;;
+	esac
+	M=${ADDR[m.eth0.$2]} C=${ADDR[c.eth0.$2]} NEW=${ADDR[m.wifi0.$2]} TARGET=${ADDR[$server.eth0.$2]}
+}
+
 #   topo_micro [NETEM...]: one router between two networks of a mobile host and the rest, and a third network that is not the
 #   router's; the netem is on all that crosses the switch
 #

@@ -21,11 +21,10 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(PathAttr::HOST_ID.0).map(|attr| attr.u32());
     dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
         let view = host.view.read(guard);
-        let rest = *at as usize..view.paths();
-        let Some((index, path)) = rest.filter_map(|at| Some((at, view.get(at)?))).next() else {
+        let Some(path) = view.get(*at as usize) else {
             return Ok(None);
         };
-        *at = index as u32 + 1;
+        *at += 1;
         one(dump, host, view, &path).map(Some)
     })
 }

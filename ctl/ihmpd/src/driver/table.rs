@@ -199,16 +199,7 @@ impl Driver<'_> {
             wish.addrs.retain(|entry| entry.set != AddrSet::Unreachable);
             result = self.client.host_set(&wish);
         }
-        match result {
-            Ok(()) => Ok(()),
-            // Removed meanwhile: the event is on its way.
-            Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
-            Err(error @ Error::Kernel { .. }) => {
-                tracing::warn!("event=host-refused id={id} error=\"{error}\"");
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
+        was_set(id, result)
     }
 
     fn wake(&mut self, id: u32) -> Result<(), Fatal> {
@@ -217,11 +208,7 @@ impl Driver<'_> {
             wake: true,
             ..HostRequest::default()
         };
-        match self.client.host_set(&wish) {
-            // Removed meanwhile, or set to be left alone: the event is on its way.
-            Ok(()) | Err(Error::Kernel { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        was_set(id, self.client.host_set(&wish))
     }
 
     /// Removes the entries that the module made for flows to addresses of this host.
@@ -238,6 +225,20 @@ impl Driver<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What became of a change of a host: the kernel may refuse it, and says why.
+fn was_set(id: u32, result: Result<(), Error>) -> Result<(), Fatal> {
+    match result {
+        Ok(()) => Ok(()),
+        // Removed meanwhile: the event is on its way.
+        Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
+        Err(error @ Error::Kernel { .. }) => {
+            tracing::warn!("event=host-refused id={id} error=\"{error}\"");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
