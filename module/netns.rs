@@ -116,6 +116,8 @@ pub(crate) struct Netns {
     pub(crate) discover_second: Atomic<u64>,
     pub(crate) discover_count: Atomic<u32>,
     limit_second: Atomic<u64>,
+    /// Marks of addresses that were left, so far.
+    pub(crate) marks: Atomic<u32>,
     /// Looks at what has expired, so far.
     pub(crate) looks: Atomic<u32>,
     #[pin]
@@ -150,6 +152,7 @@ impl Netns {
                 discover_second: Atomic::new(0),
                 discover_count: Atomic::new(0),
                 limit_second: Atomic::new(0),
+                marks: Atomic::new(0),
                 looks: Atomic::new(0),
                 pending <- Pending::new(),
                 config <- kernel::new_mutex!(config),
@@ -248,6 +251,7 @@ impl Netns {
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
         draft.remember_former(before);
+        draft.number_marks(before, &self.marks);
         let made = self
             .natted_add(before.lists(), draft.sets.lists())
             .and_then(|()| {

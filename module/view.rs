@@ -403,6 +403,18 @@ impl Draft {
         }
     }
 
+    /// Gives marks their numbers: an address that was left before keeps its own, others get the next one.
+    pub(crate) fn number_marks(&mut self, before: &View, marks: &Atomic<u32>) {
+        let entries = self.sets.list_mut(Role::Local).iter_mut();
+        for entry in entries.filter(|entry| entry.left == Entry::LEFT_NOW) {
+            let old = before.lists().lookup(Role::Local, entry.addr);
+            entry.left = match old.map_or(0, |old| old.left) {
+                0 => marks.fetch_add(1, Relaxed) + 1,
+                number => number,
+            };
+        }
+    }
+
     /// The view that follows `before`; does not sleep.
     pub(crate) fn view(&self, before: &View) -> Result<Owned<View>> {
         let former = &self.former[..self.formers];

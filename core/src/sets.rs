@@ -21,10 +21,17 @@ pub struct Entry {
     /// An active address that is that of a NAT in front of the host, and perhaps of others. A local address behind one
     /// that gives no port mappings: no locator, flows that begin there are left alone.
     pub nat: bool,
+    /// Number of the mark by which older flows leave the address; 0 for none.
+    pub left: u32,
+    /// A local address: index of the device by which packets leave from it, or 0 for the one that has it.
+    pub device: u32,
 }
 
 impl Entry {
-    /// An entry with preference 0, proven, and not behind a NAT.
+    /// In [`Entry::left`]: the address is left now, by a mark that has no number yet.
+    pub const LEFT_NOW: u32 = u32::MAX;
+
+    /// An entry with preference 0, proven, not left, and not behind a NAT.
     #[inline]
     pub const fn new(addr: Addr) -> Entry {
         Entry {
@@ -32,6 +39,8 @@ impl Entry {
             preference: 0,
             unproven: false,
             nat: false,
+            left: 0,
+            device: 0,
         }
     }
 }
@@ -109,6 +118,10 @@ impl List {
         len: 0,
         entries: [Entry::new(Addr::UNSPECIFIED); MAX_ADDRS],
     };
+
+    fn as_mut_slice(&mut self) -> &mut [Entry] {
+        self.entries.get_mut(..self.len).unwrap_or_default()
+    }
 
     #[inline]
     fn as_slice(&self) -> &[Entry] {
@@ -285,6 +298,11 @@ impl Sets {
     #[inline]
     pub fn list(&self, role: Role) -> &[Entry] {
         self.of(role).as_slice()
+    }
+
+    /// The addresses in a role, to be changed in place but for the addresses themselves.
+    pub fn list_mut(&mut self, role: Role) -> &mut [Entry] {
+        self.of_mut(role).as_mut_slice()
     }
 
     /// The entry of an address in a role.

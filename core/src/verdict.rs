@@ -55,6 +55,8 @@ pub enum Reason {
     LocalGone = 17,
     /// From where a host was before it moved, and nothing here would answer it but with a reset or an error.
     Late = 18,
+    /// An older flow of the host has the same addresses and ports on the wire.
+    SameWire = 19,
 }
 
 impl Reason {
@@ -62,7 +64,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 19] = [
+    pub const ALL: [Reason; 20] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -82,6 +84,7 @@ impl Reason {
         Reason::NatLimit,
         Reason::LocalGone,
         Reason::Late,
+        Reason::SameWire,
     ];
 
     /// The number in the contract.
@@ -109,7 +112,8 @@ impl Reason {
             | Reason::PathUnreachable
             | Reason::NatUnmapped
             | Reason::LocalGone
-            | Reason::Late => Effect::Drop,
+            | Reason::Late
+            | Reason::SameWire => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit

@@ -41,6 +41,8 @@ fn some_entry(prng: &mut Prng) -> Entry {
         preference: prng.below(4) as u16 * 10,
         unproven: prng.one_in(2),
         nat: prng.one_in(4),
+        left: 0,
+        device: 0,
     }
 }
 

@@ -60,6 +60,17 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
             format_args!("only an active or a local address can be behind a NAT"),
         ));
     }
+    let left = nest.nested(AddrAttr::LEFT.0);
+    let device = nest.nested(AddrAttr::DEVICE.0);
+    for attr in [left, device].into_iter().flatten() {
+        if role != Role::Local {
+            return Err(request.refuse(
+                Some(attr),
+                EINVAL,
+                format_args!("only a local address is left, or has a device"),
+            ));
+        }
+    }
     let entry = Entry {
         addr: address(request, addr)?,
         preference: nest
@@ -67,6 +78,8 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
             .map_or(0, |preference| preference.u32() as u16),
         unproven: unproven.is_some(),
         nat: nat.is_some(),
+        left: left.map_or(0, |_| Entry::LEFT_NOW),
+        device: device.map_or(0, |device| device.u32()),
     };
     Ok((role, entry))
 }

@@ -305,7 +305,12 @@ pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
                 message.u32(AddrAttr::SET.0, role as u32)?;
                 message.u16(AddrAttr::PREFERENCE.0, entry.preference)?;
                 message.flag(AddrAttr::UNPROVEN.0, entry.unproven)?;
-                message.flag(AddrAttr::NAT.0, entry.nat)
+                message.flag(AddrAttr::NAT.0, entry.nat)?;
+                message.flag(AddrAttr::LEFT.0, entry.left != 0)?;
+                match entry.device {
+                    0 => Ok(()),
+                    device => message.u32(AddrAttr::DEVICE.0, device),
+                }
             })?;
         }
     }

@@ -128,6 +128,8 @@ enum ihmp_path_cause {
  *   this machine's, and nothing else has been said yet.
  * @IHMP_REASON_LATE: Dropped; from where a host was before it moved, and
  *   nothing here would answer it but with a reset or an error.
+ * @IHMP_REASON_SAME_WIRE: Dropped; an older flow of the host has the same
+ *   addresses and ports on the wire.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -149,6 +151,7 @@ enum ihmp_reason {
 	IHMP_REASON_NAT_LIMIT,
 	IHMP_REASON_LOCAL_GONE,
 	IHMP_REASON_LATE,
+	IHMP_REASON_SAME_WIRE,
 };
 
 /*
@@ -166,6 +169,8 @@ enum {
 	IHMP_A_ADDR_PREFERENCE,
 	IHMP_A_ADDR_UNPROVEN,
 	IHMP_A_ADDR_NAT,
+	IHMP_A_ADDR_LEFT,
+	IHMP_A_ADDR_DEVICE,
 
 	__IHMP_A_ADDR_MAX,
 	IHMP_A_ADDR_MAX = (__IHMP_A_ADDR_MAX - 1)

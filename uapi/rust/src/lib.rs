@@ -376,6 +376,8 @@ pub enum Reason {
     /// Dropped; from where a host was before it moved, and nothing here would answer it but with a
     /// reset or an error.
     Late = 18,
+    /// Dropped; an older flow of the host has the same addresses and ports on the wire.
+    SameWire = 19,
 }
 
 impl Reason {
@@ -400,6 +402,7 @@ impl Reason {
         Self::NatLimit,
         Self::LocalGone,
         Self::Late,
+        Self::SameWire,
     ];
 
     /// The number on the wire.
@@ -429,6 +432,7 @@ impl Reason {
             16 => Some(Self::NatLimit),
             17 => Some(Self::LocalGone),
             18 => Some(Self::Late),
+            19 => Some(Self::SameWire),
             _ => None,
         }
     }
@@ -455,6 +459,7 @@ impl Reason {
             Self::NatLimit => "nat-limit",
             Self::LocalGone => "local-gone",
             Self::Late => "late",
+            Self::SameWire => "same-wire",
         }
     }
 
@@ -646,6 +651,13 @@ impl AddrAttr {
     /// flows with a nat object use it. The local address is behind a NAT without such objects: it
     /// is no locator, and flows that begin there are not translated.
     pub const NAT: Self = Self(5);
+    /// Flows that are older than this mark use another address instead. In host-new, host-set and
+    /// addr-new of a local address: this host has moved away from it, and the address is still
+    /// there. In a reply, of an active address: the host sends its older flows from another one.
+    pub const LEFT: Self = Self(6);
+    /// Index of the device by which packets leave from the local address; when absent, the device
+    /// that has the address.
+    pub const DEVICE: Self = Self(7);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -655,6 +667,8 @@ impl AddrAttr {
             Self::PREFERENCE => Some("preference"),
             Self::UNPROVEN => Some("unproven"),
             Self::NAT => Some("nat"),
+            Self::LEFT => Some("left"),
+            Self::DEVICE => Some("device"),
             _ => None,
         }
     }
@@ -1047,6 +1061,10 @@ impl NatAttr {
 /// Ranges of the attributes that have one.
 pub mod limits {
     use core::ops::RangeInclusive;
+
+    /// Index of the device by which packets leave from the local address; when absent, the device
+    /// that has the address.
+    pub const ADDR_DEVICE: RangeInclusive<u32> = 1..=4294967295;
 
     /// Index of the host, given by the module, never on the wire.
     pub const HOST_ID: RangeInclusive<u32> = 1..=4294967295;
