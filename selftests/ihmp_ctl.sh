@@ -84,13 +84,13 @@ host_show() {
 	prints 3 host new state new remote 192.0.2.77 || return
 	json 'map(.id)' '[1,2,3]' host show
 	json '.[0] | del(.idle)' "$(jq -cn '{id: 1, mode: "stack-trans", state: "up", name: "lab", addr: [
-		{address: "198.51.100.7", set: "active", preference: 0, unproven: false, nat: false},
-		{address: "203.0.113.7", set: "active", preference: 10, unproven: false, nat: false},
-		{address: "2001:db8::7", set: "active", preference: 0, unproven: false, nat: false},
-		{address: "203.0.113.9", set: "unreachable", preference: 0, unproven: false, nat: false},
-		{address: "192.0.2.1", set: "local", preference: 0, unproven: false, nat: false},
-		{address: "2001:db8:1::1", set: "local", preference: 3, unproven: true, nat: false},
-		{address: "198.51.100.6", set: "alias", preference: 0, unproven: false, nat: false}],
+		{address: "198.51.100.7", set: "active", preference: 0, unproven: false, nat: false, left: false},
+		{address: "203.0.113.7", set: "active", preference: 10, unproven: false, nat: false, left: false},
+		{address: "2001:db8::7", set: "active", preference: 0, unproven: false, nat: false, left: false},
+		{address: "203.0.113.9", set: "unreachable", preference: 0, unproven: false, nat: false, left: false},
+		{address: "192.0.2.1", set: "local", preference: 0, unproven: false, nat: false, left: false},
+		{address: "2001:db8:1::1", set: "local", preference: 3, unproven: true, nat: false, left: false},
+		{address: "198.51.100.6", set: "alias", preference: 0, unproven: false, nat: false, left: false}],
 		local: "192.0.2.1", remote: "198.51.100.7", flows: 0, "tx-packets": 0, "rx-packets": 0}')" host show 1
 	json '.[0] | [.state, .scheduler, .name, .local, ."expires-in" > 590000, ."expires-in" <= 600000, (.idle | type)]' \
 		'["classic","backup","office 2",null,true,true,"number"]' host show 2
@@ -171,6 +171,13 @@ host_set() {
 	done_ok host set 1 active 198.51.100.7 clear unreachable clear alias local 192.0.2.1 unproven preference 65535
 	json '.[0].addr | map([.set, .address, .preference, .unproven])' \
 		'[["active","198.51.100.7",0,false],["local","192.0.2.1",65535,true]]' host show 1
+	done_ok host set 1 local 192.0.2.1 left device eth0 local 192.0.2.2 device 1
+	json '.[0].addr | map(select(.set == "local") | [.address, .left, .device])' \
+		'[["192.0.2.1",true,"eth0"],["192.0.2.2",false,"lo"]]' host show 1
+	c host show 1
+	check "marks and devices as text" has_line "$TMP/out" '^    local 192\.0\.2\.1 left device eth0$'
+	usage 'there is no device "eth9"' host set 1 local 192.0.2.1 device eth9
+	usage 'a device is missing' host set 1 local 192.0.2.1 device
 	done_ok host set 1 clear local clear remote clear alias
 	json '.[0] | [.local, .remote, (.addr | map(.set))]' '[null,null,[]]' host show 1
 	json '.[0].remote' null host
@@ -189,6 +196,8 @@ host_set_whole() {
 	refused '224.0.0.1 is not an address to be translated (addr)' host set 1 name x remote 198.51.100.9 remote 224.0.0.1
 	refused 'only a local address can be unproven (addr.unproven)' host set 1 name x remote 198.51.100.9 unproven
 	refused 'only an active or a local address can be behind a NAT (addr.nat)' host set 1 name x unreachable 198.51.100.9 nat
+	refused 'only a local address is left, or has a device (addr.left)' host set 1 name x remote 198.51.100.9 left
+	refused 'only a local address is left, or has a device (addr.device)' host set 1 name x alias 198.51.100.9 device lo
 	refused 'the policy forbids hosts at 192.0.2.200 (addr)' host set 1 state new local 192.0.2.2 remote 192.0.2.200
 	refused 'a set has at most 16 addresses (addr)' host set 1 name x "${many[@]}"
 	refused 'there is no host 7 (id)' host set 7 name x

@@ -129,8 +129,8 @@ def addresses(host, role):
 @case("host-new, host-get: what is said reads back")
 def host_round_trip(f):
     number = f.do("host-new", mode="stack-trans", state="up", scheduler="backup", name="peer", expires_in=60000, addr=[
-        address(C4, "active", preference=3), address(D4, "unreachable"), address(M4, "local", preference=5, unproven=True),
-        address(b"\xc0\x00\x02\x67", "alias")])["id"]
+        address(C4, "active", preference=3), address(D4, "unreachable"),
+        address(M4, "local", preference=5, unproven=True, left=True, device=1), address(b"\xc0\x00\x02\x67", "alias")])["id"]
     host = f.do("host-get", id=number)
     equal("name", "peer", host["name"])
     equal("mode", "stack-trans", host["mode"])
@@ -143,6 +143,7 @@ def host_round_trip(f):
     equal("addresses", 4, len(by))
     equal("active", ("active", 3), (by[C4]["set"], by[C4]["preference"]))
     equal("local", ("local", 5, True), (by[M4]["set"], by[M4]["preference"], "unproven" in by[M4] and by[M4]["unproven"]))
+    equal("left", (True, 1), ("left" in by[M4] and by[M4]["left"], by[M4].get("device")))
     equal("unreachable", "unreachable", by[D4]["set"])
     equal("path", (M4, C4), (octets(host["local"]), octets(host["remote"])))
     equal("by address", number, f.do("host-get", address=C4)["id"])

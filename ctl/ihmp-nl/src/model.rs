@@ -59,6 +59,10 @@ pub struct HostAddr {
     pub unproven: bool,
     /// An active address that is that of a NAT in front of the host: for flows with a [`Nat`] only.
     pub nat: bool,
+    /// Flows that are older than this mark use another address.
+    pub left: bool,
+    /// Device by which packets leave from a local address; `None` for the one that has it.
+    pub device: Option<u32>,
 }
 
 impl HostAddr {
@@ -70,6 +74,8 @@ impl HostAddr {
             preference: 0,
             unproven: false,
             nat: false,
+            left: false,
+            device: None,
         }
     }
 

@@ -119,6 +119,12 @@ fn main() -> ExitCode {
         .unwrap_or_default()
         .cloned()
         .collect();
+    // Names of devices are read there.
+    if let Some(netns) = matches.get_one::<String>("netns") {
+        if let Err(text) = enter(netns) {
+            return fail(REFUSED, &text);
+        }
+    }
     let action = if matches.get_flag("help") {
         cmd::parse(&["help".to_owned()])
     } else if matches.get_flag("version") {
@@ -132,11 +138,6 @@ fn main() -> ExitCode {
         Ok(action) => action,
         Err(usage) => return fail(USAGE, &usage.to_string()),
     };
-    if let Some(netns) = matches.get_one::<String>("netns") {
-        if let Err(text) = enter(netns) {
-            return fail(REFUSED, &text);
-        }
-    }
     let mut stdout = BufWriter::new(io::stdout().lock());
     let mut out = Output {
         to: &mut stdout,

@@ -8,6 +8,8 @@ use std::{
     time::Duration, //
 };
 
+use nix::net::if_::if_nametoindex;
+
 /// What is wrong with a command line, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Usage(pub(crate) String);
@@ -153,6 +155,15 @@ impl<'a> Words<'a> {
             .ok_or_else(|| Usage(format!("\"{word}\" is not {what}")))
     }
 
+    /// A device by its name, or its index.
+    pub(crate) fn device(&mut self) -> Result<u32> {
+        let word = self.need("a device")?;
+        let index = word.parse().ok().filter(|index| *index > 0);
+        index
+            .or_else(|| if_nametoindex(word).ok())
+            .ok_or_else(|| Usage(format!("there is no device \"{word}\"")))
+    }
+
     /// The keyword, if it is next: in full or shortened.
     pub(crate) fn keyword(&mut self, keyword: &str) -> bool {
         let next = self
@@ -242,6 +253,18 @@ mod tests {
                 "{word}"
             );
         }
+    }
+
+    #[test]
+    fn devices() {
+        let all = words("lo 7 no-such-device 0");
+        let mut words = Words::new(&all);
+        assert_eq!(words.device(), Ok(1));
+        assert_eq!(words.device(), Ok(7));
+        let none = Usage("there is no device \"no-such-device\"".to_owned());
+        assert_eq!(words.device(), Err(none));
+        assert!(words.device().is_err());
+        assert_eq!(words.device(), Err(Usage("a device is missing".to_owned())));
     }
 
     #[test]

@@ -40,6 +40,12 @@ fn write_addrs(out: &mut Writer, addrs: &[HostAddr]) {
         if one.nat {
             nest.flag(AddrAttr::NAT.0);
         }
+        if one.left {
+            nest.flag(AddrAttr::LEFT.0);
+        }
+        if let Some(device) = one.device {
+            nest.u32(AddrAttr::DEVICE.0, device);
+        }
         out.nest(HostAttr::ADDR.0, &nest);
     }
 }
@@ -111,7 +117,7 @@ pub(crate) fn read_id(message: &[u8]) -> Result<u32> {
 
 fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
     let (mut addr, mut set, mut preference) = (None, None, 0);
-    let (mut unproven, mut nat) = (false, false);
+    let (mut unproven, mut nat, mut left, mut device) = (false, false, false, None);
     for attr in attrs {
         let attr = attr?;
         match AddrAttr(attr.number) {
@@ -120,6 +126,8 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
             AddrAttr::PREFERENCE => preference = attr.u16()?,
             AddrAttr::UNPROVEN => unproven = true,
             AddrAttr::NAT => nat = true,
+            AddrAttr::LEFT => left = true,
+            AddrAttr::DEVICE => device = Some(attr.u32()?),
             _ => (),
         }
     }
@@ -129,6 +137,8 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
         preference,
         unproven,
         nat,
+        left,
+        device,
     })
 }
 

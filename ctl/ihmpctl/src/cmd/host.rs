@@ -54,7 +54,7 @@ pub(super) const OBJECT: Object = Object {
     ],
     notes: "
 
-ADDRESS: SET ADDR [preference N] [unproven] [nat]
+ADDRESS: SET ADDR [preference N] [unproven] [nat] [left] [device NAME]
 SET:     remote, local, unreachable, alias
 STATE:   new, up, classic
 

@@ -228,7 +228,7 @@ const SETS: &[(&str, AddrSet)] = &[
     ("alias", AddrSet::Alias),
 ];
 
-/// What may follow the word for a set: ADDR [preference N] [unproven] [nat]
+/// What may follow the word for a set: ADDR [preference N] [unproven] [nat] [left] [device NAME]
 fn address(set: AddrSet, words: &mut Words<'_>) -> Result<HostAddr> {
     let mut addr = HostAddr::new(set, words.addr("an address")?);
     loop {
@@ -240,6 +240,12 @@ fn address(set: AddrSet, words: &mut Words<'_>) -> Result<HostAddr> {
             // Not shortened: a name may follow.
             words.take();
             addr.nat = true;
+        } else if words.peek() == Some("left") {
+            // Not shortened either: a local address may follow.
+            words.take();
+            addr.left = true;
+        } else if words.keyword("device") {
+            addr.device = Some(words.device()?);
         } else {
             return Ok(addr);
         }

@@ -28,6 +28,8 @@ use serde_json::{
     Value, //
 };
 
+use super::device_name;
+
 /// An object from its members, in order; those that are null are left out.
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     let present = members.into_iter().filter(|(_, value)| !value.is_null());
@@ -45,13 +47,15 @@ fn millis(time: Option<Duration>) -> Value {
 }
 
 fn address(addr: &HostAddr) -> Value {
-    json!({
-        "address": addr.addr,
-        "set": addr.set.name(),
-        "preference": addr.preference,
-        "unproven": addr.unproven,
-        "nat": addr.nat,
-    })
+    object([
+        ("address", json!(addr.addr)),
+        ("set", json!(addr.set.name())),
+        ("preference", json!(addr.preference)),
+        ("unproven", json!(addr.unproven)),
+        ("nat", json!(addr.nat)),
+        ("left", json!(addr.left)),
+        ("device", json!(addr.device.map(device_name))),
+    ])
 }
 
 pub(super) fn host(host: &Host) -> Value {

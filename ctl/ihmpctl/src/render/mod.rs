@@ -26,6 +26,7 @@ use ihmp_nl::{
     Policy,
     Stats, //
 };
+use nix::net::if_::if_indextoname;
 use serde::{
     Serialize,
     Serializer, //
@@ -49,6 +50,12 @@ pub(crate) const PROTOCOLS: &[(&str, u8)] = &[
     ("sctp", 132),
     ("udplite", 136), //
 ];
+
+/// The name of a device; its index, if it has gone.
+fn device_name(index: u32) -> String {
+    let name = if_indextoname(index).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|_| index.to_string())
+}
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -96,6 +96,11 @@ fn hosts() -> Vec<Host> {
                 unproven: true,
                 ..HostAddr::local(addr("192.0.2.1"))
             },
+            HostAddr {
+                left: true,
+                device: Some(4_000_000_000),
+                ..HostAddr::local(addr("192.0.2.2"))
+            },
             HostAddr::new(AddrSet::Alias, addr("198.51.100.6")),
         ],
         expires_in: Some(Duration::from_secs(600)),

@@ -28,7 +28,10 @@ use ihmp_nl::{
     Stats, //
 };
 
-use super::PROTOCOLS;
+use super::{
+    device_name,
+    PROTOCOLS, //
+};
 
 /// A time in seconds, to the millisecond, without needless digits.
 struct Seconds(Duration);
@@ -81,6 +84,12 @@ fn address(addr: &HostAddr, to: &mut dyn Write) -> io::Result<()> {
     }
     if addr.nat {
         write!(to, " nat")?;
+    }
+    if addr.left {
+        write!(to, " left")?;
+    }
+    if let Some(device) = addr.device {
+        write!(to, " device {}", Name(&device_name(device)))?;
     }
     Ok(())
 }

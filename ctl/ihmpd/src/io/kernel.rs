@@ -61,6 +61,8 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
             preference: 0,
             unproven: false,
             nat,
+            left: false,
+            device: None,
         };
         addrs.iter().map(of).collect::<Vec<_>>()
     };
@@ -70,6 +72,8 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
         preference: local.preference,
         unproven: local.unproven,
         nat: local.nat,
+        left: false,
+        device: None,
     });
     let mut addrs = foreign(AddrSet::Active, &record.active, false);
     addrs.extend(foreign(AddrSet::Active, &record.nats, true));
