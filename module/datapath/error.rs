@@ -192,7 +192,7 @@ pub(super) fn output(
     }
     if netns
         .net
-        .route_out(&mut skb, cache, packet.family == Family::V6)
+        .route_out(&mut skb, cache, 0, packet.family == Family::V6)
         .is_err()
     {
         return netns.drop_for(Reason::NoRoute);

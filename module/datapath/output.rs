@@ -101,7 +101,7 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
             if !rewrite(&mut skb, packet, &to) {
                 return netns.drop_for(Reason::NotWritable);
             }
-            if netns.net.route_out(&mut skb, cache, ipv6).is_err() {
+            if netns.net.route_out(&mut skb, cache, 0, ipv6).is_err() {
                 return netns.drop_for(Reason::NoRoute);
             }
             netns.count(Counter::OutTranslated);
@@ -177,7 +177,7 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     }
     if netns
         .net
-        .route_out(&mut skb, cache, !to.dst.is_v4())
+        .route_out(&mut skb, cache, 0, !to.dst.is_v4())
         .is_err()
     {
         return netns.drop_for(Reason::NoRoute);

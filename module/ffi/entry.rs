@@ -165,11 +165,12 @@ unsafe fn netns<'a>(state: *mut c_void) -> &'a Netns {
 ///
 /// # Safety
 ///
-/// `state` is live, RCU is held, and the hook owns `skb`.
+/// `state` is live, RCU is held, and the hook owns `skb`; `sk` is null or the hook's socket, and stays while the hook runs.
 #[no_mangle]
 unsafe extern "C" fn ihmp_rs_hook(
     state: *mut c_void,
     skb: *mut raw::sk_buff,
+    sk: *mut raw::sock,
     hook: u32,
     may_hold: bool,
 ) -> u32 {
@@ -177,8 +178,8 @@ unsafe extern "C" fn ihmp_rs_hook(
         return raw::ihmp_verdict_IHMP_ACCEPT;
     };
     // SAFETY: Hooks are gone, and a grace period is over, before `ihmp_rs_net_exit`; a hook runs
-    // under RCU and owns its packet.
-    let (netns, skb) = unsafe { (netns(state), Skb::from_raw(skb)) };
+    // under RCU, owns its packet, and its caller holds the socket.
+    let (netns, skb) = unsafe { (netns(state), Skb::from_raw(skb, sk)) };
     let verdict = match hook {
         raw::ihmp_hook_IHMP_HOOK_OUT4 => datapath::output(netns, skb, false),
         raw::ihmp_hook_IHMP_HOOK_OUT6 => datapath::output(netns, skb, true),

@@ -58,19 +58,31 @@ impl Drop for DstCache {
 }
 
 impl Net {
-    /// Gives the packet the route to its new destination.
+    /// Gives the packet the route to its new destination, as its socket asks for: by the device with this index, if it
+    /// is not 0 and has one.
     #[inline]
     pub(crate) fn route_out(
         &self,
         skb: &mut Skb<'_>,
         cache: Option<Tagged<'_>>,
+        device: u32,
         ipv6: bool,
     ) -> Result {
         let (cache, tag) = cache.map_or((core::ptr::null_mut(), 0), |tagged| {
             (tagged.cache.0.as_ptr(), tagged.tag)
         });
-        // SAFETY: The namespace, the packet and the cache are valid; the packet is in LOCAL_OUT.
-        to_result(unsafe { raw::ihmp_route_out(self.ns(), skb.raw(), cache, tag, ipv6) })
+        // SAFETY: The namespace, the packet, its socket and the cache are valid; the packet is in LOCAL_OUT.
+        to_result(unsafe {
+            raw::ihmp_route_out(
+                self.ns(),
+                skb.raw(),
+                skb.hook_sock(),
+                cache,
+                tag,
+                device,
+                ipv6,
+            )
+        })
     }
 
     /// Whether a packet on its way out has a source of this namespace.
@@ -92,6 +104,17 @@ impl Net {
         // SAFETY: The namespace and the packet are valid; the packet is in LOCAL_OUT and has a route. An address has 16
         // octets, and the guard is the RCU read lock.
         unsafe { raw::ihmp_addr_is_local(self.ns(), skb.raw(), octets.as_ptr(), !addr.is_v4()) }
+    }
+
+    /// Index of the device that has an address of this namespace: 0 when that is the loopback device, a dummy or the like,
+    /// or none, so that routing decides alone. `None` when the address is not ours.
+    pub(crate) fn device_of(&self, skb: &Skb<'_>, addr: Addr, _guard: &Guard) -> Option<u32> {
+        let octets = addr.octets();
+        // SAFETY: As for `has_address`.
+        let device = unsafe {
+            raw::ihmp_addr_device(self.ns(), skb.raw(), octets.as_ptr(), !addr.is_v4())
+        };
+        u32::try_from(device).ok()
     }
 
     /// Makes IPv6 sockets look for their routes again.

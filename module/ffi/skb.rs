@@ -20,20 +20,33 @@ use ihmp_core::xlat::Fix;
 ///
 /// # Invariants
 ///
-/// The pointer is valid and the hook owns the packet for `'a`.
-pub(crate) struct Skb<'a>(NonNull<raw::sk_buff>, PhantomData<&'a mut ()>);
+/// The pointer is valid and the hook owns the packet for `'a`. The hook's socket is null, or a socket of any kind that is
+/// valid for `'a`.
+pub(crate) struct Skb<'a> {
+    skb: NonNull<raw::sk_buff>,
+    sock: *mut raw::sock,
+    of: PhantomData<&'a mut ()>,
+}
 
 impl<'a> Skb<'a> {
     /// # Safety
     ///
-    /// The caller is a netfilter hook and gives the packet for `'a`; RCU is held.
-    pub(super) unsafe fn from_raw(skb: NonNull<raw::sk_buff>) -> Self {
+    /// The caller is a netfilter hook and gives the packet for `'a`; RCU is held. `sock` is null or the hook's socket.
+    pub(super) unsafe fn from_raw(skb: NonNull<raw::sk_buff>, sock: *mut raw::sock) -> Self {
         // INVARIANT: By the requirement.
-        Self(skb, PhantomData)
+        Self {
+            skb,
+            sock,
+            of: PhantomData,
+        }
     }
 
     pub(super) fn raw(&self) -> *mut raw::sk_buff {
-        self.0.as_ptr()
+        self.skb.as_ptr()
+    }
+
+    pub(super) fn hook_sock(&self) -> *mut raw::sock {
+        self.sock
     }
 
     /// The linear part, from the network header.
@@ -116,10 +129,16 @@ impl<'a> Skb<'a> {
         unsafe { raw::ihmp_skb_ifindex(self.raw()) }
     }
 
-    /// The full socket that sends the packet.
+    /// The full socket that sends the packet; of what a tunnel makes, the tunnel's own.
     pub(crate) fn sock(&self) -> Option<Sock<'_>> {
-        // SAFETY: By the invariant; the packet holds the socket while it is borrowed.
-        unsafe { NonNull::new(raw::ihmp_skb_sock(self.raw())).map(|sk| Sock::borrowed(sk)) }
+        // SAFETY: By the invariant.
+        unsafe { NonNull::new(raw::ihmp_skb_sock(self.sock)).map(|sk| Sock::borrowed(sk)) }
+    }
+
+    /// The packet is the SYN-ACK of a request that waits in the queue of a listener.
+    pub(crate) fn request(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_is_request(self.raw(), self.sock) }
     }
 
     /// Drops the socket that early demultiplexing found by the wire addresses.

@@ -165,6 +165,18 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_may_spoof(self.sk.as_ptr()) }
     }
 
+    /// The program chose by itself to send from sources that need not be this host's, or writes the headers.
+    pub(crate) fn own_source(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_own_source(self.sk.as_ptr()) }
+    }
+
+    /// Both are the same socket, or of one group among which the kernel spreads what comes in (SO_REUSEPORT).
+    pub(crate) fn shares(&self, other: &Sock<'_>) -> bool {
+        // SAFETY: By the invariant of both.
+        unsafe { raw::ihmp_sock_shares(self.sk.as_ptr(), other.sk.as_ptr()) }
+    }
+
     /// Makes TCP retransmit and acknowledge now, and send something new if it is to `probe`; true
     /// when something was waiting.
     pub(crate) fn wake(&self, probe: bool) -> bool {

@@ -15,7 +15,7 @@ static void ihmp_hold_deliver(struct ihmp_net *in, struct sk_buff *skb, bool may
 {
 	bool v6 = ihmp_is_ipv6(skb);
 
-	switch (ihmp_rs_hook(in->state, skb, v6 ? IHMP_HOOK_IN6 : IHMP_HOOK_IN4, may_hold)) {
+	switch (ihmp_rs_hook(in->state, skb, NULL, v6 ? IHMP_HOOK_IN6 : IHMP_HOOK_IN4, may_hold)) {
 	case IHMP_ACCEPT:
 		in->okfn[v6](in->net, NULL, skb);
 		break;

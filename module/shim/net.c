@@ -25,9 +25,10 @@ void *ihmp_net_state(struct ihmp_net *in)
 	return in->state;
 }
 
-static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, u32 hook)
+/* `sk` is the hook's socket, not the packet's: tunnels leave the inner socket on what they make. */
+static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, struct sock *sk, u32 hook)
 {
-	switch (ihmp_rs_hook(in->state, skb, hook, true)) {
+	switch (ihmp_rs_hook(in->state, skb, sk, hook, true)) {
 	case IHMP_ACCEPT:
 		return NF_ACCEPT;
 	case IHMP_DROP:
@@ -44,12 +45,12 @@ static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, u32 
 
 static unsigned int ihmp_out4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	return ihmp_hook_run(priv, skb, IHMP_HOOK_OUT4);
+	return ihmp_hook_run(priv, skb, state->sk, IHMP_HOOK_OUT4);
 }
 
 static unsigned int ihmp_out6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	return ihmp_hook_run(priv, skb, IHMP_HOOK_OUT6);
+	return ihmp_hook_run(priv, skb, state->sk, IHMP_HOOK_OUT6);
 }
 
 static unsigned int ihmp_in4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
@@ -57,7 +58,7 @@ static unsigned int ihmp_in4(void *priv, struct sk_buff *skb, const struct nf_ho
 	struct ihmp_net *in = priv;
 
 	WRITE_ONCE(in->okfn[0], state->okfn);
-	return ihmp_hook_run(in, skb, IHMP_HOOK_IN4);
+	return ihmp_hook_run(in, skb, NULL, IHMP_HOOK_IN4);
 }
 
 static unsigned int ihmp_in6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
@@ -65,7 +66,7 @@ static unsigned int ihmp_in6(void *priv, struct sk_buff *skb, const struct nf_ho
 	struct ihmp_net *in = priv;
 
 	WRITE_ONCE(in->okfn[1], state->okfn);
-	return ihmp_hook_run(in, skb, IHMP_HOOK_IN6);
+	return ihmp_hook_run(in, skb, NULL, IHMP_HOOK_IN6);
 }
 
 /* Out: before everybody. In: last, beside conntrack's confirmation. See Documentation/firewall.rst. */

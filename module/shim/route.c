@@ -6,10 +6,14 @@
 #include <net/addrconf.h>
 #include <net/dst_cache.h>
 #include <net/ip.h>
+#include <net/ip6_fib.h>
 #include <net/ip6_route.h>
+#include <net/ip_fib.h>
 #include <net/l3mdev.h>
 #include <net/route.h>
+#include <net/rtnetlink.h>
 #include <net/sock.h>
+#include <net/xfrm.h>
 
 #include "shim.h"
 
@@ -46,11 +50,9 @@ static bool ihmp_rules_ask_ports(const struct net *net, bool ipv6)
 }
 
 /* Nothing but the addresses decides the route: one route serves the path. */
-static bool ihmp_route_is_plain(struct net *net, struct sk_buff *skb, bool ipv6)
+static bool ihmp_route_is_plain(struct net *net, struct sk_buff *skb, const struct sock *sk, bool ipv6)
 {
-	const struct sock *sk = skb->sk;
-
-	if (skb->mark || (sk && sk_fullsock(sk) && sk->sk_bound_dev_if))
+	if (skb->mark || (sk && sk->sk_bound_dev_if))
 		return false;
 	if (netif_is_l3_master(skb_dst_dev(skb)) || netif_is_l3_slave(skb_dst_dev(skb)))
 		return false;
@@ -90,13 +92,6 @@ static void ihmp_cache(struct sk_buff *skb, struct dst_cache *cache, u32 tag, bo
 		dst_cache_set_ip4(cache, skb_dst(skb), (__force __be32)tag);
 }
 
-static int ihmp_route_full(struct net *net, struct sk_buff *skb, bool ipv6)
-{
-	if (ipv6)
-		return ip6_route_me_harder(net, skb->sk, skb);
-	return ip_route_me_harder(net, skb->sk, skb, RTN_UNSPEC);
-}
-
 static int ihmp_headroom(struct sk_buff *skb)
 {
 	unsigned int hh_len = LL_RESERVED_SPACE(skb_dst_dev(skb));
@@ -104,9 +99,105 @@ static int ihmp_headroom(struct sk_buff *skb)
 	return skb_headroom(skb) >= hh_len ? 0 : skb_cow_head(skb, hh_len);
 }
 
+/* Without a route by the device routing would take the destination for a neighbour: the table is asked first. */
+static struct dst_entry *ihmp_find4(struct net *net, struct sk_buff *skb, const struct sock *sk, u32 device,
+				    struct flowi4 *fl4)
+{
+	struct flow_keys keys;
+	struct fib_result res;
+	struct rtable *rt;
+
+	*fl4 = (struct flowi4) {
+		.daddr = ip_hdr(skb)->daddr,
+		.saddr = ip_hdr(skb)->saddr,
+		.flowi4_dscp = ip4h_dscp(ip_hdr(skb)),
+		.flowi4_oif = device,
+		.flowi4_l3mdev = l3mdev_master_ifindex(skb_dst_dev(skb)),
+		.flowi4_mark = skb->mark,
+		.flowi4_uid = sock_net_uid(net, sk),
+		.flowi4_flags = (sk ? inet_sk_flowi_flags(sk) : 0) | FLOWI_FLAG_ANYSRC,
+	};
+	fib4_rules_early_flow_dissect(net, skb, fl4, &keys);
+	if (fib_lookup(net, fl4, &res, 0))
+		return NULL;
+	rt = ip_route_output_key(net, fl4);
+	return IS_ERR(rt) ? NULL : &rt->dst;
+}
+
+/* The device is asked for strictly, as for a socket that is bound to it. */
+static struct dst_entry *ihmp_find6(struct net *net, struct sk_buff *skb, const struct sock *sk, u32 device,
+				    struct flowi6 *fl6)
+{
+	struct flow_keys keys;
+
+	*fl6 = (struct flowi6) {
+		.daddr = ipv6_hdr(skb)->daddr,
+		.saddr = ipv6_hdr(skb)->saddr,
+		.flowlabel = ip6_flowinfo(ipv6_hdr(skb)),
+		.flowi6_oif = device,
+		.flowi6_l3mdev = l3mdev_master_ifindex(skb_dst_dev(skb)),
+		.flowi6_mark = skb->mark,
+		.flowi6_uid = sock_net_uid(net, sk),
+	};
+	fib6_rules_early_flow_dissect(net, skb, fl6, &keys);
+	return ip6_route_output_flags(net, sk, fl6, RT6_LOOKUP_F_IFACE);
+}
+
+/* The route that leaves by the device, or NULL; none that would change the VRF. */
+static struct dst_entry *ihmp_route_by(struct net *net, struct sk_buff *skb, const struct sock *sk, u32 device,
+				       struct flowi *fl, bool ipv6)
+{
+	struct dst_entry *dst;
+
+	if (l3mdev_master_ifindex_by_index(net, device) != l3mdev_master_ifindex(skb_dst_dev(skb)))
+		return NULL;
+	dst = ipv6 ? ihmp_find6(net, skb, sk, device, &fl->u.ip6) : ihmp_find4(net, skb, sk, device, &fl->u.ip4);
+	if (!dst || (!dst->error && dst_dev(dst)->ifindex == device))
+		return dst;
+	dst_release(dst);
+	return NULL;
+}
+
+static bool ihmp_is_transformed(const struct sk_buff *skb, bool ipv6)
+{
+	return ipv6 ? IP6CB(skb)->flags & IP6SKB_XFRM_TRANSFORMED : IPCB(skb)->flags & IPSKB_XFRM_TRANSFORMED;
+}
+
+/* What ip_route_me_harder() does with a route that it found. */
+static int ihmp_route_take(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_entry *dst,
+			   struct flowi *fl, bool ipv6)
+{
+	skb_dst_drop(skb);
+#ifdef CONFIG_XFRM
+	if (!ihmp_is_transformed(skb, ipv6) && !xfrm_decode_session(net, skb, fl, ipv6 ? AF_INET6 : AF_INET)) {
+		/* It puts the route if it gives another, or none. */
+		dst = xfrm_lookup(net, dst, fl, sk, 0);
+		if (IS_ERR(dst))
+			return PTR_ERR(dst);
+	}
+#endif
+	skb_dst_set(skb, dst);
+	return ihmp_headroom(skb);
+}
+
+/* By the device, if there is a way by it and the socket is bound to none; or else as netfilter routes again. */
+static int ihmp_route_full(struct net *net, struct sk_buff *skb, struct sock *sk, u32 device, bool ipv6)
+{
+	struct dst_entry *dst = NULL;
+	struct flowi fl = {};
+
+	if (device && !(sk && sk->sk_bound_dev_if))
+		dst = ihmp_route_by(net, skb, sk, device, &fl, ipv6);
+	if (dst)
+		return ihmp_route_take(net, skb, sk, dst, &fl, ipv6);
+	if (ipv6)
+		return ip6_route_me_harder(net, sk, skb);
+	return ip_route_me_harder(net, sk, skb, RTN_UNSPEC);
+}
+
 /* Bottom halves off for the per-CPU cache. */
-static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct dst_cache *cache, u32 tag,
-			     bool ipv6)
+static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_cache *cache,
+			     u32 tag, u32 device, bool ipv6)
 {
 	struct dst_entry *dst = ihmp_cached(cache, tag, ipv6);
 	int err;
@@ -116,20 +207,29 @@ static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct dst_ca
 		skb_dst_set(skb, dst);
 		return ihmp_headroom(skb);
 	}
-	err = ihmp_route_full(net, skb, ipv6);
+	err = ihmp_route_full(net, skb, sk, device, ipv6);
 	if (!err && !dst_xfrm(skb_dst(skb)))
 		ihmp_cache(skb, cache, tag, ipv6);
 	return err;
 }
 
-int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, u32 tag, bool ipv6)
+/*
+ * `sk` is the hook's socket; a request counts as its listener, time-wait as
+ * none. The tag tells devices apart, too: it is the number of a view, and the
+ * device of a path is that of its address, which is in the view. When an
+ * address goes to another device the kernel lets all cached routes expire
+ * (rt_cache_flush, rt_genid_bump_ipv6).
+ */
+int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_cache *cache, u32 tag,
+		   u32 device, bool ipv6)
 {
 	int err;
 
-	if (!cache || !ihmp_route_is_plain(net, skb, ipv6))
-		return ihmp_route_full(net, skb, ipv6);
+	sk = sk_to_full_sk(sk);
+	if (!cache || !ihmp_route_is_plain(net, skb, sk, ipv6))
+		return ihmp_route_full(net, skb, sk, device, ipv6);
 	local_bh_disable();
-	err = ihmp_route_cached(net, skb, cache, tag, ipv6);
+	err = ihmp_route_cached(net, skb, sk, cache, tag, device, ipv6);
 	local_bh_enable();
 	return err;
 }
@@ -171,6 +271,58 @@ bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *ad
 	memcpy(&addr6, addr, sizeof(addr6));
 	return ipv6_chk_addr_and_flags(net, &addr6, skb_dst_dev(skb), true, 0, 0) ||
 	       ipv6_chk_addr_and_flags(net, &addr6, NULL, true, 0, 0) || ihmp_addr_is_routed6(net, &addr6);
+}
+
+/* Packets leave by it: they do not by what only keeps addresses. */
+static bool ihmp_dev_carries(const struct net_device *dev)
+{
+	const struct rtnl_link_ops *ops = dev->rtnl_link_ops;
+
+	return !(dev->flags & IFF_LOOPBACK) && !netif_is_l3_master(dev) && !(ops && !strcmp(ops->kind, "dummy"));
+}
+
+/* The device that has the address, and not by a route alone. The caller holds the RCU lock, as for what follows. */
+static struct net_device *ihmp_addr_dev4(struct net *net, __be32 addr)
+{
+	struct net_device *dev = __ip_dev_find(net, addr, false);
+	struct in_device *in_dev = dev ? __in_dev_get_rcu(dev) : NULL;
+	const struct in_ifaddr *ifa;
+
+	if (!in_dev)
+		return NULL;
+	in_dev_for_each_ifa_rcu(ifa, in_dev)
+		if (ifa->ifa_local == addr)
+			return dev;
+	return NULL;
+}
+
+/* Without a VRF the kernel has an index; in one, its devices are asked. */
+static struct net_device *ihmp_addr_dev6(struct net *net, const struct sk_buff *skb, const struct in6_addr *addr)
+{
+	int vrf = l3mdev_master_ifindex(skb_dst_dev(skb));
+	struct net_device *dev;
+
+	if (!vrf)
+		return ipv6_dev_find(net, addr, NULL);
+	for_each_netdev_rcu(net, dev)
+		if (l3mdev_master_ifindex_rcu(dev) == vrf && ipv6_chk_addr_and_flags(net, addr, dev, false, 1, 0))
+			return dev;
+	return NULL;
+}
+
+/* Index of the device by which packets from an address of ours leave, 0 when routing decides alone; -1: not ours. */
+s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
+{
+	struct net_device *dev;
+	struct in6_addr addr6;
+	__be32 addr4;
+
+	if (!ihmp_addr_is_local(net, skb, addr, ipv6))
+		return -1;
+	memcpy(&addr4, addr + 12, sizeof(addr4));
+	memcpy(&addr6, addr, sizeof(addr6));
+	dev = ipv6 ? ihmp_addr_dev6(net, skb, &addr6) : ihmp_addr_dev4(net, addr4);
+	return dev && ihmp_dev_carries(dev) ? dev->ifindex : 0;
 }
 
 /*

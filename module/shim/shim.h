@@ -134,16 +134,19 @@ void ihmp_skb_forget_csum(struct sk_buff *skb);
 u32 ihmp_skb_len(const struct sk_buff *skb);
 bool ihmp_skb_out_loopback(const struct sk_buff *skb);
 bool ihmp_skb_in_loopback(const struct sk_buff *skb);
-struct sock *ihmp_skb_sock(const struct sk_buff *skb);
+struct sock *ihmp_skb_sock(struct sock *sk);
+bool ihmp_skb_is_request(const struct sk_buff *skb, const struct sock *sk);
 void ihmp_skb_forget_sock(struct sk_buff *skb);
 u32 ihmp_skb_ifindex(const struct sk_buff *skb);
 
 /* route.c: where a packet goes after rewriting */
 struct dst_cache *ihmp_dst_cache_new(void);
 void ihmp_dst_cache_free(struct dst_cache *cache);
-int ihmp_route_out(struct net *net, struct sk_buff *skb, struct dst_cache *cache, u32 tag, bool ipv6);
+int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_cache *cache, u32 tag,
+		   u32 device, bool ipv6);
 u32 ihmp_addrs_change(const struct net *net, bool ipv6);
 bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
+s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
 bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6);
 void ihmp_routes_renew6(struct net *net);
 
@@ -166,6 +169,8 @@ bool ihmp_sock_watched(const struct sock *sk);
 int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk);
 void ihmp_sock_return(struct ihmp_net *in, bool all);
 bool ihmp_sock_may_spoof(struct sock *sk);
+bool ihmp_sock_own_source(const struct sock *sk);
+bool ihmp_sock_shares(const struct sock *a, const struct sock *b);
 
 /* wake.c: TCP after a gap */
 bool ihmp_sock_wake(struct sock *sk, bool probe);
@@ -217,7 +222,7 @@ u32 ihmp_random(void);
 /* Called by C, written in Rust (module/ffi/entry.rs). */
 void *ihmp_rs_net_init(struct ihmp_net *in);
 void ihmp_rs_net_exit(void *state);
-u32 ihmp_rs_hook(void *state, struct sk_buff *skb, u32 hook, bool may_hold);
+u32 ihmp_rs_hook(void *state, struct sk_buff *skb, struct sock *sk, u32 hook, bool may_hold);
 void ihmp_rs_drop(u32 kind, void *payload);
 void ihmp_rs_gc(void *state);
 

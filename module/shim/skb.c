@@ -3,7 +3,9 @@
 #include <linux/skbuff.h>
 #include <net/checksum.h>
 #include <net/dst.h>
+#include <net/request_sock.h>
 #include <net/sock.h>
+#include <net/tcp_states.h>
 
 #include "shim.h"
 
@@ -56,10 +58,25 @@ bool ihmp_skb_in_loopback(const struct sk_buff *skb)
 	return skb->dev && (skb->dev->flags & IFF_LOOPBACK);
 }
 
-/* The full socket that sends the packet, or NULL. */
-struct sock *ihmp_skb_sock(const struct sk_buff *skb)
+/*
+ * The full socket whose packet it is, or NULL; `sk` is the hook's. A listener
+ * of TCP sends nothing: IPv6 names it for the SYN-ACKs of its requests.
+ */
+struct sock *ihmp_skb_sock(struct sock *sk)
 {
-	return skb->sk && sk_fullsock(skb->sk) ? skb->sk : NULL;
+	if (!sk || !sk_fullsock(sk))
+		return NULL;
+	return sk->sk_protocol == IPPROTO_TCP && READ_ONCE(sk->sk_state) == TCP_LISTEN ? NULL : sk;
+}
+
+/* A SYN-ACK of a request in the queue. IPv4 gives the request to the hook, IPv6 its listener. */
+bool ihmp_skb_is_request(const struct sk_buff *skb, const struct sock *sk)
+{
+	const struct sock *request = skb->sk;
+
+	if (!sk || !request || READ_ONCE(request->sk_state) != TCP_NEW_SYN_RECV)
+		return false;
+	return request == sk || inet_reqsk(request)->rsk_listener == sk;
 }
 
 /* Early demultiplexing looked at the wire addresses: undo it. */

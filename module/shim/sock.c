@@ -105,11 +105,16 @@ bool ihmp_sock_is_user(const struct sock *sk)
 	return ihmp_sock_file(sk);
 }
 
-/* Tunnels and IPsec leave the inner socket on the outer packet. */
+/*
+ * IPsec gives the inner socket to the hook with the outer packet, and the
+ * kernel's own raw socket sends resets and the acknowledgements of time-wait.
+ */
 bool ihmp_sock_sends(const struct sock *sk, u8 proto, u16 sport)
 {
 	if (sk->sk_protocol != proto)
 		return sk->sk_protocol == IPPROTO_RAW;
+	if (sk->sk_type == SOCK_RAW && (proto == IPPROTO_TCP || proto == IPPROTO_UDP))
+		return false;
 	return proto != IPPROTO_TCP && proto != IPPROTO_UDP ? true : inet_sk(sk)->inet_num == sport;
 }
 
@@ -153,7 +158,10 @@ int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
 {
 	int err = 0;
 
-	if (!sk_fullsock(sk) || !refcount_inc_not_zero(&sk->sk_refcnt))
+	/* No raw socket has a flow of TCP: it is the kernel's own, which answers in the name of others. */
+	if (!sk_fullsock(sk) || (sk->sk_type == SOCK_RAW && sk->sk_protocol == IPPROTO_TCP))
+		return 0;
+	if (!refcount_inc_not_zero(&sk->sk_refcnt))
 		return 0;
 	xa_lock_bh(&in->lent);
 	if (ihmp_sock_watched(sk))
@@ -206,4 +214,38 @@ bool ihmp_sock_may_spoof(struct sock *sk)
 
 	return file && (file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_RAW) ||
 			file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_ADMIN));
+}
+
+/* The program chose sources that need not be this host's: what we lent does not count. */
+bool ihmp_sock_own_source(const struct sock *sk)
+{
+	if (!sk_fullsock(sk))
+		return false;
+	return inet_test_bit(FREEBIND, sk) || inet_test_bit(HDRINCL, sk) ||
+	       (inet_test_bit(TRANSPARENT, sk) && !ihmp_sock_watched(sk));
+}
+
+static bool ihmp_sock_bound_alike(const struct sock *a, const struct sock *b)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (a->sk_family == AF_INET6 && !ipv6_addr_equal(&a->sk_v6_rcv_saddr, &b->sk_v6_rcv_saddr))
+		return false;
+#endif
+	return a->sk_family == b->sk_family && a->sk_rcv_saddr == b->sk_rcv_saddr &&
+	       inet_sk(a)->inet_num == inet_sk(b)->inet_num &&
+	       READ_ONCE(a->sk_bound_dev_if) == READ_ONCE(b->sk_bound_dev_if);
+}
+
+/* One socket, or two among which the kernel spreads what comes in. connect() binds one to an address, but it stays. */
+bool ihmp_sock_shares(const struct sock *a, const struct sock *b)
+{
+	if (a == b)
+		return true;
+	if (!sk_fullsock(a) || !sk_fullsock(b) || a->sk_protocol != b->sk_protocol ||
+	    !a->sk_reuseport || !b->sk_reuseport || !uid_eq(sk_uid(a), sk_uid(b)))
+		return false;
+	if (rcu_access_pointer(a->sk_reuseport_cb) &&
+	    rcu_access_pointer(a->sk_reuseport_cb) == rcu_access_pointer(b->sk_reuseport_cb))
+		return true;
+	return ihmp_sock_bound_alike(a, b);
 }
