@@ -9,6 +9,7 @@ use crate::{
             Owned,
             Shared, //
         },
+        skb::Skb,
         sock::Sock,
         table::{
             FlowBytes,
@@ -18,9 +19,11 @@ use crate::{
     host::Host,
     netns::Netns,
     stats::Counter,
-    uapi::HostState, //
+    uapi::HostState,
+    view::View, //
 };
 use ihmp_core::{
+    addr::Addr,
     flow::{
         FlowKey,
         WireKey, //
@@ -57,10 +60,20 @@ pub(crate) struct Row {
     pub(crate) host_port: u16,
     /// The flow began after its foreign address had left the host, or behind a NAT: it is not translated.
     pub(crate) plain: bool,
+    /// Number of what had happened to addresses when the flow began ([`ihmp_core::ends`]); 0 when it is older than we know.
+    pub(crate) born: u32,
     host: Shared<Host>,
     /// Device that the socket is bound to, or 0.
     device: u32,
     lends: bool,
+    /// Another flow of the host had the same ports on the wire when this one began: it is found by its identifiers only.
+    apart: bool,
+    /// The local identifier is, or was, an address of ours towards the host.
+    known: Atomic<bool>,
+    /// Another flow of the host has the same ports on the wire.
+    twin: Atomic<bool>,
+    /// Number since which the flow is known to be at its foreign identifier; 0 when it was heard from another address.
+    since: Atomic<u32>,
     cookie: u64,
     last: Atomic<u64>,
     /// When the socket was last looked for on the way in.
@@ -73,13 +86,50 @@ const CHECK_MS: u64 = 250;
 /// How the first packet of a flow that we see stands to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// The flow may be older; its ports are fixed.
+    /// The flow is older than we know; its ports are fixed.
     Joins,
+    /// The other end opens it; its ports are fixed.
+    Accepts,
     /// This end opens it, and may choose another port on the wire.
     Opens,
     /// This end opens it, towards whoever has a former address of the host now, or from an address that
     /// is no locator.
     OpensPlain,
+}
+
+/// Who has a flow at this end.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    /// The socket; none for a request in the queue of a listener.
+    sock: Option<&'a Sock<'a>>,
+    /// Device that it is bound to, or 0.
+    device: u32,
+}
+
+impl<'a> Owner<'a> {
+    /// A socket.
+    pub(crate) fn sock(sock: &'a Sock<'a>) -> Self {
+        Self {
+            sock: Some(sock),
+            device: sock.device(),
+        }
+    }
+
+    /// A request for a connection, that is bound to this device, or to none if it is 0.
+    pub(crate) fn request(device: u32) -> Self {
+        Self { sock: None, device }
+    }
+
+    /// As [`Sock::cookie`].
+    fn cookie(&self) -> u64 {
+        self.sock.map_or(0, Sock::cookie)
+    }
+
+    /// Whether it is ours to let it send from any address: a socket that may do so by itself keeps the flag.
+    fn borrows(&self) -> bool {
+        self.sock
+            .is_none_or(|sock| !sock.transparent() || sock.watched())
+    }
 }
 
 /// Why there is no row for a packet.
@@ -96,6 +146,51 @@ impl Row {
         if let Some(sock) = self.sock(netns).filter(|_| self.lends) {
             netns.keep_source(&sock);
         }
+    }
+
+    /// Whether the local identifier is, or was, an address of ours towards the host.
+    #[inline]
+    pub(crate) fn is_known(&self, view: &View, laddr: Addr) -> bool {
+        self.known.load(Relaxed) || view.is_ours(laddr)
+    }
+
+    /// It is.
+    #[inline]
+    pub(crate) fn note_known(&self) {
+        if !self.known.load(Relaxed) {
+            self.known.store(true, Relaxed);
+        }
+    }
+
+    /// Number since which the flow is known to be at its foreign identifier; 0 when it was heard from another address.
+    #[inline]
+    pub(crate) fn since(&self) -> u32 {
+        self.since.load(Relaxed)
+    }
+
+    /// A packet came from the foreign identifier, which the host had left, at this number.
+    pub(crate) fn hear_there(&self, number: u32) {
+        self.since.store(number, Relaxed);
+    }
+
+    /// A packet came from another address of the host.
+    #[inline]
+    pub(crate) fn hear_elsewhere(&self) {
+        if self.since() != 0 {
+            self.since.store(0, Relaxed);
+        }
+    }
+
+    /// Another flow of the host has the same ports on the wire.
+    #[inline]
+    pub(crate) fn has_twin(&self) -> bool {
+        self.twin.load(Relaxed)
+    }
+
+    /// Device that the socket is bound to, or 0.
+    #[inline]
+    pub(crate) fn device(&self) -> u32 {
+        self.device
     }
 
     /// The socket needs the flag to send from any address, and it is ours to give.
@@ -152,6 +247,27 @@ impl Row {
     }
 }
 
+/// Where a new flow is among those of its host on the wire.
+struct Place {
+    /// Local port.
+    port: u16,
+    /// It is not found by its ports.
+    apart: bool,
+    /// Another flow has its ports.
+    twin: bool,
+}
+
+impl Place {
+    /// No other flow has this port.
+    fn new(port: u16) -> Self {
+        Self {
+            port,
+            apart: false,
+            twin: false,
+        }
+    }
+}
+
 /// Protocols whose local port may be changed on the wire.
 fn has_mappable_port(proto: u8) -> bool {
     matches!(proto, TCP | UDP | UDP_LITE)
@@ -179,18 +295,29 @@ impl Netns {
     /// from the locator itself. Either way it is right as it is.
     pub(crate) fn is_wire_form(
         &self,
+        skb: &Skb<'_>,
         key: &FlowKey,
         wire: &WireKey,
-        host: &Host,
         sock: &Sock<'_>,
         guard: &Guard,
     ) -> bool {
-        let path = host.view.read(guard).path(key.laddr.family());
-        path.is_some_and(|path| path.local == key.laddr && path.remote == key.faddr)
-            && self
-                .net
-                .row_by_wire(&wire.bytes(), guard)
-                .is_some_and(|row| row.cookie == sock.cookie())
+        let row = self.net.row_by_wire(&wire.bytes(), guard);
+        row.is_some_and(|row| {
+            !row.plain
+                && self.wire_ends(skb, row, guard) == Some((key.laddr, key.faddr))
+                && self.is_of(row, sock)
+        })
+    }
+
+    /// Whether a socket sends the packets of a row: the one that began it, or one that took over from that or shares its
+    /// port with it. A connected socket has a flow of its own.
+    fn is_of(&self, row: &Row, sock: &Sock<'_>) -> bool {
+        if row.cookie == sock.cookie() {
+            return true;
+        }
+        row.key().proto == UDP
+            && !sock.established()
+            && row.sock(self).is_none_or(|other| other.shares(sock))
     }
 
     /// Lets a socket send from an address that is no longer local, if that is not allowed already.
@@ -201,39 +328,55 @@ impl Netns {
         }
     }
 
-    /// Makes the row of a flow whose socket is known; `wire` is what it is on the wire towards the
+    /// Makes the row of a flow whose owner is known; `wire` is what it is on the wire towards the
     /// host, with the host's own port.
     #[inline(never)]
     pub(crate) fn flow_open<'a>(
         &self,
+        skb: &Skb<'_>,
         key: &FlowKey,
         wire: WireKey,
         host: &Host,
-        sock: &Sock<'_>,
+        owner: Owner<'_>,
         start: Start,
         guard: &'a Guard,
     ) -> Result<&'a Row, NoRow> {
-        let cookie = sock.cookie();
-        let wire_port = self.wire_port(key, wire, cookie, start, guard)?;
+        let cookie = owner.cookie();
+        let place = match start {
+            // It is never on the path, so what looks like it there is another.
+            Start::OpensPlain => Place {
+                apart: true,
+                ..Place::new(key.lport)
+            },
+            _ => self.place(skb, key, wire, owner, start, guard)?,
+        };
         let Some(shared) = Shared::try_from_ref(host, guard) else {
             return Err(NoRow::Pass);
         };
-        // A socket that may do so by itself keeps the flag.
-        let lends = key.laddr.is_v4() && (!sock.transparent() || sock.watched());
+        let lends = key.laddr.is_v4() && owner.borrows();
         let wire = WireKey {
-            lport: wire_port,
+            lport: place.port,
             ..wire
+        };
+        let born = match start {
+            Start::Joins => 0,
+            _ => self.marks.load(Relaxed),
         };
         let row = Owned::new(
             Row {
                 flow: key.bytes(),
                 wire: wire.bytes(),
-                wire_port,
+                wire_port: place.port,
                 host_port: wire.fport,
                 plain: start == Start::OpensPlain,
+                born,
                 host: shared,
-                device: sock.device(),
+                device: owner.device,
                 lends,
+                apart: place.apart,
+                known: Atomic::new(false),
+                twin: Atomic::new(place.twin),
+                since: Atomic::new(born),
                 cookie,
                 last: Atomic::new(clock::jiffies()),
                 checked: Atomic::new(clock::jiffies()),
@@ -251,10 +394,11 @@ impl Netns {
             return Err(NoRow::Pass);
         }
         host.flows.fetch_add(1, Relaxed);
-        match self.net.row_insert(row, guard) {
+        match self.net.row_insert(row, !place.apart, guard) {
             Ok(row) => {
                 self.count(Counter::FlowsMade);
-                if lends && host.view.read(guard).state() == HostState::Up {
+                let up = host.view.read(guard).state() == HostState::Up;
+                if let Some(sock) = owner.sock.filter(|_| lends && up) {
                     self.keep_source(sock);
                 }
                 // Pairs with the exchange in `host_remove`: where this finds the host in place, the row was
@@ -273,29 +417,46 @@ impl Netns {
         self.net.row_by_flow(&key.bytes(), guard).ok_or(NoRow::Pass)
     }
 
-    /// The local port of a new flow on the wire: its own, unless an older flow of the same host
-    /// with another local or foreign identifier looks the same there (DESIGN.md section 4.10).
-    fn wire_port(
+    /// The place of a new flow on the wire: its own local port, unless an older flow of the same host is the same there at
+    /// this moment. An older one with the same ports between other addresses keeps its place among what is found by ports.
+    fn place(
         &self,
+        skb: &Skb<'_>,
         key: &FlowKey,
         mut wire: WireKey,
-        cookie: u64,
+        owner: Owner<'_>,
         start: Start,
         guard: &Guard,
-    ) -> Result<u16, NoRow> {
+    ) -> Result<Place, NoRow> {
+        let own = Place::new(key.lport);
         let Some(other) = self.net.row_by_wire(&wire.bytes(), guard) else {
-            return Ok(key.lport);
+            return Ok(own);
         };
+        if self.wire_ends(skb, other, guard) != Some((key.laddr, key.faddr)) {
+            other.twin.store(true, Relaxed);
+            // A socket that is bound to no address goes on by the newest way.
+            let goes_on = owner.sock.is_some_and(|sock| self.is_of(other, sock))
+                && other.key().faddr == key.faddr;
+            if goes_on {
+                self.net.row_unwire(other);
+            }
+            return Ok(Place {
+                apart: !goes_on,
+                twin: true,
+                ..own
+            });
+        }
+        let cookie = owner.cookie();
         if other.cookie == cookie || !has_mappable_port(key.proto) {
             // The same socket under another address of its own: the newest way is the way in.
             self.net.row_unwire(other);
-            return Ok(key.lport);
+            return Ok(own);
         }
         if other.sock(self).is_none() {
             self.flow_close(other);
-            return Ok(key.lport);
+            return Ok(own);
         }
-        if start == Start::Joins {
+        if matches!(start, Start::Joins | Start::Accepts) {
             return Err(NoRow::Pass);
         }
         let signalling = self.params.port.load(Relaxed) as u16;
@@ -311,15 +472,71 @@ impl Netns {
                 || (key.proto == UDP && Sock::udp(&self.net, &mapped, 0).is_some());
             if !taken {
                 self.count(Counter::PortMapped);
-                return Ok(wire.lport);
+                return Ok(Place::new(wire.lport));
             }
         }
         Err(NoRow::Drop(Reason::PortExhausted))
     }
 
+    /// The row of a packet that comes in, where `row` has its ports and others of the host have them, too: that between
+    /// the packet's own addresses, unless the older one is on the wire between them.
+    #[cold]
+    pub(crate) fn among_twins<'a>(
+        &self,
+        skb: &Skb<'_>,
+        wire: &FlowKey,
+        row: &'a Row,
+        guard: &'a Guard,
+    ) -> &'a Row {
+        let Some(exact) = self.row_between(wire, row.host().id(), guard) else {
+            return row;
+        };
+        match self.wire_ends(skb, row, guard) {
+            Some((local, remote)) if (local, remote) == (wire.laddr, wire.faddr) => row,
+            _ => exact,
+        }
+    }
+
+    /// The row of a host whose identifiers and ports are those of a packet on the wire.
+    pub(crate) fn row_between<'a>(
+        &self,
+        wire: &FlowKey,
+        host: u32,
+        guard: &'a Guard,
+    ) -> Option<&'a Row> {
+        let row = self.net.row_by_flow(&wire.bytes(), guard)?;
+        (row.host().id() == host && row.wire_port == wire.lport).then_some(row)
+    }
+
+    /// Whether a flow that has twins must wait, since an older flow of the host is on the wire between the same addresses,
+    /// or would get what comes in for it.
+    #[cold]
+    pub(crate) fn waits_for_twin(
+        &self,
+        skb: &Skb<'_>,
+        row: &Row,
+        ends: (Addr, Addr),
+        home: bool,
+        guard: &Guard,
+    ) -> bool {
+        if !row.apart {
+            return false;
+        }
+        match self.net.row_by_wire(&row.wire, guard) {
+            Some(other) if core::ptr::eq(other, row) => false,
+            Some(other) if other.sock(self).is_none() => {
+                self.flow_close(other);
+                !home && self.net.row_wire(row).is_err()
+            }
+            Some(other) if home => self.wire_ends(skb, other, guard) == Some(ends),
+            Some(_) => true,
+            None => !home && self.net.row_wire(row).is_err(),
+        }
+    }
+
     /// Removes a row; true for the caller that did it.
     pub(crate) fn flow_close(&self, row: &Row) -> bool {
-        if !self.net.row_remove(row) {
+        if !self.net.row_remove(row, row.apart) {
             return false;
         }
         self.flows.fetch_sub(1, Relaxed);

@@ -21,11 +21,7 @@ use crate::{
     view::View,
 };
 use ihmp_core::{
-    addr::{
-        Addr,
-        Family, //
-    },
-    paths::Path,
+    addr::Addr,
     sets::Role, //
 };
 use kernel::{
@@ -105,6 +101,8 @@ pub(crate) struct Host {
     expires: Atomic<u64>,
     /// Jiffies when the last path went; 0 while there is one, [`TOLD`] once the sockets know.
     lost: Atomic<u64>,
+    /// Jiffies when an address last left the active ones; 0 for never.
+    moved: Atomic<u64>,
     /// The host was removed: what is being added to it at this moment must go again.
     pub(crate) gone: Atomic<bool>,
 }
@@ -123,6 +121,7 @@ impl Host {
             last: Atomic::new(clock::jiffies()),
             expires: Atomic::new(0),
             lost: Atomic::new(0),
+            moved: Atomic::new(0),
             gone: Atomic::new(false),
         };
         Ok(Owned::new(host, atomic)?.share())
@@ -151,22 +150,13 @@ impl Host {
         }
     }
 
-    /// The path of the host's view at a place, with its route cache.
+    /// The route cache of the path at a place of the host's view. Routes by a device and routes by the tables alone do
+    /// not serve for one another.
     #[inline]
-    pub(crate) fn path(&self, view: &View, at: usize) -> Option<(Path, Option<Tagged<'_>>)> {
-        let cache = self.caches.get(at).and_then(SetOnce::as_ref);
-        let tag = view.number();
-        Some((view.get(at)?, cache.map(|cache| Tagged { cache, tag })))
-    }
-
-    /// The paths of a family with their route caches, the lowest preference first.
-    pub(crate) fn paths<'a>(
-        &'a self,
-        view: &'a View,
-        family: Family,
-    ) -> impl Iterator<Item = (Path, Option<Tagged<'a>>)> + 'a {
-        let places = view.family(family);
-        places.filter_map(|at| self.path(view, at))
+    pub(crate) fn cache(&self, view: &View, at: usize, by_device: bool) -> Option<Tagged<'_>> {
+        let cache = self.caches.get(at).and_then(SetOnce::as_ref)?;
+        let tag = view.number() << 1 | u32::from(by_device);
+        Some(Tagged { cache, tag })
     }
 
     /// Counts a packet to the host.
@@ -212,6 +202,16 @@ impl Host {
         } else if self.lost.load(Relaxed) == 0 {
             self.lost.store(clock::jiffies().max(1), Relaxed);
         }
+    }
+
+    /// The host has lost an address.
+    pub(crate) fn note_move(&self) {
+        self.moved.store(clock::jiffies(), Relaxed);
+    }
+
+    /// Milliseconds since the host last lost an address.
+    pub(crate) fn moved_ms(&self) -> u64 {
+        clock::to_ms(clock::jiffies().saturating_sub(self.moved.load(Relaxed)))
     }
 
     /// Whether the sockets are to be told that there has been no path for `ms`; says so once.

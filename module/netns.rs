@@ -34,7 +34,11 @@ use crate::{
         Said,
         View, //
     },
-    wake, //
+    wake::{
+        self,
+        Vacated,
+        Whom, //
+    }, //
 };
 use ihmp_core::{
     addr::{
@@ -85,6 +89,8 @@ pub(crate) struct Config {
     pub(crate) draft: KBox<Draft>,
     /// Of one that loses an address by that.
     other: KBox<Draft>,
+    /// Addresses that go by the change.
+    vacated: KBox<Vacated>,
 }
 
 impl Config {
@@ -93,6 +99,7 @@ impl Config {
         Ok(Self {
             draft: draft()?,
             other: draft()?,
+            vacated: KBox::init(copy_of(const { &Vacated::NONE }), GFP_KERNEL)?,
         })
     }
 }
@@ -116,7 +123,7 @@ pub(crate) struct Netns {
     pub(crate) discover_second: Atomic<u64>,
     pub(crate) discover_count: Atomic<u32>,
     limit_second: Atomic<u64>,
-    /// Marks of addresses that were left, so far.
+    /// Number of what last happened to addresses of a host: [`ihmp_core::ends`].
     pub(crate) marks: Atomic<u32>,
     /// Looks at what has expired, so far.
     pub(crate) looks: Atomic<u32>,
@@ -235,7 +242,11 @@ impl Netns {
         host: &Shared<Host>,
         config: &mut Config,
     ) -> Result<PathChanges, Conflict> {
-        let Config { draft, other } = config;
+        let Config {
+            draft,
+            other,
+            vacated,
+        } = config;
         let guard = rcu::read_lock();
         let named = host.view.read(&guard).lists().names();
         // Mostly they stay as they are, and so does all that names the host.
@@ -251,7 +262,7 @@ impl Netns {
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
         draft.remember_former(before);
-        draft.number_marks(before, &self.marks);
+        draft.number(before, &self.marks);
         let made = self
             .natted_add(before.lists(), draft.sets.lists())
             .and_then(|()| {
@@ -263,6 +274,7 @@ impl Netns {
             self.sync_nodes(host, draft.sets.lists(), &guard);
             return Err(Conflict::Memory);
         };
+        vacated.note(before, &view);
         let old_paths = FAMILIES.map(|family| before.path(family));
         let was_up = before.state() == HostState::Up;
         let was_asleep = before.asleep;
@@ -275,16 +287,24 @@ impl Netns {
         let new_paths = FAMILIES.map(|family| view.path(family));
         let is_classic = view.state() == HostState::Classic;
         let (mut wake, mut we_moved) = (draft.wake, false);
+        // Of everything that is no longer where it was, or only of what has lost its addresses just now.
+        let (mut all, mut away) = (draft.wake, false);
         for (old, new) in old_paths.iter().zip(&new_paths) {
             // A path that is still there may carry what is in flight.
             let gone = old.is_none_or(|path| !view.has(&path));
             if is_up && gone && new.is_some() && ends(old) != ends(new) {
-                wake = true;
+                (wake, away) = (true, true);
+                all |= old.is_none();
                 we_moved |= old.map(|path| path.local) != new.map(|path| path.local);
             }
         }
-        if was_asleep && is_up && new_paths.iter().any(Option::is_some) {
-            (wake, we_moved) = (true, true);
+        let reachable = is_up && new_paths.iter().any(Option::is_some);
+        if reachable && vacated.any() {
+            wake = true;
+            we_moved |= vacated.ours();
+        }
+        if was_asleep && reachable {
+            (wake, we_moved, all) = (true, true, true);
         }
         let unproven = |path: &Path| view.unproven(path.local);
         let asleep = wake
@@ -300,6 +320,9 @@ impl Netns {
         }
         self.natted_remove(before.lists(), host.view.read(&guard).lists());
         drop(guard);
+        if vacated.theirs() {
+            host.note_move();
+        }
         host.set_reachable(!is_up || new_paths.iter().any(Option::is_some));
 
         if is_classic {
@@ -313,7 +336,11 @@ impl Netns {
             self.net.renew_routes6();
         }
         if wake && !asleep {
-            wake::host(self, host, we_moved);
+            let whom = match all {
+                true => Whom::All,
+                false => Whom::Moved { away, vacated },
+            };
+            wake::host(self, host, whom, we_moved);
         }
         // After the sockets were woken: what was held may be the acknowledgement that they need.
         self.net.release_held();
@@ -368,6 +395,10 @@ impl Netns {
                 continue;
             };
             let before = owner.view.read(&guard);
+            let since = before
+                .lists()
+                .lookup(Role::Alias, addr)
+                .map(|alias| alias.mark);
             draft.load(before);
             draft.sets.remove(Role::Alias, addr);
             let view = draft.view(before).map_err(|_| Conflict::Memory)?;
@@ -377,6 +408,14 @@ impl Netns {
                     self.net.addr_remove(node);
                 }
             }
+            drop(guard);
+            // What began there since is this host's; its next packet says so.
+            self.each_row(&owner, |row, _| {
+                let younger = row.plain || since.is_some_and(|since| row.since() >= since);
+                if younger && row.key().faddr == addr {
+                    self.flow_close(row);
+                }
+            });
         }
         Ok(())
     }

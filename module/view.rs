@@ -34,6 +34,7 @@ use ihmp_core::{
         Lists,
         Role,
         Sets,
+        MAX_ADDRS,
         ROLES, //
     },
 };
@@ -48,7 +49,7 @@ use kernel::{
 
 /// No path.
 const NONE: u32 = u32::MAX;
-/// Nothing was seen yet.
+/// Nothing was seen yet: no device has this index.
 const UNSEEN: u64 = u64::MAX;
 /// Former local addresses that are remembered.
 const FORMER: usize = 8;
@@ -115,8 +116,10 @@ pub(crate) struct Facts {
     /// Counts the views of a host.
     number: u32,
     current: [Atomic<u32>; 2],
-    /// Place of the path whose local address was last seen to be this machine's, and which change of addresses that followed.
-    seen: [Atomic<u64>; 2],
+    /// By place of a local address: the device that has it, and which change of addresses that was seen after.
+    seen: [Atomic<u64>; MAX_ADDRS],
+    /// By place of an active address: the number by which the host left it, or 0.
+    left: [Atomic<u32>; MAX_ADDRS],
     /// Where the addresses of each role end.
     ends: [u8; ROLES],
     paths: Paths,
@@ -134,8 +137,8 @@ fn index_of(family: Family) -> usize {
     }
 }
 
-fn sight(at: usize, change: u32) -> u64 {
-    (at as u64) << 32 | u64::from(change)
+fn sight(device: u32, change: u32) -> u64 {
+    u64::from(device) << 32 | u64::from(change)
 }
 
 impl View {
@@ -149,10 +152,18 @@ impl View {
         atomic: bool,
     ) -> Result<Owned<Self>> {
         let mut end = 0_usize;
+        let left = core::array::from_fn(|at| {
+            let entry = lists.list(Role::Active).get(at);
+            let mark = before
+                .zip(entry)
+                .map(|(before, entry)| before.mark_of(entry.addr));
+            Atomic::new(mark.unwrap_or(0))
+        });
         let facts = Facts {
             number: before.map_or(0, |before| before.number.wrapping_add(1)),
             current: [Atomic::new(NONE), Atomic::new(NONE)],
-            seen: [Atomic::new(UNSEEN), Atomic::new(UNSEEN)],
+            seen: [const { Atomic::new(UNSEEN) }; MAX_ADDRS],
+            left,
             // A list has at most 16 addresses.
             ends: lists.0.map(|list| {
                 end += list.len();
@@ -285,15 +296,44 @@ impl View {
         self.get(self.current(family))
     }
 
-    /// Whether the local address of the path at a place was seen to be this machine's after this change of addresses.
+    /// The device that has the local address at a place, if that was seen after this change of addresses.
     #[inline]
-    pub(crate) fn sees_local(&self, family: Family, at: usize, change: u32) -> bool {
-        self.seen[index_of(family)].load(Relaxed) == sight(at, change)
+    pub(crate) fn seen(&self, at: usize, change: u32) -> Option<u32> {
+        let seen = self.seen.get(at)?.load(Relaxed);
+        let device = (seen >> 32) as u32;
+        (seen == sight(device, change) && seen != UNSEEN).then_some(device)
     }
 
     /// It was seen.
-    pub(crate) fn saw_local(&self, family: Family, at: usize, change: u32) {
-        self.seen[index_of(family)].store(sight(at, change), Relaxed);
+    pub(crate) fn saw(&self, at: usize, device: u32, change: u32) {
+        if let Some(seen) = self.seen.get(at) {
+            seen.store(sight(device, change), Relaxed);
+        }
+    }
+
+    /// The number by which the host left the active address at a place, or 0.
+    #[inline]
+    pub(crate) fn mark_at(&self, at: usize) -> u32 {
+        self.left.get(at).map_or(0, |mark| mark.load(Relaxed))
+    }
+
+    fn place_of(&self, addr: Addr) -> Option<usize> {
+        let mut active = self.list(Role::Active).iter();
+        active.position(|entry| entry.addr == addr)
+    }
+
+    /// The number by which the host left an active address, or 0.
+    pub(crate) fn mark_of(&self, addr: Addr) -> u32 {
+        self.place_of(addr).map_or(0, |at| self.mark_at(at))
+    }
+
+    /// The host has left an active address, by this number. False when it is none.
+    pub(crate) fn leave(&self, addr: Addr, mark: u32) -> bool {
+        let left = self.place_of(addr).and_then(|at| self.left.get(at));
+        if let Some(left) = left {
+            left.store(mark, Relaxed);
+        }
+        left.is_some()
     }
 
     /// The path in use, IPv4 first.
@@ -357,6 +397,8 @@ pub(crate) struct Draft {
     pub(crate) said: Said,
     /// The host was away: its sockets go on now.
     pub(crate) wake: bool,
+    /// What leaves the active addresses may have been somebody else's for a while.
+    pub(crate) doubt: bool,
     pub(crate) sets: Sets,
     former: [Entry; FORMER],
     formers: usize,
@@ -367,6 +409,7 @@ impl Draft {
     pub(crate) const EMPTY: Self = Self {
         said: Said::new(HostState::Up),
         wake: false,
+        doubt: false,
         sets: Sets::new(),
         former: [Entry::new(Addr::UNSPECIFIED); FORMER],
         formers: 0,
@@ -376,6 +419,7 @@ impl Draft {
     pub(crate) fn clear(&mut self, said: Said) {
         self.said = said;
         self.wake = false;
+        self.doubt = false;
         self.sets.copy_from(Lists::EMPTY);
         self.formers = 0;
     }
@@ -384,6 +428,7 @@ impl Draft {
     pub(crate) fn load(&mut self, view: &View) {
         self.said = view.said;
         self.wake = false;
+        self.doubt = false;
         self.sets.copy_from(view.lists());
         let former = view.former();
         self.formers = former.len().min(FORMER);
@@ -403,14 +448,29 @@ impl Draft {
         }
     }
 
-    /// Gives marks their numbers: an address that was left before keeps its own, others get the next one.
-    pub(crate) fn number_marks(&mut self, before: &View, marks: &Atomic<u32>) {
-        let entries = self.sets.list_mut(Role::Local).iter_mut();
-        for entry in entries.filter(|entry| entry.left == Entry::LEFT_NOW) {
-            let old = before.lists().lookup(Role::Local, entry.addr);
-            entry.left = match old.map_or(0, |old| old.left) {
-                0 => marks.fetch_add(1, Relaxed) + 1,
-                number => number,
+    /// Gives what happens to addresses now its number. An address that was left, or was an alias, keeps its own.
+    pub(crate) fn number(&mut self, before: &View, marks: &Atomic<u32>) {
+        let mut number = None;
+        let mut next = || *number.get_or_insert_with(|| marks.fetch_add(1, Relaxed) + 1);
+        let kept = |role, addr| before.lists().lookup(role, addr).map(|old| old.mark);
+        for entry in self.sets.list_mut(Role::Local) {
+            if entry.mark == Entry::NOW {
+                let old = kept(Role::Local, entry.addr).filter(|mark| *mark != 0);
+                entry.mark = old.unwrap_or_else(&mut next);
+            }
+        }
+        for entry in self.sets.list_mut(Role::Active) {
+            if entry.mark == Entry::NOW {
+                entry.mark = next();
+            }
+        }
+        for entry in self.sets.list_mut(Role::Alias) {
+            entry.mark = match kept(Role::Alias, entry.addr) {
+                Some(mark) => mark,
+                None => match kept(Role::Active, entry.addr).filter(|_| self.doubt) {
+                    Some(said) => said,
+                    None => next(),
+                },
             };
         }
     }

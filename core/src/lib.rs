@@ -33,6 +33,7 @@
 
 pub mod addr;
 pub mod csum;
+pub mod ends;
 pub mod entry;
 pub mod flow;
 pub mod grant;

@@ -26,11 +26,17 @@ pub struct Path {
     pub unproven: bool,
     /// The remote locator is that of a NAT: for flows with a port mapping only.
     pub nat: bool,
+    /// The local locator was left by a move, though it is still there.
+    pub left: bool,
+    /// Index of the device by which packets leave, or 0 for that of the local locator.
+    pub device: u32,
+    /// Place of the local locator in its list.
+    pub local_at: usize,
 }
 
 impl Path {
     #[inline]
-    fn of(local: &Entry, remote: &Entry) -> Path {
+    fn of(local_at: u8, local: &Entry, remote: &Entry) -> Path {
         Path {
             local: local.addr,
             remote: remote.addr,
@@ -39,7 +45,29 @@ impl Path {
             preference: u32::from(local.preference).saturating_add(u32::from(remote.preference)),
             unproven: local.unproven,
             nat: remote.nat,
+            left: local.mark != 0,
+            device: local.device,
+            local_at: usize::from(local_at),
         }
+    }
+}
+
+/// How good a path is; lower is better.
+pub type Rank = (bool, u16, bool, bool, u16);
+
+impl Path {
+    /// How good the path is, for the scheduler `backup`: local locators that were left come last; local preferences are
+    /// our own choice and come first; then where the host was `heard` from, for it knows its own paths best; then those
+    /// that lead through no NAT; then the preference of the remote locator.
+    #[inline]
+    pub fn rank(&self, heard: Option<Addr>) -> Rank {
+        (
+            self.left,
+            self.local_preference,
+            Some(self.remote) != heard,
+            self.nat,
+            self.remote_preference,
+        )
     }
 }
 
@@ -55,7 +83,7 @@ impl Pair {
     fn path(self, lists: &Lists<'_>) -> Option<Path> {
         let local = lists.list(Role::Local).get(usize::from(self.local))?;
         let remote = lists.list(Role::Active).get(usize::from(self.remote))?;
-        Some(Path::of(local, remote))
+        Some(Path::of(self.local, local, remote))
     }
 }
 

@@ -13,26 +13,15 @@ pub trait Scheduler {
     fn pick(&self, paths: impl Iterator<Item = Path>, heard: Option<Addr>) -> Option<usize>;
 }
 
-/// The path of the lowest preference that works.
-///
-/// Local preferences are our own choice and come first; then where the host talks from, for it knows its own paths
-/// best; then those that lead through no NAT; then the preference of the remote locator; then the order of `paths`.
+/// The path of the lowest preference that works: [`Path::rank`], then the order of the paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backup;
 
 impl Scheduler for Backup {
     #[inline]
     fn pick(&self, paths: impl Iterator<Item = Path>, heard: Option<Addr>) -> Option<usize> {
-        let rank = |path: &Path| {
-            (
-                path.local_preference,
-                Some(path.remote) != heard,
-                path.nat,
-                path.remote_preference,
-            )
-        };
         let paths = (0_usize..).zip(paths);
-        let best = paths.min_by_key(|(_, path)| rank(path));
+        let best = paths.min_by_key(|(_, path)| path.rank(heard));
         best.map(|(at, _)| at)
     }
 }

@@ -21,15 +21,19 @@ pub struct Entry {
     /// An active address that is that of a NAT in front of the host, and perhaps of others. A local address behind one
     /// that gives no port mappings: no locator, flows that begin there are left alone.
     pub nat: bool,
-    /// Number of the mark by which older flows leave the address; 0 for none.
-    pub left: u32,
+    /// A number of the namespace, of what happened to the address:
+    ///
+    /// - local: when it was left; flows that are older use another one. 0 when it was not.
+    /// - active: when it was last said to be the host's.
+    /// - alias: up to when it was the host's; younger flows to it belong to whoever has it now.
+    pub mark: u32,
     /// A local address: index of the device by which packets leave from it, or 0 for the one that has it.
     pub device: u32,
 }
 
 impl Entry {
-    /// In [`Entry::left`]: the address is left now, by a mark that has no number yet.
-    pub const LEFT_NOW: u32 = u32::MAX;
+    /// In [`Entry::mark`]: it happens now, and has no number yet.
+    pub const NOW: u32 = u32::MAX;
 
     /// An entry with preference 0, proven, not left, and not behind a NAT.
     #[inline]
@@ -39,7 +43,7 @@ impl Entry {
             preference: 0,
             unproven: false,
             nat: false,
-            left: 0,
+            mark: 0,
             device: 0,
         }
     }
@@ -102,7 +106,7 @@ struct List {
 #[derive(Clone, Copy, Debug)]
 pub struct Lists<'a>(pub [&'a [Entry]; ROLES]);
 
-/// The addresses of one host by role, with room for as many as there may be; about 1.3 KB, so pass it by reference and
+/// The addresses of one host by role, with room for as many as there may be; about 1.8 KB, so pass it by reference and
 /// change it in place.
 ///
 /// # Invariants

@@ -41,8 +41,8 @@ fn some_entry(prng: &mut Prng) -> Entry {
         preference: prng.below(4) as u16 * 10,
         unproven: prng.one_in(2),
         nat: prng.one_in(4),
-        left: 0,
-        device: 0,
+        mark: prng.below(3) as u32,
+        device: prng.below(3) as u32,
     }
 }
 
@@ -137,6 +137,10 @@ impl Naive {
                 .collect::<Vec<_>>()
         };
         let mut paths = Vec::new();
+        let place = |addr: Addr| {
+            let all = self.list(Role::Local);
+            all.iter().position(|entry| entry.addr == addr).unwrap()
+        };
         for local in of(Role::Local).into_iter().filter(|local| !local.nat) {
             for remote in of(Role::Active) {
                 paths.push(Path {
@@ -147,6 +151,9 @@ impl Naive {
                     preference: u32::from(local.preference) + u32::from(remote.preference),
                     unproven: local.unproven,
                     nat: remote.nat,
+                    left: local.mark != 0,
+                    device: local.device,
+                    local_at: place(local.addr),
                 });
             }
         }
@@ -275,6 +282,9 @@ fn paths_against_naive() {
 /// Sorts out the worse paths, one rule after the other.
 fn naive_pick(paths: &[Path], heard: Option<Addr>) -> Option<usize> {
     let mut left: Vec<usize> = (0..paths.len()).collect();
+    if left.iter().any(|&i| !paths[i].left) {
+        left.retain(|&i| !paths[i].left);
+    }
     let best = left.iter().map(|&i| paths[i].local_preference).min()?;
     left.retain(|&i| paths[i].local_preference == best);
     if left.iter().any(|&i| Some(paths[i].remote) == heard) {
@@ -422,7 +432,7 @@ fn limits() {
         addr("10.0.0.5")
     );
     assert!(!sets.retire(addr("10.0.0.5")));
-    assert!(core::mem::size_of::<Sets>() <= 1400);
+    assert!(core::mem::size_of::<Sets>() <= 1900);
     assert!(core::mem::size_of::<Paths>() <= 66);
 }
 

@@ -71,6 +71,11 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
             ));
         }
     }
+    // That the host has an active address is said now.
+    let mark = match role {
+        Role::Active => Entry::NOW,
+        _ => left.map_or(0, |_| Entry::NOW),
+    };
     let entry = Entry {
         addr: address(request, addr)?,
         preference: nest
@@ -78,7 +83,7 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
             .map_or(0, |preference| preference.u32() as u16),
         unproven: unproven.is_some(),
         nat: nat.is_some(),
-        left: left.map_or(0, |_| Entry::LEFT_NOW),
+        mark,
         device: device.map_or(0, |device| device.u32()),
     };
     Ok((role, entry))

@@ -306,7 +306,7 @@ pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
                 message.u16(AddrAttr::PREFERENCE.0, entry.preference)?;
                 message.flag(AddrAttr::UNPROVEN.0, entry.unproven)?;
                 message.flag(AddrAttr::NAT.0, entry.nat)?;
-                message.flag(AddrAttr::LEFT.0, entry.left != 0)?;
+                message.flag(AddrAttr::LEFT.0, role == Role::Local && entry.mark != 0)?;
                 match entry.device {
                     0 => Ok(()),
                     device => message.u32(AddrAttr::DEVICE.0, device),

@@ -4,6 +4,7 @@
 //! path-MTU discovery and unreachables find their socket, here and at the other end.
 
 use super::{
+    course::Course,
     is_signalling,
     Verdict, //
 };
@@ -92,12 +93,16 @@ pub(super) fn input(
     };
     let view = host.view.read(guard);
     let wire = key.on_wire_by(host.id(), port);
-    let row = netns.net.row_by_wire(&wire.bytes(), guard);
-    let Some(row) = row.filter(|row| quoted.ports && !row.plain) else {
+    let row = match netns.net.row_by_wire(&wire.bytes(), guard) {
+        Some(row) if row.has_twin() => Some(netns.among_twins(&skb, &key, row, guard)),
+        None => netns.row_between(&key, host.id(), guard),
+        row => row,
+    };
+    let Some(row) = row.filter(|_| quoted.ports) else {
         netns.refuse(Reason::IcmpNoFlow);
         return Verdict::Accept;
     };
-    if view.state() != HostState::Up {
+    if view.state() != HostState::Up || row.plain {
         return Verdict::Accept;
     }
     if is_unreachable(&skb, packet) && view.unproven(sent.src) {
@@ -161,41 +166,43 @@ pub(super) fn output(
     if view.state() != HostState::Up {
         return Verdict::Accept;
     }
-    let (path, cache) = match netns.path(&skb, host, view, packet.family, guard) {
-        Ok(found) => found,
+    let leg = match netns.course(&skb, row, view, &key, false, guard) {
+        Ok(Course::Away(leg)) => Some(leg),
+        Ok(Course::Home | Course::Untold) => None,
         Err(why) => return netns.drop_for(why),
     };
-    let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {
-        return netns.drop_for(Reason::NatUnmapped);
+    let (local, remote, port) = match &leg {
+        Some(leg) => (leg.path.local, leg.path.remote, leg.port),
+        None => (key.laddr, key.faddr, key.fport),
     };
-    if path.local == key.laddr
-        && path.remote == key.faddr
-        && row.wire_port == key.lport
-        && port == key.fport
+    if local == key.laddr && remote == key.faddr && row.wire_port == key.lport && port == key.fport
     {
         return Verdict::Accept;
     }
     let outer = Rewrite {
-        src: path.local,
-        dst: path.remote,
+        src: local,
+        dst: remote,
         sport: 0,
         dport: 0,
     };
     let inner = Rewrite {
-        src: path.remote,
-        dst: path.local,
+        src: remote,
+        dst: local,
         sport: port,
         dport: row.wire_port,
     };
     if !apply(&mut skb, packet, &outer, &inner) {
         return netns.drop_for(Reason::NotWritable);
     }
-    if netns
-        .net
-        .route_out(&mut skb, cache, 0, packet.family == Family::V6)
-        .is_err()
-    {
-        return netns.drop_for(Reason::NoRoute);
+    let ipv6 = packet.family == Family::V6;
+    if let Some(leg) = leg {
+        if netns
+            .net
+            .route_out(&mut skb, leg.cache, leg.device, ipv6)
+            .is_err()
+        {
+            return netns.drop_for(Reason::NoRoute);
+        }
     }
     netns.count(Counter::IcmpOut);
     Verdict::Accept

@@ -18,6 +18,7 @@ use crate::{
     },
     flow::{
         NoRow,
+        Owner,
         Row,
         Start, //
     },
@@ -35,6 +36,8 @@ use crate::{
     },
 };
 use ihmp_core::{
+    addr::Addr,
+    ends::Foreign,
     flow::FlowKey,
     packet::{
         Kind,
@@ -101,8 +104,12 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
     else {
         return stranger(netns, skb, &packet, known, may_hold, &guard);
     };
-    let wire = FlowKey::inbound(&packet.tuple).on_wire(host.id());
-    let row = match netns.net.row_by_wire(&wire.bytes(), &guard) {
+    let key = FlowKey::inbound(&packet.tuple);
+    let row = match netns
+        .net
+        .row_by_wire(&key.on_wire(host.id()).bytes(), &guard)
+    {
+        Some(row) if row.has_twin() => netns.among_twins(&skb, &key, row, &guard),
         Some(row) => row,
         None if netns.has_nats() && netns.is_natted(packet.tuple.src, &guard) => {
             return natted(netns, skb, &packet, Some(host), may_hold, &guard);
@@ -201,20 +208,8 @@ fn receive(
     {
         return netns.drop_for(Reason::UnprovenReset);
     }
-    let followed = if by_nat {
-        view.hear_nat(tuple.dst, tuple.src)
-    } else {
-        view.hear(tuple.src)
-    };
-    if followed {
-        notify::path(
-            netns,
-            host.id(),
-            view.path(packet.family).as_ref(),
-            PathCause::Followed,
-        );
-    }
     let key = row.key();
+    hear(netns, packet, host, row, key.faddr, by_nat, guard);
     if key.faddr == tuple.src
         && key.laddr == tuple.dst
         && key.lport == tuple.dport
@@ -241,6 +236,44 @@ fn receive(
     Verdict::Accept
 }
 
+/// Takes note of where a packet of a flow comes from: the host has left the identifier by which the flow knows it, or has
+/// come back there. What stays at its identifiers says nothing about other flows.
+#[inline]
+fn hear(
+    netns: &Netns,
+    packet: &Packet,
+    host: &Host,
+    row: &Row,
+    faddr: Addr,
+    by_nat: bool,
+    guard: &Guard,
+) {
+    let view = host.view.read(guard);
+    let from = packet.tuple.src;
+    if by_nat {
+        row.hear_elsewhere();
+    } else if from == faddr {
+        match netns.foreign_end(row, view, faddr) {
+            Foreign::Home => return,
+            Foreign::Away => row.hear_there(netns.marks.load(Relaxed)),
+        }
+    } else {
+        if row.since() >= view.mark_of(faddr) {
+            view.leave(faddr, netns.marks.fetch_add(1, Relaxed) + 1);
+        }
+        row.hear_elsewhere();
+    }
+    let followed = if by_nat {
+        view.hear_nat(packet.tuple.dst, from)
+    } else {
+        view.hear(from)
+    };
+    if followed {
+        let path = view.path(packet.family);
+        notify::path(netns, host.id(), path.as_ref(), PathCause::Followed);
+    }
+}
+
 /// A packet from an address that is no host's locator at the moment, but may be `known` otherwise.
 #[inline]
 fn stranger(
@@ -257,10 +290,34 @@ fn stranger(
     if may_hold && netns.pending.waits(packet.tuple.src) {
         return hold(netns, skb, packet);
     }
+    if known.is_some() && passes_by(netns, packet, guard) {
+        return Verdict::Accept;
+    }
     if is_late(netns, &skb, packet, known, guard) {
         return netns.drop_for(Reason::Late);
     }
     Verdict::Accept
+}
+
+/// Milliseconds for which what comes from an address that its host has left was on the way, and says nothing of who is
+/// there now.
+const ON_THE_WAY_MS: u64 = 1_000;
+
+/// Whether a packet from a former address of a host has the identifiers of a flow of that host. The socket gets it as it is.
+/// Who answers it means whoever sent it; but a TCP connection that is older than the move is none of who is there now.
+fn passes_by(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
+    let key = FlowKey::inbound(&packet.tuple);
+    let Some(row) = netns.net.row_by_flow(&key.bytes(), guard) else {
+        return false;
+    };
+    let begins = match packet.kind {
+        Kind::Tcp { flags } => flags & TCP_SYN != 0,
+        _ => true,
+    };
+    if begins && !row.plain && row.host().under(guard).moved_ms() > ON_THE_WAY_MS {
+        row.hear_there(netns.marks.load(Relaxed));
+    }
+    true
 }
 
 /// Whether the packet was on the way when its host left that address, or the NAT there: a flow of the same ports goes on
@@ -377,13 +434,16 @@ fn adopt<'a>(
         return Err(NoRow::Pass);
     }
     let same = FlowKey::inbound(&packet.tuple);
+    // It is found by its identifiers only, since another flow has its ports, or had.
+    if let Some(row) = netns.row_between(&same, host.id(), guard) {
+        return Ok(row);
+    }
     let wire = same.on_wire_by(host.id(), port);
     let hidden = view.hides(packet.tuple.dst);
-    let start = match hidden {
-        true => Start::OpensPlain,
-        false => Start::Joins,
+    let open = |key, sock: &Sock<'_>, start| {
+        let start = if hidden { Start::OpensPlain } else { start };
+        netns.flow_open(skb, key, wire, host, Owner::sock(sock), start, guard)
     };
-    let open = |key, sock: &Sock<'_>| netns.flow_open(key, wire, host, sock, start, guard);
     let lookup: fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>> = match packet.tuple.proto {
         TCP => |netns, key, ifindex| {
             Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
@@ -391,10 +451,17 @@ fn adopt<'a>(
         UDP => |netns, key, ifindex| Sock::udp(&netns.net, key, ifindex),
         _ => return Err(NoRow::Pass),
     };
-    if packet.tuple.proto == TCP {
-        if let Some(sock) = lookup(netns, &same, skb.ifindex()) {
-            return open(&same, &sock);
-        }
+    // Who is bound to just this comes first.
+    let own = lookup(netns, &same, skb.ifindex());
+    if let Some(sock) = own
+        .as_ref()
+        .filter(|sock| packet.tuple.proto == TCP || sock.established())
+    {
+        let start = match packet.tuple.proto {
+            TCP => Start::Joins,
+            _ => Start::Accepts,
+        };
+        return open(&same, sock, start);
     }
     if view.state() == HostState::Up && !hidden {
         let aliases = view.list(Role::Alias).iter();
@@ -422,15 +489,13 @@ fn adopt<'a>(
                 // A socket that is bound to a device is found only by a packet on that device.
                 let sock = lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
                 if let Some(sock) = sock {
-                    return open(&key, &sock);
+                    return open(&key, &sock, Start::Joins);
                 }
             }
         }
     }
-    if packet.tuple.proto == UDP {
-        if let Some(sock) = lookup(netns, &same, skb.ifindex()) {
-            return open(&same, &sock);
-        }
+    match own {
+        Some(sock) => open(&same, &sock, Start::Accepts),
+        None => Err(NoRow::Pass),
     }
-    Err(NoRow::Pass)
 }

@@ -3,6 +3,7 @@
 //! The hooks: packet in, verdict out. They read under RCU, never sleep, and allocate nothing for a
 //! flow that is known.
 
+mod course;
 mod error;
 mod input;
 mod output;
@@ -11,17 +12,9 @@ pub(crate) use input::input;
 pub(crate) use output::output;
 
 use crate::{
-    ffi::{
-        route::Tagged,
-        skb::Skb, //
-    },
-    flow::{
-        NoRow,
-        Row, //
-    },
-    host::Host,
-    netns::Netns,
-    view::View, //
+    ffi::skb::Skb,
+    flow::NoRow,
+    netns::Netns, //
 };
 use ihmp_core::{
     addr::Family,
@@ -32,17 +25,13 @@ use ihmp_core::{
         Tuple,
         UDP, //
     },
-    paths::Path,
     verdict::Reason,
     xlat::{
         self,
         Rewrite, //
     }, //
 };
-use kernel::sync::{
-    atomic::Relaxed,
-    rcu::Guard, //
-};
+use kernel::sync::atomic::Relaxed;
 
 /// What becomes of a packet.
 pub(crate) enum Verdict {
@@ -114,72 +103,7 @@ fn rewrite(skb: &mut Skb<'_>, packet: &Packet, to: &Rewrite) -> bool {
     true
 }
 
-/// The next packet of a row: its path, the route cache of that, and the remote port on it.
-type Way<'a> = (Path, Option<Tagged<'a>>, u16);
-
 impl Netns {
-    /// The path that packets of a family take, with its route cache. Nothing leaves from an address that is gone.
-    #[inline]
-    fn path<'a>(
-        &self,
-        skb: &Skb<'_>,
-        host: &'a Host,
-        view: &'a View,
-        family: Family,
-        guard: &Guard,
-    ) -> Result<(Path, Option<Tagged<'a>>), Reason> {
-        let at = view.current(family);
-        let found = host.path(view, at).ok_or(Reason::NoPath)?;
-        let change = self.net.addresses_change(family);
-        if !view.sees_local(family, at, change) {
-            if !self.net.has_address(skb, found.0.local, guard) {
-                return Err(Reason::LocalGone);
-            }
-            view.saw_local(family, at, change);
-        }
-        Ok(found)
-    }
-
-    /// How a flow reaches its host. `None` when it could only through NATs that have no port for it.
-    #[inline]
-    fn way<'a>(
-        &self,
-        row: &Row,
-        view: &'a View,
-        path: Path,
-        cache: Option<Tagged<'a>>,
-        guard: &'a Guard,
-    ) -> Option<Way<'a>> {
-        if path.nat {
-            self.way_by_nat(row, view, path, cache, guard)
-        } else {
-            Some((path, cache, row.host_port))
-        }
-    }
-
-    /// The host is heard from behind a NAT. A flow that it has no port for takes the first other path.
-    #[inline(never)]
-    fn way_by_nat<'a>(
-        &self,
-        row: &Row,
-        view: &'a View,
-        path: Path,
-        cache: Option<Tagged<'a>>,
-        guard: &'a Guard,
-    ) -> Option<Way<'a>> {
-        let host = row.host().under(guard);
-        let ways = host.paths(view, path.remote.family());
-        let ways = Iterator::chain([(path, cache)].into_iter(), ways);
-        let mut ways = ways.map(|(path, cache)| {
-            let port = match path.nat {
-                true => self.nat_port(row, path.remote, guard),
-                false => Some(row.host_port),
-            };
-            port.map(|port| (path, cache, port))
-        });
-        ways.find_map(|way| way)
-    }
-
     fn drop_for(&self, reason: Reason) -> Verdict {
         self.refuse(reason);
         Verdict::Drop

@@ -3,6 +3,10 @@
 //! LOCAL_OUT: identifiers become locators.
 
 use super::{
+    course::{
+        Course,
+        Leg, //
+    },
     error,
     family,
     is_signalling,
@@ -19,6 +23,7 @@ use crate::{
     },
     flow::{
         NoRow,
+        Owner,
         Row,
         Start, //
     },
@@ -33,7 +38,9 @@ use ihmp_core::{
     packet::{
         Kind,
         Packet,
-        TCP, //
+        TCP,
+        TCP_ACK,
+        TCP_SYN, //
     },
     sets::Role,
     verdict::Reason,
@@ -74,8 +81,8 @@ pub(crate) fn output(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
     send(netns, skb, &packet, row, &guard)
 }
 
-/// An echo reply. The kernel answers from the locators of the request, which needs no row; but the
-/// host hears us by the path that we have now, like everything else of ours.
+/// An echo reply. The kernel answers from the locators of the request, which needs no row. Where we have left that address
+/// the host hears us by another one, like everything else of ours that is older than the move.
 fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Verdict {
     let tuple = &packet.tuple;
     let ipv6 = packet.family == Family::V6;
@@ -84,31 +91,48 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
     };
     let host = node.host(guard);
     let view = host.view.read(guard);
-    let serves = node.role() == Role::Active
+    let local = view.lists().lookup(Role::Local, tuple.src);
+    let left = node.role() == Role::Active
         && view.state() == HostState::Up
-        && view.lists().lookup(Role::Local, tuple.src).is_some()
-        && !view.hides(tuple.src);
-    // What came through a NAT goes back by the port that it came from.
-    let path = serves.then(|| netns.path(&skb, host, view, packet.family, guard).ok());
-    match path.flatten().filter(|(path, _)| !path.nat) {
-        Some((path, cache)) if (path.local, path.remote) != (tuple.src, tuple.dst) => {
-            let to = Rewrite {
-                src: path.local,
-                dst: path.remote,
-                sport: tuple.sport,
-                dport: tuple.dport,
-            };
-            if !rewrite(&mut skb, packet, &to) {
-                return netns.drop_for(Reason::NotWritable);
-            }
-            if netns.net.route_out(&mut skb, cache, 0, ipv6).is_err() {
-                return netns.drop_for(Reason::NoRoute);
-            }
-            netns.count(Counter::OutTranslated);
-            Verdict::Accept
+        && local.is_some_and(|entry| entry.mark != 0 && !entry.nat);
+    let leg = left.then(|| netns.answer_leg(&skb, host, view, tuple.dst, guard));
+    match leg.flatten() {
+        Some(leg) if leg.path.local != tuple.src => {
+            let ports = (tuple.sport, tuple.dport);
+            translate(netns, &mut skb, packet, &leg, ports)
         }
         _ => pass(netns, &skb, ipv6),
     }
+}
+
+/// Writes the locators of a path and these ports into a packet, and gives it its route.
+#[inline]
+fn translate(
+    netns: &Netns,
+    skb: &mut Skb<'_>,
+    packet: &Packet,
+    leg: &Leg<'_>,
+    (sport, dport): (u16, u16),
+) -> Verdict {
+    let to = Rewrite {
+        src: leg.path.local,
+        dst: leg.path.remote,
+        sport,
+        dport,
+    };
+    if !rewrite(skb, packet, &to) {
+        return netns.drop_for(Reason::NotWritable);
+    }
+    let ipv6 = packet.family == Family::V6;
+    if netns
+        .net
+        .route_out(skb, leg.cache, leg.device, ipv6)
+        .is_err()
+    {
+        return netns.drop_for(Reason::NoRoute);
+    }
+    netns.count(Counter::OutTranslated);
+    Verdict::Accept
 }
 
 /// A packet that is no flow's. A socket that we let send from its former address may not send from
@@ -130,7 +154,7 @@ fn pass_watched(netns: &Netns, skb: &Skb<'_>, sock: &Sock<'_>, ipv6: bool) -> Ve
     }
 }
 
-/// Sends a packet of a known flow on its host's path.
+/// Sends a packet of a known flow: as it is, or on a path of its host.
 #[inline]
 fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Guard) -> Verdict {
     let now = clock::jiffies();
@@ -145,68 +169,72 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     if let Some(sock) = skb.sock().filter(|_| row.lends()) {
         netns.keep_source(&sock);
     }
-    let (path, cache) = match netns.path(&skb, host, view, packet.family, guard) {
-        Ok(found) => found,
-        // It began behind a NAT, before the host had said so, or has no other address.
-        Err(Reason::NoPath) if view.hides(packet.tuple.src) => {
+    let key = FlowKey::outbound(&packet.tuple);
+    match netns.course(&skb, row, view, &key, opens(packet), guard) {
+        Ok(Course::Home) => at_home(netns, skb, packet, row, &key, guard),
+        Ok(Course::Untold) => {
             netns.count(Counter::OutUnchanged);
-            return pass(netns, &skb, packet.family == Family::V6);
+            pass(netns, &skb, packet.family == Family::V6)
         }
-        Err(why) => return no_path(netns, host, packet, why),
-    };
-    let Some((path, cache, port)) = netns.way(row, view, path, cache, guard) else {
-        return unmapped(netns, packet);
-    };
-    let tuple = &packet.tuple;
-    if path.local == tuple.src
-        && path.remote == tuple.dst
-        && row.wire_port == tuple.sport
-        && port == tuple.dport
-    {
+        Ok(Course::Away(leg)) => {
+            let ends = (leg.path.local, leg.path.remote);
+            if row.has_twin() && netns.waits_for_twin(&skb, row, ends, false, guard) {
+                return not_sent(netns, host, packet, Reason::SameWire);
+            }
+            translate(netns, &mut skb, packet, &leg, (row.wire_port, leg.port))
+        }
+        Err(why) => not_sent(netns, host, packet, why),
+    }
+}
+
+/// Who opens a connection means whoever has the address.
+#[inline]
+fn opens(packet: &Packet) -> bool {
+    matches!(packet.kind, Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN)
+}
+
+/// Sends a packet of a flow of which both ends are at home. Only its local port may be another one on the wire.
+#[inline]
+fn at_home(
+    netns: &Netns,
+    mut skb: Skb<'_>,
+    packet: &Packet,
+    row: &Row,
+    key: &FlowKey,
+    guard: &Guard,
+) -> Verdict {
+    if row.has_twin() && netns.waits_for_twin(&skb, row, (key.laddr, key.faddr), true, guard) {
+        return not_sent(netns, row.host().under(guard), packet, Reason::SameWire);
+    }
+    if row.wire_port == key.lport {
         netns.count(Counter::OutUnchanged);
         return Verdict::Accept;
     }
     let to = Rewrite {
-        src: path.local,
-        dst: path.remote,
+        src: key.laddr,
+        dst: key.faddr,
         sport: row.wire_port,
-        dport: port,
+        dport: key.fport,
     };
     if !rewrite(&mut skb, packet, &to) {
         return netns.drop_for(Reason::NotWritable);
-    }
-    if netns
-        .net
-        .route_out(&mut skb, cache, 0, !to.dst.is_v4())
-        .is_err()
-    {
-        return netns.drop_for(Reason::NoRoute);
     }
     netns.count(Counter::OutTranslated);
     Verdict::Accept
 }
 
-/// While there is no path, programs see what a network that loses packets shows them. TCP keeps errors
-/// of transmission to itself; told that a segment was not sent, it sends nothing new that would be
-/// missing at the other end later. When there has been no path for too long, errors are what is wanted.
+/// A packet of a flow that cannot be sent now, for want of a path or because another flow has its place on the wire.
+///
+/// Programs see what a network that loses packets shows them. TCP keeps errors of transmission to itself; told that a
+/// segment was not sent, it sends nothing new that would be missing at the other end later. When there has been no path for
+/// too long, errors are what is wanted.
 #[cold]
-fn no_path(netns: &Netns, host: &Host, packet: &Packet, why: Reason) -> Verdict {
+fn not_sent(netns: &Netns, host: &Host, packet: &Packet, why: Reason) -> Verdict {
     netns.refuse(why);
     if packet.tuple.proto == TCP {
         Verdict::Refuse
     } else if host.given_up() {
         Verdict::Unreachable
-    } else {
-        Verdict::Drop
-    }
-}
-
-/// The host is behind a NAT that has no port for the flow: as if there were no path.
-#[cold]
-fn unmapped(netns: &Netns, packet: &Packet) -> Verdict {
-    netns.refuse(Reason::NatUnmapped);
-    if packet.tuple.proto == TCP {
-        Verdict::Refuse
     } else {
         Verdict::Drop
     }
@@ -221,11 +249,14 @@ fn open<'a>(
     key: &FlowKey,
     guard: &'a Guard,
 ) -> Result<&'a Row, NoRow> {
-    // Packets without a full socket (resets, SYN cookies, time-wait) begin no flow, nor do those of
-    // tunnels, which carry the inner packet's socket.
+    if let Some(device) = skb.request() {
+        return accept(netns, skb, key, Owner::request(device), guard);
+    }
+    // Packets without a full socket (resets, SYN cookies, time-wait) begin no flow, nor do those of tunnels, which carry
+    // the inner packet's socket, nor what a program sends from an address that it chose against the kernel's rules.
     let sock = skb
         .sock()
-        .filter(|sock| sock.sends(key.proto, key.lport))
+        .filter(|sock| sock.sends(key.proto, key.lport) && !sock.own_source())
         .ok_or(NoRow::Pass)?;
     let mut start = match key.proto {
         TCP if !sock.opening() => Start::Joins,
@@ -251,7 +282,7 @@ fn open<'a>(
                 // An older connection goes with its host; what opens now means whoever is there.
                 Role::Alias if key.proto == TCP && sock.established() => (),
                 Role::Alias if key.proto == TCP && sock.opening() => start = Start::OpensPlain,
-                Role::Alias if netns.goes_on(key, host, &sock, guard) => (),
+                Role::Alias if netns.goes_on(key, host, &sock, guard) => start = Start::Joins,
                 _ => return Err(NoRow::Pass),
             }
             host
@@ -260,7 +291,7 @@ fn open<'a>(
     };
     let view = host.view.read(guard);
     let wire = key.on_wire_by(host.id(), port);
-    if view.state() == HostState::Classic || netns.is_wire_form(key, &wire, host, &sock, guard) {
+    if view.state() == HostState::Classic || netns.is_wire_form(skb, key, &wire, &sock, guard) {
         return Err(NoRow::Pass);
     }
     // What a socket that is bound to no address has begun elsewhere goes on there.
@@ -274,5 +305,36 @@ fn open<'a>(
     {
         return Err(NoRow::Drop(Reason::ForeignSource));
     }
-    netns.flow_open(key, wire, host, &sock, start, guard)
+    netns.flow_open(skb, key, wire, host, Owner::sock(&sock), start, guard)
+}
+
+/// A connection that is being accepted. It is looked at where an end has left its address: the connection is younger than
+/// that, and who opens one from a former address of a host is whoever has it now. Elsewhere its first segment does.
+#[cold]
+fn accept<'a>(
+    netns: &Netns,
+    skb: &Skb<'_>,
+    key: &FlowKey,
+    request: Owner<'_>,
+    guard: &'a Guard,
+) -> Result<&'a Row, NoRow> {
+    let node = netns
+        .net
+        .addr(&key.faddr.octets(), guard)
+        .ok_or(NoRow::Pass)?;
+    let host = node.host(guard);
+    let start = match node.role() {
+        Role::Alias => Start::OpensPlain,
+        Role::Active if is_left(host, key, guard) => Start::Accepts,
+        _ => return Err(NoRow::Pass),
+    };
+    let wire = key.on_wire(host.id());
+    netns.flow_open(skb, key, wire, host, request, start, guard)
+}
+
+/// Whether either end has left its address of a flow, which is still there.
+fn is_left(host: &Host, key: &FlowKey, guard: &Guard) -> bool {
+    let view = host.view.read(guard);
+    let local = view.lists().lookup(Role::Local, key.laddr);
+    local.is_some_and(|entry| entry.mark != 0) || view.mark_of(key.faddr) != 0
 }

@@ -98,23 +98,22 @@ impl Net {
         unsafe { raw::ihmp_addrs_change(self.ns(), family == Family::V6) }
     }
 
-    /// Whether an address is this namespace's; IPv6 looks in the VRF of the packet, too.
-    pub(crate) fn has_address(&self, skb: &Skb<'_>, addr: Addr, _guard: &Guard) -> bool {
+    /// Index of the device that has an address of this namespace: 0 when that is the loopback device, a dummy or the like,
+    /// or none, so that routing decides alone. `None` when the address is not ours; IPv6 looks in the VRF of the packet, too.
+    pub(crate) fn device_of(&self, skb: &Skb<'_>, addr: Addr, _guard: &Guard) -> Option<u32> {
         let octets = addr.octets();
         // SAFETY: The namespace and the packet are valid; the packet is in LOCAL_OUT and has a route. An address has 16
         // octets, and the guard is the RCU read lock.
-        unsafe { raw::ihmp_addr_is_local(self.ns(), skb.raw(), octets.as_ptr(), !addr.is_v4()) }
+        let device =
+            unsafe { raw::ihmp_addr_device(self.ns(), skb.raw(), octets.as_ptr(), !addr.is_v4()) };
+        u32::try_from(device).ok()
     }
 
-    /// Index of the device that has an address of this namespace: 0 when that is the loopback device, a dummy or the like,
-    /// or none, so that routing decides alone. `None` when the address is not ours.
-    pub(crate) fn device_of(&self, skb: &Skb<'_>, addr: Addr, _guard: &Guard) -> Option<u32> {
-        let octets = addr.octets();
-        // SAFETY: As for `has_address`.
-        let device = unsafe {
-            raw::ihmp_addr_device(self.ns(), skb.raw(), octets.as_ptr(), !addr.is_v4())
-        };
-        u32::try_from(device).ok()
+    /// Whether what leaves by a device may be of a socket that is bound to another, or to a VRF; 0 is none in particular.
+    #[inline]
+    pub(crate) fn device_serves(&self, device: u32, bound: u32) -> bool {
+        // SAFETY: The namespace is valid.
+        bound == 0 || device == 0 || unsafe { raw::ihmp_device_serves(self.ns(), device, bound) }
     }
 
     /// Makes IPv6 sockets look for their routes again.

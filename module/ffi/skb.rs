@@ -135,10 +135,13 @@ impl<'a> Skb<'a> {
         unsafe { NonNull::new(raw::ihmp_skb_sock(self.sock)).map(|sk| Sock::borrowed(sk)) }
     }
 
-    /// The packet is the SYN-ACK of a request that waits in the queue of a listener.
-    pub(crate) fn request(&self) -> bool {
+    /// If the packet is the SYN-ACK of a request that waits in the queue of a listener: index of the device that the
+    /// connection is bound to, or 0.
+    pub(crate) fn request(&self) -> Option<u32> {
+        let mut device = 0;
         // SAFETY: By the invariant.
-        unsafe { raw::ihmp_skb_is_request(self.raw(), self.sock) }
+        let is = unsafe { raw::ihmp_skb_request(self.raw(), self.sock, &mut device) };
+        is.then_some(device)
     }
 
     /// Drops the socket that early demultiplexing found by the wire addresses.

@@ -115,8 +115,13 @@ impl Net {
         }
     }
 
-    /// Adds a row to both tables and to its host. `Err(EEXIST)` when either key is taken.
-    pub(crate) fn row_insert<'a>(&self, row: Owned<Row>, guard: &'a Guard) -> Result<&'a Row> {
+    /// Adds a row to its host and to the tables; to the wire tuples only if `wired`. `Err(EEXIST)` when a key is taken.
+    pub(crate) fn row_insert<'a>(
+        &self,
+        row: Owned<Row>,
+        wired: bool,
+        guard: &'a Guard,
+    ) -> Result<&'a Row> {
         let host = row.host().as_ptr().cast();
         let payload = row.into_raw();
         let raw_row = payload.as_ptr().cast();
@@ -129,10 +134,13 @@ impl Net {
                 drop(Owned::from_raw(payload));
                 return Err(Error::from_errno(err));
             }
-            let mut err = raw::ihmp_row_insert_wire(self.raw(), raw_row);
+            let mut err = 0;
+            if wired {
+                err = raw::ihmp_row_insert_wire(self.raw(), raw_row);
+            }
             if err == 0 {
                 err = raw::ihmp_row_insert_flow(self.raw(), raw_row);
-                if err != 0 {
+                if err != 0 && wired {
                     raw::ihmp_row_remove_wire(self.raw(), raw_row);
                 }
             }
@@ -146,21 +154,29 @@ impl Net {
         unsafe { found(raw_row, guard) }.ok_or(EINVAL)
     }
 
-    /// Takes a row out everywhere. True for the one caller that did it.
-    pub(crate) fn row_remove(&self, row: &Row) -> bool {
+    /// Takes a row out everywhere. True for the one caller that did it. `apart` as in [`Row`]: it may be put among the
+    /// wire tuples meanwhile.
+    pub(crate) fn row_remove(&self, row: &Row, apart: bool) -> bool {
         let payload = core::ptr::from_ref(row).cast_mut().cast();
         // SAFETY: The row came from the table; only the caller whose removal from the flow table
         // succeeds goes on, so it is unlinked and retired once. Its place among the wire tuples
-        // may have been given to a newer row of the same socket.
+        // may have been given to a newer row of the same socket; nobody puts it there after this.
         unsafe {
-            if raw::ihmp_row_remove_flow(self.raw(), payload) != 0 {
+            if raw::ihmp_row_remove(self.raw(), payload, apart) != 0 {
                 return false;
             }
-            raw::ihmp_row_remove_wire(self.raw(), payload);
             raw::ihmp_row_unlink(row.host().as_ptr().cast(), payload);
             raw::ihmp_object_retire(payload);
         }
         true
+    }
+
+    /// Puts a row that is apart among the wire tuples. `Err(EEXIST)` when another one has them, `Err(ENOENT)` when the
+    /// row is no longer in the tables.
+    pub(crate) fn row_wire(&self, row: &Row) -> Result {
+        let payload = core::ptr::from_ref(row).cast_mut().cast();
+        // SAFETY: The row came from the table, and the caller's guard keeps it.
+        to_result(unsafe { raw::ihmp_row_wire(self.raw(), payload) })
     }
 
     /// Takes a row out of the wire tuples only: another row takes its place there.

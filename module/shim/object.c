@@ -154,15 +154,41 @@ int ihmp_row_insert_wire(struct ihmp_net *in, void *payload)
 					     ihmp_wires_params);
 }
 
-int ihmp_row_remove_flow(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_remove_fast(&in->flows, &ihmp_header(payload)->first, ihmp_flows_params);
-}
-
 int ihmp_row_remove_wire(struct ihmp_net *in, void *payload)
 {
 	return rhashtable_remove_fast(&in->wires, &ihmp_header(payload)->second,
 				      ihmp_wires_params);
+}
+
+/*
+ * Takes a row out of both tables; an error when somebody else did. One that is
+ * apart may just be put among the wires, which ends with this.
+ */
+int ihmp_row_remove(struct ihmp_net *in, void *payload, bool apart)
+{
+	struct rhash_head *link = &ihmp_header(payload)->first;
+	int err;
+
+	if (apart)
+		spin_lock_bh(&in->wiring);
+	err = rhashtable_remove_fast(&in->flows, link, ihmp_flows_params);
+	if (!err)
+		ihmp_row_remove_wire(in, payload);
+	if (apart)
+		spin_unlock_bh(&in->wiring);
+	return err;
+}
+
+/* Puts a row that is apart among the wires, if it is still among the flows. */
+int ihmp_row_wire(struct ihmp_net *in, void *payload)
+{
+	int err = -ENOENT;
+
+	spin_lock_bh(&in->wiring);
+	if (ihmp_row_by_flow(in, payload) == payload)
+		err = ihmp_row_insert_wire(in, payload);
+	spin_unlock_bh(&in->wiring);
+	return err;
 }
 
 void *ihmp_nat_by_seen(struct ihmp_net *in, const void *key)
@@ -289,6 +315,7 @@ int ihmp_tables_init(struct ihmp_net *in)
 {
 	int err;
 
+	spin_lock_init(&in->wiring);
 	xa_init_flags(&in->hosts, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	xa_init_flags(&in->lent, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
 	err = rhashtable_init(&in->addrs, &ihmp_addrs_params);

@@ -259,7 +259,7 @@ static bool ihmp_addr_is_routed6(struct net *net, const struct in6_addr *addr)
 }
 
 /* IPv6 addresses are those of a VRF, or of none: that of the packet, or none. The caller holds the RCU lock. */
-bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
+static bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
 {
 	struct in6_addr addr6;
 	__be32 addr4;
@@ -323,6 +323,12 @@ s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr,
 	memcpy(&addr6, addr, sizeof(addr6));
 	dev = ipv6 ? ihmp_addr_dev6(net, skb, &addr6) : ihmp_addr_dev4(net, addr4);
 	return dev && ihmp_dev_carries(dev) ? dev->ifindex : 0;
+}
+
+/* A socket that is bound to a device, or to the VRF of one, may leave by it. */
+bool ihmp_device_serves(struct net *net, u32 device, u32 bound)
+{
+	return device == bound || l3mdev_master_ifindex_by_index(net, device) == bound;
 }
 
 /*

@@ -100,8 +100,9 @@ void *ihmp_row_by_flow(struct ihmp_net *in, const void *key);
 void *ihmp_row_by_wire(struct ihmp_net *in, const void *key);
 int ihmp_row_insert_flow(struct ihmp_net *in, void *payload);
 int ihmp_row_insert_wire(struct ihmp_net *in, void *payload);
-int ihmp_row_remove_flow(struct ihmp_net *in, void *payload);
 int ihmp_row_remove_wire(struct ihmp_net *in, void *payload);
+int ihmp_row_remove(struct ihmp_net *in, void *payload, bool apart);
+int ihmp_row_wire(struct ihmp_net *in, void *payload);
 int ihmp_row_link(void *host, void *row);
 void ihmp_row_unlink(void *host, void *row);
 void *ihmp_row_next(void *host, u32 *id);
@@ -135,7 +136,7 @@ u32 ihmp_skb_len(const struct sk_buff *skb);
 bool ihmp_skb_out_loopback(const struct sk_buff *skb);
 bool ihmp_skb_in_loopback(const struct sk_buff *skb);
 struct sock *ihmp_skb_sock(struct sock *sk);
-bool ihmp_skb_is_request(const struct sk_buff *skb, const struct sock *sk);
+bool ihmp_skb_request(const struct sk_buff *skb, const struct sock *sk, u32 *device);
 void ihmp_skb_forget_sock(struct sk_buff *skb);
 u32 ihmp_skb_ifindex(const struct sk_buff *skb);
 
@@ -145,7 +146,7 @@ void ihmp_dst_cache_free(struct dst_cache *cache);
 int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_cache *cache, u32 tag,
 		   u32 device, bool ipv6);
 u32 ihmp_addrs_change(const struct net *net, bool ipv6);
-bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
+bool ihmp_device_serves(struct net *net, u32 device, u32 bound);
 s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
 bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6);
 void ihmp_routes_renew6(struct net *net);

@@ -69,13 +69,17 @@ struct sock *ihmp_skb_sock(struct sock *sk)
 	return sk->sk_protocol == IPPROTO_TCP && READ_ONCE(sk->sk_state) == TCP_LISTEN ? NULL : sk;
 }
 
-/* A SYN-ACK of a request in the queue. IPv4 gives the request to the hook, IPv6 its listener. */
-bool ihmp_skb_is_request(const struct sk_buff *skb, const struct sock *sk)
+/*
+ * A SYN-ACK of a request in the queue, and the device that the connection is
+ * bound to. IPv4 gives the request to the hook, IPv6 its listener.
+ */
+bool ihmp_skb_request(const struct sk_buff *skb, const struct sock *sk, u32 *device)
 {
 	const struct sock *request = skb->sk;
 
 	if (!sk || !request || READ_ONCE(request->sk_state) != TCP_NEW_SYN_RECV)
 		return false;
+	*device = READ_ONCE(request->sk_bound_dev_if);
 	return request == sk || inet_reqsk(request)->rsk_listener == sk;
 }
 

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the next packet of a flow goes: its ends are at home, or away on a path of its host
+//! ([`ihmp_core::ends`]).
+
+use crate::{
+    ffi::{
+        route::Tagged,
+        skb::Skb, //
+    },
+    flow::Row,
+    host::Host,
+    netns::Netns,
+    view::View, //
+};
+use ihmp_core::{
+    addr::{
+        Addr,
+        Family, //
+    },
+    ends::{
+        self,
+        Foreign,
+        Local, //
+    },
+    flow::FlowKey,
+    paths::Path,
+    verdict::Reason, //
+};
+use kernel::sync::rcu::Guard;
+
+/// What becomes of the packets of a flow that go out.
+pub(crate) enum Course<'a> {
+    /// They carry the identifiers.
+    Home,
+    /// They carry the identifiers, whatever happens: the host was never told the local one.
+    Untold,
+    /// They carry the locators of a path.
+    Away(Leg<'a>),
+}
+
+/// A path for a packet.
+pub(crate) struct Leg<'a> {
+    /// Its locators.
+    pub(crate) path: Path,
+    /// Its route cache.
+    pub(crate) cache: Option<Tagged<'a>>,
+    /// Remote port on the wire.
+    pub(crate) port: u16,
+    /// Index of the device to leave by, or 0 where the routing tables decide.
+    pub(crate) device: u32,
+}
+
+/// What a path must be like.
+struct Wanted {
+    family: Family,
+    /// The local locator; `None` when that end is away.
+    local: Option<Addr>,
+    /// The remote locator; `None` when that end is away.
+    remote: Option<Addr>,
+    /// Index of the device that the socket is bound to, or 0.
+    bound: u32,
+}
+
+impl Netns {
+    /// Where the packets of a flow go that leave as `key` says: its identifiers. What `opens` the flow stays at the foreign
+    /// one.
+    #[inline]
+    pub(crate) fn course<'a>(
+        &self,
+        skb: &Skb<'_>,
+        row: &'a Row,
+        view: &'a View,
+        key: &FlowKey,
+        opens: bool,
+        guard: &'a Guard,
+    ) -> Result<Course<'a>, Reason> {
+        let lists = view.lists();
+        let mut gone = false;
+        let local = match ends::local(&lists, key.laddr, row.born, row.is_known(view, key.laddr)) {
+            Local::Untold => return Ok(Course::Untold),
+            Local::Home(at) => {
+                row.note_known();
+                gone = self.device_at(skb, view, at, key.laddr, guard).is_none();
+                (!gone).then_some(key.laddr)
+            }
+            Local::Away => {
+                row.note_known();
+                None
+            }
+        };
+        let remote = match self.foreign_end(row, view, key.faddr) {
+            Foreign::Home => Some(key.faddr),
+            Foreign::Away => opens.then_some(key.faddr),
+        };
+        if local.is_some() && remote.is_some() {
+            return Ok(Course::Home);
+        }
+        let wanted = Wanted {
+            family: key.laddr.family(),
+            local,
+            remote,
+            bound: row.device(),
+        };
+        let host = row.host().under(guard);
+        let port = |path: &Path| match path.nat {
+            true => self.nat_port(row, path.remote, guard),
+            false => Some(row.host_port),
+        };
+        match self.leg(skb, host, view, &wanted, port, guard) {
+            Ok(leg) => Ok(Course::Away(leg)),
+            Err(Reason::NoPath) if gone => Err(Reason::LocalGone),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Where the host's end of a flow is.
+    #[inline]
+    pub(crate) fn foreign_end(&self, row: &Row, view: &View, faddr: Addr) -> Foreign {
+        ends::foreign(&view.lists(), faddr, row.since(), |at| view.mark_at(at))
+    }
+
+    /// The path of an echo reply from an address that we have left, to where the request came from.
+    pub(super) fn answer_leg<'a>(
+        &self,
+        skb: &Skb<'_>,
+        host: &'a Host,
+        view: &'a View,
+        remote: Addr,
+        guard: &'a Guard,
+    ) -> Option<Leg<'a>> {
+        let wanted = Wanted {
+            family: remote.family(),
+            local: None,
+            remote: Some(remote),
+            bound: 0,
+        };
+        // What came through a NAT goes back by the port that it came from.
+        let port = |path: &Path| (!path.nat).then_some(0);
+        self.leg(skb, host, view, &wanted, port, guard).ok()
+    }
+
+    /// The locators that the packets of a flow carry now, if they are translated at all.
+    pub(crate) fn wire_ends(
+        &self,
+        skb: &Skb<'_>,
+        row: &Row,
+        guard: &Guard,
+    ) -> Option<(Addr, Addr)> {
+        let key = row.key();
+        let view = row.host().under(guard).view.read(guard);
+        match self.course(skb, row, view, &key, false, guard).ok()? {
+            Course::Away(leg) => Some((leg.path.local, leg.path.remote)),
+            Course::Home | Course::Untold => Some((key.laddr, key.faddr)),
+        }
+    }
+
+    /// The best path that is as wanted; the one that the host's packets take if that will do. `port` gives the remote
+    /// port on a path, or `None` when the flow cannot take it.
+    fn leg<'a>(
+        &self,
+        skb: &Skb<'_>,
+        host: &'a Host,
+        view: &'a View,
+        wanted: &Wanted,
+        port: impl Fn(&Path) -> Option<u16>,
+        guard: &Guard,
+    ) -> Result<Leg<'a>, Reason> {
+        let current = view.current(wanted.family);
+        let heard = view.get(current).map(|path| path.remote);
+        let mut why = Reason::NoPath;
+        let mut best = None;
+        for at in core::iter::once(current).chain(view.family(wanted.family)) {
+            let Some(path) = view.get(at) else {
+                continue;
+            };
+            if wanted.local.is_some_and(|local| local != path.local)
+                || wanted.remote.is_some_and(|remote| remote != path.remote)
+            {
+                continue;
+            }
+            let Some(own) = self.device_at(skb, view, path.local_at, path.local, guard) else {
+                why = Reason::LocalGone;
+                continue;
+            };
+            let device = match (wanted.local, path.device) {
+                (Some(_), _) => 0,
+                (None, 0) => own,
+                (None, named) => named,
+            };
+            if !self.net.device_serves(device, wanted.bound) {
+                continue;
+            }
+            let Some(port) = port(&path) else {
+                why = Reason::NatUnmapped;
+                continue;
+            };
+            let leg = (at, path, port, device);
+            if at == current {
+                best = Some(leg);
+                break;
+            }
+            let better = |found: &Path| path.rank(heard) < found.rank(heard);
+            if best.as_ref().is_none_or(|(_, found, _, _)| better(found)) {
+                best = Some(leg);
+            }
+        }
+        let (at, path, port, device) = best.ok_or(why)?;
+        Ok(Leg {
+            path,
+            cache: host.cache(view, at, device != 0),
+            port,
+            device,
+        })
+    }
+
+    /// The device that has the local address at a place, 0 for none in particular; `None` when the address is not this
+    /// machine's.
+    #[inline]
+    fn device_at(
+        &self,
+        skb: &Skb<'_>,
+        view: &View,
+        at: usize,
+        addr: Addr,
+        guard: &Guard,
+    ) -> Option<u32> {
+        let change = self.net.addresses_change(addr.family());
+        if let Some(device) = view.seen(at, change) {
+            return Some(device);
+        }
+        let device = self.net.device_of(skb, addr, guard)?;
+        view.saw(at, device, change);
+        Some(device)
+    }
+}
