@@ -233,7 +233,8 @@ forwarded() {
 	equal "flows at the router" 0 "$(figure r1 flows-made)"
 }
 
-# preferences FAMILY: the lowest local preference is the path in use; changing it moves the traffic.
+# preferences FAMILY: the lowest local preference is the path of what is away from home; a flow leaves its own address when
+# that is left, and its peer follows.
 preferences() {
 	local M C NEW family=$1 before
 
@@ -245,8 +246,13 @@ preferences() {
 	check "the first stays" path_is m "$C" "$M" "$C"
 	must "goes on" goes_on m || return
 	ctl m path set host "${HID[m]}" local "$M" preference 20 || return
-	must "m uses the other" busywait 5 path_is m "$C" "$NEW" "$C" || return
+	must "the other is the path" busywait 5 path_is m "$C" "$NEW" "$C" || return
+	before=$(figure m out-translated)
 	must "goes on after the change" goes_on m || return
+	equal "nothing is translated yet" "$before" "$(figure m out-translated)"
+	check "c sees no move" path_is c "$M" "$C" "$M"
+	ctl m path set host "${HID[m]}" local "$M" preference 20 left || return
+	must "goes on when it has left" goes_on m || return
 	must "c follows what it hears" busywait 5 path_is c "$M" "$C" "$NEW" || return
 	equal "paths" 2 "$(ctl m -j path show host "${HID[m]}" | jq length)"
 	equal "in use" 1 "$(ctl m -j path show host "${HID[m]}" | jq '[.[] | select(.active)] | length')"
