@@ -255,6 +255,8 @@ struct Place {
     apart: bool,
     /// Another flow has its ports.
     twin: bool,
+    /// It goes on with one that was at an address of ours towards the host.
+    known: bool,
 }
 
 impl Place {
@@ -264,6 +266,7 @@ impl Place {
             port,
             apart: false,
             twin: false,
+            known: false,
         }
     }
 }
@@ -374,7 +377,7 @@ impl Netns {
                 device: owner.device,
                 lends,
                 apart: place.apart,
-                known: Atomic::new(false),
+                known: Atomic::new(place.known),
                 twin: Atomic::new(place.twin),
                 since: Atomic::new(born),
                 cookie,
@@ -440,9 +443,12 @@ impl Netns {
             if goes_on {
                 self.net.row_unwire(other);
             }
+            // Its address is gone, and which one is there instead may not be told yet.
+            let gone = || self.net.device_of(skb, other.key().laddr, guard).is_none();
             return Ok(Place {
                 apart: !goes_on,
                 twin: true,
+                known: goes_on && other.known.load(Relaxed) && gone(),
                 ..own
             });
         }

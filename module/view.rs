@@ -284,6 +284,12 @@ impl View {
         self.paths.get(at, &self.lists())
     }
 
+    /// The place of a path, if it is among the paths.
+    #[inline]
+    pub(crate) fn place(&self, path: &Path) -> Option<usize> {
+        self.paths.place(path)
+    }
+
     /// The place of the path that packets of a family take.
     #[inline]
     pub(crate) fn current(&self, family: Family) -> usize {

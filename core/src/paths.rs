@@ -32,11 +32,13 @@ pub struct Path {
     pub device: u32,
     /// Place of the local locator in its list.
     pub local_at: usize,
+    /// Place of the remote locator in its list.
+    pub remote_at: usize,
 }
 
 impl Path {
     #[inline]
-    fn of(local_at: u8, local: &Entry, remote: &Entry) -> Path {
+    fn of(pair: Pair, local: &Entry, remote: &Entry) -> Path {
         Path {
             local: local.addr,
             remote: remote.addr,
@@ -47,7 +49,8 @@ impl Path {
             nat: remote.nat,
             left: local.mark != 0,
             device: local.device,
-            local_at: usize::from(local_at),
+            local_at: usize::from(pair.local),
+            remote_at: usize::from(pair.remote),
         }
     }
 }
@@ -71,6 +74,11 @@ impl Path {
     }
 }
 
+/// All pairs of locators of one family, also those that are too many to be kept.
+pub fn all<'a>(lists: Lists<'a>, family: Family) -> impl Iterator<Item = Path> + 'a {
+    pairs(&lists, family).filter_map(move |pair| pair.path(&lists))
+}
+
 /// A path by the places of its locators in their lists.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
@@ -83,7 +91,7 @@ impl Pair {
     fn path(self, lists: &Lists<'_>) -> Option<Path> {
         let local = lists.list(Role::Local).get(usize::from(self.local))?;
         let remote = lists.list(Role::Active).get(usize::from(self.remote))?;
-        Some(Path::of(self.local, local, remote))
+        Some(Path::of(self, local, remote))
     }
 }
 
@@ -217,6 +225,16 @@ impl Paths {
             Family::V4 => 0..usize::from(self.v4),
             Family::V6 => usize::from(self.v4)..self.len(),
         }
+    }
+
+    /// The place of a path, if it is kept.
+    #[inline]
+    pub fn place(&self, path: &Path) -> Option<usize> {
+        let pairs = self.pairs.get(..self.len())?;
+        let is = |pair: &Pair| {
+            usize::from(pair.local) == path.local_at && usize::from(pair.remote) == path.remote_at
+        };
+        pairs.iter().position(is)
     }
 
     /// The path at a place, of the lists from which they were made.

@@ -137,8 +137,8 @@ impl Naive {
                 .collect::<Vec<_>>()
         };
         let mut paths = Vec::new();
-        let place = |addr: Addr| {
-            let all = self.list(Role::Local);
+        let place = |role, addr: Addr| {
+            let all = self.list(role);
             all.iter().position(|entry| entry.addr == addr).unwrap()
         };
         for local in of(Role::Local).into_iter().filter(|local| !local.nat) {
@@ -153,7 +153,8 @@ impl Naive {
                     nat: remote.nat,
                     left: local.mark != 0,
                     device: local.device,
-                    local_at: place(local.addr),
+                    local_at: place(Role::Local, local.addr),
+                    remote_at: place(Role::Active, remote.addr),
                 });
             }
         }

@@ -24,7 +24,10 @@ use ihmp_core::{
         Local, //
     },
     flow::FlowKey,
-    paths::Path,
+    paths::{
+        self,
+        Path, //
+    },
     verdict::Reason, //
 };
 use kernel::sync::rcu::Guard;
@@ -166,52 +169,64 @@ impl Netns {
         port: impl Fn(&Path) -> Option<u16>,
         guard: &Guard,
     ) -> Result<Leg<'a>, Reason> {
-        let current = view.current(wanted.family);
-        let heard = view.get(current).map(|path| path.remote);
+        let current = view.path(wanted.family);
         let mut why = Reason::NoPath;
-        let mut best = None;
-        for at in core::iter::once(current).chain(view.family(wanted.family)) {
-            let Some(path) = view.get(at) else {
-                continue;
-            };
-            if wanted.local.is_some_and(|local| local != path.local)
-                || wanted.remote.is_some_and(|remote| remote != path.remote)
-            {
-                continue;
+        let mut check = |path: &Path| match self.serves(skb, view, wanted, path, &port, guard) {
+            Ok(found) => Some((*path, found)),
+            Err(reason) => {
+                why = reason.unwrap_or(why);
+                None
             }
-            let Some(own) = self.device_at(skb, view, path.local_at, path.local, guard) else {
-                why = Reason::LocalGone;
-                continue;
-            };
-            let device = match (wanted.local, path.device) {
-                (Some(_), _) => 0,
-                (None, 0) => own,
-                (None, named) => named,
-            };
-            if !self.net.device_serves(device, wanted.bound) {
-                continue;
-            }
-            let Some(port) = port(&path) else {
-                why = Reason::NatUnmapped;
-                continue;
-            };
-            let leg = (at, path, port, device);
-            if at == current {
-                best = Some(leg);
-                break;
-            }
-            let better = |found: &Path| path.rank(heard) < found.rank(heard);
-            if best.as_ref().is_none_or(|(_, found, _, _)| better(found)) {
-                best = Some(leg);
+        };
+        let mut best = current.and_then(|path| check(&path));
+        if best.is_none() {
+            let heard = current.map(|path| path.remote);
+            // An end that is at home may have a path that is too many to be kept.
+            for path in paths::all(view.lists(), wanted.family) {
+                let better = |(found, _): &(Path, _)| path.rank(heard) < found.rank(heard);
+                if best.as_ref().is_none_or(better) {
+                    best = check(&path).or(best);
+                }
             }
         }
-        let (at, path, port, device) = best.ok_or(why)?;
+        let (path, (device, port)) = best.ok_or(why)?;
+        let at = view.place(&path);
         Ok(Leg {
             path,
-            cache: host.cache(view, at, device != 0),
+            cache: at.and_then(|at| host.cache(view, at, device != 0)),
             port,
             device,
         })
+    }
+
+    /// Whether a path is as wanted: the device to leave by, and the remote port; or why not, if that is to be said.
+    #[inline]
+    fn serves(
+        &self,
+        skb: &Skb<'_>,
+        view: &View,
+        wanted: &Wanted,
+        path: &Path,
+        port: impl Fn(&Path) -> Option<u16>,
+        guard: &Guard,
+    ) -> Result<(u32, u16), Option<Reason>> {
+        if wanted.local.is_some_and(|local| local != path.local)
+            || wanted.remote.is_some_and(|remote| remote != path.remote)
+        {
+            return Err(None);
+        }
+        let own = self.device_at(skb, view, path.local_at, path.local, guard);
+        let own = own.ok_or(Some(Reason::LocalGone))?;
+        let device = match (wanted.local, path.device) {
+            (Some(_), _) => 0,
+            (None, 0) => own,
+            (None, named) => named,
+        };
+        if !self.net.device_serves(device, wanted.bound) {
+            return Err(None);
+        }
+        let port = port(path).ok_or(Some(Reason::NatUnmapped))?;
+        Ok((device, port))
     }
 
     /// The device that has the local address at a place, 0 for none in particular; `None` when the address is not this
