@@ -274,7 +274,7 @@ configure() {
 
 	[ -e "$TMP/ihmpd.$host.toml" ] || defer rm -f "$TMP/ihmpd.$host.toml"
 	# All at once: the agent never sees half of it.
-	{ [ $# = 0 ] || printf '%s\n' "$@"; } >"$TMP/ihmpd.$host.new" && mv "$TMP/ihmpd.$host.new" "$TMP/ihmpd.$host.toml"
+	{ [ $# = 0 ] || printf '%s\n' "$@"; } >"$TMP/ihmpd.$host.new" && with_links "$TMP/ihmpd.$host.new" && mv "$TMP/ihmpd.$host.new" "$TMP/ihmpd.$host.toml"
 }
 
 # reload NAME EVENT: tells it to read again, and waits for one more line that says that it did, or did not.

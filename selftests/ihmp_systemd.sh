@@ -19,6 +19,7 @@ boot() {
 	local group=/sys/fs/cgroup/$TAG
 
 	mkdir -p "$group" /etc/ihmp && defer rm -rf /etc/ihmp /var/lib/ihmp || return
+	cp "$SELFTESTS/ihmpd.toml" /etc/ihmp/ihmpd.toml || return
 	defer find "$group" -depth -type d -exec rmdir {} \;
 	# shellcheck disable=SC2016 # for the inner shell
 	start m bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' bash "$group" \
@@ -90,6 +91,7 @@ agent_is() {
 # configure LINE...: the configuration of m.
 configure() {
 	printf '%s\n' "$@" >/etc/ihmp/ihmpd.toml
+	with_links /etc/ihmp/ihmpd.toml
 }
 
 # stage: the testbed, systemd with the agent of m, the agent of c, and traffic that is to lose nothing.

@@ -13,7 +13,7 @@
 #   busywait SECONDS CMD...       waits until CMD succeeds; there is no blind sleep in a test
 # Starting a program is what a case mostly costs. What several cases do a hundred times is done by the shell, and a topology
 # is planned and then built (see "namespaces").
-# An interface of a host namespace is called eth0, wifi0 and the like: the agent leaves veth* alone.
+# An interface of a host namespace is called eth0, wifi0, usb0 or lan0: they are veth, and ihmpd.toml names those that count.
 
 set -u
 export LC_ALL=C
@@ -512,6 +512,19 @@ path_is() {
 
 # --- the agent
 
+# with_links FILE: a configuration in which the devices of the topologies count, though they are veth.
+with_links() {
+	local include
+
+	! grep -qs '^include' "$1" || return 0
+	include=$(grep '^include' "$SELFTESTS/ihmpd.toml") || return
+	if grep -q '^\[interfaces\]' "$1"; then
+		sed -i "/^\[interfaces\]/a $include" "$1"
+	else
+		printf '[interfaces]\n%s\n' "$include" >>"$1"
+	fi
+}
+
 # agent_start NAME...: one ihmpd each; the configuration is $TMP/ihmpd.NAME.toml where that exists. Its keys are in
 # $TMP/state.NAME, as long as the namespace lives. AGENT_BY is what starts it, when it is not to start by itself;
 # AGENT_MODE[NAME] is an option of it. IHMPD_LOG is the least level of its log lines; "file" for what its configuration
@@ -525,7 +538,11 @@ agent_start() {
 		log=$TMP/ihmpd.$host.log
 		config=$TMP/ihmpd.$host.toml
 		: >"$log"
-		[ -e "$config" ] || config=$SELFTESTS/ihmpd.toml
+		if [ -e "$config" ]; then
+			with_links "$config" || return
+		else
+			config=$SELFTESTS/ihmpd.toml
+		fi
 		start "$host" "${AGENT_BY[@]}" ihmpd --config "$config" --state "$TMP/state.$host" "${level[@]}" \
 			${AGENT_MODE[$host]:+"${AGENT_MODE[$host]}"} >"$log" 2>&1
 		AGENT[$host]=$BG

@@ -40,6 +40,7 @@ import time
 import traceback
 
 PORT = 61453
+CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "ihmpd.toml")
 SECONDS, FIRST, SECOND = 15, 5, 10
 BIN = 0.25
 RTT = 120
@@ -191,7 +192,7 @@ class Testbed:
     def start_agent(self, host):
         log = open(f"{WORK}/{self.ns(host)}.log", "w+", encoding="utf-8")
         level = ["--log", "debug"] if ARGS.debug else []
-        agent = subprocess.Popen(["ip", "netns", "exec", self.ns(host), "ihmpd", "--state",
+        agent = subprocess.Popen(["ip", "netns", "exec", self.ns(host), "ihmpd", "--config", CONFIG, "--state",
                                   f"{WORK}/{self.ns(host)}.state"] + level, stdin=subprocess.DEVNULL,
                                  stdout=log, stderr=log)
         self.agents.append(agent)

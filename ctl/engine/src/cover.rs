@@ -182,14 +182,14 @@ impl Host {
                 continue;
             }
             let through = usable.iter().find(|via| via.local == cover.new);
-            let Some(preference) = through.map(|via| via.preference) else {
+            let Some(through) = through.copied() else {
                 continue;
             };
             match usable.iter_mut().find(|via| via.local == cover.old) {
-                Some(via) => via.preference = via.preference.min(preference),
+                Some(via) => via.preference = via.preference.min(through.preference),
                 None => usable.push(Via {
                     local: cover.old,
-                    preference,
+                    ..through
                 }),
             }
         }

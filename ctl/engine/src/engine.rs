@@ -72,7 +72,7 @@ impl Engine {
                 bytes,
             } => self.receive(from, port, to, bytes),
             Input::Network { local, routes } => {
-                self.world.set_local(local);
+                self.world.set_own(local);
                 self.world.routes = routes
                     .into_iter()
                     .map(|routes| (routes.peer, routes.via))
@@ -94,6 +94,7 @@ impl Engine {
             Input::Keys(keys) => self.keys_changed(keys),
             Input::Kernel { hosts } => self.kernel(hosts),
             Input::Made { key, id } => self.made(key, id),
+            Input::Changed(host) => self.changed(host),
             Input::Refused { key } => self.remove(key, "refused"),
             Input::Removed { id } => {
                 if let Some(key) = self.ids.get(&id).copied() {
@@ -150,6 +151,12 @@ impl Engine {
         nats.retain(|addr| self.active(*addr).is_none());
         peers.extend(nats);
         peers
+    }
+
+    /// Whether the engine leaves the kernel's host with this number alone; `None` when it does not know it.
+    pub fn is_managed(&self, id: u32) -> Option<bool> {
+        let key = self.ids.get(&id)?;
+        self.hosts.get(key).map(|host| host.managed)
     }
 
     /// How many messages were not used, by the name of the reason.

@@ -204,10 +204,7 @@ impl Engine {
             host.confirm(to);
         }
         if !host.is_usable(to) {
-            host.usable.push(Via {
-                local: to,
-                preference: 0,
-            });
+            host.usable.push(Via::new(to, 0));
         }
         host.ask(world);
         host.replies.push(Reply {

@@ -7,8 +7,9 @@ use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
 use crate::cover::Cover;
-use crate::io::{Change, Key, Local, Output, Record, State, Via};
+use crate::io::{Age, Change, Key, Local, Output, Record, State, Via};
 use crate::keys::PublicKey;
+use crate::left::Left;
 use crate::leg::Leg;
 use crate::lifetime::Lifetime;
 use crate::limits::MAX_TOLD;
@@ -20,6 +21,10 @@ use crate::world::{Answer, World};
 
 /// What is added to the preference of an own address that works in a shared network only.
 const SHARED: u16 = 20;
+/// What is added to that of a deprecated one where there is another.
+const AGED: u16 = 40;
+/// What is added to that of one that the peer has not acknowledged while another one works.
+const WAITS: u16 = 100;
 
 /// What the peer holds one of our addresses for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +133,8 @@ pub(crate) struct Host {
     // What is on the way.
     /// Own addresses from which it can be reached, best first.
     pub(crate) usable: Vec<Via>,
+    /// Own addresses that its older flows use no longer.
+    pub(crate) left: Left,
     /// Own addresses to be proven.
     pub(crate) prove: Vec<Addr>,
     pub(crate) report: Vec<Report>,
@@ -204,6 +211,7 @@ impl Host {
             next_seqno: world.seqno(),
             needs_hello: false,
             usable: Vec::new(),
+            left: Left::default(),
             prove: Vec::new(),
             report: Vec::new(),
             covers: Vec::new(),
@@ -337,15 +345,41 @@ impl Host {
                 let partial = self.active.iter().any(|peer| world.misses(*local, *peer));
                 let shared = partial && local.scope() == Scope::Private;
                 let more = if shared { SHARED } else { 0 };
+                let through = self.reach().filter_map(|peer| world.routes.get(&peer));
+                let best = through
+                    .flatten()
+                    .find(|via| via.local == *local && via.preference == preference);
                 usable.push(Via {
                     local: *local,
                     preference: preference.saturating_add(more),
+                    device: best.and_then(|via| via.device),
                 });
+            }
+        }
+        let ages: Vec<(Addr, bool)> = usable
+            .iter()
+            .map(|via| (via.local, world.age(via.local) != Age::Preferred))
+            .collect();
+        for via in &mut usable {
+            let better = |(addr, aged): &(Addr, bool)| !aged && addr.family() == via.local.family();
+            if ages.contains(&(via.local, true)) && ages.iter().any(better) {
+                via.preference = via.preference.saturating_add(AGED);
             }
         }
         self.keep_covered(&mut usable);
         usable.sort_by_key(|via| via.preference);
         usable
+    }
+
+    /// Whether this own address is deprecated and there is another one: the peer need not be told of it.
+    pub(crate) fn is_spare(&self, addr: Addr, world: &World) -> bool {
+        let better =
+            |other: Addr| other.family() == addr.family() && world.age(other) == Age::Preferred;
+        world.age(addr) != Age::Preferred
+            && match self.speaks(addr.family()) {
+                true => self.usable.iter().any(|via| better(via.local)),
+                false => world.real().iter().any(|other| better(*other)),
+            }
     }
 
     /// Puts those addresses first that our best one reaches: of equal paths the kernel takes the first.
@@ -372,7 +406,7 @@ impl Host {
             .copied()
             .filter(|addr| !self.speaks(addr.family()));
         for addr in proving.chain(quiet) {
-            if !list.contains(&addr) && !self.is_behind(addr) {
+            if !list.contains(&addr) && !self.is_behind(addr) && !self.is_spare(addr, world) {
                 list.push(addr);
             }
         }
@@ -415,9 +449,9 @@ impl Host {
 
     /// The complete sets for the kernel.
     ///
-    /// An address that is being proven has the preference that the routes give it: what the kernel sends leaves on the
-    /// new network anyway, and there it is better off with the source that belongs there. So has one that nobody tries
-    /// yet, when the family has no other: without it, what goes on unchanged now would be dropped for want of a path.
+    /// While an address is being proven, data stays with those that work: nobody knows yet whether the new network does.
+    /// Where none works, it has the preference that the routes give it, also when nobody tries it yet: without it, what
+    /// goes on unchanged now would be dropped for want of a path.
     pub(crate) fn record(&self, world: &World) -> Record {
         let mut local = Vec::new();
         for via in &self.usable {
@@ -432,11 +466,14 @@ impl Host {
             if unproven && (idle || awaits) {
                 continue;
             }
+            let waits = if unproven && spare { WAITS } else { 0 };
             local.push(Local {
                 addr: via.local,
-                preference: via.preference,
+                preference: via.preference.saturating_add(waits),
                 unproven,
                 nat,
+                left: self.is_left(via.local),
+                device: via.device,
             });
         }
         local.sort_by_key(|local| (local.preference, local.unproven));
@@ -463,6 +500,7 @@ impl Host {
         if self.managed || self.state == State::New {
             return;
         }
+        self.review_left(world);
         let record = self.record(world);
         if self.published.as_ref() != Some(&record) {
             self.published = Some(record.clone());

@@ -24,6 +24,34 @@ pub enum State {
     Classic,
 }
 
+/// What an own address is good for (RFC 4862 section 5.5.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Age {
+    /// For everything.
+    #[default]
+    Preferred,
+    /// It is deprecated: for what began there, and for the rest where there is no other.
+    Deprecated,
+    /// It is a temporary address and deprecated, since another one takes its turn (RFC 8981): what began there stays.
+    Rotated,
+}
+
+/// An own address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The address.
+    pub addr: Addr,
+    /// What it is good for.
+    pub age: Age,
+}
+
+impl From<Addr> for Own {
+    fn from(addr: Addr) -> Self {
+        let age = Age::Preferred;
+        Own { addr, age }
+    }
+}
+
 /// An own address from which a peer can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Via {
@@ -31,6 +59,19 @@ pub struct Via {
     pub local: Addr,
     /// Lower is preferred.
     pub preference: u16,
+    /// Index of the device by which packets from there leave; `None` when it is not known.
+    pub device: Option<u32>,
+}
+
+impl Via {
+    /// By a device that is not known.
+    pub const fn new(local: Addr, preference: u16) -> Self {
+        Via {
+            local,
+            preference,
+            device: None,
+        }
+    }
 }
 
 /// The own addresses from which one peer address can be reached.
@@ -53,6 +94,24 @@ pub struct Local {
     pub unproven: bool,
     /// The host sees a NAT in front of it that knows nothing of IHMP: flows that begin there are nobody's business.
     pub nat: bool,
+    /// Flows that are older than this mark use another address.
+    pub left: bool,
+    /// Index of the device by which packets from there leave; `None` for the one that has it.
+    pub device: Option<u32>,
+}
+
+impl Local {
+    /// A proven address that is preferred.
+    pub const fn new(addr: Addr) -> Self {
+        Local {
+            addr,
+            preference: 0,
+            unproven: false,
+            nat: false,
+            left: false,
+            device: None,
+        }
+    }
 }
 
 /// The complete sets of a host, for the kernel.
@@ -123,7 +182,7 @@ pub enum Input<'a> {
     /// The own addresses or the routes changed: a batch of events, as one new whole.
     Network {
         /// All usable own addresses.
-        local: Vec<Addr>,
+        local: Vec<Own>,
         /// Routes to every address that [`crate::Engine::peers`] names.
         routes: Vec<Routes>,
     },
@@ -157,6 +216,8 @@ pub enum Input<'a> {
         /// Which host.
         key: Key,
     },
+    /// The kernel's entry of a host changed, by us or by the administrator.
+    Changed(KernelHost),
     /// The kernel removed a host.
     Removed {
         /// The kernel's number of it.

@@ -116,6 +116,19 @@ impl Engine {
         }
     }
 
+    /// The kernel's entry of a host changed. What the administrator names is not ours from now on, and what is given back is.
+    pub(crate) fn changed(&mut self, known: KernelHost) {
+        let key = self.ids.get(&known.id).copied();
+        let managed = key.and_then(|key| self.hosts.get(&key).map(|host| host.managed));
+        if managed.unwrap_or(false) == known.managed {
+            return;
+        }
+        if let Some(key) = key {
+            self.forget(key);
+        }
+        self.adopt(known);
+    }
+
     /// Takes over a host that the kernel has and the engine does not know.
     fn adopt(&mut self, known: KernelHost) {
         if known.state == State::New && !known.managed {
@@ -165,8 +178,10 @@ impl Engine {
                 host.usable.push(Via {
                     local: local.addr,
                     preference: local.preference,
+                    device: local.device,
                 });
             }
+            host.left.adopt(&known.local);
             let confirmed = known
                 .local
                 .iter()

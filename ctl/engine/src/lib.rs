@@ -10,19 +10,19 @@
 //! use ihmp_core::time::Instant;
 //! use ihmp_engine::{Engine, Input, Keys, Limits, Moment, Output, OwnKey, Policy, Routes, Via};
 //!
-//! let here = "192.0.2.1".parse().unwrap();
+//! let here: ihmp_core::addr::Addr = "192.0.2.1".parse().unwrap();
 //! let there = "198.51.100.7".parse().unwrap();
 //! let mut engine = Engine::new(Limits::default(), Policy::FirstUse);
 //! let at = |random| Moment { now: Instant::ZERO, wall: 1_800_000_000_000_000_000, random };
 //! let own = vec![OwnKey::new(&[7; 32], vec![])];
 //! engine.handle(at(0), Input::Keys(Keys { own, ..Keys::default() }));
-//! engine.handle(at(1), Input::Network { local: vec![here], routes: vec![] });
+//! engine.handle(at(1), Input::Network { local: vec![here.into()], routes: vec![] });
 //!
 //! // The module saw a flow to an address that it did not know.
 //! engine.handle(at(2), Input::Discovered { id: 7, local: here, remote: there });
 //! while let Some(output) = engine.poll() {
 //!     if let Output::Ask(peer) = output {
-//!         let via = vec![Via { local: here, preference: 0 }];
+//!         let via = vec![Via::new(here, 0)];
 //!         engine.handle(at(3), Input::Routes(Routes { peer, via }));
 //!     } else if let Output::Send { from, to, bytes, .. } = output {
 //!         assert_eq!((from, to, bytes[0]), (here, there, 0)); // a HELLO
@@ -48,6 +48,7 @@ mod io;
 mod kernel;
 mod keyring;
 mod keys;
+mod left;
 mod leg;
 mod lifetime;
 mod limits;
@@ -65,8 +66,8 @@ mod world;
 pub use bucket::Bucket;
 pub use engine::Engine;
 pub use io::{
-    Change, Input, KernelHost, Key, Local, Moment, Output, Record, Refusal, Routes, State, Traffic,
-    Via,
+    Age, Change, Input, KernelHost, Key, Local, Moment, Output, Own, Record, Refusal, Routes,
+    State, Traffic, Via,
 };
 pub use keys::{
     verify, Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey,

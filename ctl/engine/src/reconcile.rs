@@ -31,6 +31,7 @@ impl Host {
             .filter(|addr| !self.is_usable(*addr));
         let gained: Vec<Addr> = gained
             .filter(|addr| self.standing(*addr) != Some(Standing::Active))
+            .filter(|addr| !self.is_spare(*addr, world))
             .collect();
         if !gained.is_empty() {
             self.retry_at = None;

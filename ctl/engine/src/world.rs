@@ -13,7 +13,7 @@ use ihmp_core::time::{Duration, Instant};
 use crate::bucket::{Bucket, Prefixes};
 use crate::entry::Nats;
 use crate::host::Host;
-use crate::io::{Key, Moment, Output, Refusal, Routes, Via};
+use crate::io::{Age, Key, Moment, Output, Own, Refusal, Routes, Via};
 use crate::keyring::Keyring;
 use crate::keys::{Fact, Policy, PublicKey};
 use crate::limits::Limits;
@@ -54,6 +54,8 @@ pub(crate) struct World {
     pub(crate) local: Vec<Addr>,
     /// How many of them are usable ones of devices.
     devices: usize,
+    /// Those that are deprecated.
+    aged: Vec<Own>,
     /// Old and new addresses of which hosts say that a router brings the one to the other, and how many do.
     held: BTreeMap<(Addr, Addr), usize>,
     /// Own addresses with the lengths of the prefixes to which they connect us.
@@ -92,6 +94,7 @@ impl World {
             wall: 0,
             local: Vec::new(),
             devices: 0,
+            aged: Vec::new(),
             held: BTreeMap::new(),
             connected: Vec::new(),
             routes: HashMap::new(),
@@ -152,8 +155,20 @@ impl World {
         self.real().contains(&addr)
     }
 
+    /// What an own address is good for.
+    pub(crate) fn age(&self, addr: Addr) -> Age {
+        let aged = self.aged.iter().find(|own| own.addr == addr);
+        aged.map_or(Age::Preferred, |own| own.age)
+    }
+
     /// These are the usable addresses of devices now.
-    pub(crate) fn set_local(&mut self, local: Vec<Addr>) {
+    pub(crate) fn set_own(&mut self, own: Vec<Own>) {
+        self.set_local(own.iter().map(|own| own.addr).collect());
+        self.aged = own;
+        self.aged.retain(|own| own.age != Age::Preferred);
+    }
+
+    fn set_local(&mut self, local: Vec<Addr>) {
         (self.devices, self.local) = (local.len(), local);
         for (old, new) in self.held.keys() {
             if !self.local.contains(old)

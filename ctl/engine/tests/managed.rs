@@ -54,10 +54,7 @@ impl One {
                 Output::Send { bytes, .. } => self.sent.push(bytes[0]),
                 Output::Table(_) => self.changes += 1,
                 Output::Ask(peer) => {
-                    let via = vec![Via {
-                        local: here(),
-                        preference: 0,
-                    }];
+                    let via = vec![Via::new(here(), 0)];
                     self.give(Input::Routes(Routes { peer, via }));
                 }
                 Output::Keep(_) | Output::Look(_) | Output::Note(_) => (),
@@ -67,7 +64,7 @@ impl One {
     }
 
     fn network(&mut self, local: &[Addr]) {
-        let local = local.to_vec();
+        let local = local.iter().copied().map(Into::into).collect();
         let routes = vec![];
         self.give(Input::Network { local, routes });
     }
@@ -92,12 +89,7 @@ impl One {
             nats: vec![],
             unreachable: vec![],
             alias: vec![],
-            local: vec![Local {
-                addr: here(),
-                preference: 0,
-                unproven: false,
-                nat: false,
-            }],
+            local: vec![Local::new(here())],
             identifiers: vec![],
         }];
         self.give(Input::Kernel { hosts });

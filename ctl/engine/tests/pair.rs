@@ -171,16 +171,18 @@ fn soft_move_takes_four_messages() {
         let mut sim = Sim::pair(&[A1], &[B1]);
         let (old, new) = if mover == 0 { (A1, A2) } else { (B1, B2) };
         sim.change(mover, &[], &[new]);
-        // Data follows the default route at once.
+        // Data stays where it is until the peer has heard of it.
         let local = sim.row(mover, 1 - mover).record.local.clone();
         let of = |text| local.iter().find(|local| local.addr == addr(text)).unwrap();
-        assert!(of(new).preference < of(old).preference && of(new).unproven);
+        assert!(of(new).preference > of(old).preference && of(new).unproven);
+        assert!(!of(new).left && !of(old).left);
         sim.run(secs(5));
         assert_eq!(sim.sent(), [AddrUp, Ack]);
         sim.agree(0, 1);
         let local = sim.row(mover, 1 - mover).record.local.clone();
         let of = |text| local.iter().find(|local| local.addr == addr(text)).unwrap();
         assert!(of(new).preference < of(old).preference && !of(new).unproven);
+        assert!(!of(new).left && of(old).left);
         sim.change(mover, &[old], &[]);
         sim.run(secs(5));
         assert_eq!(sim.sent(), [AddrDown, Ack]);

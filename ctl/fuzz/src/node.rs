@@ -166,6 +166,8 @@ impl Node {
         let via = |local: &Addr| Via {
             local: *local,
             preference: if Some(*local) == newest { 0 } else { 10 },
+            // A network for each address.
+            device: Some(u32::from(local.octets()[15])),
         };
         self.local.iter().filter(family).map(via).collect()
     }
@@ -178,7 +180,7 @@ impl Node {
             via: self.via(peer),
         });
         let input = Input::Network {
-            local: self.local.clone(),
+            local: self.local.iter().copied().map(Into::into).collect(),
             routes: routes.collect(),
         };
         self.give(now, input)

@@ -53,12 +53,7 @@ impl Table {
         if self.owner(remote).is_some() {
             return None;
         }
-        let local = Local {
-            addr: local,
-            preference: 0,
-            unproven: false,
-            nat: false,
-        };
+        let local = Local::new(local);
         Some(self.make(Record {
             state: State::New,
             active: vec![remote],

@@ -38,7 +38,7 @@ pub const DEVICE: &str = "ihmp0";
 /// Number of the routing table for last-resort routes, and of our protocol there.
 pub const TABLE: u32 = 61_453;
 /// Preference of the rule that looks the table up: after `main` (32766) and `default` (32767).
-const RULE_PREFERENCE: u32 = 40_000;
+pub(crate) const RULE_PREFERENCE: u32 = 40_000;
 /// Marks routes and rules as ours (`rtm_protocol`, no assigned meaning).
 pub(crate) const PROTOCOL: u8 = 213;
 /// Marks the host routes of a router agent.
@@ -46,6 +46,7 @@ pub const ROUTER_PROTOCOL: u8 = 214;
 
 pub(crate) const AF_INET: u8 = 2;
 pub(crate) const AF_INET6: u8 = 10;
+pub(crate) const AF_BRIDGE: u8 = 7;
 
 // enum rtnetlink message types
 pub(crate) const RTM_NEWLINK: u16 = 16;
@@ -57,24 +58,27 @@ const RTM_GETADDR: u16 = 22;
 pub(crate) const RTM_NEWROUTE: u16 = 24;
 pub(crate) const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
-const RTM_NEWRULE: u16 = 32;
-const RTM_DELRULE: u16 = 33;
+pub(crate) const RTM_NEWRULE: u16 = 32;
+pub(crate) const RTM_DELRULE: u16 = 33;
 
 const IFF_UP: u32 = 1;
 const IFF_LOOPBACK: u32 = 1 << 3;
 const IFF_NOARP: u32 = 1 << 7;
 const IFF_LOWER_UP: u32 = 1 << 16;
 pub(crate) const IFLA_IFNAME: u16 = 3;
-const IFLA_LINKINFO: u16 = 18;
+const IFLA_MASTER: u16 = 10;
+pub(crate) const IFLA_LINKINFO: u16 = 18;
 const IFLA_EXT_MASK: u16 = 29;
+const IFLA_PARENT_DEV_NAME: u16 = 56;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
-const IFLA_INFO_KIND: u16 = 1;
+pub(crate) const IFLA_INFO_KIND: u16 = 1;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
 const IFA_PROTO: u16 = 11;
+const IFA_F_TEMPORARY: u32 = 0x01;
 const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 const IFA_F_OPTIMISTIC: u32 = 0x04;
@@ -86,6 +90,7 @@ pub(crate) const RTA_DST: u16 = 1;
 const RTA_SRC: u16 = 2;
 pub(crate) const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
 const RTA_PREFSRC: u16 = 7;
 const RTA_TABLE: u16 = 15;
 const RTM_F_FIB_MATCH: u32 = 0x2000;
@@ -100,7 +105,7 @@ pub(crate) const RTN_BLACKHOLE: u8 = 6;
 pub(crate) const RTN_THROW: u8 = 9;
 
 const FR_ACT_TO_TBL: u8 = 1;
-const FRA_PRIORITY: u16 = 6;
+pub(crate) const FRA_PRIORITY: u16 = 6;
 const FRA_TABLE: u16 = 15;
 const FRA_PROTOCOL: u16 = 21;
 
@@ -123,6 +128,42 @@ pub struct Link {
     pub up: bool,
     /// The device is a loopback.
     pub loopback: bool,
+    /// Type of its link (`ARPHRD_*`).
+    pub link_type: u16,
+    /// Index of the bridge, bond or VRF that it is a part of.
+    pub master: Option<u32>,
+    /// There is hardware behind it.
+    pub hardware: bool,
+}
+
+/// A route that the kernel would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Index of the device; `None` for one that leads to no device.
+    pub device: Option<u32>,
+    /// The source that it prefers.
+    pub source: Option<IpAddr>,
+    /// Lower is preferred.
+    pub metric: u32,
+    /// Its type (`RTN_*`).
+    kind: u8,
+    table: u32,
+}
+
+impl Route {
+    /// Whether packets leave by it, and it is not one of our own.
+    fn leads(&self) -> bool {
+        self.kind == RTN_UNICAST && self.table != TABLE
+    }
+}
+
+/// What last-resort routes need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastResort {
+    /// Index of our device.
+    pub device: u32,
+    /// The device or a rule was not there.
+    pub missing: bool,
 }
 
 /// An address of a network device.
@@ -134,8 +175,12 @@ pub struct Address {
     pub addr: IpAddr,
     /// Length of its prefix, in bits.
     pub prefix_len: u8,
-    /// It can be a source now: not tentative unless optimistic, not deprecated, not a duplicate.
+    /// It can be a source now: not tentative unless optimistic, not a duplicate.
     pub usable: bool,
+    /// It is for what began there, and nothing else begins there where there is another.
+    pub deprecated: bool,
+    /// It is a temporary one (RFC 8981), which another one replaces in time.
+    pub temporary: bool,
 }
 
 fn family_of(addr: IpAddr) -> u8 {
@@ -172,11 +217,16 @@ pub(crate) fn read_link(bytes: &[u8]) -> Result<Link, Error> {
         kind: None,
         up: flags & IFF_UP != 0 && flags & IFF_LOWER_UP != 0,
         loopback: flags & IFF_LOOPBACK != 0,
+        link_type: u16::from_ne_bytes([octet(bytes, 2), octet(bytes, 3)]),
+        master: None,
+        hardware: false,
     };
     for attr in Attrs::new(bytes.get(16..).unwrap_or_default()) {
         let attr = attr?;
         match attr.number {
             IFLA_IFNAME => link.name = attr.string()?.to_owned(),
+            IFLA_MASTER => link.master = Some(attr.u32()?),
+            IFLA_PARENT_DEV_NAME => link.hardware = true,
             IFLA_LINKINFO => {
                 for inner in attr.nest() {
                     let inner = inner?;
@@ -204,14 +254,38 @@ fn read_address(bytes: &[u8]) -> Result<Option<Address>, Error> {
             _ => (),
         }
     }
-    let blocked = IFA_F_DEPRECATED | IFA_F_DADFAILED;
     let tentative = flags & IFA_F_TENTATIVE != 0 && flags & IFA_F_OPTIMISTIC == 0;
     Ok(local.or(address).map(|addr| Address {
         index: word(bytes, 4),
         addr,
         prefix_len: octet(bytes, 1),
-        usable: flags & blocked == 0 && !tentative,
+        usable: flags & IFA_F_DADFAILED == 0 && !tentative,
+        deprecated: flags & IFA_F_DEPRECATED != 0,
+        // Of IPv4, this flag says that it is a secondary one.
+        temporary: addr.is_ipv6() && flags & IFA_F_TEMPORARY != 0,
     }))
+}
+
+/// `struct rtmsg` is 12 octets.
+fn read_route(bytes: &[u8]) -> Result<Route, Error> {
+    let mut route = Route {
+        device: None,
+        source: None,
+        metric: 0,
+        kind: octet(bytes, 7),
+        table: u32::from(octet(bytes, 4)),
+    };
+    for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
+        let attr = attr?;
+        match attr.number {
+            RTA_OIF => route.device = Some(attr.u32()?),
+            RTA_PREFSRC => route.source = Some(attr.addr()?),
+            RTA_PRIORITY => route.metric = attr.u32()?,
+            RTA_TABLE => route.table = attr.u32()?,
+            _ => (),
+        }
+    }
+    Ok(route)
 }
 
 /// A socket for questions and orders.
@@ -310,43 +384,47 @@ impl Rtnl {
         Ok(addresses)
     }
 
-    /// The source address that the kernel would choose for a destination, if it has a route other than our own.
-    pub fn source_for(&mut self, dst: IpAddr) -> Result<Option<IpAddr>, Error> {
-        let header = [
-            family_of(dst),
-            bits(dst),
-            0,
-            0,
-            RT_TABLE_UNSPEC,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-        ];
+    /// The route that the kernel would take, as it is used or, with `RTM_F_FIB_MATCH`, as it is in its table.
+    fn lookup(
+        &mut self,
+        dst: IpAddr,
+        src: Option<IpAddr>,
+        device: Option<u32>,
+        flags: u32,
+    ) -> Result<Option<Route>, Error> {
+        let mut header = vec![0; 12];
+        header[0] = family_of(dst);
+        header[1] = bits(dst);
+        header[8..12].copy_from_slice(&flags.to_ne_bytes());
         let mut attrs = Writer::default();
         attrs.addr(RTA_DST, dst);
-        let payload = [&header[..], attrs.0.as_slice()].concat();
-        let (mut source, mut table) = (None, 0);
-        let result = self.answers(RTM_GETROUTE, NlmF::empty(), payload, |bytes| {
-            for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
-                let attr = attr?;
-                match attr.number {
-                    RTA_PREFSRC => source = Some(attr.addr()?),
-                    RTA_TABLE => table = attr.u32()?,
-                    _ => (),
-                }
-            }
+        if let Some(src) = src {
+            header[2] = bits(src);
+            attrs.addr(RTA_SRC, src);
+        }
+        if let Some(device) = device {
+            attrs.u32(RTA_OIF, device);
+        }
+        header.extend_from_slice(&attrs.0);
+        let mut route = None;
+        let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
+            route = Some(read_route(bytes)?);
             Ok(())
         });
         match result {
-            Ok(()) => Ok(source.filter(|_| table != TABLE)),
+            Ok(()) => Ok(route),
             // No route at all.
             Err(Error::Io(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The source address that the kernel would choose for a destination, if it has a route other than our own.
+    pub fn source_for(&mut self, dst: IpAddr) -> Result<Option<IpAddr>, Error> {
+        let route = self.lookup(dst, None, None, 0)?;
+        Ok(route
+            .filter(|route| route.table != TABLE)
+            .and_then(|route| route.source))
     }
 
     /// Whether packets to an address are accepted here; by this device, if one is given.
@@ -355,132 +433,82 @@ impl Rtnl {
     /// worker): the router's answer to a solicitation would be lost, and the next one is a second away. The route's
     /// coming is told.
     pub fn is_local(&mut self, addr: IpAddr, device: Option<u32>) -> Result<bool, Error> {
-        let mut header = vec![0; 12];
-        header[0] = family_of(addr);
-        header[1] = bits(addr);
-        let mut attrs = Writer::default();
-        attrs.addr(RTA_DST, addr);
-        if let Some(device) = device {
-            attrs.u32(RTA_OIF, device);
-        }
-        header.extend_from_slice(&attrs.0);
-        let mut local = false;
-        let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
-            local = octet(bytes, 7) == RTN_LOCAL;
-            Ok(())
-        });
-        match result {
-            Ok(()) => Ok(local),
-            // No route at all.
-            Err(Error::Io(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let route = self.lookup(addr, None, device, 0)?;
+        Ok(route.is_some_and(|route| route.kind == RTN_LOCAL))
     }
 
-    /// The device by which the kernel sends packets from an address to a destination, if it has a route.
-    pub fn leaves_by(&mut self, src: IpAddr, dst: IpAddr) -> Result<Option<u32>, Error> {
-        let mut header = vec![0; 12];
-        header[0] = family_of(dst);
-        header[1] = bits(dst);
-        header[2] = bits(src);
-        let mut attrs = Writer::default();
-        attrs.addr(RTA_DST, dst);
-        attrs.addr(RTA_SRC, src);
-        header.extend_from_slice(&attrs.0);
-        let mut device = None;
-        let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
-            for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
-                let attr = attr?;
-                if attr.number == RTA_OIF {
-                    device = Some(attr.u32()?);
-                }
-            }
-            Ok(())
-        });
-        match result {
-            Ok(()) => Ok(device),
-            // No route at all.
-            Err(Error::Io(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether a route other than our own leads from an address to a destination; by this device, if one is given.
-    pub fn reaches(
+    /// The device by which the kernel sends packets from an address to a destination, if it has a route other than our
+    /// own; as seen from a VRF, if one is given.
+    pub fn leaves_by(
         &mut self,
         src: IpAddr,
         dst: IpAddr,
-        device: Option<u32>,
-    ) -> Result<bool, Error> {
-        let mut header = vec![0; 12];
-        header[0] = family_of(dst);
-        header[1] = bits(dst);
-        // Without this flag IPv4 takes a destination that it has no route for as on-link.
-        header[8..12].copy_from_slice(&RTM_F_FIB_MATCH.to_ne_bytes());
-        let mut attrs = Writer::default();
-        attrs.addr(RTA_DST, dst);
+        vrf: Option<u32>,
+    ) -> Result<Option<u32>, Error> {
+        let route = self.lookup(dst, Some(src), vrf, 0)?;
+        Ok(route.filter(Route::leads).and_then(|route| route.device))
+    }
+
+    /// The route other than our own that leads from an address to a destination by a device.
+    pub fn route_by(
+        &mut self,
+        src: IpAddr,
+        dst: IpAddr,
+        device: u32,
+    ) -> Result<Option<Route>, Error> {
         // With a source, IPv6 takes the device for a wish only.
-        if src.is_ipv4() || device.is_none() {
-            header[2] = bits(src);
-            attrs.addr(RTA_SRC, src);
-        }
-        if let Some(device) = device {
-            attrs.u32(RTA_OIF, device);
-        }
+        let src = Some(src).filter(IpAddr::is_ipv4);
+        // As it is used, IPv4 takes a destination that it has no route for as on-link.
+        let route = self.lookup(dst, src, Some(device), RTM_F_FIB_MATCH)?;
+        Ok(route.filter(Route::leads))
+    }
+
+    /// Our device, if it is there.
+    fn device(&mut self) -> Result<Option<Link>, Error> {
+        let mut links = self.links()?.into_iter();
+        Ok(links.find(|link| link.name == DEVICE))
+    }
+
+    /// Makes our device, or sets it up.
+    fn make_device(&mut self, index: u32, flags: NlmF, attrs: &Writer) -> Result<(), Error> {
+        let mut header = vec![0; 16];
+        let up = IFF_UP | IFF_NOARP;
+        header[4..8].copy_from_slice(&index.to_ne_bytes());
+        header[8..12].copy_from_slice(&up.to_ne_bytes());
+        header[12..16].copy_from_slice(&up.to_ne_bytes());
         header.extend_from_slice(&attrs.0);
-        let (mut unicast, mut table) = (false, 0);
-        let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
-            unicast = octet(bytes, 7) == RTN_UNICAST;
-            for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
-                let attr = attr?;
-                if attr.number == RTA_TABLE {
-                    table = attr.u32()?;
-                }
+        self.order(RTM_NEWLINK, flags, header)
+    }
+
+    /// Makes the device and the rules for last-resort routes, where they are missing.
+    pub fn ensure_last_resort(&mut self) -> Result<LastResort, Error> {
+        let mut missing = true;
+        match self.device()? {
+            None => {
+                let mut kind = Writer::default();
+                kind.string(IFLA_INFO_KIND, "dummy");
+                let mut attrs = Writer::default();
+                attrs.string(IFLA_IFNAME, DEVICE);
+                attrs.nest(IFLA_LINKINFO, &kind);
+                self.make_device(0, NlmF::CREATE | NlmF::EXCL, &attrs)?;
             }
-            Ok(())
-        });
-        match result {
-            Ok(()) => Ok(unicast && table != TABLE),
-            Err(Error::Io(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Index of our device, if it is there.
-    fn device(&mut self) -> Result<Option<u32>, Error> {
-        Ok(self
-            .links()?
-            .into_iter()
-            .find(|link| link.name == DEVICE)
-            .map(|link| link.index))
-    }
-
-    /// Makes the device and the rules for last-resort routes, where they are missing. Gives the device's index.
-    pub fn ensure_last_resort(&mut self) -> Result<u32, Error> {
-        if self.device()?.is_none() {
-            let mut kind = Writer::default();
-            kind.string(IFLA_INFO_KIND, "dummy");
-            let mut attrs = Writer::default();
-            attrs.string(IFLA_IFNAME, DEVICE);
-            attrs.nest(IFLA_LINKINFO, &kind);
-            let mut header = vec![0; 16];
-            let flags = IFF_UP | IFF_NOARP;
-            header[8..12].copy_from_slice(&flags.to_ne_bytes());
-            header[12..16].copy_from_slice(&flags.to_ne_bytes());
-            header.extend_from_slice(&attrs.0);
-            self.order(RTM_NEWLINK, NlmF::CREATE | NlmF::EXCL, header)?;
+            Some(link) if !link.up => {
+                self.make_device(link.index, NlmF::empty(), &Writer::default())?;
+            }
+            Some(_) => missing = false,
         }
         for family in [AF_INET, AF_INET6] {
             // Without IPv6 in the kernel there are no IPv6 sockets to save.
             match self.order(RTM_NEWRULE, NlmF::CREATE | NlmF::EXCL, rule(family)) {
                 Err(Error::Io(error)) if error.raw_os_error() == Some(EEXIST) => (),
                 Err(error) if family == AF_INET => return Err(error),
-                _ => (),
+                Err(_) => (),
+                Ok(()) => missing = true,
             }
         }
-        self.device()?.ok_or_else(|| {
-            io::Error::from_raw_os_error(ENODEV).into() //
-        })
+        let device = self.device()?.map(|link| link.index);
+        let device = device.ok_or_else(|| io::Error::from_raw_os_error(ENODEV))?;
+        Ok(LastResort { device, missing })
     }
 
     /// Keeps an identifier routable when no other route is left.
@@ -592,7 +620,7 @@ impl Rtnl {
                 _ => (),
             }
         }
-        if let Some(index) = self.device()? {
+        if let Some(Link { index, .. }) = self.device()? {
             let mut header = vec![0; 16];
             header[4..8].copy_from_slice(&index.to_ne_bytes());
             self.order(RTM_DELLINK, NlmF::empty(), header)?;
@@ -753,11 +781,14 @@ mod tests {
             attrs.u32(IFA_FLAGS, flags);
             [&[AF_INET6, 64, 0, 0, 7, 0, 0, 0][..], attrs.0.as_slice()].concat()
         };
-        let usable = |flags| read_address(&message(flags)).unwrap().unwrap().usable;
+        let address = |flags| read_address(&message(flags)).unwrap().unwrap();
+        let usable = |flags| address(flags).usable;
         assert!(usable(0));
         assert!(!usable(IFA_F_TENTATIVE));
         assert!(usable(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC));
-        assert!(!usable(IFA_F_DEPRECATED));
+        assert!(usable(IFA_F_DEPRECATED) && address(IFA_F_DEPRECATED).deprecated);
+        assert!(!address(0).deprecated && !address(0).temporary);
+        assert!(address(IFA_F_TEMPORARY).temporary);
         assert!(!usable(IFA_F_DADFAILED | IFA_F_TENTATIVE));
     }
 }

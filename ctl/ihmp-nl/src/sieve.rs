@@ -12,22 +12,30 @@ use socket2::SockFilter;
 
 use crate::{
     rtnl::{
+        AF_BRIDGE,
         AF_INET,
         AF_INET6,
+        DEVICE,
+        FRA_PRIORITY,
         IFLA_IFNAME,
+        IFLA_INFO_KIND,
+        IFLA_LINKINFO,
         PROTOCOL,
         RTA_DST,
         RTA_OIF,
         RTM_DELADDR,
         RTM_DELLINK,
         RTM_DELROUTE,
+        RTM_DELRULE,
         RTM_NEWADDR,
         RTM_NEWLINK,
         RTM_NEWROUTE,
+        RTM_NEWRULE,
         RTN_BLACKHOLE,
         RTN_LOCAL,
         RTN_THROW,
-        RTN_UNICAST, //
+        RTN_UNICAST,
+        RULE_PREFERENCE, //
     },
     watch::Counted,
 };
@@ -40,7 +48,11 @@ const LONGEST: usize = 4096;
 /// What is to be let through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sieve {
-    /// Name patterns of devices that do not count; `*` stands for any characters.
+    /// Kinds of devices that do not count unless their names say so.
+    pub kinds: &'static [&'static str],
+    /// Name patterns of devices that count, whatever else is said here; `*` stands for any characters.
+    pub include: Vec<String>,
+    /// Name patterns of devices that do not.
     pub ignore: Vec<String>,
     /// If not empty, name patterns of the only devices that count.
     pub only: Vec<String>,
@@ -74,11 +86,15 @@ const RET_K: u16 = 0x06;
 const TAX: u16 = 0x07;
 /// `SKF_AD_OFF + SKF_AD_NLATTR`: where the first attribute of type X is, counted from A on; 0 for nowhere.
 const NLATTR: u32 = 0xffff_f00c;
+/// `SKF_AD_OFF + SKF_AD_NLATTR_NEST`: the same within the attribute that begins at A.
+const NLATTR_NEST: u32 = 0xffff_f010;
 
 /// Octets of the netlink header; all that follows counts from there.
 const HEAD: u32 = 16;
 /// `struct ifinfomsg` and `struct ifaddrmsg`: the device.
 const INDEX: u32 = HEAD + 4;
+/// `struct ifinfomsg`
+const LINK_FAMILY: u32 = HEAD;
 /// `struct rtmsg`
 const RT_FAMILY: u32 = HEAD;
 const RT_DST_LEN: u32 = HEAD + 1;
@@ -87,6 +103,7 @@ const RT_TYPE: u32 = HEAD + 7;
 /// Where attributes begin.
 const LINK_ATTRS: u32 = HEAD + 16;
 const ROUTE_ATTRS: u32 = HEAD + 12;
+const RULE_ATTRS: u32 = HEAD + 12;
 /// Octets of an attribute's header.
 const ATTR: u32 = 4;
 
@@ -170,6 +187,26 @@ impl Code {
         found(self);
     }
 
+    /// Drops the message if the device is of one of these kinds, and lets it through if not.
+    fn kinds(&mut self, kinds: &[&str]) {
+        self.attr(LINK_ATTRS, IFLA_LINKINFO);
+        self.jump(JEQ_K, 0, 0, 1);
+        self.pass();
+        self.put(LDX_IMM, IFLA_INFO_KIND.into());
+        self.put(LD_B_ABS, NLATTR_NEST);
+        self.jump(JEQ_K, 0, 0, 1);
+        self.pass();
+        self.put(TAX, 0);
+        for kind in kinds {
+            let kind = Simple {
+                head: kind.as_bytes(),
+                open: false,
+            };
+            self.name(kind, Self::drop);
+        }
+        self.pass();
+    }
+
     /// The mask of word `number` of a prefix whose length is that of the route.
     fn mask(&mut self, number: u32) {
         let (from, to) = (32 * number, 32 * (number + 1));
@@ -207,6 +244,28 @@ fn simple(pattern: &str) -> Option<Simple<'_>> {
     })
 }
 
+/// A rule of ours that goes.
+fn rule() -> Code {
+    let mut code = Code::default();
+    code.jump(
+        JEQ_K,
+        u16::from_be_bytes(RTM_DELRULE.to_ne_bytes()).into(),
+        1,
+        0,
+    );
+    code.drop();
+    code.attr(RULE_ATTRS, FRA_PRIORITY);
+    code.jump(JEQ_K, 0, 0, 1);
+    code.drop();
+    code.put(TAX, 0);
+    code.put(LD_W_IND, ATTR);
+    let preference = u32::from_be_bytes(RULE_PREFERENCE.to_ne_bytes());
+    code.jump(JEQ_K, preference, 0, 1);
+    code.pass();
+    code.drop();
+    code
+}
+
 impl Sieve {
     /// One more peer; true when the sieve is another one now.
     pub fn add_peer(&mut self, peer: IpAddr) -> bool {
@@ -231,15 +290,14 @@ impl Sieve {
         let mut code = Code::default();
         let (link, address, route) = (self.link(), self.address(), self.route());
         code.put(LD_H_ABS, 4);
-        for (kind, inner) in [
-            (RTM_NEWLINK, &link),
-            (RTM_DELLINK, &link),
-            (RTM_NEWADDR, &address),
-            (RTM_DELADDR, &address),
-            (RTM_NEWROUTE, &route),
-            (RTM_DELROUTE, &route),
+        for (one, other, inner) in [
+            (RTM_NEWLINK, RTM_DELLINK, &link),
+            (RTM_NEWADDR, RTM_DELADDR, &address),
+            (RTM_NEWROUTE, RTM_DELROUTE, &route),
+            (RTM_NEWRULE, RTM_DELRULE, &rule()),
         ] {
-            code.when(u16::from_be_bytes(kind.to_ne_bytes()).into(), inner);
+            code.jump(JEQ_K, u16::from_be_bytes(one.to_ne_bytes()).into(), 2, 0);
+            code.when(u16::from_be_bytes(other.to_ne_bytes()).into(), inner);
         }
         code.pass();
         if code.0.len() > LONGEST {
@@ -258,12 +316,28 @@ impl Sieve {
             code.pass();
             return code;
         }
+        // What a bridge says of its port.
+        code.put(LD_B_ABS, LINK_FAMILY);
+        code.jump(JEQ_K, AF_BRIDGE.into(), 0, 1);
+        code.drop();
         code.put(LD_W_ABS, INDEX);
         code.pass_counted(&self.counted);
         code.attr(LINK_ATTRS, IFLA_IFNAME);
         code.jump(JEQ_K, 0, 0, 1);
         code.pass();
         code.put(TAX, 0);
+        let own = Simple {
+            head: DEVICE.as_bytes(),
+            open: false,
+        };
+        code.name(own, Code::pass);
+        for pattern in &self.include {
+            match simple(pattern) {
+                Some(pattern) => code.name(pattern, Code::pass),
+                // Any device may match.
+                None => code.pass(),
+            }
+        }
         for pattern in self.ignore.iter().filter_map(|pattern| simple(pattern)) {
             code.name(pattern, Code::drop);
         }
@@ -275,7 +349,8 @@ impl Sieve {
                 }
                 code.drop();
             }
-            _ => code.pass(),
+            Some(_) => code.kinds(self.kinds),
+            None => code.pass(),
         }
         code
     }
@@ -321,8 +396,17 @@ impl Sieve {
         code.jump(JGE_K, RTN_BLACKHOLE.into(), 0, 1);
         code.jump(JGT_K, RTN_THROW.into(), 0, 1);
         code.drop();
+        // Ours, which nobody but us should remove.
         code.put(LD_B_ABS, RT_PROTOCOL);
-        code.jump(JEQ_K, PROTOCOL.into(), 0, 1);
+        code.jump(JEQ_K, PROTOCOL.into(), 0, 4);
+        code.put(LD_H_ABS, 4);
+        code.jump(
+            JEQ_K,
+            u16::from_be_bytes(RTM_DELROUTE.to_ne_bytes()).into(),
+            0,
+            1,
+        );
+        code.pass();
         code.drop();
         code.attr(ROUTE_ATTRS, RTA_OIF);
         // By several devices, or by none.
@@ -404,7 +488,7 @@ mod tests {
         fn new(sieve: &Sieve) -> Self {
             let (from, to) = UnixDatagram::pair().unwrap();
             let program = sieve.program();
-            assert!(program.len() > 10 && program.len() < LONGEST);
+            assert!((11..LONGEST).contains(&program.len()), "{}", program.len());
             SockRef::from(&to).attach_filter(&program).unwrap();
             to.set_nonblocking(true).unwrap();
             Self { from, to }
@@ -422,10 +506,19 @@ mod tests {
         }
 
         fn link(&self, index: u32, name: &str) -> bool {
+            self.device(index, name, None)
+        }
+
+        fn device(&self, index: u32, name: &str, kind: Option<&str>) -> bool {
             let mut header = [0; 16];
             header[4..8].copy_from_slice(&index.to_ne_bytes());
             let mut attrs = Writer::default();
             attrs.string(IFLA_IFNAME, name);
+            if let Some(kind) = kind {
+                let mut inner = Writer::default();
+                inner.string(IFLA_INFO_KIND, kind);
+                attrs.nest(IFLA_LINKINFO, &inner);
+            }
             let new = self.passes(RTM_NEWLINK, &header, &attrs);
             assert_eq!(new, self.passes(RTM_DELLINK, &header, &attrs));
             new
@@ -458,7 +551,9 @@ mod tests {
                 attrs.u32(RTA_OIF, device);
             }
             let new = self.passes(RTM_NEWROUTE, &header, &attrs);
-            assert_eq!(new, self.passes(RTM_DELROUTE, &header, &attrs));
+            let gone = self.passes(RTM_DELROUTE, &header, &attrs);
+            let ours = protocol == PROTOCOL && kind == RTN_UNICAST;
+            assert_eq!(gone, new || ours);
             new
         }
 
@@ -469,6 +564,8 @@ mod tests {
 
     fn sieve() -> Sieve {
         Sieve {
+            kinds: &["veth", "wireguard"],
+            include: vec!["in*".into()],
             ignore: vec!["veth*".into(), "tun".into(), "b*r".into()],
             only: Vec::new(),
             counted: [3, 0x0102_0304].into_iter().collect(),
@@ -491,6 +588,48 @@ mod tests {
         assert!(bench.link(3, "veth0") && bench.link(0x0102_0304, "veth0"));
         assert!(!bench.link(0x0403_0201, "veth0"));
         assert!(bench.passes(RTM_NEWLINK, &[0; 16], &Writer::default()));
+    }
+
+    #[test]
+    fn devices_by_kind() {
+        let bench = Bench::new(&sieve());
+        assert!(!bench.device(9, "eth0", Some("veth")) && !bench.device(9, "a", Some("wireguard")));
+        assert!(bench.device(9, "eth0", Some("vlan")) && bench.device(9, "eth0", Some("vet")));
+        assert!(bench.device(9, "eth0", Some("veth1")) && bench.device(9, "eth0", None));
+        // A name says more, and so does having counted until now.
+        assert!(bench.device(9, "in0", Some("veth")) && bench.device(3, "eth0", Some("veth")));
+        assert!(!bench.device(9, "veth0", Some("vlan")));
+        let mut sieve = sieve();
+        sieve.only = vec!["eth*".into()];
+        assert!(Bench::new(&sieve).device(9, "eth0", Some("veth")));
+        sieve.only.clear();
+        sieve.include.push("a*b".into());
+        assert!(Bench::new(&sieve).device(9, "eth0", Some("veth")));
+    }
+
+    #[test]
+    fn what_is_ours() {
+        let mut sieve = sieve();
+        sieve.ignore = vec!["*".into()];
+        let bench = Bench::new(&sieve);
+        assert!(bench.device(9, "ihmp0", Some("dummy")) && !bench.link(9, "ihmp1"));
+        for (preference, passes) in [
+            (RULE_PREFERENCE, true),
+            (32_766, false),
+            (0x409c_0000, false),
+        ] {
+            let mut attrs = Writer::default();
+            attrs.u32(15, 254);
+            attrs.u32(FRA_PRIORITY, preference);
+            assert_eq!(bench.passes(RTM_DELRULE, &[2; 12], &attrs), passes);
+            assert!(!bench.passes(RTM_NEWRULE, &[2; 12], &attrs));
+        }
+        assert!(!bench.passes(RTM_DELRULE, &[2; 12], &Writer::default()));
+        // A bridge speaks of its port.
+        let mut header = [0; 16];
+        header[0] = AF_BRIDGE;
+        header[4..8].copy_from_slice(&3_u32.to_ne_bytes());
+        assert!(!bench.passes(RTM_NEWLINK, &header, &Writer::default()));
     }
 
     #[test]

@@ -39,18 +39,23 @@ use crate::{
         read_link,
         word,
         Link,
+        AF_BRIDGE,
+        DEVICE,
+        FRA_PRIORITY,
         PROTOCOL,
         RTA_OIF,
         RTM_DELADDR,
         RTM_DELLINK,
         RTM_DELROUTE,
+        RTM_DELRULE,
         RTM_NEWADDR,
         RTM_NEWLINK,
         RTM_NEWROUTE,
         RTN_BLACKHOLE,
         RTN_LOCAL,
         RTN_THROW,
-        RTN_UNICAST, //
+        RTN_UNICAST,
+        RULE_PREFERENCE, //
     },
     sieve::Sieve,
     socket::HEADER,
@@ -60,8 +65,10 @@ use crate::{
 const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_IFADDR: u32 = 0x10;
 const GROUP_IPV4_ROUTE: u32 = 0x40;
+const GROUP_IPV4_RULE: u32 = 0x80;
 const GROUP_IPV6_IFADDR: u32 = 0x100;
 const GROUP_IPV6_ROUTE: u32 = 0x400;
+const GROUP_IPV6_RULE: u32 = 1 << 18;
 
 /// Room for messages that nobody has fetched yet, in octets.
 const BACKLOG: usize = 1 << 20;
@@ -71,7 +78,7 @@ const BUFFER: usize = 32_768;
 /// What a watch listens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Groups {
-    /// Devices and addresses.
+    /// Devices, addresses and rules.
     Addresses,
     /// Routes; apart, because there may be more of them than anybody should read.
     Routes,
@@ -86,6 +93,8 @@ pub struct Changes {
     pub addresses: bool,
     /// A route.
     pub routes: bool,
+    /// Our own device, or a rule or route of ours is gone.
+    pub ours: bool,
     /// Events were lost: everything may have changed.
     pub overrun: bool,
     /// Messages that were read.
@@ -97,7 +106,7 @@ pub struct Changes {
 impl Changes {
     /// Whether anything changed that matters to an agent.
     pub fn any(&self) -> bool {
-        self.links || self.addresses || self.routes || self.overrun
+        self.links || self.addresses || self.routes || self.ours || self.overrun
     }
 }
 
@@ -106,9 +115,9 @@ impl Changes {
 pub struct Counted(BTreeSet<u32>);
 
 impl Counted {
-    /// Those of a list with whose names `counts` agrees.
-    pub fn of(links: &[Link], counts: impl Fn(&str) -> bool) -> Self {
-        let counted = links.iter().filter(|link| counts(&link.name));
+    /// Those of a list with which `counts` agrees.
+    pub fn of(links: &[Link], counts: impl Fn(&Link) -> bool) -> Self {
+        let counted = links.iter().filter(|link| counts(link));
         counted.map(|link| link.index).collect()
     }
 
@@ -121,7 +130,8 @@ impl Counted {
         self.0.len()
     }
 
-    fn has(&self, index: u32) -> bool {
+    /// Whether the device with this number is one of them.
+    pub fn has(&self, index: u32) -> bool {
         self.0.contains(&index)
     }
 
@@ -152,7 +162,10 @@ impl Watch {
     /// Begins to listen to what passes the sieve.
     pub fn subscribe(groups: Groups, sieve: &Sieve) -> Result<Self, Error> {
         let groups = match groups {
-            Groups::Addresses => GROUP_LINK | GROUP_IPV4_IFADDR | GROUP_IPV6_IFADDR,
+            Groups::Addresses => {
+                let rules = GROUP_IPV4_RULE | GROUP_IPV6_RULE;
+                GROUP_LINK | GROUP_IPV4_IFADDR | GROUP_IPV6_IFADDR | rules
+            }
             Groups::Routes => GROUP_IPV4_ROUTE | GROUP_IPV6_ROUTE,
         };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -174,12 +187,12 @@ impl Watch {
     }
 
     /// Reads what is there, without waiting, but no more than `most` messages. What happens to devices that do not
-    /// count is no change; `counts` says of a name whether they do.
+    /// count is no change; `counts` says of a device whether it may.
     pub fn drain(
         &mut self,
         most: usize,
         counted: &mut Counted,
-        counts: impl Fn(&str) -> bool,
+        counts: impl Fn(&Link) -> bool,
     ) -> Result<Changes, Error> {
         let mut changes = Changes::default();
         while changes.seen < most {
@@ -216,20 +229,35 @@ fn note(
     changes: &mut Changes,
     message: &[u8],
     counted: &mut Counted,
-    counts: impl Fn(&str) -> bool,
+    counts: impl Fn(&Link) -> bool,
 ) {
     let kind = u16::from_ne_bytes([octet(message, 4), octet(message, 5)]);
     let body = message
         .get(HEADER..word(message, 0) as usize)
         .unwrap_or_default();
     match kind {
+        // What a bridge says of its port.
+        RTM_NEWLINK | RTM_DELLINK if octet(body, 0) == AF_BRIDGE => (),
         RTM_NEWLINK | RTM_DELLINK => {
             // What cannot be read is looked at.
             let Ok(link) = read_link(body) else {
                 changes.links = true;
                 return;
             };
-            changes.links |= counted.note(link.index, counts(&link.name), kind == RTM_NEWLINK);
+            if link.name == DEVICE {
+                changes.ours |= kind == RTM_DELLINK || !link.up;
+                return;
+            }
+            changes.links |= counted.note(link.index, counts(&link), kind == RTM_NEWLINK);
+        }
+        RTM_DELRULE => {
+            let mut attrs = Attrs::new(body.get(12..).unwrap_or_default()).filter_map(Result::ok);
+            let ours = attrs.find(|attr| attr.number == FRA_PRIORITY);
+            let preference = ours.and_then(|attr| attr.u32().ok());
+            changes.ours |= preference == Some(RULE_PREFERENCE);
+        }
+        RTM_NEWROUTE | RTM_DELROUTE if octet(body, 5) == PROTOCOL => {
+            changes.ours |= kind == RTM_DELROUTE;
         }
         RTM_NEWADDR | RTM_DELADDR => changes.addresses |= counted.has(word(body, 4)),
         RTM_NEWROUTE | RTM_DELROUTE => {
@@ -244,9 +272,7 @@ fn note(
             match octet(body, 7) {
                 // It comes with an address.
                 RTN_LOCAL => changes.addresses = true,
-                RTN_UNICAST | RTN_BLACKHOLE..=RTN_THROW => {
-                    changes.routes |= octet(body, 5) != PROTOCOL;
-                }
+                RTN_UNICAST | RTN_BLACKHOLE..=RTN_THROW => changes.routes = true,
                 _ => (),
             }
         }
@@ -263,6 +289,7 @@ impl AsRawFd for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attrs::Writer;
 
     #[test]
     fn a_device_counts_by_the_name_that_it_has_or_had() {
@@ -288,6 +315,44 @@ mod tests {
             let changes = watch.drain(9, &mut Counted::default(), |_| false).unwrap();
             assert!(!changes.any() && !changes.more);
         }
+    }
+
+    #[test]
+    fn what_is_ours_and_goes_is_noticed() {
+        let seen = |kind: u16, header: &[u8], attrs: &Writer| {
+            let len = HEADER + header.len() + attrs.0.len();
+            let mut message = u32::try_from(len).unwrap().to_ne_bytes().to_vec();
+            message.extend(kind.to_ne_bytes());
+            message.resize(HEADER, 0);
+            message.extend(header);
+            message.extend(&attrs.0);
+            let mut changes = Changes::default();
+            note(&mut changes, &message, &mut Counted::default(), |_| true);
+            changes
+        };
+        let ours = Changes {
+            ours: true,
+            ..Changes::default()
+        };
+        for (preference, expected) in [(RULE_PREFERENCE, ours), (32_766, Changes::default())] {
+            let mut attrs = Writer::default();
+            attrs.u32(FRA_PRIORITY, preference);
+            assert_eq!(seen(RTM_DELRULE, &[2; 12], &attrs), expected);
+        }
+        let mut route = [0; 12];
+        (route[5], route[7]) = (PROTOCOL, RTN_UNICAST);
+        let none = Writer::default();
+        assert_eq!(seen(RTM_DELROUTE, &route, &none), ours);
+        assert_eq!(seen(RTM_NEWROUTE, &route, &none), Changes::default());
+        let mut name = Writer::default();
+        name.string(3, DEVICE);
+        let mut link = [0; 16];
+        assert_eq!(seen(RTM_DELLINK, &link, &name), ours);
+        assert_eq!(seen(RTM_NEWLINK, &link, &name), ours);
+        link[8..12].copy_from_slice(&0x1_0001_u32.to_ne_bytes());
+        assert_eq!(seen(RTM_NEWLINK, &link, &name), Changes::default());
+        link[0] = AF_BRIDGE;
+        assert_eq!(seen(RTM_NEWLINK, &link, &none), Changes::default());
     }
 
     #[test]

@@ -28,23 +28,8 @@ use serde::Deserialize;
 /// Where the file is unless told.
 pub(crate) const DEFAULT_PATH: &str = "/etc/ihmp/ihmpd.toml";
 
-/// Devices of containers, virtual machines and tunnels, and our own.
-const IGNORED: [&str; 14] = [
-    "docker*",
-    "veth*",
-    "br-*",
-    "virbr*",
-    "vnet*",
-    "lxc*",
-    "lxd*",
-    "cni*",
-    "flannel*",
-    "tun*",
-    "tap*",
-    "wg*",
-    "tailscale*",
-    "ihmp*",
-];
+/// Bridges of containers and virtual machines, whose kind does not tell.
+const IGNORED: [&str; 5] = ["docker*", "virbr*", "lxcbr*", "lxdbr*", "cni*"];
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -113,6 +98,8 @@ pub(crate) enum Level {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Interfaces {
+    /// Name patterns of devices that count, whatever their kind and the other lists say.
+    pub(crate) include: Vec<String>,
     /// Name patterns of devices that are passed over.
     pub(crate) ignore: Vec<String>,
     /// If not empty, name patterns of the only devices that count.
@@ -148,6 +135,7 @@ impl Default for Config {
 impl Default for Interfaces {
     fn default() -> Self {
         Self {
+            include: Vec::new(),
             ignore: IGNORED.map(String::from).to_vec(),
             only: Vec::new(),
         }
@@ -187,6 +175,13 @@ fn prefixes(texts: &[String]) -> anyhow::Result<Vec<Prefix>> {
 }
 
 impl Router {
+    /// What of this takes a restart where it differs from what runs.
+    pub(crate) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        let queue = (self.queue != running.queue).then_some("router.queue");
+        let nat = (self.nat != running.nat).then_some("router.nat");
+        queue.into_iter().chain(nat).collect()
+    }
+
     /// What the machine has to know.
     pub(crate) fn config(&self, port: u16) -> anyhow::Result<ihmp_router::Config> {
         let inside = prefixes(&self.inside)?;
@@ -366,7 +361,7 @@ mod tests {
     #[test]
     fn every_key() {
         let text = "port = 50000\nlog = \"debug\"\nstate_dir = \"/x\"\n[security]\n\
-                    mode = \"require-known\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\n\
+                    mode = \"require-known\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\ninclude = [\"ppp0\"]\n\
                     [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\n\
                     [router]\ninside = [\"192.0.2.0/24\"]\nreject = [\"192.0.2.128/25\"]\nlifetime = 60\n\
                     max_routes = 7\nqueue = 8\nnat = true\n";
@@ -375,6 +370,7 @@ mod tests {
         assert_eq!(config.state_dir, Path::new("/x"));
         assert_eq!(config.policy(), Policy::RequireKnown);
         assert_eq!(config.interfaces.only, ["eth*"]);
+        assert_eq!(config.interfaces.include, ["ppp0"]);
         let router = config.router.config(config.port).unwrap();
         assert_eq!(router.inside, ["192.0.2.0/24".parse().unwrap()]);
         assert_eq!(router.reject, ["192.0.2.128/25".parse().unwrap()]);
@@ -403,6 +399,9 @@ mod tests {
         assert!(other(all).needs_restart(&running).is_empty());
         let rest = other("port = 7\nstate_dir = \"/x\"\n");
         assert_eq!(rest.needs_restart(&running), ["port", "state_dir"]);
+        let router = other("[router]\nqueue = 7\nnat = true\nlifetime = 70\n").router;
+        let needs = router.needs_restart(&running.router);
+        assert_eq!(needs, ["router.queue", "router.nat"]);
     }
 
     #[test]

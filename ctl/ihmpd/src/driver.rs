@@ -58,7 +58,8 @@ use crate::{
     },
     interfaces::{
         Device,
-        Own, //
+        Own,
+        KINDS, //
     },
     io::{
         clock::{
@@ -147,6 +148,8 @@ struct Driver<'a> {
     watchdog: Watchdog,
     /// The devices that count, and their addresses.
     links: Vec<Link>,
+    /// VRFs, by number.
+    vrfs: Vec<u32>,
     addrs: Vec<Address>,
     /// Usable own addresses.
     local: Vec<Own>,
@@ -228,6 +231,8 @@ impl<'a> Driver<'a> {
             ..ParamRequest::default()
         })?;
         let sieve = Sieve {
+            kinds: KINDS,
+            include: config.interfaces.include.clone(),
             ignore: config.interfaces.ignore.clone(),
             only: config.interfaces.only.clone(),
             ..Sieve::default()
@@ -257,6 +262,7 @@ impl<'a> Driver<'a> {
             store,
             watchdog: Watchdog::new(),
             links: Vec::new(),
+            vrfs: Vec::new(),
             addrs: Vec::new(),
             local: Vec::new(),
             devices: HashMap::new(),
@@ -385,6 +391,7 @@ impl<'a> Driver<'a> {
         self.tell(Input::Keys(keys))?;
         if self.config.interfaces != before.interfaces {
             let interfaces = &self.config.interfaces;
+            self.sieve.include.clone_from(&interfaces.include);
             self.sieve.ignore.clone_from(&interfaces.ignore);
             self.sieve.only.clone_from(&interfaces.only);
             self.sift()?;

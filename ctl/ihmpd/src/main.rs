@@ -144,10 +144,11 @@ fn signals() -> anyhow::Result<SignalFd> {
 }
 
 /// Serves as a router until a signal comes.
-fn route(config: &Config) -> anyhow::Result<()> {
+fn route(source: &Source, config: Config, log: &Log) -> anyhow::Result<()> {
     let signals = signals()?;
-    router::serve(config, &signals, || {
-        tracing::info!("event=ready port={} mode=router", config.port);
+    let port = config.port;
+    router::serve(source, config, log, &signals, || {
+        tracing::info!("event=ready port={port} mode=router");
         eprintln!("ihmpd ready");
         manager::ready();
     })
@@ -219,7 +220,7 @@ fn run() -> anyhow::Result<()> {
         return flush();
     }
     if router {
-        return route(&config);
+        return route(&source, config, &log);
     }
     serve(&source, config, &log)
 }

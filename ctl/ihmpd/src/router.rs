@@ -56,7 +56,10 @@ use nix::sys::{
 };
 
 use crate::{
-    config::Config,
+    config::{
+        Config,
+        Source, //
+    },
     datagram::datagram,
     driver::{
         ends,
@@ -77,7 +80,11 @@ use crate::{
             Udp, //
         },
     },
-    manager::Watchdog,
+    log::Log,
+    manager::{
+        self,
+        Watchdog, //
+    },
     memory::Memory,
     pace::FLOOD,
     status,
@@ -94,7 +101,9 @@ const LINES: u32 = 10;
 
 /// Everything that the loop holds.
 struct Driver<'a> {
-    config: &'a Config,
+    source: &'a Source,
+    config: Config,
+    log: &'a Log,
     clock: Clock,
     chance: Chance,
     router: Router,
@@ -118,11 +127,13 @@ struct Driver<'a> {
 
 /// Serves until a signal comes. `ready` is called when everything is in place.
 pub(crate) fn serve(
-    config: &Config,
+    source: &Source,
+    config: Config,
+    log: &Log,
     signals: &SignalFd,
     ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
-    let mut driver = Driver::start(config)?;
+    let mut driver = Driver::start(source, config, log)?;
     ready();
     let end = driver.run(signals);
     driver.stop();
@@ -130,7 +141,7 @@ pub(crate) fn serve(
 }
 
 impl<'a> Driver<'a> {
-    fn start(config: &'a Config) -> anyhow::Result<Self> {
+    fn start(source: &'a Source, config: Config, log: &'a Log) -> anyhow::Result<Self> {
         let settings = config.router.config(config.port)?;
         let store = Store::open(&config.state_dir)?;
         let keys = store.keys()?;
@@ -150,7 +161,9 @@ impl<'a> Driver<'a> {
         let queue = Queue::open(config.port, config.router.queue, nat);
         let queue = queue.context("the netfilter queue")?;
         let mut driver = Self {
+            source,
             config,
+            log,
             clock: Clock::start(),
             chance: Chance::default(),
             router: Router::new(settings),
@@ -241,19 +254,40 @@ impl<'a> Driver<'a> {
     fn signal(&mut self, number: u32) -> anyhow::Result<()> {
         if is(number, Signal::SIGUSR1) {
             let seconds = self.clock.now().as_nanos() / 1_000_000_000;
-            let text = status::router_text(self.config, &self.router, seconds);
+            let text = status::router_text(&self.config, &self.router, seconds);
             self.store.answer(&text);
         } else if is(number, Signal::SIGHUP) {
-            match self.store.keys() {
-                Ok(keys) => {
-                    let key = keys.own.iter().find(|own| own.scope.is_empty()).cloned();
-                    let key = key.context("no key for all addresses")?;
-                    self.tell(Input::Key(Box::new(key), keys.sent))?;
-                }
-                // The one from before is still good.
-                Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
+            manager::reloading();
+            // What was read before is still good.
+            if let Err(error) = self.reload() {
+                tracing::error!("event=reload-refused error=\"{error:#}\"");
             }
+            manager::ready();
         }
+        Ok(())
+    }
+
+    /// Goes on with what configuration and keys are now; or with neither, if one of them is wrong.
+    fn reload(&mut self) -> anyhow::Result<()> {
+        let config = self.source.load()?;
+        let settings = config.router.config(config.port);
+        let settings = settings.with_context(|| self.source.path.display().to_string())?;
+        let keys = self.store.keys()?;
+        let key = keys.own.iter().find(|own| own.scope.is_empty()).cloned();
+        let key = key.context("no key for all addresses")?;
+        let router = config.router.needs_restart(&self.config.router);
+        for key in config.needs_restart(&self.config).into_iter().chain(router) {
+            tracing::warn!("event=restart-needed key={key}");
+        }
+        self.router.configure(settings);
+        let before = std::mem::replace(&mut self.config, config);
+        self.config.port = before.port;
+        self.config.state_dir = before.state_dir;
+        self.config.router.queue = before.router.queue;
+        self.config.router.nat = before.router.nat;
+        self.log.set(self.config.log);
+        self.tell(Input::Key(Box::new(key), keys.sent))?;
+        tracing::info!("event=reloaded");
         Ok(())
     }
 
@@ -287,9 +321,9 @@ impl<'a> Driver<'a> {
         for link in &links {
             addresses.extend(self.rtnl.addresses(link.index)?);
         }
-        let own = addresses
-            .iter()
-            .filter(|entry| entry.usable && is_global(entry.addr) && up(entry.index));
+        let own = addresses.iter().filter(|entry| {
+            entry.usable && !entry.deprecated && is_global(entry.addr) && up(entry.index)
+        });
         let links = own.filter_map(link).collect();
         self.tell(Input::Links(links))
     }
@@ -488,6 +522,8 @@ mod tests {
             addr: text.parse().unwrap(),
             prefix_len,
             usable: true,
+            deprecated: false,
+            temporary: false,
         };
         let prefix = |text, len| link(&entry(text, len)).unwrap().prefix.to_string();
         assert_eq!(prefix("192.0.2.77", 25), "192.0.2.0/25");

@@ -67,6 +67,12 @@ impl Router {
         }
     }
 
+    /// Goes on with other networks and bounds; whether it serves a NAT stays. What was granted goes on until it ends.
+    pub fn configure(&mut self, config: Config) {
+        let nat = self.config.nat;
+        self.config = Config { nat, ..config };
+    }
+
     /// Takes an input.
     pub fn handle(&mut self, moment: Moment, input: Input<'_>) {
         self.now = self.now.max(moment.now);

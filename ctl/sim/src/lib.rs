@@ -21,8 +21,8 @@ use ihmp_core::message::{Control, Message, Options};
 use ihmp_core::nat::Mapping;
 use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::{
-    Change, Engine, Input, KernelHost, Limits, Moment, Note, Output, OwnKey, Policy, Record,
-    Routes, State, Traffic, Via,
+    Age, Change, Engine, Input, KernelHost, Limits, Moment, Note, Output, Own, OwnKey, Policy,
+    Record, Routes, State, Traffic, Via,
 };
 
 use crate::nat::Nat;
@@ -39,6 +39,16 @@ pub const BUSY: Traffic = Traffic {
 /// An address in text form.
 pub fn addr(text: &str) -> Addr {
     text.parse().unwrap()
+}
+
+/// The device of an own address: a network for each.
+fn device(addr: Addr) -> u32 {
+    let words = addr.octets();
+    let words = words.chunks(4).map(|word| {
+        word.iter()
+            .fold(0, |all, octet| all << 8 | u32::from(*octet))
+    });
+    words.fold(1, |all: u32, word| all.rotate_left(7) ^ word)
 }
 
 /// Milliseconds.
@@ -313,6 +323,10 @@ pub struct Sim {
     pub blocked: BTreeSet<(Addr, Addr)>,
     /// Own addresses and those of others to which there is no route from there.
     pub unrouted: BTreeSet<(Addr, Addr)>,
+    /// Devices of own addresses, where they have no device for themselves.
+    pub devices: BTreeMap<Addr, u32>,
+    /// Own addresses that are deprecated.
+    pub aged: BTreeMap<Addr, Age>,
     /// A router between all machines.
     pub gateway: Option<Gateway>,
     /// Its host routes.
@@ -353,6 +367,8 @@ impl Sim {
             random: Random(seed.wrapping_mul(2).wrapping_add(1)),
             blocked: BTreeSet::new(),
             unrouted: BTreeSet::new(),
+            devices: BTreeMap::new(),
+            aged: BTreeMap::new(),
             gateway: None,
             host_routes: BTreeMap::new(),
             nats: vec![],
@@ -433,12 +449,18 @@ impl Sim {
         at
     }
 
-    fn via(node: &Node, peer: Addr, unrouted: &BTreeSet<(Addr, Addr)>) -> Vec<Via> {
+    fn via(
+        node: &Node,
+        peer: Addr,
+        unrouted: &BTreeSet<(Addr, Addr)>,
+        devices: &BTreeMap<Addr, u32>,
+    ) -> Vec<Via> {
         let family = |of: &&Addr| of.family() == peer.family() && !unrouted.contains(&(**of, peer));
         let newest = node.local.iter().rfind(family).copied();
         let via = |local: &Addr| Via {
             local: *local,
             preference: if Some(*local) == newest { 0 } else { 10 },
+            device: devices.get(local).copied().or(Some(device(*local))),
         };
         node.local.iter().filter(family).map(via).collect()
     }
@@ -543,7 +565,7 @@ impl Sim {
                     node.kernel.mappings.remove(&mapping);
                 }
                 Output::Ask(peer) => {
-                    let via = Sim::via(node, peer, &self.unrouted);
+                    let via = Sim::via(node, peer, &self.unrouted, &self.devices);
                     self.give(at, Input::Routes(Routes { peer, via }));
                 }
                 Output::Look(id) => {
@@ -762,10 +784,14 @@ impl Sim {
         let peers = engine.peers();
         let routes = peers.into_iter().map(|peer| Routes {
             peer,
-            via: Sim::via(node, peer, &self.unrouted),
+            via: Sim::via(node, peer, &self.unrouted, &self.devices),
+        });
+        let own = node.local.iter().map(|addr| Own {
+            addr: *addr,
+            age: self.aged.get(addr).copied().unwrap_or_default(),
         });
         let input = Input::Network {
-            local: node.local.clone(),
+            local: own.collect(),
             routes: routes.collect(),
         };
         self.give(at, input);
@@ -807,12 +833,7 @@ impl Sim {
             active: vec![remote],
             nats: vec![],
             unreachable: vec![],
-            local: vec![ihmp_engine::Local {
-                addr: local,
-                preference: 0,
-                unproven: false,
-                nat: false,
-            }],
+            local: vec![ihmp_engine::Local::new(local)],
             expires: None,
         };
         let id = node.kernel.make(record, self.now);

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the loop knows of devices, addresses and routes, and when it looks at them.
 
+use std::net::IpAddr;
+
 use ihmp_core::{
     addr::Addr,
     time::Instant, //
 };
 use ihmp_engine::{
     Input,
+    Own as Known,
     Routes,
     Via, //
 };
 use ihmp_nl::{
-    rtnl::{
-        Link,
-        Rtnl, //
-    },
-    Counted,
-    Error, //
+    rtnl::Link,
+    Counted, //
 };
 
 use super::{
@@ -27,6 +26,7 @@ use super::{
 use crate::{
     interfaces::{
         self,
+        Device,
         Own, //
     },
     io::kernel::{
@@ -49,13 +49,15 @@ pub(super) struct Due {
     pub(super) links: bool,
     /// Routes, even if devices and addresses are what they were.
     pub(super) routes: bool,
+    /// The agent's own device, rules and routes.
+    pub(super) ours: bool,
 }
 
 /// What the engine was told last.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) connected: Vec<(Addr, u8)>,
-    pub(super) local: Vec<Addr>,
+    pub(super) local: Vec<Known>,
     pub(super) routes: Vec<Routes>,
 }
 
@@ -70,7 +72,7 @@ impl Driver<'_> {
     pub(super) fn take_changes(&mut self) -> Result<(), Fatal> {
         let now = self.clock.now();
         let config = &self.config.interfaces;
-        let counts = |name: &str| interfaces::counts(config, name);
+        let counts = |link: &Link| interfaces::may_count(config, link);
         for ear in [&mut self.addresses, &mut self.routes] {
             let changes = ear.drain(now, &mut self.counted, counts)?;
             if changes.overrun {
@@ -81,6 +83,7 @@ impl Driver<'_> {
             }
             self.due.links |= changes.links || changes.overrun;
             self.due.routes |= changes.routes || changes.overrun;
+            self.due.ours |= changes.ours || changes.overrun;
             self.due.at = self.due.at.into_iter().chain(ear.look_at(now)).min();
         }
         if self.due.at.is_some_and(|at| at <= now) {
@@ -104,6 +107,9 @@ impl Driver<'_> {
         // Listen first, then look.
         due.links |= self.addresses.resume(now, &self.sieve, registry, NETWORK)?;
         due.routes |= self.routes.resume(now, &self.sieve, registry, NETWORK)?;
+        if due.ours {
+            self.restore()?;
+        }
         let mut changed = self.told.is_none();
         if due.links {
             changed |= self.look_at_devices()?;
@@ -120,16 +126,33 @@ impl Driver<'_> {
         Ok(())
     }
 
+    /// Makes again what others have removed of ours.
+    fn restore(&mut self) -> Result<(), Fatal> {
+        let device = self.fallback.device();
+        let routes = self.fallback.restore(&mut self.rtnl)?;
+        let made = self.fallback.device() != device;
+        if made {
+            self.held.renew(self.fallback.device());
+        }
+        if let Some(routes) = routes {
+            tracing::info!("event=restored routes={routes}");
+        }
+        Ok(())
+    }
+
     /// True when devices that count are not what they were.
     fn look_at_devices(&mut self) -> Result<bool, Fatal> {
         let before = std::mem::take(&mut self.links);
         for _ in 0..DEVICE_LOOKS {
             let config = &self.config.interfaces;
-            let counts = |name: &str| interfaces::counts(config, name);
             let mut links = self.rtnl.links()?;
-            self.counted = Counted::of(&links, counts);
-            links.retain(|link| counts(&link.name));
-            self.links = links;
+            let counted = Counted::of(&links, |link| interfaces::counts(config, link, &links));
+            let vrfs = links
+                .iter()
+                .filter(|link| link.kind.as_deref() == Some("vrf"));
+            self.vrfs = vrfs.map(|link| link.index).collect();
+            links.retain(|link| counted.has(link.index));
+            (self.links, self.counted) = (links, counted);
             if self.counted == self.sieve.counted {
                 break;
             }
@@ -143,13 +166,13 @@ impl Driver<'_> {
     /// True when addresses, or which of them can be used, are not what they were.
     fn look_at_addresses(&mut self) -> Result<bool, Fatal> {
         let mut addrs = Vec::new();
-        for link in self.links.iter().filter(|link| !link.loopback) {
+        for link in &self.links {
             addrs.extend(self.rtnl.addresses(link.index)?);
         }
         // Those that were there before us, and those that were accepted once, are in use; of others the route's coming is told.
         let first = self.told.is_none();
         let before = std::mem::take(&mut self.local);
-        for own in interfaces::usable(&self.config.interfaces, &self.links, &addrs) {
+        for own in interfaces::usable(&self.links, &self.vrfs, &addrs) {
             let index = own.device.as_ref().map(|device| device.index);
             let known = first || before.iter().any(|old| old.addr == own.addr);
             if known || self.rtnl.is_local(own.addr, index)? {
@@ -183,7 +206,7 @@ impl Driver<'_> {
             connected: connected
                 .map(|entry| (addr(entry.addr), entry.prefix_len))
                 .collect(),
-            local: self.local.iter().map(|own| addr(own.addr)).collect(),
+            local: self.local.iter().map(known).collect(),
             routes,
         };
         if self.told.as_ref() == Some(&told) {
@@ -198,47 +221,87 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// The own addresses that reach a peer by their own device; first the one that the kernel would choose.
+    /// The own addresses that reach a peer, each by its own device, whatever routes there are by devices that are dead.
+    ///
+    /// The first choice is the one that the kernel would take for a source; if that is not among them, the one whose route
+    /// has the lowest metric. An address from which packets would leave by a device that does not count, a tunnel for
+    /// instance, is for that device alone: what is meant for a tunnel does not go beside it.
     pub(super) fn routes_to(&mut self, peer: Addr) -> Result<Routes, Fatal> {
         let to = ip(peer);
         let chosen = self.rtnl.source_for(to)?;
-        let mut via = Vec::new();
-        for own in &self.local {
-            let family = own.addr.is_ipv4() == to.is_ipv4();
-            let index = own.device.as_ref().map(|device| device.index);
-            if !family || !self.rtnl.reaches(own.addr, to, index)? {
+        let mut ways = Vec::new();
+        for own in self.local.clone() {
+            if own.addr.is_ipv4() != to.is_ipv4() {
                 continue;
             }
-            // What is sent there waits for a neighbour that does not answer, and TCP does not send it again meanwhile.
-            let leaves = self.rtnl.leaves_by(own.addr, to)?;
-            if match leaves {
-                Some(device) => is_dead(&self.links, &mut self.rtnl, device)?,
-                None => false,
-            } {
-                continue;
-            }
-            if let Some(device) = &own.device {
+            if let Some((device, metric)) = self.way(&own, to)? {
                 self.devices.insert((own.addr, to), device.clone());
+                ways.push((own.addr, device.index, metric));
             }
-            let preference = if Some(own.addr) == chosen {
+        }
+        let usual = ways.iter().find(|(local, ..)| Some(*local) == chosen);
+        let best = usual.or(ways.iter().min_by_key(|(.., metric)| *metric));
+        let best = best.map(|(local, ..)| *local);
+        let via = |(local, device, _): &(IpAddr, u32, u32)| Via {
+            local: addr(*local),
+            preference: if best == Some(*local) {
                 0
             } else {
                 SECOND_CHOICE
-            };
-            via.push(Via {
-                local: addr(own.addr),
-                preference,
-            });
-        }
+            },
+            device: Some(*device),
+        };
+        let via = ways.iter().map(via).collect();
         Ok(Routes { peer, via })
+    }
+
+    /// By which device packets from an own address reach a peer, and how good the route is.
+    fn way(&mut self, own: &Own, to: IpAddr) -> Result<Option<(Device, u32)>, Fatal> {
+        let vrf = own.device.as_ref().and_then(|device| device.vrf);
+        let Some(usual) = self.rtnl.leaves_by(own.addr, to, vrf)? else {
+            return Ok(None);
+        };
+        let Some(usual) = self.links.iter().find(|link| link.index == usual) else {
+            return Ok(None);
+        };
+        let by = match &own.device {
+            Some(device) => vec![device.clone()],
+            None if usual.up => vec![Device {
+                index: usual.index,
+                name: usual.name.clone(),
+                vrf: None,
+            }],
+            // The kernel goes on to use routes by a device that has no carrier.
+            None => self.outer(),
+        };
+        let mut best: Option<(Device, u32)> = None;
+        for device in by {
+            let route = self.rtnl.route_by(own.addr, to, device.index)?;
+            let Some(metric) = route.map(|route| route.metric) else {
+                continue;
+            };
+            if best.as_ref().is_none_or(|(_, other)| metric < *other) {
+                best = Some((device, metric));
+            }
+        }
+        Ok(best)
+    }
+
+    /// The devices with own addresses that can be used.
+    fn outer(&self) -> Vec<Device> {
+        let mut devices: Vec<Device> = Vec::new();
+        for device in self.local.iter().filter_map(|own| own.device.as_ref()) {
+            if !devices.contains(device) {
+                devices.push(device.clone());
+            }
+        }
+        devices
     }
 }
 
-/// Whether a device has no carrier. The kernel goes on to use routes by it.
-fn is_dead(links: &[Link], rtnl: &mut Rtnl, index: u32) -> Result<bool, Error> {
-    Ok(match links.iter().find(|link| link.index == index) {
-        Some(link) => !link.up,
-        // It does not count, so what happens to it is not told.
-        None => rtnl.link(index)?.is_some_and(|link| !link.up),
-    })
+fn known(own: &Own) -> Known {
+    Known {
+        addr: addr(own.addr),
+        age: own.age,
+    }
 }

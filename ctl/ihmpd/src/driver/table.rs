@@ -9,6 +9,7 @@ use std::{
 use ihmp_engine::{
     Change,
     Input,
+    KernelHost,
     Record, //
 };
 use ihmp_nl::{
@@ -50,15 +51,20 @@ impl Driver<'_> {
             if host.state == HostState::Up {
                 self.fallback.set(host.id, names(host));
             }
-            let mut identifiers = BTreeSet::new();
-            if host.addrs.iter().any(|entry| entry.unproven) {
-                for flow in self.client.flows(Some(host.id))? {
-                    identifiers.insert(addr(flow.local));
-                }
-            }
-            known.push(adopted(host, identifiers.into_iter().collect()));
+            known.push(self.as_found(host)?);
         }
         self.tell(Input::Kernel { hosts: known })
+    }
+
+    /// A host of the kernel as the engine takes it over.
+    fn as_found(&mut self, host: &Host) -> Result<KernelHost, Fatal> {
+        let mut identifiers = BTreeSet::new();
+        if host.addrs.iter().any(|entry| entry.unproven) {
+            for flow in self.client.flows(Some(host.id))? {
+                identifiers.insert(addr(flow.local));
+            }
+        }
+        Ok(adopted(host, identifiers.into_iter().collect()))
     }
 
     pub(super) fn take_events(&mut self) -> Result<(), Fatal> {
@@ -85,6 +91,12 @@ impl Driver<'_> {
                         self.fallback.set(host.id, names(&host));
                     } else {
                         self.fallback.remove(host.id);
+                    }
+                    // Of what the engine writes it hears nothing; of who was given a name it does.
+                    let managed = self.engine.is_managed(host.id).unwrap_or(false);
+                    if managed != host.name.is_some() {
+                        let found = self.as_found(&host)?;
+                        self.tell(Input::Changed(found))?;
                     }
                 }
                 Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => (),

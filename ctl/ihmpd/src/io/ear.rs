@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use anyhow::Context;
 use ihmp_core::time::Instant;
 use ihmp_nl::{
+    rtnl::Link,
     Changes,
     Counted,
     Groups,
@@ -100,7 +101,7 @@ impl Ear {
         &mut self,
         now: Instant,
         counted: &mut Counted,
-        counts: impl Fn(&str) -> bool,
+        counts: impl Fn(&Link) -> bool,
     ) -> anyhow::Result<Changes> {
         let Some(watch) = &mut self.watch else {
             return Ok(Changes::default());

@@ -26,7 +26,7 @@ pub(crate) struct Fallback {
 impl Fallback {
     /// Makes what is missing; routes of an earlier agent are taken over.
     pub(crate) fn new(rtnl: &mut Rtnl) -> Result<Self, Error> {
-        let device = rtnl.ensure_last_resort()?;
+        let device = rtnl.ensure_last_resort()?.device;
         let routed = rtnl.last_resort_list()?.into_iter().collect();
         Ok(Self {
             device,
@@ -39,6 +39,20 @@ impl Fallback {
     /// The device's number.
     pub(crate) fn device(&self) -> u32 {
         self.device
+    }
+
+    /// Makes again what is missing; how many routes were, if anything was.
+    pub(crate) fn restore(&mut self, rtnl: &mut Rtnl) -> Result<Option<usize>, Error> {
+        let device = self.device;
+        let made = rtnl.ensure_last_resort()?;
+        self.device = made.device;
+        let there: BTreeSet<IpAddr> = rtnl.last_resort_list()?.into_iter().collect();
+        let lost = self.routed.difference(&there).count();
+        self.routed = there;
+        self.stale |= lost > 0;
+        self.apply(rtnl);
+        let missing = lost > 0 || made.missing || self.device != device;
+        Ok(missing.then_some(lost))
     }
 
     /// A host goes by these names now.

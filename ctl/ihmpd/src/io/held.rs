@@ -43,6 +43,13 @@ impl Held {
         })
     }
 
+    /// Our device is another one, and has none of them.
+    pub(crate) fn renew(&mut self, device: u32) {
+        self.device = device;
+        self.there.clear();
+        self.stale = true;
+    }
+
     /// A router brings what is sent to this address.
     pub(crate) fn hold(&mut self, addr: IpAddr) {
         self.stale |= self.wanted.insert(addr);

@@ -72,8 +72,8 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
         preference: local.preference,
         unproven: local.unproven,
         nat: local.nat,
-        left: false,
-        device: None,
+        left: local.left,
+        device: local.device,
     });
     let mut addrs = foreign(AddrSet::Active, &record.active, false);
     addrs.extend(foreign(AddrSet::Active, &record.nats, true));
@@ -151,6 +151,8 @@ pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
                 preference: entry.preference,
                 unproven: entry.unproven,
                 nat: entry.nat,
+                left: entry.left,
+                device: entry.device,
             })
             .collect(),
         identifiers,
@@ -174,6 +176,8 @@ mod tests {
                 preference: 10,
                 unproven: true,
                 nat: true,
+                left: true,
+                device: Some(3),
             }],
             expires: None,
         };

@@ -332,6 +332,7 @@ mod tests {
         let lo = Device {
             index: 1,
             name: "lo".into(),
+            vrf: None,
         };
         let here = IpAddr::from(Ipv6Addr::LOCALHOST);
         // What we send to ourselves is there before the socket that sends it is gone. A machine may have no IPv6.

@@ -113,7 +113,7 @@ impl Peers {
             };
             all.tell(index, Input::Keys(keys))?;
             let network = Input::Network {
-                local: vec![addr],
+                local: vec![addr.into()],
                 routes: Vec::new(),
             };
             all.tell(index, network)?;
@@ -154,10 +154,7 @@ impl Peers {
                     }
                     Output::Ask(host) => {
                         let local = peer.addr;
-                        let via = vec![Via {
-                            local,
-                            preference: 0,
-                        }];
+                        let via = vec![Via::new(local, 0)];
                         Input::Routes(Routes { peer: host, via })
                     }
                     Output::Look(id) => Input::Traffic { id, traffic: BUSY },
