@@ -135,6 +135,8 @@ pub(crate) struct Host {
     pub(crate) usable: Vec<Via>,
     /// Own addresses that its older flows use no longer.
     pub(crate) left: Left,
+    /// There was none, and what came since was not told.
+    pub(crate) apart: bool,
     /// Own addresses to be proven.
     pub(crate) prove: Vec<Addr>,
     pub(crate) report: Vec<Report>,
@@ -212,6 +214,7 @@ impl Host {
             needs_hello: false,
             usable: Vec::new(),
             left: Left::default(),
+            apart: false,
             prove: Vec::new(),
             report: Vec::new(),
             covers: Vec::new(),

@@ -147,12 +147,17 @@ impl Host {
             .into_iter()
             .filter(|trial| has(self, trial.addr))
             .collect();
-        let probes = std::mem::take(&mut self.probes);
-        let usable = |probe: &Probe| world.local.contains(&probe.from);
-        self.probes = probes
+        let (here, gone): (Vec<Probe>, Vec<Probe>) = std::mem::take(&mut self.probes)
             .into_iter()
-            .filter(|probe| has(self, probe.to) && usable(probe))
-            .collect();
+            .filter(|probe| has(self, probe.to))
+            .partition(|probe| world.local.contains(&probe.from));
+        self.probes = here;
+        // The answers go where we are no more; that says nothing about the peer. It is asked again from where we are.
+        for trial in &mut self.trials {
+            if gone.iter().any(|probe| !probe.keeps && probe.to == trial.addr) {
+                trial.probe_at = trial.probe_at.or(Some(world.now));
+            }
+        }
         let sought = std::mem::take(&mut self.sought);
         self.sought = sought
             .into_iter()

@@ -53,25 +53,17 @@ impl Host {
             return;
         }
         self.review_covers(world);
-        let had = !self.usable.is_empty();
-        self.usable = self.find_usable(world);
+        let usable = self.find_usable(world);
+        let before = std::mem::replace(&mut self.usable, usable);
         self.review_hidden();
         self.order_active(world);
         if self.managed || self.state == State::Classic {
             return;
         }
-        if had && self.usable.is_empty() {
+        if !before.is_empty() && self.usable.is_empty() {
             world.note(Note::Lost { peer: self.name() });
-            // There is nowhere to say it from. Should one of them come back, that is worth saying; but where a router kept it
-            // for us, the router is to hear that it need not any more.
-            let kept = self
-                .told
-                .iter()
-                .any(|told| told.standing == Standing::Behind);
-            let active = |told: &&mut Told| told.standing == Standing::Active && !kept;
-            for told in self.told.iter_mut().filter(active) {
-                told.standing = Standing::Maybe;
-            }
+            self.apart = true;
+            self.left_all();
         }
         self.drop_legs(world, |host, leg| !host.is_usable(leg.from));
         if self.state == State::New {
@@ -91,6 +83,11 @@ impl Host {
             .into_iter()
             .filter(|report| standing(self, report.addr))
             .collect();
+        self.prove_doubtful();
+        if self.apart && !self.usable.is_empty() {
+            self.apart = false;
+            self.prove_untold(world);
+        }
 
         if self.proven().next().is_none() {
             self.prove_something();
@@ -110,6 +107,47 @@ impl Host {
             return;
         }
         self.announce(world, &lost, covered);
+    }
+
+    /// The last of our addresses towards the peer went. There is nowhere to say it from. Should one of them come back, that is
+    /// worth saying; but where a router kept it for us, the router is to hear that it need not any more.
+    ///
+    /// When it is the peer that is nowhere, none of ours went, and what it knows of them holds.
+    fn left_all(&mut self) {
+        let kept = self
+            .told
+            .iter()
+            .any(|told| told.standing == Standing::Behind);
+        if kept || self.reach().next().is_none() {
+            return;
+        }
+        for told in &mut self.told {
+            if told.standing == Standing::Active {
+                told.standing = Standing::Maybe;
+            }
+        }
+    }
+
+    /// The peer may or may not hold a usable address for active: neither is left so. What is being said of it decides; when
+    /// nothing is, it is said again.
+    fn prove_doubtful(&mut self) {
+        let doubtful = |addr: &Addr| {
+            let said = self.legs.iter().any(|leg| leg.from == *addr);
+            self.standing(*addr) == Some(Standing::Maybe)
+                && !(said || self.reports(*addr) || self.is_hidden(*addr))
+                && !self.prove.contains(addr)
+        };
+        let usable = self.usable.iter().map(|via| via.local);
+        let again: Vec<Addr> = usable.filter(doubtful).collect();
+        self.prove.extend(again);
+    }
+
+    /// The peer is back, or we are: what came meanwhile is news to it.
+    fn prove_untold(&mut self, world: &World) {
+        let untold = |addr: &Addr| self.standing(*addr).is_none() && self.is_usable(*addr);
+        let list = self.list(world).into_iter().filter(untold);
+        let news: Vec<Addr> = list.filter(|addr| !self.prove.contains(addr)).collect();
+        self.prove.extend(news);
     }
 
     /// Chooses what to prove when no usable address is proven: the best one of each family.

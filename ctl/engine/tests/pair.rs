@@ -246,6 +246,57 @@ fn address_that_comes_back_with_another_agent_is_told() {
     sim.agree(0, 1);
 }
 
+/// The first of two hosts with two addresses each has lost sight of the second one: what it announced was never proven, and
+/// it has gone.
+fn out_of_sight() -> Sim {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(0, &[], &[A2]);
+    sim.run(secs(1));
+    sim.hand_off(1, &[B1], &[B2]);
+    sim.change(1, &[B2], &[]);
+    sim.run(secs(60));
+    sim.sent();
+    assert_eq!(sim.nodes[0].kernel.rows[&1].record.active, []);
+    assert_eq!(
+        sim.noted(0, |note| matches!(note, Note::Unproven { .. })),
+        1
+    );
+    sim
+}
+
+#[test]
+fn peer_that_was_out_of_sight_knows_all_that_it_was_told() {
+    let mut sim = out_of_sight();
+    sim.change(1, &[], &["203.0.113.3"]);
+    sim.run(secs(5));
+    // None of our addresses went: there is nothing to say of them.
+    assert_eq!(sim.sent(), [Handoff, Ack, Hello, Ack]);
+    assert_eq!(active(&sim, 1, 0), [addr(A1), addr(A2)]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn what_changed_while_the_peer_was_out_of_sight_is_told() {
+    for (lose, gain) in [
+        (vec![], vec!["203.0.113.9"]),
+        (vec![A2], vec![]),
+        (vec![A2], vec!["203.0.113.9"]),
+    ] {
+        let mut sim = out_of_sight();
+        sim.change(0, &lose, &gain);
+        sim.run(secs(5));
+        assert_eq!(sim.sent(), []);
+        sim.change(1, &[], &["203.0.113.3"]);
+        sim.run(secs(5));
+        let mut told = active(&sim, 1, 0);
+        let mut have = sim.nodes[0].local.clone();
+        told.sort_unstable();
+        have.sort_unstable();
+        assert_eq!(told, have, "-{lose:?} +{gain:?}");
+        sim.agree(0, 1);
+    }
+}
+
 #[test]
 fn address_that_comes_beside_another_wakes_nobody() {
     let mut sim = Sim::pair(&[A1, A2], &[B1]);

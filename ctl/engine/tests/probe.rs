@@ -212,6 +212,29 @@ fn host_whose_answers_were_lost_is_found_again() {
 }
 
 #[test]
+fn host_whose_answer_came_after_we_left_is_asked_from_where_we_are() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(2));
+    // Its answers are lost for a while, and then we are where they do not go.
+    sim.blocked.insert((addr(A2), addr(B1)));
+    sim.run(secs(30));
+    assert_eq!(unproven(&sim, 1), 1);
+    sim.blocked.clear();
+    sim.change(0, &[], &[A3]);
+    sim.run(secs(1));
+    assert_eq!(active(&sim, 1), [addr(A3)]);
+    sim.sent();
+    while !sim.sent().contains(&PathProbe) {
+        sim.run(ms(1));
+    }
+    sim.change(1, &[B1], &[B2]);
+    sim.run(secs(20));
+    assert_eq!(active(&sim, 1), [addr(A3), addr(A2)]);
+    sim.agree(0, 1);
+}
+
+#[test]
 fn lost_doubled_and_overtaken_probes() {
     for seed in 0..60 {
         let weather = Weather {
