@@ -109,6 +109,7 @@ impl Engine {
                     }
                 }
             }
+            Input::Discretion(discretion) => self.world.discretion = discretion,
             Input::Traffic { id, traffic } => self.looked(id, traffic),
             Input::Timer => self.timer(),
         }
@@ -244,6 +245,7 @@ impl Engine {
         let Some(host) = self.hosts.get_mut(&key) else {
             return;
         };
+        host.review_kind(&self.world);
         host.review_lifetime(&mut self.world);
         host.publish(&mut self.world);
         host.review_probes(&self.world);

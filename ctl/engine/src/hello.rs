@@ -176,8 +176,9 @@ impl Engine {
         let world = &mut self.world;
         let before = host.active.clone();
         host.heard_at(received, world);
-        // An agent that was away does not know what it said before: by its key, only what it says now holds.
-        if signer.is_some() {
+        // An agent that was away does not know what it said before: by its key, only what it says now holds. One to which
+        // we are strangers says nothing of it.
+        if signer.is_some() && received.is_complete() {
             host.replace(received, &listed, &[]);
         }
         host.take_claims(&claims);
@@ -233,14 +234,19 @@ impl Engine {
 }
 
 impl Host {
-    /// Sends the ACKs that the host waits for: with all our addresses, as far as the HELLO's length allows.
+    /// Sends the ACKs that the host waits for: with all our addresses, as far as the HELLO's length allows; to a stranger,
+    /// with none but the source.
     pub(crate) fn reply(&mut self, world: &mut World) {
         for reply in std::mem::take(&mut self.replies) {
             let least = world.ack_length(reply.from, reply.answer);
             let room = (reply.asked * AMPLIFICATION).saturating_sub(least) / ADDRESS_LEN;
             let mut addresses = Addresses::EMPTY;
             let mut left = addresses.push(reply.from);
-            let list = self.list(world);
+            let list = match self.is_met() {
+                true => self.list(world),
+                false => Vec::new(),
+            };
+            self.owes_list = !self.is_met();
             for addr in list
                 .iter()
                 .filter(|addr| **addr != reply.from)

@@ -129,6 +129,10 @@ pub(crate) struct Host {
     pub(crate) next_seqno: u16,
     /// It does not know where our counter stands.
     pub(crate) needs_hello: bool,
+    /// It knows us by a temporary address, or by a stable one.
+    pub(crate) by_temporary: Option<bool>,
+    /// It was a stranger when we greeted each other: what it may be told of our addresses is yet to be said.
+    pub(crate) owes_list: bool,
 
     // What is on the way.
     /// Own addresses from which it can be reached, best first.
@@ -212,6 +216,8 @@ impl Host {
             former: None,
             next_seqno: world.seqno(),
             needs_hello: false,
+            by_temporary: None,
+            owes_list: false,
             usable: Vec::new(),
             left: Left::default(),
             apart: false,
@@ -340,7 +346,8 @@ impl Host {
     /// Own addresses from which an active address of the peer can be reached, best first.
     pub(crate) fn find_usable(&self, world: &World) -> Vec<Via> {
         let mut usable: Vec<Via> = Vec::new();
-        for local in world.real() {
+        let ours = world.real().iter();
+        for local in ours.filter(|local| self.may_use(**local, world)) {
             let routes = self.reach().filter_map(|peer| world.routes.get(&peer));
             let mine = routes.flatten().filter(|via| via.local == *local);
             if let Some(preference) = mine.map(|via| via.preference).min() {
@@ -399,7 +406,7 @@ impl Host {
 
     /// Our addresses as the peer should know them, the most important ones first.
     ///
-    /// In a family in which the peer is reached, those with a route to it; in the other, all.
+    /// In a family in which the peer is reached, those with a route to it; in the other, all: of these, what it may be told.
     pub(crate) fn list(&self, world: &World) -> Vec<Addr> {
         let mut list: Vec<Addr> = self.proven().collect();
         let proving = self.usable.iter().map(|via| via.local);
@@ -409,7 +416,8 @@ impl Host {
             .copied()
             .filter(|addr| !self.speaks(addr.family()));
         for addr in proving.chain(quiet) {
-            if !list.contains(&addr) && !self.is_behind(addr) && !self.is_spare(addr, world) {
+            let known = list.contains(&addr) || self.is_behind(addr);
+            if !known && self.may_tell(addr, world) && !self.is_spare(addr, world) {
                 list.push(addr);
             }
         }

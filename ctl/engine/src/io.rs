@@ -6,6 +6,7 @@ use ihmp_core::message::ParseError;
 use ihmp_core::nat::Mapping;
 use ihmp_core::time::{Duration, Instant};
 
+use crate::discretion::Discretion;
 use crate::keys::{Fact, Keys};
 use crate::note::Note;
 
@@ -225,6 +226,8 @@ pub enum Input<'a> {
     },
     /// Our addresses and the lengths of the prefixes to which they connect us; before [`Input::Network`].
     Connected(Vec<(Addr, u8)>),
+    /// Which of our addresses are told to whom; before [`Input::Network`].
+    Discretion(Discretion),
     /// The answer to [`Output::Look`].
     Traffic {
         /// The kernel's number of the host.

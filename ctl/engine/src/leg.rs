@@ -29,8 +29,10 @@ pub(crate) struct Leg {
     pub(crate) new: Option<Addr>,
     /// The lost address.
     old: Option<Addr>,
-    /// All our addresses, as the peer should know them.
+    /// All our addresses, as the peer should know them; towards a stranger, the source.
     pub(crate) list: Vec<Addr>,
+    /// The list is the whole of what the peer should know.
+    pub(crate) complete: bool,
     /// Where it was sent to, the last one last.
     pub(crate) tried: Vec<Place>,
     /// Where the next send goes, when that is not the next one's turn.
@@ -85,6 +87,10 @@ impl Leg {
                 room &= addresses.push(*addr);
             }
         }
+        // A greeting that names its source alone says nothing of others.
+        if self.control == Control::Hello && self.complete && self.list.len() == 1 {
+            room &= addresses.push(self.from);
+        }
         debug_assert!(room);
         addresses
     }
@@ -104,11 +110,11 @@ impl Host {
         if targets.is_empty() {
             return false;
         }
-        let mut list = self.list(world);
-        if !list.contains(&from) {
-            list.insert(0, from);
-            list.truncate(crate::limits::MAX_TOLD);
-        }
+        let complete = control != Control::Hello || self.is_met();
+        let list = match complete {
+            true => self.list_from(from, world),
+            false => vec![from],
+        };
         let seqno = self.next_seqno;
         self.next_seqno = seqno.wrapping_add(1);
         let host = self.host_id(control, from);
@@ -124,6 +130,7 @@ impl Host {
             new,
             old,
             list,
+            complete,
             tried: Vec::new(),
             next: self.answers_to(control, from),
             stamps: Vec::new(),
@@ -138,13 +145,8 @@ impl Host {
             // The peer may start over from this number as soon as it has heard it.
             self.window.learn(seqno);
         }
-        if leg.replaces() || control == Control::Hello {
-            self.newest_list = Some(seqno);
-            for told in &mut self.told {
-                if !leg.list.contains(&told.addr) && told.standing != Standing::Behind {
-                    told.standing = Standing::Maybe;
-                }
-            }
+        if leg.complete {
+            self.lists(&leg);
         }
         if leg.proves() && self.standing(from) != Some(Standing::Active) {
             self.tell(from, Standing::Maybe);
@@ -163,6 +165,27 @@ impl Host {
         self.legs.push(leg);
         self.send_due(world);
         true
+    }
+
+    /// Our addresses as the peer should know them, with this source.
+    fn list_from(&self, from: Addr, world: &World) -> Vec<Addr> {
+        let mut list = self.list(world);
+        if !list.contains(&from) {
+            list.insert(0, from);
+            list.truncate(crate::limits::MAX_TOLD);
+        }
+        list
+    }
+
+    /// A request goes out that says which addresses we have.
+    fn lists(&mut self, leg: &Leg) {
+        self.newest_list = Some(leg.seqno);
+        self.owes_list = false;
+        for told in &mut self.told {
+            if !leg.list.contains(&told.addr) && told.standing != Standing::Behind {
+                told.standing = Standing::Maybe;
+            }
+        }
     }
 
     /// By which of our addresses the peer knows us: the last one that it confirmed.
@@ -270,15 +293,23 @@ impl Host {
     /// Sends a greeting again, so that it answers a challenge.
     pub(crate) fn greet_again(&mut self, seqno: u16, to: Place, world: &mut World) {
         let now = world.now;
-        let Some(leg) = self.legs.iter_mut().find(|leg| leg.seqno == seqno) else {
+        let Some(at) = self.legs.iter().position(|leg| leg.seqno == seqno) else {
             return;
         };
-        if leg.challenges >= CHALLENGES {
+        if self.legs.get(at).is_none_or(|leg| leg.challenges >= CHALLENGES) {
             return;
         }
+        let mut leg = self.legs.remove(at);
         leg.challenges += 1;
+        // It has a key, and hears us. Who is to be left alone is told nothing more.
+        if !leg.complete && self.greeting_options(leg.control) == Options::NONE {
+            leg.complete = true;
+            leg.list = self.list_from(leg.from, world);
+            self.lists(&leg);
+        }
         let measured = (leg.sends == 1).then(|| now.since(leg.first_sent));
         (leg.sends, leg.due, leg.next) = (0, now, Some(to));
+        self.legs.insert(at, leg);
         if let Some(round_trip) = measured {
             self.measured(round_trip);
         }

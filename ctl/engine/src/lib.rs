@@ -38,6 +38,7 @@ mod bucket;
 mod change;
 mod claim;
 mod cover;
+mod discretion;
 mod engine;
 mod entry;
 mod forged;
@@ -64,6 +65,7 @@ mod stamps;
 mod world;
 
 pub use bucket::Bucket;
+pub use discretion::Discretion;
 pub use engine::Engine;
 pub use io::{
     Age, Change, Input, KernelHost, Key, Local, Moment, Output, Own, Record, Refusal, Routes,

@@ -67,7 +67,7 @@ pub(crate) struct Trial {
 }
 
 /// Whether another address is that of a host in the prefix of this length around one of ours.
-fn is_connected(ours: Addr, other: Addr, len: u8) -> bool {
+pub(crate) fn is_connected(ours: Addr, other: Addr, len: u8) -> bool {
     if ours.family() != other.family() {
         return false;
     }

@@ -99,6 +99,11 @@ impl<'a> Received<'a> {
             .collect()
     }
 
+    /// Whether a HELLO names all addresses of its sender: more than the source, or that twice.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.after(1).is_empty()
+    }
+
     /// Whether a NAT that it passed knows IHMP.
     pub(crate) fn is_supported(&self) -> bool {
         self.message.options.has(Options::NAT_SUPPORTED)
@@ -290,6 +295,8 @@ impl Engine {
             host.needs_hello = false;
             host.greet_at = None;
             host.take_claims(&claims);
+            // Who has another entry is told by the numbers of that.
+            host.owes_list = same.is_none() && (host.owes_list || !leg.complete);
             if host.state != State::Up {
                 host.state = State::Up;
                 world.note(Note::Up { peer: from });
@@ -297,7 +304,7 @@ impl Engine {
         } else {
             host.resyncs = 0;
         }
-        let replaces = leg.control != Control::Hello || signer.is_some();
+        let replaces = leg.complete && (leg.control != Control::Hello || signer.is_some());
         if replaces && host.newest_list == Some(leg.seqno) {
             host.told.retain(|told| leg.list.contains(&told.addr));
             let legs = &host.legs;

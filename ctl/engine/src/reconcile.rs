@@ -211,6 +211,11 @@ impl Host {
             };
             self.drop_legs(world, |_, leg| leg.replaces() && !leg.proves());
             self.request(world, control, from, None, old);
+        } else if self.owes_list && self.is_met() {
+            self.owes_list = false;
+            if self.has_untold(world) {
+                self.request(world, Control::AddrUp, from, None, None);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use ihmp_core::message::{
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::{Bucket, Prefixes};
+use crate::discretion::Discretion;
 use crate::entry::Nats;
 use crate::host::Host;
 use crate::io::{Age, Key, Moment, Output, Own, Refusal, Routes, Via};
@@ -60,6 +61,7 @@ pub(crate) struct World {
     held: BTreeMap<(Addr, Addr), usize>,
     /// Own addresses with the lengths of the prefixes to which they connect us.
     pub(crate) connected: Vec<(Addr, u8)>,
+    pub(crate) discretion: Discretion,
     /// Own addresses from which a peer address can be reached.
     pub(crate) routes: HashMap<Addr, Vec<Via>>,
     /// Addresses of NATs whose routes were asked for, and by which hosts.
@@ -97,6 +99,7 @@ impl World {
             aged: Vec::new(),
             held: BTreeMap::new(),
             connected: Vec::new(),
+            discretion: Discretion::default(),
             routes: HashMap::new(),
             waiting: Vec::new(),
             routed: HashMap::new(),

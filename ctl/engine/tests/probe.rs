@@ -6,7 +6,7 @@ use ihmp_sim as sim;
 use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};
 use ihmp_core::message::{Addresses, Message, Options};
-use ihmp_engine::{Input, Limits, Note, Policy, State, Traffic};
+use ihmp_engine::{Discretion, Input, Limits, Note, Policy, State, Traffic};
 use sim::{addr, ms, own_key, secs, Sim, Weather, FAIR};
 
 const A1: &str = "192.0.2.1";
@@ -377,6 +377,13 @@ fn neighbours(seed: u64, weather: Weather, routes: bool) -> Sim {
     for (at, local) in [(0, SHARED_A), (1, SHARED_B)] {
         let connected = vec![(addr(local), 24)];
         sim.give(at, Input::Connected(connected));
+        // A private address is told to a peer outside because the administrator named it.
+        let open = vec![addr(local)];
+        let discretion = Discretion {
+            open,
+            ..Discretion::default()
+        };
+        sim.give(at, Input::Discretion(discretion));
     }
     sim
 }
