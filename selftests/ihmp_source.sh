@@ -5,35 +5,19 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/speaker.sh"
 
 # Nobody's addresses.
 X4=192.0.2.66 X6=2001:db8:1::66
 
-# speaker NAME FAMILY [PREFIX...]: a program that does what `tell` says (speaker.py), by default without privileges.
-speaker() {
-	local host=$1 family=$2 file=$TMP/speaker
-	shift 2
-
-	sysctl_in "$host" net.ipv4.ping_group_range='0 2147483647'
-	[ $# -gt 0 ] || set -- setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all
-	rm -f "$file".{in,out}
-	mkfifo "$file.in" "$file.out" || return
-	exec {TO}<>"$file.in" {FROM}<>"$file.out"
-	start "$host" "$@" "$SELFTESTS/speaker.py" "$family" <"$file.in" >"$file.out" 2>"$file.log"
-	defer hang_up "$TO" "$FROM"
-	read -rt 20 -u "$FROM" ANSWER || fail "no speaker: $(cat "$file.log")"
+# unprivileged NAME FAMILY: a speaker that may do nothing that needs a privilege.
+unprivileged() {
+	speaker "$1" "$2" setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all
 }
 
-hang_up() {
-	local to=$1 from=$2
-
-	exec {to}>&- {from}<&-
-}
-
-# tell NAME VERB [WORD]...: the answer is in ANSWER.
+# tell NAME VERB [WORD]...: m's speaker does that; its answer is in ANSWER.
 tell() {
-	echo "$*" >&"$TO"
-	read -rt 30 -u "$FROM" ANSWER || fail "$*: no answer: $(tail -n 1 "$TMP/speaker.log")"
+	ask m "$@"
 }
 
 # expect ANSWER COMMAND...
@@ -71,7 +55,7 @@ stage() {
 	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} D=${ADDR[d.eth0.4]} C6=${ADDR[c.eth0.6]} NEW=192.0.2.10
 	introduce m "$M" c "$C" && sink c && sink d && listen || return
 	BARRED=0
-	speaker m "${1:-4}" && equal "who speaks" "uid 65534" "$ANSWER"
+	unprivileged m "${1:-4}" && equal "who speaks" "uid 65534" "$ANSWER"
 }
 
 # listen: c and d hear what comes from nobody's addresses.
@@ -114,7 +98,7 @@ control() {
 	expect ok b udp && expect EADDRNOTAVAIL b bind "$X4" || return
 	equal "refused by us" 0 "$(reason m foreign-source)"
 	# Who may send from anywhere by himself goes on doing so, with a flow of ours, too.
-	speaker m 4 env || return
+	speaker m 4 || return
 	marked p udp && expect ok p say-from "$X4" "$D" 5001 || return
 	must "d hears it" busywait 5 has_line "$TMP/cap.d.eth0" "$X4" || return
 	equal "refused by us" 0 "$(reason m foreign-source)"
@@ -234,7 +218,7 @@ in_vrf() {
 		link set red up
 		link set eth0 master red
 	END
-	introduce m "$M" c "$C" && sink c && sink d && listen && speaker m 4 || return
+	introduce m "$M" c "$C" && sink c && sink d && listen && unprivileged m 4 || return
 	BARRED=0
 	marked u "$1" red || return
 	barred u say-from "$X4" "$C" 5001 && barred u say-from "$X4" "$D" 5001 && silence -I red || return

@@ -603,6 +603,11 @@ captured() {
 	grep -cE -- "$3" "$TMP/cap.$1.$2" || true
 }
 
+# captured_else NAME INTERFACE PATTERN: how many packets do not match.
+captured_else() {
+	grep -E '^[0-9.]+ ' "$TMP/cap.$1.$2" | grep -cvE -- "$3" || true
+}
+
 # --- traffic
 
 declare -A SERVER=() CLIENT=()

@@ -1,36 +1,70 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Sockets that do what they are told, for tests of what an unprivileged program may send.
+"""Sockets that do what they are told, for tests of what a program may send, from where, and who answers.
 
   speaker.py 4|6     reads commands, "NAME VERB [WORD]..." a line, and answers each with a line: a value, ok, or an errno
 
-  NAME udp|tcp|ping|raw [DEVICE]   opens a socket
+  NAME udp|tcp|ping|raw|header|mptcp|sctp [DEVICE]
+                                   opens a socket; header: the program makes the IP header
   NAME share                       SO_REUSEPORT
+  NAME transparent, NAME freebind  IP_TRANSPARENT, IP_FREEBIND
+  NAME unicast-if DEVICE           IP_UNICAST_IF
+  NAME cork 0|1                    UDP_CORK
+  NAME segment SIZE                UDP_SEGMENT
+  NAME md5 ADDR                    TCP_MD5SIG with this peer
   NAME bind ADDR [PORT]            the port that it has now is the answer
-  NAME connect ADDR PORT           waits for TCP's handshake
+  NAME connect ADDR PORT           waits for TCP's handshake; the port of the socket is the answer
   NAME begin ADDR PORT             the same without waiting
   NAME disconnect                  connect(AF_UNSPEC)
-  NAME say ADDR PORT               a datagram
-  NAME say-from SOURCE ADDR PORT   a datagram from that source (IP_PKTINFO, IPV6_PKTINFO)
-  NAME write                       a datagram or data to where it is connected
+  NAME say ADDR PORT [TEXT]        a datagram
+  NAME say-from SOURCE ADDR PORT [TEXT]
+                                   a datagram from that source (IP_PKTINFO, IPV6_PKTINFO)
+  NAME say-by DEVICE ADDR PORT     a datagram by that device (the same)
+  NAME forge SOURCE ADDR udp|echo PORT
+                                   a datagram or an echo request with a header of its own
+  NAME write [TEXT|SIZE]           a datagram or data to where it is connected; a number for so many octets
+  NAME hear [SECONDS]              "TEXT ADDR PORT" of a datagram, the text of data, their number if there are many; "nothing" if
+                                   nothing comes, "end" at the end
+  NAME talk COUNT [SIZE]           writes and hears what comes back, so many times; how often it went well is the answer, and what
+                                   was wrong at last
   NAME listen
   NAME accept NEW                  the accepted socket is called NEW
+  NAME greet TEXT|-                a server from now on: TCP connections get the text, and what they say comes back; a datagram
+                                   comes back from the address that it went to, with the text before it; - is for the peer's
+                                   address
+  NAME visits ADDR PORT COUNT [bind=ADDR] [dev=DEVICE] [sport=PORT] [size=SIZE]
+                                   so many connections, one after the other: how often each greeting or errno came
   NAME flag                        the value of IP_TRANSPARENT
   NAME close
+
+Nothing is waited for longer than SILENCE seconds.
 """
 
 import ctypes
 import errno
 import os
+import selectors
 import socket
 import struct
 import sys
 
-IP_PKTINFO, IP_TRANSPARENT, IPV6_PKTINFO, SO_BINDTODEVICE = 8, 19, 50, 25
+from inject import network, transport
+
+IP_PKTINFO, IP_FREEBIND, IP_TRANSPARENT, IP_UNICAST_IF, IP_HDRINCL = 8, 15, 19, 50, 3
+IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_TRANSPARENT, IPV6_FREEBIND, IPV6_UNICAST_IF, IPV6_HDRINCL = 49, 50, 75, 78, 76, 36
+SO_BINDTODEVICE, TCP_MD5SIG, UDP_CORK, UDP_SEGMENT = 25, 14, 1, 103
+MPTCP, SCTP = 262, 132
+SILENCE = 3.0
 LIBC = ctypes.CDLL(None, use_errno=True)
 SIX = sys.argv[1] == "6"
 FAMILY = socket.AF_INET6 if SIX else socket.AF_INET
+IP = socket.IPPROTO_IPV6 if SIX else socket.IPPROTO_IP
+PING = socket.IPPROTO_ICMPV6 if SIX else socket.IPPROTO_ICMP
 SOCKETS = {}
+# What greets, and with what; and whom it has let in.
+GREETS = {}
+GUESTS = {}
+WATCH = selectors.DefaultSelector()
 
 
 def here(addr):
@@ -47,8 +81,33 @@ def opened(kind, protocol=0):
     return command
 
 
-def share(name):
-    SOCKETS[name].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+def header(name, device=None):
+    opened(socket.SOCK_RAW, socket.IPPROTO_RAW)(name, device)
+    SOCKETS[name].setsockopt(IP, IPV6_HDRINCL if SIX else IP_HDRINCL, 1)
+
+
+def option(level, number, value=1):
+    def command(name, given=None):
+        SOCKETS[name].setsockopt(level, number, value if given is None else int(given))
+    return command
+
+
+def unicast_if(name, device):
+    index = socket.htonl(socket.if_nametoindex(device))
+    SOCKETS[name].setsockopt(IP, IPV6_UNICAST_IF if SIX else IP_UNICAST_IF, struct.pack("=I", index))
+
+
+def sockaddr(addr):
+    if SIX:
+        return struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, addr), 0)
+    return struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(addr))
+
+
+def md5(name, addr):
+    # struct tcp_md5sig: address, flags, prefix length, length of the key, device, key
+    key = b"key"
+    SOCKETS[name].setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG,
+                             struct.pack("=128sBBHI80s", sockaddr(addr), 0, 0, len(key), 0, key))
 
 
 def bind(name, addr, port="0"):
@@ -71,29 +130,186 @@ def disconnect(name):
         raise OSError(ctypes.get_errno(), "connect")
 
 
-def payload(name):
-    # An echo request for ping sockets.
-    return struct.pack("!BBHHH", 8, 0, 0, 0, 1) + b"speaker!" if SOCKETS[name].proto == socket.IPPROTO_ICMP else b"speaker"
+def payload(name, text=None):
+    if text is None:
+        # An echo request for ping sockets.
+        return struct.pack("!BBHHH", 128 if SIX else 8, 0, 0, 0, 1) + b"speaker!" if SOCKETS[name].proto == PING else b"speaker"
+    return bytes(int(text)) if text.isdigit() else text.encode()
 
 
-def say(name, addr, port):
-    SOCKETS[name].sendto(payload(name), (here(addr), int(port)))
+def say(name, addr, port, text=None):
+    SOCKETS[name].sendto(payload(name, text), (here(addr), int(port)))
 
 
-def say_from(name, source, addr, port):
+def info(addr, index, source=None):
+    """The control message that chooses a source or a device for a datagram to addr."""
     if ":" in addr:
-        info = socket.IPPROTO_IPV6, IPV6_PKTINFO, socket.inet_pton(socket.AF_INET6, source) + struct.pack("I", 0)
+        return (socket.IPPROTO_IPV6, IPV6_PKTINFO,
+                (socket.inet_pton(socket.AF_INET6, source) if source else bytes(16)) + struct.pack("I", index))
+    return (socket.IPPROTO_IP, IP_PKTINFO,
+            struct.pack("i", index) + (socket.inet_aton(source) if source else bytes(4)) + bytes(4))
+
+
+def say_from(name, source, addr, port, text=None):
+    SOCKETS[name].sendmsg([payload(name, text)], [info(addr, 0, source)], 0, (here(addr), int(port)))
+
+
+def say_by(name, device, addr, port):
+    SOCKETS[name].sendmsg([payload(name)], [info(addr, socket.if_nametoindex(device))], 0, (here(addr), int(port)))
+
+
+def forge(name, source, addr, what, port):
+    if what == "udp":
+        body = transport(source, addr, 17, struct.pack("!HHHH", int(port), int(port), 14, 0) + b"forged", 6, False)
+        packet = network(source, addr, 17, body, 64)
     else:
-        info = socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i", 0) + socket.inet_aton(source) + bytes(4)
-    SOCKETS[name].sendmsg([payload(name)], [info], 0, (here(addr), int(port)))
+        body = struct.pack("!BBHHH", 128 if SIX else 8, 0, 0, int(port), 1) + b"forged"
+        packet = network(source, addr, PING, transport(source, addr, PING, body, 2, False, pseudo=SIX), 64)
+    SOCKETS[name].sendto(packet, (addr, 0))
 
 
-def write(name):
-    SOCKETS[name].send(payload(name))
+def write(name, text=None):
+    SOCKETS[name].sendall(payload(name, text))
+
+
+def hear(name, seconds=SILENCE):
+    sock = SOCKETS[name]
+    sock.settimeout(float(seconds))
+    try:
+        data, peer = sock.recvfrom(65536)
+    except TimeoutError:
+        return "nothing"
+    if sock.type == socket.SOCK_STREAM:
+        return ("end" if not data else len(data) if len(data) > 80 else data.decode().strip())
+    return f"{len(data) if len(data) > 80 else data.decode(errors='replace')} {peer[0]} {peer[1]}"
+
+
+def talk(name, count, size="8"):
+    """The echo of TCP, datagrams and SCTP; a greeting before it is not counted."""
+    sock, size, done = SOCKETS[name], int(size), 0
+    sock.settimeout(SILENCE)
+    stream = sock.type == socket.SOCK_STREAM
+    try:
+        for number in range(int(count)):
+            data = f"{number:08}".encode() * (size // 8)
+            sock.sendall(data)
+            got = b""
+            while not got.endswith(data):
+                part = sock.recv(65536)
+                if not part:
+                    return f"{done} end"
+                got = got + part if stream else part
+            done += 1
+    except TimeoutError:
+        return f"{done} silence"
+    except OSError as problem:
+        return f"{done} {errno.errorcode.get(problem.errno, problem)}"
+    return done
 
 
 def accept(name, new):
     SOCKETS[new], _ = SOCKETS[name].accept()
+
+
+def greet(name, text):
+    sock = SOCKETS[name]
+    GREETS[sock] = text
+    if sock.type == socket.SOCK_STREAM:
+        sock.listen(128)
+    else:
+        sock.setsockopt(IP, IPV6_RECVPKTINFO if SIX else IP_PKTINFO, 1)
+    sock.setblocking(False)
+    WATCH.register(sock, selectors.EVENT_READ, serve_stream if sock.type == socket.SOCK_STREAM else serve_datagram)
+
+
+def serve_stream(sock):
+    guest, peer = sock.accept()
+    guest.setblocking(True)
+    guest.settimeout(SILENCE)
+    GUESTS[guest] = sock
+    WATCH.register(guest, selectors.EVENT_READ, serve_guest)
+    text = GREETS[sock]
+    guest.sendall((peer[0] if text == "-" else text).encode() + b"\n")
+
+
+def serve_guest(guest):
+    try:
+        data = guest.recv(65536)
+        if data:
+            guest.sendall(data)
+            return
+    except OSError:
+        pass
+    leave(guest)
+
+
+def leave(guest):
+    WATCH.unregister(guest)
+    GUESTS.pop(guest)
+    guest.close()
+
+
+def serve_datagram(sock):
+    data, control, _, peer = sock.recvmsg(65536, 512)
+    text = GREETS[sock]
+    back = (peer[0] if text == "-" else text).encode() + b" " + data
+    answer = []
+    for level, kind, value in control:
+        if (level, kind) == (socket.IPPROTO_IPV6, IPV6_PKTINFO):
+            answer = [(level, kind, value[:16] + bytes(4))]
+        elif (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+            # The address that it was delivered at is the source of the answer.
+            answer = [(level, kind, bytes(4) + value[4:8] + bytes(4))]
+    sock.sendmsg([back], answer, 0, peer)
+
+
+def visit(addr, port, options):
+    with socket.socket(FAMILY, socket.SOCK_STREAM) as sock:
+        sock.settimeout(SILENCE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if "dev" in options:
+            sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, options["dev"].encode())
+        if "bind" in options or "sport" in options:
+            sock.bind((options.get("bind", ""), int(options.get("sport", 0))))
+        try:
+            sock.connect((here(addr), int(port)))
+            greeting = b""
+            while not greeting.endswith(b"\n"):
+                part = sock.recv(100)
+                if not part:
+                    return "end"
+                greeting += part
+            # The server is asked for more, so that it is shown to be the same.
+            size = int(options.get("size", 4))
+            sock.sendall(bytes(size))
+            while size:
+                part = sock.recv(65536)
+                if not part:
+                    return "end"
+                size -= len(part)
+            return greeting.decode().strip()
+        except TimeoutError:
+            return "silence"
+        except OSError as problem:
+            return errno.errorcode.get(problem.errno, str(problem))
+
+
+def visits(_name, addr, port, count, *options):
+    seen = {}
+    options = dict(word.split("=") for word in options)
+    for _ in range(int(count)):
+        what = visit(addr, port, options)
+        seen[what] = seen.get(what, 0) + 1
+    return " ".join(f"{what} {times}" for what, times in sorted(seen.items()))
+
+
+def close(name):
+    sock = SOCKETS.pop(name)
+    if GREETS.pop(sock, None):
+        WATCH.unregister(sock)
+        for guest in [guest for guest, by in GUESTS.items() if by is sock]:
+            leave(guest)
+    sock.close()
 
 
 def flag(name):
@@ -101,22 +317,49 @@ def flag(name):
 
 
 VERBS = {
-    "udp": opened(socket.SOCK_DGRAM), "tcp": opened(socket.SOCK_STREAM), "ping": opened(socket.SOCK_DGRAM, socket.IPPROTO_ICMP),
-    "raw": opened(socket.SOCK_RAW, socket.IPPROTO_UDP), "share": share, "bind": bind, "connect": connect, "begin": begin,
-    "disconnect": disconnect, "say": say, "say-from": say_from, "write": write, "accept": accept, "flag": flag,
-    "listen": lambda name: SOCKETS[name].listen(8), "close": lambda name: SOCKETS.pop(name).close(),
+    "udp": opened(socket.SOCK_DGRAM), "tcp": opened(socket.SOCK_STREAM), "ping": opened(socket.SOCK_DGRAM, PING),
+    "raw": opened(socket.SOCK_RAW, socket.IPPROTO_UDP), "mptcp": opened(socket.SOCK_STREAM, MPTCP),
+    "sctp": opened(socket.SOCK_STREAM, SCTP), "header": header,
+    "share": option(socket.SOL_SOCKET, socket.SO_REUSEPORT), "cork": option(socket.IPPROTO_UDP, UDP_CORK),
+    "segment": option(socket.IPPROTO_UDP, UDP_SEGMENT), "md5": md5, "unicast-if": unicast_if,
+    "transparent": option(IP, IPV6_TRANSPARENT if SIX else IP_TRANSPARENT),
+    "freebind": option(IP, IPV6_FREEBIND if SIX else IP_FREEBIND),
+    "bind": bind, "connect": connect, "begin": begin,
+    "disconnect": disconnect, "say": say, "say-from": say_from, "say-by": say_by, "forge": forge, "write": write, "hear": hear,
+    "talk": talk, "accept": accept, "greet": greet, "visits": visits, "flag": flag,
+    "listen": lambda name: SOCKETS[name].listen(8), "close": close,
 }
+
+
+def obey(line):
+    name, verb, *words = line.split()
+    try:
+        answer = VERBS[verb](name, *words)
+    except OSError as problem:
+        answer = errno.errorcode.get(problem.errno, str(problem))
+    print("ok" if answer is None else answer, flush=True)
 
 
 def main():
     print("uid", os.getuid(), flush=True)
-    for line in sys.stdin:
-        name, verb, *words = line.split()
-        try:
-            answer = VERBS[verb](name, *words)
-        except OSError as problem:
-            answer = errno.errorcode.get(problem.errno, str(problem))
-        print("ok" if answer is None else answer, flush=True)
+    WATCH.register(sys.stdin.fileno(), selectors.EVENT_READ, None)
+    unread = b""
+    while True:
+        for key, _ in WATCH.select():
+            if key.data:
+                try:
+                    key.data(key.fileobj)
+                except OSError as problem:
+                    print(f"{key.data.__name__}: {problem}", file=sys.stderr)
+                continue
+            data = os.read(key.fd, 65536)
+            if not data:
+                return
+            *lines, unread = (unread + data).split(b"\n")
+            for line in lines:
+                obey(line.decode())
+            # A server may be gone now, of which there was something to be read.
+            break
 
 
 if __name__ == "__main__":

@@ -1,0 +1,353 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Until somebody moves, a machine with an agent behaves packet for packet as one without it: the same mixed traffic in the same network,
+# twice, and captures.py compares what every device of every host saw.
+#
+# The testbed of topo.sh, and on top of it: m has both networks, a second address, a VPN to r2, a service address on its loopback and a
+# container k, which it hides behind its second network; c has a second address; d is on c's link and has no agent.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/speaker.sh"
+. "$(dirname "$0")/paired.sh"
+
+# A port at c or m for each kind of traffic.
+# shellcheck disable=SC2054 # captures.py's commas
+KINDS=(
+	fragments=udp/5008,fragment
+	tcp=tcp/5000
+	second-address=tcp/5001,udp/5001
+	udp-connected=udp/5002
+	udp-unconnected=udp/5003
+	bound=tcp/5004,udp/5004
+	refused=tcp/5005,udp/5005
+	transparent=tcp/5006,udp/5006
+	own-header=udp/5007
+	udp-gso=udp/5009
+	sctp=sctp/5010
+	mptcp=tcp/5011
+	vpn=dev/wg0,udp/51820
+	container=tcp/5013,udp/5013
+	direct-return=tcp/5014,udp/5014
+	opened-by-peer=tcp/5015,udp/5015
+	name-server=udp/53
+	same-port=udp/5016
+	translated=tcp/5017,tcp/5018
+	echo=icmp
+)
+
+# world FAMILY: all that was said above, and servers.
+world() {
+	local family=$1 port
+
+	CABLES=0
+	FAMILIES=$family topo_testbed delay 2ms && plan && FAMILIES=$family join m wifi0 200 || return
+	setup_ns d k && plug s d0 d eth0 delay 2ms && cable m veth0 k eth0 || return
+	HOSTS="m c d"
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
+	case $family in
+	4) D=203.0.113.20 K=10.8.0.2 V=10.9.0.2 W=10.9.0.1 S=192.0.2.99 SINGLE=32 ICMP=ip ;;
+	6) D=2001:db8:3::20 K=fd08::2 V=fd09::2 W=fd09::1 S=2001:db8:1::99 SINGLE=128 ICMP=ip6 ;;
+	esac
+	# Second addresses, and one of nobody's.
+	M2=${M%10}20 C2=${C%10}30 X=${M%10}66
+	ADDR[d.eth0.$family]=$D
+	FAMILIES=$family join d eth0 || return
+	dad "$family"
+	sysctl_in m net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	batch m <<-END
+		addr add $M2/${WIDTH[$family]} dev eth0 $DAD
+		addr add $S/$SINGLE dev lo
+		addr add ${K%2}1/${WIDTH[$family]} dev veth0 $DAD
+		link set veth0 up
+		link add wg0 type wireguard
+		addr add $V/${WIDTH[$family]} dev wg0 $DAD
+		-$family rule add from $N lookup 100
+		-$family route add default via ${GATE[m.wifi0.$family]} dev wifi0 table 100
+		-$family rule add iif veth0 lookup 100
+		-$family route add ${K%2}0/${WIDTH[$family]} dev veth0 table 100
+		-$family route add local $X dev lo
+	END
+	batch c <<-END
+		addr add $C2/${WIDTH[$family]} dev eth0 $DAD
+		-$family route add ${V%2}0/${WIDTH[$family]} via ${ADDR[r2.wan.$family]}
+	END
+	batch d <<-END
+		-$family route add ${M%10}0/${WIDTH[$family]} via ${ADDR[r1.wan.$family]}
+		-$family route add ${N%10}0/${WIDTH[$family]} via ${ADDR[r2.wan.$family]}
+	END
+	batch k <<-END
+		addr add $K/${WIDTH[$family]} dev eth0 $DAD
+		link set eth0 up
+		-$family route add default via ${K%2}1
+	END
+	batch r1 <<-END
+		-$family route add $S via $M
+		-$family route add $X via $M
+	END
+	batch c <<<"-$family route add $S via ${ADDR[r1.wan.$family]}" || return
+	batch r2 <<-END
+		-$family route add $M via ${ADDR[r1.wan.$family]}
+		link add wg0 type wireguard
+		addr add $W/${WIDTH[$family]} dev wg0 $DAD
+	END
+	built && settled && tunnel && translators || return
+	speakers "$family"
+}
+
+# tunnel: a VPN from m to r2.
+tunnel() {
+	[ -e "$TMP/key.m" ] || (umask 077 && wg genkey >"$TMP/key.m" && wg genkey >"$TMP/key.r2") || return
+	in_ns m wg set wg0 private-key "$TMP/key.m" peer "$(wg pubkey <"$TMP/key.r2")" allowed-ips 0.0.0.0/0,::/0 \
+		endpoint "$(bracket "${ADDR[r2.wan.$family]}"):51820" || return
+	in_ns r2 wg set wg0 private-key "$TMP/key.r2" listen-port 51820 peer "$(wg pubkey <"$TMP/key.m")" allowed-ips 0.0.0.0/0,::/0 || return
+	ipn m link set wg0 up && ipn r2 link set wg0 up && ipn m "-$family" rule add from "$V" lookup 101 &&
+		ipn m "-$family" route add default dev wg0 table 101
+}
+
+# translators: m hides its container, and sends elsewhere what it says to two ports itself; c lets in what is established only.
+translators() {
+	in_ns m nft -f - <<-END
+		table inet nat {
+			chain postrouting {
+				type nat hook postrouting priority srcnat;
+				iifname "veth0" masquerade
+			}
+			chain output {
+				type nat hook output priority -100;
+				$ICMP daddr $C tcp dport 5017 dnat $ICMP to $(bracket "$C"):5000
+				tcp dport 5018 redirect to :5019
+			}
+		}
+	END
+	in_ns m sysctl -qw net.netfilter.nf_conntrack_tcp_loose=1
+}
+
+# speakers FAMILY: servers for everything.
+speakers() {
+	local family=$1 host port
+
+	for host in m m@near c d k; do
+		speaker "$host" "$family" || return
+	done
+	for port in 5000 5001 5004 5006 5013; do
+		server c "t$port" tcp "$(any "$family")" "$port" c || return
+	done
+	for port in 5001 5002 5003 5004 5006 5008 5009 5013 5016; do
+		server c "u$port" udp "$(any "$family")" "$port" c || return
+	done
+	server d t tcp "$(any "$family")" 5000 d && server d u udp "$(any "$family")" 5002 d || return
+	for port in 5014 5015; do
+		server m "t$port" tcp "$(any "$family")" "$port" m && server m "u$port" udp "$(any "$family")" "$port" m || return
+	done
+	server m@near t5019 tcp "$(any "$family")" 5019 near || return
+	server m dns udp "$(any "$family")" 53 m || return
+	server c "t5012" tcp "$(any "$family")" 5012 c && server c u5012 udp "$(any "$family")" 5012 c || return
+	says c ok x sctp && says c 5010 x bind "$C" 5010 && says c ok x listen || return
+	says c ok y mptcp && says c 5011 y bind "$(any "$family")" 5011 && says c ok y listen || return
+	in_ns m ip mptcp limits set subflow 2 add_addr_accepted 2 && in_ns c ip mptcp limits set subflow 2 add_addr_accepted 2 &&
+		in_ns m ip mptcp endpoint add "$N" dev wifi0 subflow
+}
+
+# echoed HOST KIND SIZE [WORD]...: a datagram socket speaks there and hears it back.
+echoed() {
+	local host=$1 addr=$2 port=$3
+
+	says "$host" ok s udp && ask "$host" s connect "$addr" "$port" && says "$host" 5 s talk 5 "${@:4}"
+}
+
+# Each kind of traffic, by the name that it has in KINDS.
+do_tcp() {
+	says m "c 5" v visits "$C" 5000 5 && says m "c 2" v visits "$C" 5000 2 size=20000 && says m "d 3" v visits "$D" 5000 3 || return
+	says m ok s tcp && ask m s connect "$C" 5000 && says m 20 s talk 20 && says m 3 s talk 3 30000
+	says m ok s close
+}
+
+do_second_address() {
+	says m "c 3" v visits "$C2" 5001 3 && says m "c 3" v visits "$C" 5001 3 && echoed m "$C2" 5001
+	says m ok b tcp && ask m b bind "$M2" && ask m b connect "$C2" 5001 && says m 5 b talk 5
+}
+
+do_udp_connected() {
+	echoed m "$C" 5002 && echoed m "$C" 5002 1200 && echoed m "$D" 5002
+}
+
+do_udp_unconnected() {
+	local _
+
+	says m ok s udp || return
+	for _ in 1 2 3 4; do
+		says m ok s say "$C" 5003 a && says m "c a $C 5003" s hear && says m ok s say "$C2" 5003 b && says m "c b $C2 5003" s hear || return
+	done
+	says m ok s say-from "$M2" "$C" 5003 e && says m "c e $C 5003" s hear
+}
+
+do_bound() {
+	local from
+
+	for from in "$M" "$M2" "$N"; do
+		says m "c 2" v visits "$C" 5004 2 "bind=$from" || return
+		says m ok s udp && ask m s bind "$from" && ask m s connect "$C" 5004 && says m 3 s talk 3 || return
+	done
+	says m "c 2" v visits "$C" 5004 2 dev=wifi0 && says m ok s udp wifi0 && ask m s connect "$C" 5004 && says m 3 s talk 3 || return
+	says m ok s udp && says m ok s unicast-if wifi0 && says m ok s say "$C" 5004 a && says m "c a $C 5004" s hear || return
+	says m ok s udp && says m ok s say-by wifi0 "$C" 5004 && says m "c speaker $C 5004" s hear
+}
+
+do_refused() {
+	says m "ECONNREFUSED 3" v visits "$C" 5005 3 && says m "ECONNREFUSED 3" v visits "$C2" 5005 3 && says c "ECONNREFUSED 3" v visits "$N" 5005 3 || return
+	says m ok s udp && ask m s connect "$C" 5005 && says m ok s write && says m ECONNREFUSED s hear
+	says m ok s udp && ask m s connect "$C2" 5005 && says m ok s write && says m ECONNREFUSED s hear
+}
+
+do_transparent() {
+	says m ok s tcp && says m ok s transparent && ask m s bind "$X" && ask m s connect "$C" 5006 && says m 3 s talk 3 || return
+	says m ok s udp && says m ok s transparent && ask m s bind "$X" && ask m s connect "$C" 5006 && says m 3 s talk 3
+}
+
+do_own_header() {
+	says m ok s header && says m ok s forge "$X" "$C" udp 5007 && says m ok s forge "$M2" "$C" udp 5007 && says m ok s forge "$M" "$C" echo 5007
+}
+
+do_fragments() {
+	echoed m "$C" 5008 4000 && echoed m "$C" 5008 1464
+	says m ok s udp && ask m s bind "$N" && ask m s connect "$C" 5008 && says m 3 s talk 3 4000
+}
+
+do_udp_gso() {
+	says m ok s udp && ask m s connect "$C" 5009 && says m ok s segment 500 && says m ok s write 5000 && says m "502 $C 5009" s hear && says m "502 $C 5009" s hear
+	says m ok s udp && ask m s connect "$C" 5009 && says m ok s cork 1 && says m ok s write 300 && says m ok s write 300 && says m ok s cork 0 &&
+		says m "602 $C 5009" s hear
+}
+
+do_sctp() {
+	says m ok s sctp && ask m s connect "$C" 5010 && says c ok x accept x1 || return
+	says m ok s write 500 && says c 500 x1 hear && says c ok x1 write 700 && says m 700 s hear && says m ok s close && says c end x1 hear
+	says c ok x1 close
+}
+
+do_mptcp() {
+	says m ok s mptcp && ask m s connect "$C" 5011 && says c ok y accept y1 || return
+	says m ok s write 500 && says c 500 y1 hear && says c ok y1 write 700 && says m 700 s hear || return
+	says m ok s write 900 && says c 900 y1 hear && says m ok s close && says c end y1 hear && says c ok y1 close
+}
+
+do_vpn() {
+	says m "c 3" v visits "$C" 5012 3 "bind=$V" && says m ok s udp && ask m s bind "$V" && ask m s connect "$C" 5012 && says m 5 s talk 5 || return
+	quiet in_ns m ping -qnc 3 -i 0.05 -W 1 -I "$V" "$C"
+}
+
+do_container() {
+	says k "c 3" v visits "$C" 5013 3 && says k "c 1" v visits "$C" 5013 1 size=20000 && echoed k "$C" 5013 || return
+	quiet in_ns k ping -qnc 3 -i 0.05 -W 1 "$C"
+}
+
+do_direct_return() {
+	says c "m 3" v visits "$S" 5014 3 && echoed c "$S" 5014
+}
+
+do_opened_by_peer() {
+	local to
+
+	for to in "$M" "$M2" "$N"; do
+		says c "m 2" v visits "$to" 5015 2 && echoed c "$to" 5015 || return
+	done
+	says d "m 2" v visits "$M" 5015 2 && says c "m 2" v visits "$M2" 5015 2 "bind=$C2"
+}
+
+do_name_server() {
+	local to
+
+	for to in "$M" "$M2" "$N"; do
+		says c ok s udp && says c ok s say "$to" 53 question && says c "m question $to 53" s hear || return
+	done
+}
+
+do_same_port() {
+	local name
+
+	for name in a b; do
+		says m ok "$name" udp && says m ok "$name" share && says m 7000 "$name" bind "$M" 7000 || return
+	done
+	says m 7000 a connect "$C" 5016 && says m 7000 b connect "$C2" 5016 && says m 3 a talk 3 && says m 3 b talk 3 && says m 3 a talk 3
+}
+
+do_translated() {
+	says m "c 3" v visits "$C" 5017 3 && says m "near 3" v visits "$C" 5018 3
+}
+
+do_echo() {
+	local how
+
+	for how in "$C" "$C2" "-I wifi0 $C" "-I $N $C" "-I $M2 $C" "-s 3000 $C" "$D"; do
+		# shellcheck disable=SC2086 # options
+		quiet in_ns m ping -qnc 3 -i 0.05 -W 1 $how || fail "ping $how" || return
+	done
+	for how in "$M" "$M2" "$N" "-I $C2 $M"; do
+		# shellcheck disable=SC2086 # options
+		quiet in_ns c ping -qnc 3 -i 0.05 -W 1 $how || fail "ping $how" || return
+	done
+	# A router answers.
+	quiet in_ns m ping -qnc 2 -i 0.05 -W 1 -t 1 "$C"
+	quiet in_ns m ping -qnc 2 -i 0.05 -W 1 -t 2 "$C"
+}
+
+# record FAMILY WHEN FOLDER: the traffic, and what was seen of it. known: the hosts have known each other before, all their addresses.
+record() {
+	local family=$1 folder=$3 host kind name
+
+	mkdir -p "$folder"
+	world "$family" && agents m c || return
+	[ "$2" = strangers ] || meet || return
+	for host in m c d k r1 r2; do
+		ipn "$host" -o link show | sed -E 's/^([0-9]+): ([^:@]+).*/\1 \2/' >"$folder/$host.links"
+		start "$host" tcpdump -i any -y LINUX_SLL2 -n -U --immediate-mode -B 65536 -w "$folder/$host.pcap" 2>"$folder/$host.err"
+		PIDS[$host]=$BG
+		must "tcpdump listens at $host" busywait 10 has_line "$folder/$host.err" 'listening on' || return
+	done
+	for kind in "${KINDS[@]}"; do
+		name=${kind%%=*}
+		"do_${name//-/_}" || fail "$name: the traffic itself" || true
+	done
+	# What is sent last is seen last.
+	POLL_MS=1000 busywait 60 passed "$(now_ms)" 5000
+	for host in m c d k r1 r2; do
+		stop_process "${PIDS[$host]}" INT
+		must "nothing was missed at $host" has_line "$folder/$host.err" '^0 packets dropped by kernel' || return
+	done
+}
+
+# meet: flows by which hosts come to know each other.
+meet() {
+	says m ok old tcp && ask m old connect "$C" 5000 && says m 5 old talk 5 || return
+	says m ok old2 tcp && ask m old2 connect "$C2" 5001 && says m 5 old2 talk 5 || return
+	says m ok old3 tcp && ask m old3 connect "$D" 5000 && says m 5 old3 talk 5 || return
+	acquainted m "$C" c "$M" && acquainted m "$C2" c "$M" && knows c "$M" "$M2" && knows c "$M" "$N" && knows m "$C" "$C2" || return
+	! taking_part || must "d is found not to take part" busywait 30 host_is m "$D" '.state == "classic"'
+}
+
+# compared FAMILY WHEN: without agents, with them, and what is different.
+compared() {
+	local M C N M2 C2 D K V W S X SINGLE ICMP AGENTS floor name text
+	local -A PIDS=()
+
+	for AGENTS in 0 1; do
+		floor=${#DEFERRED[@]}
+		record "$1" "$2" "$TMP/$1.$2.$AGENTS"
+		run_deferred "$floor"
+	done
+	while IFS=: read -r name text; do
+		RESULTS[$name]=${text# }
+	done < <("$SELFTESTS/captures.py" "$TMP/$1.$2.0" "$TMP/$1.$2.1" "${KINDS[@]}" 2>"$TMP/compared")
+	note "IPv$1, $2: $(cat "$TMP/compared")"
+	# What failed in the traffic itself was noted.
+	RESULTS[traffic]=${CASE_STATUS:-ok}
+}
+
+names=$(printf '%s ' "${KINDS[@]%%=*}")
+for family in 4 6; do
+	for when in strangers known; do
+		run_cases "IPv$family, $when: the same packets" "$names other traffic" compared $family $when
+	done
+done
+suite_end

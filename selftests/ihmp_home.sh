@@ -1,0 +1,237 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A flow stays on its own addresses until it has to leave them: nobody has moved, hosts know each other, and what programs ask for
+# counts: the address that they dial, the source, the device. Each case is shown to be so without agents first.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/speaker.sh"
+. "$(dirname "$0")/paired.sh"
+
+# pair FAMILY: m has a second address, N; a server on each of the two, and one port where only one of them serves.
+pair() {
+	local family=$1
+
+	FAMILIES=$family topo_pair delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	N=${M%1}200
+	address m eth0 "$family" "$N" || return
+	speaker m "$family" && speaker c "$family" || return
+	server m first tcp "$M" 5000 first && server m second tcp "$N" 5000 second || return
+	server m only tcp "$N" 5001 only && server m other tcp "$M" 5002 other || return
+	server m ufirst udp "$M" 5000 first && server m usecond udp "$N" 5000 second || return
+}
+
+# opened HOST NAME KIND ADDR PORT TEXT: a connection from there that is greeted so; datagrams are talked to that greet so.
+opened() {
+	says "$1" ok "$2" "$3" && ask "$1" "$2" connect "$4" "$5" || return
+	case $3 in
+	tcp) says "$1" "$6" "$2" hear ;;
+	udp) says "$1" ok "$2" write hello && says "$1" "$6 hello $4 $5" "$2" hear ;;
+	esac
+}
+
+# --- the address that was dialled
+
+# second_address FAMILY: c has a connection to one address of m and opens others to the second one.
+second_address() {
+	local M C N
+
+	pair "$1" && agents m c && opened c old tcp "$M" 5000 first || return
+	acquainted m "$C" c "$M" && knows c "$M" "$N" || return
+	says c "second 20" v visits "$N" 5000 20
+	says c "only 20" v visits "$N" 5001 20
+	says c "ECONNREFUSED 20" v visits "$N" 5002 20
+	opened c u udp "$N" 5000 second && says c 20 u talk 20
+	opened c u1 udp "$M" 5000 first && says c 20 u1 talk 20
+	says c 5 old talk 5
+	# The other way round, m chooses where it speaks from.
+	server c back tcp "$C" 5003 - || return
+	says m "$N 20" v visits "$C" 5003 20 "bind=$N"
+	says m "$M 20" v visits "$C" 5003 20 "bind=$M"
+}
+
+# young FAMILY ROUNDS: c opens a connection to each address while the hosts are getting to know each other, the second one a few
+# round trips after the first.
+young() {
+	local M C N
+
+	pair "$1" && agents m c && opened c a tcp "$M" 5000 first && says c "$2" a talk "$2" || return
+	opened c b tcp "$N" 5000 second
+	for _ in {1..20}; do
+		says c 1 a talk 1 && says c 1 b talk 1 || return
+	done
+	acquainted m "$C" c "$M" && acquainted m "$C" c "$N" || return
+	says c 5 a talk 5
+	says c 5 b talk 5
+}
+
+# asunder FAMILY: c has connections to both addresses of m when the agents begin, so that m is two hosts to it at first; c goes on to
+# open connections while that is so.
+asunder() {
+	local M C N
+
+	pair "$1" && opened c a tcp "$M" 5000 first && opened c b tcp "$N" 5000 second || return
+	agents m c || return
+	for _ in {1..30}; do
+		says c 1 a talk 1 && says c 1 b talk 1 || return
+		says c "second 1" v visits "$N" 5000 1 && says c "first 1" v visits "$M" 5000 1 || return
+		says c "only 1" v visits "$N" 5001 1 && says c "other 1" v visits "$M" 5002 1 || return
+	done
+	acquainted m "$C" c "$M"
+}
+
+# many_addresses FAMILY COUNT: one connection to each of m's addresses, and all of them go on.
+many_addresses() {
+	local family=$1 count=$2 M C i address lines='' bad=0
+
+	FAMILIES=$family topo_pair delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	dad "$family"
+	for ((i = 2; i <= count; i++)); do
+		lines+="addr add ${M%1}2$((10 + i))/${WIDTH[$family]} dev eth0 $DAD"$'\n'
+	done
+	batch m <<<"$lines" && speaker m "$family" && speaker c "$family" || return
+	server m all tcp "$(any "$family")" 5000 here && agents m c || return
+	for ((i = 1; i <= count; i++)); do
+		address=$M
+		[ "$i" = 1 ] || address=${M%1}2$((10 + i))
+		says c ok "k$i" tcp && ask c "k$i" connect "$address" 5000 || return
+		ask c "k$i" talk 1 && [ "$ANSWER" = 1 ] || bad=$((bad + 1))
+	done
+	equal "connections that fail at once" 0 "$bad"
+	bad=0
+	POLL_MS=1000 busywait 20 passed "$(now_ms)" 5000
+	for ((i = 1; i <= count; i++)); do
+		ask c "k$i" talk 2 && [ "$ANSWER" = 2 ] || bad=$((bad + 1))
+	done
+	equal "connections that fail afterwards" 0 "$bad"
+	acquainted m "$C" c "$M"
+}
+
+# one_socket FAMILY: one UDP socket speaks to both addresses of m, and hears each answer from where it asked.
+one_socket() {
+	local M C N
+
+	pair "$1" && agents m c && opened c old tcp "$M" 5000 first || return
+	acquainted m "$C" c "$M" && knows c "$M" "$N" || return
+	says c ok u udp || return
+	for _ in {1..10}; do
+		says c ok u say "$M" 5000 one && says c "first one $M 5000" u hear || return
+		says c ok u say "$N" 5000 two && says c "second two $N 5000" u hear || return
+	done
+}
+
+# same_ports FAMILY KIND: two connections with the same ports to two addresses of m, begun before the agents or after them.
+same_ports() {
+	local M C N name
+
+	pair "$1" || return
+	[ "$3" = before ] || { agents m c && opened c old tcp "$M" 5000 first && acquainted m "$C" c "$M" && knows c "$M" "$N"; } || return
+	for name in a b; do
+		says c ok "$name" "$2" && says c ok "$name" share && says c 7000 "$name" bind "$C" 7000 || return
+	done
+	says c 7000 a connect "$M" 5000 && says c 7000 b connect "$N" 5000 || return
+	[ "$3" = after ] || agents m c || return
+	for _ in {1..20}; do
+		says c 1 a talk 1 && says c 1 b talk 1 || return
+	done
+	acquainted m "$C" c "$M"
+	says c 5 a talk 5
+	says c 5 b talk 5
+}
+
+# signed FAMILY: the addresses are part of TCP's MD5 signature.
+signed() {
+	local M C N
+
+	pair "$1" && server c open tcp "$C" 5003 - || return
+	says c ok strict tcp && says c 5004 strict bind "$C" 5004 && says c ok strict md5 "$N" && says c ok strict greet strict || return
+	agents m c && says m ok old tcp && ask m old bind "$M" && ask m old connect "$C" 5003 && says m "$M" old hear || return
+	acquainted m "$C" c "$M" && knows c "$M" "$N" || return
+	says m ok s tcp && ask m s bind "$N" && says m ok s md5 "$C" || return
+	ask m s connect "$C" 5004 && says m 5 s talk 5
+	says m 5 old talk 5
+}
+
+# --- what filters and translators of the machine itself do
+
+# filtered FAMILY: m has two networks, and c a firewall that lets in what it began itself, and the signalling.
+filtered() {
+	local family=$1 M C N
+
+	FAMILIES=$family topo_testbed delay 5ms && FAMILIES=$family join m wifi0 200 || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
+	in_ns c nft -f - <<-END || return
+		table inet filter {
+			chain input {
+				type filter hook input priority filter; policy drop;
+				ct state established,related accept
+				udp dport 61453 accept
+				icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+				counter
+			}
+		}
+	END
+	speaker m "$family" && speaker c "$family" || return
+	server m all tcp "$(any "$family")" 5000 here && server m u udp "$N" 5001 there || return
+	agents m c && opened c a tcp "$M" 5000 here || return
+	acquainted m "$C" c "$M" && knows c "$M" "$N" || return
+	says c 5 a talk 5
+	opened c b tcp "$N" 5000 here && says c 20 b talk 20
+	opened c u udp "$N" 5001 there && says c 20 u talk 20
+	says c "here 5" v visits "$N" 5000 5
+	says c 5 a talk 5
+	equal "packets that the firewall dropped" 0 "$(in_ns c nft -j list chain inet filter input |
+		jq '[.nftables[].rule?.expr[]?.counter?.packets? // empty] | add')"
+}
+
+# redirected FAMILY: m's own rules send what it says to one port elsewhere; then a better network comes, and the old one stays.
+redirected() {
+	local family=$1 M C
+
+	FAMILIES=$family topo_testbed delay 5ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	in_ns m nft -f - <<-END || return
+		table inet nat {
+			chain output {
+				type nat hook output priority -100;
+				ip daddr $([ "$family" = 4 ] && echo "$C" || echo 203.0.113.10) tcp dport 80 dnat ip to 203.0.113.10:5000
+				ip6 daddr $([ "$family" = 6 ] && echo "$C" || echo 2001:db8:3::10) tcp dport 80 dnat ip6 to [2001:db8:3::10]:5000
+				tcp dport 81 redirect to :5001
+			}
+		}
+	END
+	speaker m "$family" && speaker m@near "$family" && speaker c "$family" || return
+	server c far tcp "$C" 5000 far && server m@near near tcp "$(any "$family")" 5001 near || return
+	agents m c && opened m old tcp "$C" 5000 far && acquainted m "$C" c "$M" || return
+	opened m a tcp "$C" 80 far && opened m b tcp "$C" 81 near || return
+	says m 10 a talk 10 && says m 10 b talk 10 || return
+	join m wifi0 50 || return
+	knows c "$M" "${ADDR[m.wifi0.$family]}" || return
+	says m 50 a talk 50
+	says m 50 b talk 50
+	says m 10 old talk 10
+	opened m a1 tcp "$C" 80 far && opened m b1 tcp "$C" 81 near
+}
+
+for family in 4 6; do
+	paired "IPv$family: connections to another address of a host reach that address" second_address $family
+	for rounds in 0 1 2 3; do
+		paired "IPv$family: so they do while the hosts get to know each other, $rounds round trips later" young $family $rounds
+	done
+	paired "IPv$family: so they do while one host is known as two" asunder $family
+	for count in 2 30 40; do
+		paired "IPv$family: a host with $count addresses, a connection to each" many_addresses $family $count
+	done
+	paired "IPv$family: one UDP socket speaks to two addresses of a host" one_socket $family
+	for kind in tcp udp; do
+		for begun in before after; do
+			paired "IPv$family, $kind: the same ports to two addresses of a host, begun $begun the agents" same_ports $family $kind $begun
+		done
+	done
+	paired "IPv$family: a second address with TCP's MD5 signatures" signed $family
+	paired "IPv$family: a firewall that lets in what is established, and a host with two networks" filtered $family
+	paired "IPv$family: what the machine itself redirects or translates goes on when a better network comes" redirected $family
+done
+suite_end

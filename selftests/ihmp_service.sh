@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A service address goes from a machine that died to its standby, as by VRRP, and clients that know the dead one, too, reach the other.
+# Each case is shown to be so without agents first.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/speaker.sh"
+. "$(dirname "$0")/paired.sh"
+
+# stage FAMILY FIRST STANDBY: m has the service address S beside its own; c knows m by its own address first, or by S; on the standby d
+# there is an agent or there is none.
+stage() {
+	local family=$1 host
+
+	FAMILIES=$family topo_trio delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]} S=${M%1}50
+	single
+	ipn m addr add "$S/$SINGLE" dev eth0 "${DAD[@]}" || return
+	for host in m c d; do
+		speaker "$host" "$family" || return
+	done
+	for host in m d; do
+		server "$host" t tcp "$(any "$family")" 80 "$host" && server "$host" u udp "$(any "$family")" 53 "$host" || return
+	done
+	agents m c && { [ "$3" = plain ] || agents d; } || return
+	case $2 in
+	own) says c "m 1" v visits "$M" 80 1 && says c ok old tcp && ask c old connect "$M" 80 ;;
+	service) says c "m 1" v visits "$S" 80 1 && says c ok old tcp && ask c old connect "$S" 80 ;;
+	esac && says c 5 old talk 5 || return
+	acquainted m "$C" c "$M" && knows c "$M" "$S" || return
+	says c "m 5" v visits "$S" 80 5
+	says c "m 5" v visits "$M" 80 5
+	# d is in use as well.
+	says c "d 5" v visits "$D" 80 5
+}
+
+# single: prefix length and options of an address of its own.
+single() {
+	case $family in
+	4) SINGLE=32 DAD=() ;;
+	6) SINGLE=128 DAD=(nodad) ;;
+	esac
+}
+
+# dies: m's cable is cut, and nothing of it is heard any more.
+dies() {
+	ipn s link set m0 down && ipn s link set m1 down
+}
+
+# takes_over: d has the service address, and says so to the link.
+takes_over() {
+	ipn d addr add "$S/$SINGLE" dev eth0 "${DAD[@]}" && ipn c neigh flush dev eth0
+}
+
+# reached: c's new flows to the service address reach d, and all of them do.
+reached() {
+	says c "d 20" v visits "$S" 80 20
+	says c ok u udp && says c ok u say "$S" 53 hello && says c "d hello $S 53" u hear
+	says c ok w udp && ask c w connect "$S" 53 && says c 5 w talk 5
+	must "an echo is answered" quiet in_ns c ping -qnc 3 -i 0.02 -W 1 "$S"
+}
+
+# moves FAMILY FIRST STANDBY: m dies.
+moves() {
+	local M C D S SINGLE DAD family=$1
+
+	stage "$@" || return
+	dies && takes_over && reached || return
+	says c ok n tcp && ask c n connect "$S" 80 && says c d n hear && says c 20 n talk 20
+	POLL_MS=1000 busywait 60 passed "$(now_ms)" 30000
+	says c 20 n talk 20
+	reached
+}
+
+# hands_over FAMILY FIRST STANDBY: m goes on without the address, as after a change of the priority.
+hands_over() {
+	local M C D S SINGLE DAD family=$1
+
+	stage "$@" || return
+	ipn m addr del "$S/$SINGLE" dev eth0 && takes_over && reached || return
+	says c ok n tcp && ask c n connect "$S" 80 && says c d n hear && says c 20 n talk 20
+	says c "m 5" v visits "$M" 80 5
+	POLL_MS=1000 busywait 60 passed "$(now_ms)" 10000
+	says c 20 n talk 20
+	reached
+	# And back again.
+	ipn d addr del "$S/$SINGLE" dev eth0 && ipn m addr add "$S/$SINGLE" dev eth0 "${DAD[@]}" && ipn c neigh flush dev eth0 || return
+	says c "m 20" v visits "$S" 80 20
+	says c "d 5" v visits "$D" 80 5
+}
+
+# comes_back FAMILY FIRST STANDBY: m is there again, without the address; what c has with d goes on.
+comes_back() {
+	local M C D S SINGLE DAD family=$1
+
+	stage "$@" || return
+	! taking_part || agent_stop m KILL
+	dies && takes_over || return
+	says c ok n tcp && ask c n connect "$S" 80 && says c d n hear && says c 5 n talk 5
+	says c ok w udp && ask c w connect "$S" 53 && says c 5 w talk 5
+	ipn m addr del "$S/$SINGLE" dev eth0 && ipn s link set m0 up && ipn s link set m1 up && settled && agents_of m || return
+	must "m is there" busywait 10 quiet in_ns c ping -qnc 1 -W 1 "$M" || return
+	says c "m 5" v visits "$M" 80 5
+	! taking_part || must "c knows that m has no longer the address" busywait 20 not host_is c "$M" \
+		"any(.addr[]; .address == \"$S\" and .set == \"active\")"
+	says c 20 n talk 20
+	says c 20 w talk 20
+	reached
+	POLL_MS=1000 busywait 60 passed "$(now_ms)" 10000
+	says c 20 n talk 20
+	says c 20 w talk 20
+}
+
+# agents_of HOST...: again, when some have run.
+agents_of() {
+	! taking_part || agent_start "$@"
+}
+
+# One control is enough.
+declare -A HOW=([plain]=paired [agent]=run_case)
+for family in 4 6; do
+	for first in own service; do
+		for standby in plain agent; do
+			what="IPv$family, the $first address known first, $standby at the standby"
+			"${HOW[$standby]}" "$what: its machine dies" moves $family $first $standby
+			"${HOW[$standby]}" "$what: it is handed over" hands_over $family $first $standby
+			"${HOW[$standby]}" "$what: the dead machine returns" comes_back $family $first $standby
+		done
+	done
+done
+suite_end

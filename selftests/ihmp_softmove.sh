@@ -1,0 +1,162 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A soft move, looked at closely: which flows leave when another network becomes the preferred one while the old one stays up, which do
+# not, and from when on.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+DELAY_MS=10
+
+# stage FAMILY: m is at eth0 and knows c; an old flow, one that is bound to the device, and one that is bound to the address.
+stage() {
+	local family=$1
+
+	FAMILIES=$family topo_testbed delay "${DELAY_MS}ms" || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
+	agent_start m c && serve c "$family" tcp:5000 udpu:5001 tcp:5002 udpu:5003 || return
+	traffic m "$family" "$C" tcp:5000,rate=50000,name=tcp-old udpc:5001,name=udp-old \
+		"tcp:5002,rate=50000,dev=eth0,name=tcp-bound" "udpc:5003,dev=eth0,name=udp-bound" || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	must "all flows are known" busywait 10 figure_at_least m flows 4 && must "traffic goes on" goes_on m
+}
+
+# watch FAMILY: what m sends by either device, and what the signalling says there.
+watch() {
+	capture m eth0 -Q out "tcp or udp" && capture m wifi0 "tcp or udp"
+}
+
+# by INTERFACE FROM PORT: packets of m to that port by it.
+by() {
+	captured m "$1" "IP6? $2\.[0-9]+ > $C\.$3:"
+}
+
+# leaves FAMILY: the old flows leave, the others stay.
+leaves() {
+	local M C NEW port
+
+	stage "$1" && watch && join m wifi0 50 || return
+	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "traffic goes on" goes_on m 50 || return
+	capture_end m eth0 && capture_end m wifi0 && watch && goes_on m 30 || return
+	capture_end m eth0 && capture_end m wifi0
+	for port in 5000 5001; do
+		at_least "packets to $port by wifi0 from its address" 20 "$(by wifi0 "$NEW" "$port")"
+		equal "packets to $port by eth0" 0 "$(by eth0 '.*' "$port")"
+	done
+	for port in 5002 5003; do
+		at_least "packets to $port, bound to eth0, by it" 20 "$(by eth0 "$M" "$port")"
+		equal "packets to $port by wifi0" 0 "$(by wifi0 '.*' "$port")"
+	done
+	equal "packets of eth0 with wifi0's address" 0 "$(captured m eth0 "IP6? $NEW\.")"
+	traffic_end m && serve_end c && lossless m c
+}
+
+# lossless CLIENT SERVER: nothing was lost, doubled or corrupt, and streams are whole.
+lossless() {
+	equal "what is wrong with flows of $1" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut or (.lost // 0) != 0 or
+		(.duplicates // 0) != 0) | tojson' "$TMP/run.$1.json")"
+	equal "what is wrong at $2" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut) | tojson' "$TMP/serve.$2.json")"
+	equal "sources of answers" "$C" "$(jq -r '.flows[].sources // empty | keys[] | split(" ")[0]' "$TMP/run.$1.json" | sort -u)"
+}
+
+# younger FAMILY: what begins at the old network after the move stays there; what does not care begins at the new one.
+younger() {
+	local M C NEW
+
+	stage "$1" && join m wifi0 50 || return
+	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "traffic goes on" goes_on m 20 || return
+	serve c@young "$1" tcp:6000 udpu:6001 tcp:6002 && traffic m@young "$1" "$C" "tcp:6000,rate=50000,bind=$M" "udpc:6001,bind=$M" \
+		tcp:6002,rate=50000,name=tcp-free || return
+	watch && must "the young ones go on" goes_on m@young 50 || return
+	must "and the old ones" goes_on m 20 || return
+	capture_end m eth0 && capture_end m wifi0
+	# By which device they leave is a matter of routes.
+	equal "packets to 6000 from elsewhere" 0 "$(($(by eth0 '.*' 6000) + $(by wifi0 '.*' 6000) - $(by eth0 "$M" 6000) - $(by wifi0 "$M" 6000)))"
+	at_least "packets to 6000" 20 "$(($(by eth0 "$M" 6000) + $(by wifi0 "$M" 6000)))"
+	equal "packets to 6001 from elsewhere" 0 "$(($(by eth0 '.*' 6001) + $(by wifi0 '.*' 6001) - $(by eth0 "$M" 6001) - $(by wifi0 "$M" 6001)))"
+	at_least "packets to 6001" 20 "$(($(by eth0 "$M" 6001) + $(by wifi0 "$M" 6001)))"
+	equal "packets to 6002 from elsewhere" 0 "$(($(by eth0 '.*' 6002) + $(by wifi0 '.*' 6002) - $(by wifi0 "$NEW" 6002)))"
+	traffic_end m@young && traffic_end m && serve_end c && serve_end c@young && lossless m c && lossless m@young c@young
+}
+
+# acknowledged FAMILY: nothing is sent from the new address before c has acknowledged it, for the old path works.
+acknowledged() {
+	local M C NEW ack data
+
+	stage "$1" && watch && join m wifi0 50 || return
+	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "traffic goes on" goes_on m 20 || return
+	capture_end m eth0 && capture_end m wifi0
+	ack=$(grep -nE "IP6? $C\.61453 > $NEW\.61453" "$TMP/cap.m.wifi0" | head -n 1 | cut -d: -f1)
+	data=$(grep -nE "IP6? $NEW\.[0-9]+ > $C\.500" "$TMP/cap.m.wifi0" | head -n 1 | cut -d: -f1)
+	at_least "the line of the acknowledgement" 2 "$ack"
+	at_least "the line of the first data" "${ack:-0}" "$data"
+	traffic_end m && serve_end c && lossless m c
+}
+
+# captive FAMILY: the new network takes what is sent and answers nothing. The flows stay, and nothing of them is lost.
+captive() {
+	local M C NEW
+
+	stage "$1" && netem r2 wan loss 100% && netem r2 lan loss 100% || return
+	watch && join m wifi0 50 || return
+	must "traffic goes on" goes_on m 50 || return
+	POLL_MS=1000 busywait 60 passed "$(now_ms)" 20000
+	must "traffic goes on later" goes_on m 50 || return
+	capture_end m eth0 && capture_end m wifi0
+	equal "data by the network that does not answer" 0 "$(captured m wifi0 " > $C\.500[0-3]:")"
+	# It works at last, and is used.
+	netem r2 wan delay 0ms && netem r2 lan delay 0ms || return
+	must "the flows leave when it works" busywait 120 path_is c "$M" "$C" "$NEW" || return
+	must "traffic goes on there" goes_on m 20 || return
+	traffic_end m && serve_end c && lossless m c
+}
+
+# same_device FAMILY: the device has another address, and routes prefer it: that is no move.
+same_device() {
+	local family=$1 M C NEW
+
+	FAMILIES=$family topo_pair delay "${DELAY_MS}ms" || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${M%1}200
+	agent_start m c && serve c "$family" tcp:5000 udpu:5001 && traffic m "$family" "$C" tcp:5000,rate=50000 udpc:5001 || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	address m eth0 "$family" "$NEW" && ipn m "-$family" route add "$C" dev eth0 src "$NEW" && capture m eth0 -Q out "tcp or udp" || return
+	must "c knows the address" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	must "traffic goes on" goes_on m 100 || return
+	serve c@young "$family" tcp:6000 && traffic m@young "$family" "$C" tcp:6000,rate=50000 && goes_on m@young 20 || return
+	capture_end m eth0
+	at_least "packets from the first address" 50 "$(captured m eth0 "IP6? $M\.[0-9]+ > $C\.500[01]:")"
+	equal "packets from the second address" 0 "$(captured m eth0 "IP6? $NEW\.[0-9]+ > $C\.500[01]:")"
+	at_least "packets of a new flow, from the second address" 10 "$(captured m eth0 "IP6? $NEW\.[0-9]+ > $C\.6000:")"
+	equal "packets of it from the first" 0 "$(captured m eth0 "IP6? $M\.[0-9]+ > $C\.6000:")"
+	traffic_end m@young && traffic_end m && serve_end c && serve_end c@young && lossless m c && lossless m@young c@young
+}
+
+# to_and_fro FAMILY: the preferred network changes there and back again; all is where it began, at the identifiers.
+to_and_fro() {
+	local M C NEW
+
+	stage "$1" && join m wifi0 50 || return
+	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "traffic goes on" goes_on m 20 || return
+	leave m wifi0 || return
+	must "c hears m from the first address" busywait 10 path_is c "$M" "$C" "$M" || return
+	must "traffic goes on" goes_on m 20 || return
+	watch && ctl m stats flush && goes_on m 20 || return
+	equal "packets that are translated" 0 "$(figure m out-translated)"
+	capture_end m eth0 && capture_end m wifi0
+	equal "packets from the other address" 0 "$(captured m eth0 "IP6? $NEW\.")"
+	traffic_end m && serve_end c
+}
+
+for family in 4 6; do
+	run_case "IPv$family: older flows leave, those bound to the device stay" leaves $family
+	run_case "IPv$family: younger flows stay where they began" younger $family
+	run_case "IPv$family: nothing leaves before the peer has acknowledged" acknowledged $family
+	run_case "IPv$family: a network that does not answer is not used" captive $family
+	run_case "IPv$family: another address of the same device is no move" same_device $family
+	run_case "IPv$family: there and back again" to_and_fro $family
+done
+suite_end

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Cases with their control, beside lib.sh: what has to be with agents is shown to be so without them.
+#
+#   paired "what it shows" FUNCTION [ARGUMENT...]   two cases: without agents, where no hook is registered, and with them
+#   agents HOST...                                  starts agents, in the second
+#   acquainted A ADDR_OF_B B ADDR_OF_A              both know each other, in the second
+#   taking_part                                     is it the second?
+
+AGENTS=1
+
+paired() {
+	local AGENTS
+
+	for AGENTS in 0 1; do
+		run_case "$([ $AGENTS = 1 ] || echo 'control without agents, ')$1" "${@:2}"
+	done
+}
+
+taking_part() {
+	[ $AGENTS = 1 ]
+}
+
+agents() {
+	local host
+
+	! taking_part || { agent_start "$@" && return; } || return
+	for host in "$@"; do
+		equal "hooks at $host" 0 "$(figure "$host" hooks)" || return
+	done
+}
+
+acquainted() {
+	! taking_part || must "both hosts know each other" hosts_up "$@"
+}
+
+# knows HOST PEER ADDR: that address of the peer is active.
+knows() {
+	! taking_part ||
+		must "$1 knows $3" busywait 10 host_is "$1" "$2" "any(.addr[]; .address == \"$3\" and .set == \"active\")"
+}

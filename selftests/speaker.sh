@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Programs that do with their sockets what a suite says (speaker.py), one for a host, beside lib.sh.
+#
+#   speaker HOST FAMILY [PREFIX...]       begins; a prefix takes privileges away; a second one on a host is called HOST@LABEL
+#   ask HOST NAME VERB [WORD]...          the answer is in ANSWER
+#   says HOST ANSWER NAME VERB [WORD]...  it has to be that answer, or the case fails
+#   any FAMILY                            the unspecified address
+#   server HOST NAME udp|tcp ADDR PORT TEXT
+#                                         a server that greets with the text
+
+declare -A SPEAKER_IN=() SPEAKER_OUT=()
+
+speaker() {
+	local host=$1 family=$2 file=$TMP/speaker.$1 to from
+	shift 2
+
+	[ $# -gt 0 ] || set -- env
+	sysctl_in "${host%@*}" net.ipv4.ping_group_range='0 2147483647'
+	rm -f "$file".{in,out}
+	mkfifo "$file.in" "$file.out" || return
+	exec {to}<>"$file.in" {from}<>"$file.out"
+	SPEAKER_IN[$host]=$to SPEAKER_OUT[$host]=$from
+	start "${host%@*}" "$@" "$SELFTESTS/speaker.py" "$family" <"$file.in" >"$file.out" 2>"$file.log"
+	defer hang_up "$to" "$from"
+	read -rt 20 -u "$from" ANSWER || fail "no speaker: $(cat "$file.log")"
+}
+
+hang_up() {
+	local to=$1 from=$2
+
+	exec {to}>&- {from}<&-
+}
+
+ask() {
+	echo "${*:2}" >&"${SPEAKER_IN[$1]}"
+	read -rt "${PATIENCE:-120}" -u "${SPEAKER_OUT[$1]}" ANSWER || fail "$*: no answer: $(tail -n 1 "$TMP/speaker.$1.log")"
+}
+
+says() {
+	ask "$1" "${@:3}" && equal "$1: ${*:3}" "$2" "$ANSWER"
+}
+
+server() {
+	says "$1" ok "$2" "$3" && says "$1" "$5" "$2" bind "$4" "$5" && says "$1" ok "$2" greet "$6"
+}
+
+any() {
+	[ "$1" = 4 ] && echo 0.0.0.0 || echo ::
+}
