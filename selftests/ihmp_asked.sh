@@ -25,11 +25,10 @@ acquaintances() {
 two_networks() {
 	local family=$1
 
-	FAMILIES=$family topo_testbed delay 5ms && FAMILIES=$family join m wifi0 200 || return
+	FAMILIES=$family topo_testbed delay 5ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
-	ipn m "-$family" rule add from "$N" lookup 100 &&
-		ipn m "-$family" route add default via "${GATE[m.wifi0.$family]}" dev wifi0 table 100 || return
-	acquaintances "$family" && knows c "$M" "$N"
+	acquaintances "$family" && FAMILIES=$family join m wifi0 200 && ipn m "-$family" rule add from "$N" lookup 100 &&
+		ipn m "-$family" route add default via "${GATE[m.wifi0.$family]}" dev wifi0 table 100 && knows c "$M" "$N"
 }
 
 # Ways to ask for wifi0, by sockets that speak to a port at c: each leaves the speaker's socket s.

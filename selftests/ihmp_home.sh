@@ -22,6 +22,11 @@ pair() {
 	server m ufirst udp "$M" 5000 first && server m usecond udp "$N" 5000 second || return
 }
 
+# told FAMILY: m's second address comes, as far as m's peers know, so that it is proven to them and not only a claim.
+told() {
+	ipn m addr del "$N/${WIDTH[$1]}" dev eth0 && address m eth0 "$1" "$N" && knows c "$M" "$N"
+}
+
 # opened HOST NAME KIND ADDR PORT TEXT: a connection from there that is greeted so; datagrams are talked to that greet so.
 opened() {
 	says "$1" ok "$2" "$3" && ask "$1" "$2" connect "$4" "$5" || return
@@ -33,12 +38,13 @@ opened() {
 
 # --- the address that was dialled
 
-# second_address FAMILY: c has a connection to one address of m and opens others to the second one.
+# second_address FAMILY claimed|told: c has a connection to one address of m and opens others to the second one.
 second_address() {
 	local M C N
 
 	pair "$1" && agents m c && opened c old tcp "$M" 5000 first || return
-	acquainted m "$C" c "$M" && knows c "$M" "$N" || return
+	acquainted m "$C" c "$M" || return
+	[ "$2" = claimed ] || told "$1" || return
 	says c "second 20" v visits "$N" 5000 20
 	says c "only 20" v visits "$N" 5001 20
 	says c "ECONNREFUSED 20" v visits "$N" 5002 20
@@ -81,7 +87,8 @@ asunder() {
 	acquainted m "$C" c "$M"
 }
 
-# many_addresses FAMILY COUNT: one connection to each of m's addresses, and all of them go on.
+# many_addresses FAMILY COUNT each|together: one connection to each of m's addresses, one after the other or all at once, and all of
+# them go on.
 many_addresses() {
 	local family=$1 count=$2 M C i address lines='' bad=0
 
@@ -97,6 +104,11 @@ many_addresses() {
 		address=$M
 		[ "$i" = 1 ] || address=${M%1}2$((10 + i))
 		says c ok "k$i" tcp && ask c "k$i" connect "$address" 5000 || return
+		[ "$3" = each ] || continue
+		ask c "k$i" talk 1 && [ "$ANSWER" = 1 ] || bad=$((bad + 1))
+	done
+	for ((i = 1; i <= count; i++)); do
+		[ "$3" = together ] || break
 		ask c "k$i" talk 1 && [ "$ANSWER" = 1 ] || bad=$((bad + 1))
 	done
 	equal "connections that fail at once" 0 "$bad"
@@ -114,7 +126,7 @@ one_socket() {
 	local M C N
 
 	pair "$1" && agents m c && opened c old tcp "$M" 5000 first || return
-	acquainted m "$C" c "$M" && knows c "$M" "$N" || return
+	acquainted m "$C" c "$M" && told "$1" || return
 	says c ok u udp || return
 	for _ in {1..10}; do
 		says c ok u say "$M" 5000 one && says c "first one $M 5000" u hear || return
@@ -127,7 +139,7 @@ same_ports() {
 	local M C N name
 
 	pair "$1" || return
-	[ "$3" = before ] || { agents m c && opened c old tcp "$M" 5000 first && acquainted m "$C" c "$M" && knows c "$M" "$N"; } || return
+	[ "$3" = before ] || { agents m c && opened c old tcp "$M" 5000 first && acquainted m "$C" c "$M" && told "$1"; } || return
 	for name in a b; do
 		says c ok "$name" "$2" && says c ok "$name" share && says c 7000 "$name" bind "$C" 7000 || return
 	done
@@ -143,24 +155,27 @@ same_ports() {
 
 # signed FAMILY: the addresses are part of TCP's MD5 signature.
 signed() {
-	local M C N
+	local M C N from
 
 	pair "$1" && server c open tcp "$C" 5003 - || return
-	says c ok strict tcp && says c 5004 strict bind "$C" 5004 && says c ok strict md5 "$N" && says c ok strict greet strict || return
+	says c ok strict tcp && says c 5004 strict bind "$C" 5004 && says c ok strict md5 "$N" && says c ok strict md5 "$M" &&
+		says c ok strict greet strict || return
 	agents m c && says m ok old tcp && ask m old bind "$M" && ask m old connect "$C" 5003 && says m "$M" old hear || return
-	acquainted m "$C" c "$M" && knows c "$M" "$N" || return
-	says m ok s tcp && ask m s bind "$N" && says m ok s md5 "$C" || return
-	ask m s connect "$C" 5004 && says m 5 s talk 5
+	acquainted m "$C" c "$M" && told "$1" || return
+	for from in "$N" "$M"; do
+		says m ok s tcp && ask m s bind "$from" && says m ok s md5 "$C" && ask m s connect "$C" 5004 && says m 5 s talk 5
+	done
 	says m 5 old talk 5
 }
 
 # --- what filters and translators of the machine itself do
 
-# filtered FAMILY: m has two networks, and c a firewall that lets in what it began itself, and the signalling.
+# filtered FAMILY METRIC: m has two networks, the second with that metric, and c a firewall that lets in what it began itself, and the
+# signalling.
 filtered() {
 	local family=$1 M C N
 
-	FAMILIES=$family topo_testbed delay 5ms && FAMILIES=$family join m wifi0 200 || return
+	FAMILIES=$family topo_testbed delay 5ms && FAMILIES=$family join m wifi0 "$2" || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
 	in_ns c nft -f - <<-END || return
 		table inet filter {
@@ -174,9 +189,8 @@ filtered() {
 		}
 	END
 	speaker m "$family" && speaker c "$family" || return
-	server m all tcp "$(any "$family")" 5000 here && server m u udp "$N" 5001 there || return
-	agents m c && opened c a tcp "$M" 5000 here || return
-	acquainted m "$C" c "$M" && knows c "$M" "$N" || return
+	server m all tcp "$(any "$family")" 5000 here && server m u udp "$N" 5001 there && agents m c || return
+	opened c a tcp "$M" 5000 here && acquainted m "$C" c "$M" || return
 	says c 5 a talk 5
 	opened c b tcp "$N" 5000 here && says c 20 b talk 20
 	opened c u udp "$N" 5001 there && says c 20 u talk 20
@@ -216,13 +230,17 @@ redirected() {
 }
 
 for family in 4 6; do
-	paired "IPv$family: connections to another address of a host reach that address" second_address $family
+	for what in claimed told; do
+		paired "IPv$family: connections to another address of a host reach that address, $what" second_address $family $what
+	done
 	for rounds in 0 1 2 3; do
 		paired "IPv$family: so they do while the hosts get to know each other, $rounds round trips later" young $family $rounds
 	done
 	paired "IPv$family: so they do while one host is known as two" asunder $family
 	for count in 2 30 40; do
-		paired "IPv$family: a host with $count addresses, a connection to each" many_addresses $family $count
+		for opened in each together; do
+			paired "IPv$family: a host with $count addresses, a connection to each, $opened" many_addresses $family "$count" "$opened"
+		done
 	done
 	paired "IPv$family: one UDP socket speaks to two addresses of a host" one_socket $family
 	for kind in tcp udp; do
@@ -231,7 +249,9 @@ for family in 4 6; do
 		done
 	done
 	paired "IPv$family: a second address with TCP's MD5 signatures" signed $family
-	paired "IPv$family: a firewall that lets in what is established, and a host with two networks" filtered $family
+	for metric in 50 200; do
+		paired "IPv$family: a firewall that lets in what is established, and a host with two networks, metric $metric" filtered $family $metric
+	done
 	paired "IPv$family: what the machine itself redirects or translates goes on when a better network comes" redirected $family
 done
 suite_end

@@ -17,7 +17,7 @@ stage() {
 	for host in m c d; do
 		speaker "$host" "$family" || return
 		server "$host" t tcp "$(any "$family")" 5000 "$([ "$host" = c ] && echo - || echo "$host")" || return
-		server "$host" u udp "$(any "$family")" 5001 "$([ "$host" = c ] && echo - || echo "$host")" || return
+		server "$host" u udp "$(any "$family")" 5001 "$([ "$host" = c ] && echo - || echo "$host")" plain || return
 	done
 }
 
@@ -27,15 +27,14 @@ leaves() {
 	! taking_part || must "c knows" busywait 10 path_is c "$M" - "$NEW"
 }
 
-# newcomer FAMILY: d has m's former address, in place of its own, and its agent tells so, if there is one.
+# newcomer FAMILY: d has m's former address, in place of its own.
 newcomer() {
 	address d eth0 "$1" "$M" "$D" && ipn c neigh flush dev eth0 && ipn m neigh flush dev eth0 || return
-	must "the newcomer is there" busywait 10 quiet in_ns d ping -qnc 1 -W 1 "$C" || return
-	[ -z "${AGENT[d]:-}" ] || must "c knows the newcomer" busywait 10 of_newcomer
+	must "the newcomer is there" busywait 10 quiet in_ns d ping -qnc 1 -W 1 "$C"
 }
 
-# of_newcomer: the address is active for a host that is not at m's new address.
-of_newcomer() {
+# apart: the address is active for a host that is not at m's new address.
+apart() {
 	host_is c "$M" "all(.addr[]; .address != \"$NEW\" or .set != \"active\") and any(.addr[]; .address == \"$M\" and .set == \"active\")"
 }
 
@@ -63,6 +62,7 @@ client_left() {
 	capture_end m eth0
 	equal "packets at m that are the newcomer's" 0 "$(captured m eth0 .)"
 	taking_part || return 0
+	[ "$2" = plain ] || must "c knows the newcomer" busywait 10 apart
 	says m 20 old talk 20
 	says m 10 mu talk 10
 	says d 10 v talk 10
@@ -91,6 +91,7 @@ server_left() {
 	says d ok v udp && says d 5002 v bind "$M" 5002 && says d 5002 v connect "$C" 5001 && says d 10 v talk 10
 	says d "$M 5" v visits "$C" 5000 5
 	taking_part || return 0
+	[ "$2" = plain ] || must "c knows the newcomer" busywait 10 apart
 	says c 20 old talk 20
 	says c ok cu write hello && says c "m hello $M 5001" cu hear
 	says c 10 l talk 10
@@ -116,13 +117,29 @@ begins() {
 
 # sharing NAME FAMILY: a socket that others may share the port with.
 sharing() {
-	says m ok "$1" udp && says m ok "$1" share && says m 5001 "$1" bind "$(any "$2")" 5001 && says m ok "$1" greet "$1"
+	says m ok "$1" udp && says m ok "$1" share && says m 5001 "$1" bind "$(any "$2")" 5001 && says m ok "$1" greet "$1" plain
 }
 
 served_by() {
 	says c ok k write hello && says c "$1 hello $M 5001" k hear
 	says c 33 k talk 33
 	says c ok f say "$M" 5001 hello && says c "$1 hello $M 5001" f hear
+}
+
+
+# chosen FAMILY: the server says by IP_PKTINFO from where it answers: from the address that was asked, which is gone.
+chosen() {
+	local M C NEW PORT family=$1
+
+	FAMILIES=$family topo_pair delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${M}0
+	speaker m "$family" && speaker c "$family" && server m one udp "$(any "$family")" 5001 one && agents m c || return
+	says c ok k udp && ask c k connect "$M" 5001 && says c 5 k talk 5 || return
+	says c ok f udp && says c ok f say "$M" 5001 hello && says c "one hello $M 5001" f hear || return
+	acquainted m "$C" c "$M" || return
+	! taking_part || leaves "$family" || return
+	says c 60 k talk 60
+	says c ok f say "$M" 5001 hello && says c "one hello $M 5001" f hear
 }
 
 # restarted FAMILY SECONDS: the server ends and another begins, that much later.
@@ -160,6 +177,7 @@ for family in 4 6; do
 		"${HOW[$newcomer]}" "IPv$family: a client's former address has a new owner, $newcomer" client_left $family $newcomer
 		"${HOW[$newcomer]}" "IPv$family: a server's former address has a new owner, $newcomer" server_left $family $newcomer
 	done
+	paired "IPv$family: a UDP server answers from the address that was asked" chosen $family
 	for seconds in 0 10; do
 		paired "IPv$family: a UDP server is started again, $seconds s later" restarted $family $seconds
 	done

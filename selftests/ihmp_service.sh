@@ -16,7 +16,7 @@ stage() {
 	FAMILIES=$family topo_trio delay 1ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]} S=${M%1}50
 	single
-	ipn m addr add "$S/$SINGLE" dev eth0 "${DAD[@]}" || return
+	[ "$2" = own ] || ipn m addr add "$S/$SINGLE" dev eth0 "${DAD[@]}" || return
 	for host in m c d; do
 		speaker "$host" "$family" || return
 	done
@@ -24,11 +24,17 @@ stage() {
 		server "$host" t tcp "$(any "$family")" 80 "$host" && server "$host" u udp "$(any "$family")" 53 "$host" || return
 	done
 	agents m c && { [ "$3" = plain ] || agents d; } || return
+	says c ok old tcp || return
 	case $2 in
-	own) says c "m 1" v visits "$M" 80 1 && says c ok old tcp && ask c old connect "$M" 80 ;;
-	service) says c "m 1" v visits "$S" 80 1 && says c ok old tcp && ask c old connect "$S" 80 ;;
-	esac && says c 5 old talk 5 || return
-	acquainted m "$C" c "$M" && knows c "$M" "$S" || return
+	own)
+		ask c old connect "$M" 80 && says c 5 old talk 5 && acquainted m "$C" c "$M" || return
+		ipn m addr add "$S/$SINGLE" dev eth0 "${DAD[@]}" && knows c "$M" "$S"
+		;;
+	service)
+		ask c old connect "$S" 80 && says c 5 old talk 5 && acquainted m "$C" c "$S" || return
+		says c ok own tcp && ask c own connect "$M" 80 && says c 5 own talk 5 && acquainted m "$C" c "$M" && knows c "$M" "$S"
+		;;
+	esac || return
 	says c "m 5" v visits "$S" 80 5
 	says c "m 5" v visits "$M" 80 5
 	# d is in use as well.

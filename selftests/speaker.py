@@ -29,9 +29,9 @@
                                    was wrong at last
   NAME listen
   NAME accept NEW                  the accepted socket is called NEW
-  NAME greet TEXT|-                a server from now on: TCP connections get the text, and what they say comes back; a datagram
-                                   comes back from the address that it went to, with the text before it; - is for the peer's
-                                   address
+  NAME greet TEXT|- [plain]        a server from now on: TCP connections get the text, and what they say comes back; a datagram
+                                   comes back with the text before it, from the address that it went to, which IP_PKTINFO says,
+                                   or plainly, from what the kernel chooses; - is for the peer's address
   NAME visits ADDR PORT COUNT [bind=ADDR] [dev=DEVICE] [sport=PORT] [size=SIZE]
                                    so many connections, one after the other: how often each greeting or errno came
   NAME flag                        the value of IP_TRANSPARENT
@@ -211,12 +211,12 @@ def accept(name, new):
     SOCKETS[new], _ = SOCKETS[name].accept()
 
 
-def greet(name, text):
+def greet(name, text, plain=None):
     sock = SOCKETS[name]
     GREETS[sock] = text
     if sock.type == socket.SOCK_STREAM:
         sock.listen(128)
-    else:
+    elif not plain:
         sock.setsockopt(IP, IPV6_RECVPKTINFO if SIX else IP_PKTINFO, 1)
     sock.setblocking(False)
     WATCH.register(sock, selectors.EVENT_READ, serve_stream if sock.type == socket.SOCK_STREAM else serve_datagram)

@@ -6,7 +6,7 @@
 #   ask HOST NAME VERB [WORD]...          the answer is in ANSWER
 #   says HOST ANSWER NAME VERB [WORD]...  it has to be that answer, or the case fails
 #   any FAMILY                            the unspecified address
-#   server HOST NAME udp|tcp ADDR PORT TEXT
+#   server HOST NAME udp|tcp ADDR PORT TEXT [plain]
 #                                         a server that greets with the text
 
 declare -A SPEAKER_IN=() SPEAKER_OUT=()
@@ -42,7 +42,7 @@ says() {
 }
 
 server() {
-	says "$1" ok "$2" "$3" && says "$1" "$5" "$2" bind "$4" "$5" && says "$1" ok "$2" greet "$6"
+	says "$1" ok "$2" "$3" && says "$1" "$5" "$2" bind "$4" "$5" && says "$1" ok "$2" greet "${@:6}"
 }
 
 any() {
