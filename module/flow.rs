@@ -61,7 +61,7 @@ pub(crate) struct Row {
     /// The flow began after its foreign address had left the host, or behind a NAT: it is not translated.
     pub(crate) plain: bool,
     /// Number of what had happened to addresses when the flow began ([`ihmp_core::ends`]); 0 when it is older than we know.
-    pub(crate) born: u32,
+    born: u32,
     host: Shared<Host>,
     /// Device that the socket is bound to, or 0.
     device: u32,
@@ -74,6 +74,12 @@ pub(crate) struct Row {
     twin: Atomic<bool>,
     /// Number since which the flow is known to be at its foreign identifier; 0 when it was heard from another address.
     since: Atomic<u32>,
+    /// The host was heard on the flow.
+    answered: Atomic<bool>,
+    /// Packets of the flow come to another address than the local identifier.
+    here: Atomic<bool>,
+    /// Packets of the flow come from another address than the foreign identifier.
+    there: Atomic<bool>,
     cookie: u64,
     last: Atomic<u64>,
     /// When the socket was last looked for on the way in.
@@ -178,6 +184,57 @@ impl Row {
     pub(crate) fn hear_elsewhere(&self) {
         if self.since() != 0 {
             self.since.store(0, Relaxed);
+        }
+    }
+
+    /// Whether a packet that comes in with the ports of the flow is from and to addresses that are the flow's without doubt.
+    #[inline]
+    pub(crate) fn expects(&self, wire: &FlowKey) -> bool {
+        let key = self.key();
+        (key.laddr == wire.laddr || self.roams_here())
+            && (key.faddr == wire.faddr || self.there.load(Relaxed))
+    }
+
+    /// The host was heard on the flow.
+    #[inline]
+    pub(crate) fn note_answer(&self) {
+        if !self.answered.load(Relaxed) {
+            self.answered.store(true, Relaxed);
+        }
+    }
+
+    /// The number by which marks of our addresses count the flow's age. One on which the host was never heard leaves no
+    /// address that is still there: this machine's own netfilter may have sent it elsewhere.
+    #[inline]
+    pub(crate) fn age(&self) -> u32 {
+        match self.answered.load(Relaxed) {
+            true => self.born,
+            false => u32::MAX,
+        }
+    }
+
+    /// Whether packets come to another address than the local identifier, or will.
+    #[inline]
+    pub(crate) fn roams_here(&self) -> bool {
+        self.here.load(Relaxed)
+    }
+
+    /// Our end goes away.
+    #[inline]
+    pub(crate) fn leave_here(&self) {
+        if !self.here.load(Relaxed) {
+            self.here.store(true, Relaxed);
+        }
+    }
+
+    /// A packet of the flow came from and to these addresses.
+    pub(crate) fn roam(&self, wire: &FlowKey) {
+        let key = self.key();
+        if key.laddr != wire.laddr {
+            self.here.store(true, Relaxed);
+        }
+        if key.faddr != wire.faddr {
+            self.there.store(true, Relaxed);
         }
     }
 
@@ -380,6 +437,9 @@ impl Netns {
                 known: Atomic::new(place.known),
                 twin: Atomic::new(place.twin),
                 since: Atomic::new(born),
+                answered: Atomic::new(false),
+                here: Atomic::new(false),
+                there: Atomic::new(false),
                 cookie,
                 last: Atomic::new(clock::jiffies()),
                 checked: Atomic::new(clock::jiffies()),

@@ -82,7 +82,7 @@ impl Vacated {
     fn had(&self, row: &Row, key: &FlowKey) -> bool {
         let local = self.local[..self.locals].iter();
         let active = self.active[..self.actives].iter();
-        let left = |entry: &Entry| entry.mark != 0 && row.born < entry.mark;
+        let left = |entry: &Entry| entry.mark != 0 && row.age() < entry.mark;
         local
             .filter(|entry| !left(entry))
             .any(|entry| entry.addr == key.laddr)
@@ -120,7 +120,7 @@ impl Whom<'_> {
 fn is_away(netns: &Netns, row: &Row, key: &FlowKey, guard: &Guard) -> bool {
     let view = row.host().under(guard).view.read(guard);
     let known = row.is_known(view, key.laddr);
-    let local = ends::local(&view.lists(), key.laddr, row.born, known);
+    let local = ends::local(&view.lists(), key.laddr, row.age(), known);
     local == Local::Away || netns.foreign_end(row, view, key.faddr) == Foreign::Away
 }
 

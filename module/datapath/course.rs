@@ -80,7 +80,7 @@ impl Netns {
     ) -> Result<Course<'a>, Reason> {
         let lists = view.lists();
         let mut gone = false;
-        let local = match ends::local(&lists, key.laddr, row.born, row.is_known(view, key.laddr)) {
+        let local = match ends::local(&lists, key.laddr, row.age(), row.is_known(view, key.laddr)) {
             Local::Untold => return Ok(Course::Untold),
             Local::Home(at) => {
                 row.note_known();
@@ -89,6 +89,7 @@ impl Netns {
             }
             Local::Away => {
                 row.note_known();
+                row.leave_here();
                 None
             }
         };

@@ -37,7 +37,11 @@ use crate::{
 };
 use ihmp_core::{
     addr::Addr,
-    ends::Foreign,
+    ends::{
+        self,
+        Foreign,
+        Local, //
+    },
     flow::FlowKey,
     packet::{
         Kind,
@@ -110,6 +114,10 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
         .row_by_wire(&key.on_wire(host.id()).bytes(), &guard)
     {
         Some(row) if row.has_twin() => netns.among_twins(&skb, &key, row, &guard),
+        Some(row) if !row.expects(&key) => match stray(netns, &skb, &packet, host, row, &guard) {
+            Ok(row) => row,
+            Err(why) => return netns.without_row(why),
+        },
         Some(row) => row,
         None if netns.has_nats() && netns.is_natted(packet.tuple.src, &guard) => {
             return natted(netns, skb, &packet, Some(host), may_hold, &guard);
@@ -197,6 +205,7 @@ fn receive(
     let now = clock::jiffies();
     let view = host.view.read(guard);
     row.touch(now);
+    row.note_answer();
     host.received(now);
     if view.state() != HostState::Up || row.plain || view.hides(packet.tuple.dst) {
         netns.count(Counter::InUnchanged);
@@ -434,8 +443,7 @@ fn adopt<'a>(
         return Err(NoRow::Pass);
     }
     let same = FlowKey::inbound(&packet.tuple);
-    // It is found by its identifiers only, since another flow has its ports, or had.
-    if let Some(row) = netns.row_between(&same, host.id(), guard) {
+    if let Some(row) = exact(netns, skb, packet, host, port, guard)? {
         return Ok(row);
     }
     let wire = same.on_wire_by(host.id(), port);
@@ -444,25 +452,7 @@ fn adopt<'a>(
         let start = if hidden { Start::OpensPlain } else { start };
         netns.flow_open(skb, key, wire, host, Owner::sock(sock), start, guard)
     };
-    let lookup: fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>> = match packet.tuple.proto {
-        TCP => |netns, key, ifindex| {
-            Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
-        },
-        UDP => |netns, key, ifindex| Sock::udp(&netns.net, key, ifindex),
-        _ => return Err(NoRow::Pass),
-    };
-    // Who is bound to just this comes first.
-    let own = lookup(netns, &same, skb.ifindex());
-    if let Some(sock) = own
-        .as_ref()
-        .filter(|sock| packet.tuple.proto == TCP || sock.established())
-    {
-        let start = match packet.tuple.proto {
-            TCP => Start::Joins,
-            _ => Start::Accepts,
-        };
-        return open(&same, sock, start);
-    }
+    let lookup = lookup_for(packet.tuple.proto).ok_or(NoRow::Pass)?;
     if view.state() == HostState::Up && !hidden {
         let aliases = view.list(Role::Alias).iter();
         let others = view.list(Role::Active).iter();
@@ -494,8 +484,92 @@ fn adopt<'a>(
             }
         }
     }
-    match own {
+    match lookup(netns, &same, skb.ifindex()) {
         Some(sock) => open(&same, &sock, Start::Accepts),
         None => Err(NoRow::Pass),
     }
+}
+
+/// A way to find the full socket that gets a packet.
+type Lookup = fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>>;
+
+/// How the sockets of a protocol are found.
+fn lookup_for(proto: u8) -> Option<Lookup> {
+    match proto {
+        TCP => Some(|netns, key, ifindex| {
+            Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
+        }),
+        UDP => Some(|netns, key, ifindex| Sock::udp(&netns.net, key, ifindex)),
+        _ => None,
+    }
+}
+
+/// The row of a packet by its very addresses and ports: one that is found by nothing else, or one that is made for a socket
+/// which is connected to just this. `Err` when such a connection is still being accepted.
+fn exact<'a>(
+    netns: &Netns,
+    skb: &Skb<'_>,
+    packet: &Packet,
+    host: &'a Host,
+    port: u16,
+    guard: &'a Guard,
+) -> Result<Option<&'a Row>, NoRow> {
+    let same = FlowKey::inbound(&packet.tuple);
+    if let Some(row) = netns.row_between(&same, host.id(), guard) {
+        return Ok(Some(row));
+    }
+    let (sock, start) = match packet.tuple.proto {
+        TCP => (Sock::tcp(&netns.net, &same, skb.ifindex()), Start::Joins),
+        UDP => (
+            Sock::udp(&netns.net, &same, skb.ifindex()).filter(Sock::established),
+            Start::Accepts,
+        ),
+        _ => return Ok(None),
+    };
+    let Some(sock) = sock else {
+        return Ok(None);
+    };
+    if sock.cookie() == 0 {
+        return Err(NoRow::Pass);
+    }
+    let hidden = host.view.read(guard).hides(packet.tuple.dst);
+    let start = if hidden { Start::OpensPlain } else { start };
+    let wire = same.on_wire_by(host.id(), port);
+    netns
+        .flow_open(skb, &same, wire, host, Owner::sock(&sock), start, guard)
+        .map(Some)
+}
+
+/// The row of a packet with the ports of `row`, but not from or to where that was so far: another flow of the host, or the
+/// same one, that has moved.
+#[cold]
+fn stray<'a>(
+    netns: &Netns,
+    skb: &Skb<'_>,
+    packet: &Packet,
+    host: &'a Host,
+    row: &'a Row,
+    guard: &'a Guard,
+) -> Result<&'a Row, NoRow> {
+    let same = FlowKey::inbound(&packet.tuple);
+    if matches!(packet.kind, Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN) {
+        return Err(NoRow::Pass);
+    }
+    if let Some(row) = exact(netns, skb, packet, host, row.host_port, guard)? {
+        return Ok(row);
+    }
+    // Without a move of ours nobody has a reason to send what was for one of our addresses to another.
+    let key = row.key();
+    if packet.tuple.proto == UDP && same.laddr != key.laddr && !row.roams_here() {
+        let view = host.view.read(guard);
+        let home = ends::local(&view.lists(), key.laddr, row.age(), true);
+        let sock = Sock::udp(&netns.net, &same, skb.ifindex());
+        if let (Local::Home(_), Some(sock)) = (home, sock) {
+            let wire = same.on_wire_by(host.id(), row.host_port);
+            let owner = Owner::sock(&sock);
+            return netns.flow_open(skb, &same, wire, host, owner, Start::Accepts, guard);
+        }
+    }
+    row.roam(&same);
+    Ok(row)
 }

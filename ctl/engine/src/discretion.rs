@@ -32,7 +32,11 @@ impl Discretion {
 /// Whether two addresses are of the same /64.
 fn is_same_network(one: Addr, other: Addr) -> bool {
     let v6 = one.family() == Family::V6 && other.family() == Family::V6;
-    v6 && one.octets().iter().take(8).eq(other.octets().iter().take(8))
+    v6 && one
+        .octets()
+        .iter()
+        .take(8)
+        .eq(other.octets().iter().take(8))
 }
 
 impl World {

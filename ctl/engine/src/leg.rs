@@ -296,7 +296,11 @@ impl Host {
         let Some(at) = self.legs.iter().position(|leg| leg.seqno == seqno) else {
             return;
         };
-        if self.legs.get(at).is_none_or(|leg| leg.challenges >= CHALLENGES) {
+        if self
+            .legs
+            .get(at)
+            .is_none_or(|leg| leg.challenges >= CHALLENGES)
+        {
             return;
         }
         let mut leg = self.legs.remove(at);

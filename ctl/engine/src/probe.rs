@@ -154,7 +154,10 @@ impl Host {
         self.probes = here;
         // The answers go where we are no more; that says nothing about the peer. It is asked again from where we are.
         for trial in &mut self.trials {
-            if gone.iter().any(|probe| !probe.keeps && probe.to == trial.addr) {
+            if gone
+                .iter()
+                .any(|probe| !probe.keeps && probe.to == trial.addr)
+            {
                 trial.probe_at = trial.probe_at.or(Some(world.now));
             }
         }

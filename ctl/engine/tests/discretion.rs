@@ -32,7 +32,12 @@ fn named(sim: &Sim, from: &str, kind: u8) -> Vec<usize> {
 /// What node `at` believes of the other one, sorted.
 fn others(sim: &Sim, at: usize) -> Vec<String> {
     let row = sim.nodes[at].kernel.rows.values().next().unwrap();
-    let mut others: Vec<String> = row.record.unreachable.iter().map(ToString::to_string).collect();
+    let mut others: Vec<String> = row
+        .record
+        .unreachable
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     others.sort();
     others
 }
@@ -49,7 +54,13 @@ fn discreet(sim: &mut Sim, at: usize, silent: &[&str], open: &[&str], temporary:
 }
 
 /// A host with these addresses whose discretion is known, and a server.
-fn begin(local: &[&str], silent: &[&str], open: &[&str], temporary: &[&str], server: &[&str]) -> Sim {
+fn begin(
+    local: &[&str],
+    silent: &[&str],
+    open: &[&str],
+    temporary: &[&str],
+    server: &[&str],
+) -> Sim {
     let mut sim = Sim::new(1, FAIR);
     sim.add(local);
     sim.add(server);
@@ -191,7 +202,10 @@ fn flow_on_a_temporary_address_moves_to_temporary_ones() {
         for (_, _, bytes) in &sim.wire {
             let message = Message::parse(bytes).unwrap();
             for addr in message.addresses.as_slice() {
-                assert!(!wrong.contains(&addr.to_string().as_str()), "{addr} was told");
+                assert!(
+                    !wrong.contains(&addr.to_string().as_str()),
+                    "{addr} was told"
+                );
             }
         }
     }
