@@ -32,7 +32,7 @@ impl Params {
             udp_timeout: Atomic::new(180),
             hold_time: Atomic::new(250),
             scheduler: Atomic::new(uapi::Scheduler::Backup.number()),
-            path_timeout: Atomic::new(60),
+            path_timeout: Atomic::new(0),
             max_nats: Atomic::new(65_536),
         }
     }

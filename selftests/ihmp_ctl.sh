@@ -334,7 +334,7 @@ policy() {
 
 param() {
 	stage && json 'del(.version)' \
-		'{"discovery":0,"port":61453,"max-hosts":65536,"max-flows":1048576,"max-nats":65536,"udp-timeout":180,"hold-time":250,"path-timeout":60,"scheduler":"backup"}' param || return
+		'{"discovery":0,"port":61453,"max-hosts":65536,"max-flows":1048576,"max-nats":65536,"udp-timeout":180,"hold-time":250,"path-timeout":0,"scheduler":"backup"}' param || return
 	json '.version | test("^[0-9]+\\.[0-9]+\\.[0-9]+$")' true param show
 	c param show
 	equal "param show" 'discovery off
@@ -344,7 +344,7 @@ max-flows 1048576
 max-nats 65536
 udp-timeout 180
 hold-time 250
-path-timeout 60
+path-timeout 0
 scheduler backup' "$(sed '$d' "$TMP/out")"
 	equal "version" "version $(ctl m -j param | jq -r .version)" "$(tail -n 1 "$TMP/out")"
 	done_ok param set discovery on port 7 max-hosts 10 max-flows 20 udp-timeout 30 hold-time 0 path-timeout 0 scheduler backup max-nats 40 || return

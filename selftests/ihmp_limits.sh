@@ -156,6 +156,27 @@ no_path() {
 	ctl m param set path-timeout 0
 }
 
+# away FAMILY AGENTS: no network for 90 seconds, and then the same address: what lives without us lives with us.
+away() {
+	local family=$1 M C since
+
+	FAMILIES=$family topo_testbed delay 10ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	[ "$2" = none ] || agent_start m c || return
+	serve c "$family" tcp:5000 udpu:5002 && traffic m "$family" "$C" tcp:5000,rate=20000 udpu:5002 || return
+	[ "$2" = none ] || must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	must "goes on" goes_on m || return
+	since=$(now_ms)
+	leave m eth0 || return
+	must "traffic stands" busywait 10 stands m tcp || return
+	POLL_MS=1000 busywait 120 passed "$since" 90000 || return
+	join m eth0 || return
+	must "goes on after the gap" goes_on m 5 130 || return
+	traffic_end m && serve_end c || return
+	equal "errors of TCP" '{}' "$(jq -c '.flows[] | select(.name == "tcp") | .errors' "$TMP/run.m.json")"
+	[ "$2" = none ] || equal "sockets that were told" "0 0" "$(figure m unreachable) $(figure c unreachable)"
+}
+
 advances() {
 	local before
 
@@ -168,6 +189,8 @@ run_case "hosts: refused by command, passed and counted by discovery" hosts
 for family in 4 6; do
 	run_case "IPv$family: flows over the limit pass, are counted and announced" flows $family
 	run_case "IPv$family: EHOSTUNREACH after path-timeout without a path, not before" no_path $family
+	run_case "IPv$family: 90 seconds without a network, without agents" away $family none
+	run_case "IPv$family: 90 seconds without a network end no connection" away $family both
 	run_case "IPv$family: flows go when they are idle or their sockets are closed" timeouts $family
 done
 run_case "addresses: how many and which" addresses

@@ -872,8 +872,8 @@ impl ParamAttr {
     pub const SCHEDULER: Self = Self(7);
     /// Version of the module; read only.
     pub const VERSION: Self = Self(8);
-    /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0 for
-    /// never.
+    /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0, the
+    /// default, for never.
     pub const PATH_TIMEOUT: Self = Self(9);
     /// Most port mappings of NATs.
     pub const MAX_NATS: Self = Self(10);
@@ -1097,8 +1097,8 @@ pub mod limits {
     /// switch off.
     pub const PARAM_HOLD_TIME: RangeInclusive<u32> = 0..=1000;
 
-    /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0 for
-    /// never.
+    /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0, the
+    /// default, for never.
     pub const PARAM_PATH_TIMEOUT: RangeInclusive<u32> = 0..=86400;
 
     /// Most port mappings of NATs.
