@@ -8,6 +8,8 @@
 
 FEATURES=(tso gso gro tx rx)
 SIZE=${SIZE:-200000}
+# Ten datagrams that the kernel makes of one.
+SEGMENTS=udpc:5004,name=segments,burst=1,size=1000,segment=10
 
 # stage FAMILY: translated flows of all kinds, moved by hand; they wait for bursts.
 stage() {
@@ -15,10 +17,10 @@ stage() {
 
 	FAMILIES=$family topo_pair || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${M}0
-	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
+	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 udpu:5002 udpu:5004 || return
 	traffic m "$family" "$C" tcp:5000,burst=1 "udpc:5001,burst=1,size=1400" "udpu:5002,burst=1,size=3000" \
-		"udpu:5002,burst=1,size=700,nocheck=1" ping,interval=0.2 || return
-	must "flows" busywait 5 figure_at_least m flows 5 || return
+		"udpu:5002,burst=1,size=700,nocheck=1" "$SEGMENTS" ping,interval=0.2 || return
+	must "flows" busywait 5 figure_at_least m flows 6 || return
 	must "before the move" burst m 10000 || return
 	address m eth0 "$family" "$NEW" "$M" && moved m c "$NEW" || return
 	must "after the move" burst m 10000
@@ -91,6 +93,20 @@ run_matrix() {
 	CASE=
 }
 
+# segments FAMILY: the harness: without a device that makes checksums, where nobody is known.
+segments() {
+	local errors
+
+	FAMILIES=$1 topo_pair && set_features m eth0 0 && set_features c eth0 0 || return
+	serve c "$1" udpu:5004 && traffic m "$1" "${ADDR[c.eth0.$1]}" "$SEGMENTS" || return
+	errors=$(($(csum_errors m) + $(csum_errors c)))
+	must "they are intact" burst m "$SIZE" 30 || return
+	equal "checksum errors" "$errors" "$(($(csum_errors m) + $(csum_errors c)))"
+	traffic_end m
+	at_least "datagrams" 200 "$(jq '.flows[0].sent' "$TMP/run.m.json")"
+	equal "lost" 0 "$(jq '.flows[0].lost' "$TMP/run.m.json")"
+}
+
 # refused FAMILY WHAT RX: packets of a translated flow with a wrong checksum are counted and not delivered; a right one is.
 refused() {
 	local family=$1 what=$2 M C NEW sport errors before args
@@ -132,6 +148,7 @@ zero() {
 }
 
 for family in 4 6; do
+	run_case "IPv$family: segments of UDP by themselves" segments $family
 	run_matrix $family
 	for what in udp tcp; do
 		for rx in on off; do

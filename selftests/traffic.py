@@ -13,7 +13,8 @@ sending, waits for what is on the way, and says what never came. A server ends a
 Stream options: send=0|1, recv=0|1 (which way data go; both by default), rate (octets a second and direction, 0 for as
 fast as it goes), bytes (a finite transfer, hashed), count (that many connections), burst=1 (nothing until told).
 Datagram options: interval (seconds), size, reply (octets of the answer, size by default), source=1 (the server sends
-by itself), df=1, recverr=1, nocheck=1 (no UDP checksum over IPv4). All: name, sport, bind, dev, mark, ttl. ping: interval, size, args.
+by itself), df=1, recverr=1, nocheck=1 (no UDP checksum over IPv4), segment=N (N datagrams in one call, by UDP_SEGMENT, in
+bursts). All: name, sport, bind, dev, mark, ttl. ping: interval, size, args.
 With nothing on the way, ping waits busily for the last 10 ms before a request, which is slow in time travel: give it an
 interval that is shorter than the round trip or more than 10 ms longer.
 On stdin a client takes "burst N": every stream sends N octets both ways, every datagram flow N octets in datagrams;
@@ -52,6 +53,8 @@ ECHO, START, DATA = range(3)
 IP_RECVERR, IPV6_RECVERR = 11, 25
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_MTU, IPV6_MTU = 10, 23, 14, 24
 SO_BINDTODEVICE, SO_MARK, SO_NO_CHECK = 25, 36, 11
+IP_PKTINFO, IPV6_RECVPKTINFO, IPV6_PKTINFO = 8, 49, 50
+SOL_UDP, UDP_SEGMENT = 17, 103
 
 
 def pattern(position, size):
@@ -593,14 +596,20 @@ async def datagram_client(program, flow, _index):
             flow.opened()
 
     async def burst():
+        together = int(opts.get("segment", 1))
+        if together > 1:
+            sock.setsockopt(SOL_UDP, UDP_SEGMENT, size)
         while True:
             amount = await flow.next_burst(program.stop)
             if not amount:
                 break
-            for _ in range(max(1, amount // size)):
-                number = len(sent)
-                sent.append(time.time())
-                await send(datagram(ECHO, reply, number, size))
+            for _ in range(max(1, amount // (size * together))):
+                data = b""
+                for _ in range(together):
+                    number = len(sent)
+                    sent.append(time.time())
+                    data += datagram(ECHO, reply, number, size)
+                await send(data)
                 end = time.time() + 5
                 while number - 3 not in came.seen and number > 3 and time.time() < end:
                     await asyncio.sleep(0.001)

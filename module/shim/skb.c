@@ -26,14 +26,38 @@ u8 *ihmp_skb_writable(struct sk_buff *skb, u32 len)
 	return skb_ensure_writable(skb, len) ? NULL : skb->data;
 }
 
+/*
+ * Whether the checksum at `at` is that of the pseudo-header alone, and who
+ * sends the packet adds the rest. What will be added to may be another field,
+ * that of a packet inside: then ours is complete, unless segments are to be
+ * made of the packet. Segments of UDP are made from such a sum even if no
+ * device will help (udp4_hwcsum, __udp_gso_segment).
+ */
+static bool ihmp_csum_is_partial(const struct sk_buff *skb, u32 at)
+{
+	bool started = skb_checksum_start_offset(skb) + skb->csum_offset == at;
+	u32 gso = skb_is_gso(skb) ? skb_shinfo(skb)->gso_type : 0;
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		return started || gso & SKB_GSO_UDP_TUNNEL_CSUM;
+	return skb->ip_summed == CHECKSUM_NONE && started && gso & SKB_GSO_UDP_L4 && !(gso & SKB_GSO_FRAGLIST);
+}
+
 /* The checksum at `at` follows changes that were made to addresses and ports. */
 void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mangle_zero, bool ipv6)
 {
 	__sum16 *sum = (__sum16 *)(skb->data + at);
 
-	inet_proto_csum_replace_by_diff(sum, skb, (__force __wsum)pseudo, true, ipv6);
-	inet_proto_csum_replace_by_diff(sum, skb, (__force __wsum)plain, false, ipv6);
-	if (mangle_zero && !*sum && skb->ip_summed != CHECKSUM_PARTIAL)
+	if (ihmp_csum_is_partial(skb, at)) {
+		*sum = ~csum_fold(csum_add((__force __wsum)pseudo, csum_unfold(*sum)));
+		return;
+	}
+	csum_replace_by_diff(sum, (__force __wsum)pseudo);
+	/* The device's sum does not cover IPv4's addresses. */
+	if (skb->ip_summed == CHECKSUM_COMPLETE && !ipv6)
+		skb->csum = ~csum_sub((__force __wsum)pseudo, skb->csum);
+	csum_replace_by_diff(sum, (__force __wsum)plain);
+	if (mangle_zero && !*sum)
 		*sum = CSUM_MANGLED_0;
 }
 
