@@ -138,7 +138,46 @@ no_route() {
 	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
 }
 
+# flap FAMILY WHEN: the default route goes for a moment while the agent stands still. What took the last resort meanwhile goes on
+# when the route is back. WHEN: "without" agents, before or after a move.
+flap() {
+	local family=$1 M C dev=eth0
+
+	FAMILIES=$family topo_testbed delay 10ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	[ "$2" = without ] || agent_start m c || return
+	serve c "$family" tcp:5000 udpc:5001 && traffic m "$family" "$C" tcp:5000,rate=50000 udpc:5001 || return
+	[ "$2" = without ] || must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	if [ "$2" = after ]; then
+		dev=wifi0
+		join m wifi0 50 && leave m eth0 || return
+		must "c sends to the new address" busywait 10 path_is c "$M" "$C" "${ADDR[m.wifi0.$family]}" || return
+	fi
+	must "goes on" goes_on m || return
+	if [ "$2" != without ]; then
+		kill -STOP "${AGENT[m]}"
+		defer kill -CONT "${AGENT[m]}"
+	fi
+	ipn m "-$family" route del default dev "$dev" || return
+	if [ "$2" = without ]; then
+		must "traffic stands" busywait 10 stands m udpc || return
+	else
+		must "packets take the last resort" busywait 10 took_last_resort m || return
+	fi
+	ipn m "-$family" route add default via "${GATE[m.$dev.$family]}" dev "$dev" || return
+	must "goes on when the route is back" goes_on m 20 || return
+	kill -CONT "${AGENT[m]:-$$}"
+	traffic_end m && serve_end c
+}
+
+took_last_resort() {
+	[ "$(ipn "$1" -s -j link show ihmp0 | jq '.[0].stats64.tx.packets')" -ge 3 ]
+}
+
 for family in 4 6; do
+	run_case "IPv$family: a default route goes and comes back, without agents" flap $family without
+	run_case "IPv$family: the same while the agent stands still" flap $family before
+	run_case "IPv$family: the same after a move" flap $family after
 	for flow in "tcp:5000,rate=50000 5000" "udpc:5001 5001"; do
 		read -r what port <<<"$flow"
 		run_case "IPv$family, ${what%%:*}: the main table decides for free sockets" main_table $family "$what" "$port"

@@ -50,6 +50,7 @@ static unsigned int ihmp_out4(void *priv, struct sk_buff *skb, const struct nf_h
 
 static unsigned int ihmp_out6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
+	ihmp_route_last_resort6(skb, state->sk);
 	return ihmp_hook_run(priv, skb, state->sk, IHMP_HOOK_OUT6);
 }
 

@@ -61,6 +61,13 @@ static bool ihmp_route_is_plain(struct net *net, struct sk_buff *skb, const stru
 	return ipv6 ? !ip6_tclass(ip6_flowinfo(ipv6_hdr(skb))) : !ip_hdr(skb)->tos;
 }
 
+static bool ihmp_dev_is_dummy(const struct net_device *dev)
+{
+	const struct rtnl_link_ops *ops = dev->rtnl_link_ops;
+
+	return dev->flags & IFF_NOARP && ops && !strcmp(ops->kind, "dummy");
+}
+
 /* The tag is kept where tunnels keep a source address. A route that has another tag is none of this path's. */
 static struct dst_entry *ihmp_cached(struct dst_cache *cache, u32 tag, bool ipv6)
 {
@@ -208,7 +215,7 @@ static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct sock *
 		return ihmp_headroom(skb);
 	}
 	err = ihmp_route_full(net, skb, sk, device, ipv6);
-	if (!err && !dst_xfrm(skb_dst(skb)))
+	if (!err && !dst_xfrm(skb_dst(skb)) && !ihmp_dev_is_dummy(skb_dst_dev(skb)))
 		ihmp_cache(skb, cache, tag, ipv6);
 	return err;
 }
@@ -338,4 +345,24 @@ bool ihmp_device_serves(struct net *net, u32 device, u32 bound)
 void ihmp_routes_renew6(struct net *net)
 {
 	rt_genid_bump_ipv6(net);
+}
+
+static void ihmp_route_forget6(struct dst_entry *dst, struct sock *sk)
+{
+	if (dst_rt6_info(dst)->rt6i_flags & RTF_PCPU)
+		WRITE_ONCE(dst->obsolete, DST_OBSOLETE_KILL);
+	if (sk && sk_fullsock(sk) && rcu_access_pointer(sk->sk_dst_cache) == dst)
+		sk_dst_reset(sk);
+}
+
+/*
+ * A packet takes the last resort, a route by a dummy device in a table of its
+ * own. Who keeps that route, a socket or a tunnel, would stay with it: in IPv6
+ * a route that comes back in another table does not make it expire. So it is
+ * kept by nobody, and whoever has it asks again for the next packet.
+ */
+void ihmp_route_last_resort6(const struct sk_buff *skb, struct sock *sk)
+{
+	if (unlikely(ihmp_dev_is_dummy(skb_dst_dev(skb))))
+		ihmp_route_forget6(skb_dst(skb), sk);
 }
