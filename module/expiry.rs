@@ -11,13 +11,20 @@ use crate::{
         Netns,
         EXPIRY_MS, //
     },
-    stats::Counter, //
+    stats::Counter,
+    uapi::HostState, //
 };
-use ihmp_core::packet::{
-    TCP,
-    UDP, //
+use ihmp_core::{
+    packet::{
+        TCP,
+        UDP, //
+    },
+    sets::Role, //
 };
-use kernel::sync::atomic::Relaxed;
+use kernel::sync::{
+    atomic::Relaxed,
+    rcu::Guard, //
+};
 
 /// Looks at hosts for each look at rows.
 const LOOKS_FOR_ROWS: u32 = 5;
@@ -44,8 +51,8 @@ pub(crate) fn run(netns: &Netns) {
             lost::tell(netns, host);
         }
         if rows_too {
-            netns.each_row(host, |row, _| {
-                if !lives(netns, row, now) && netns.flow_close(row) {
+            netns.each_row(host, |row, guard| {
+                if !lives(netns, row, now, guard) && netns.flow_close(row) {
                     netns.count(Counter::FlowsExpired);
                 }
             });
@@ -65,17 +72,35 @@ pub(crate) fn run(netns: &Netns) {
     }
 }
 
-fn lives(netns: &Netns, row: &Row, now: u64) -> bool {
+fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
     let idle = clock::to_ms(row.idle(now));
     match row.key().proto {
         TCP => idle < TCP_GRACE_MS || row.sock(netns).is_some(),
         UDP => {
             let timeout = u64::from(netns.params.udp_timeout.load(Relaxed)) * 1000;
             match row.sock(netns) {
-                Some(sock) => sock.established() || idle < timeout,
+                Some(sock) => sock.established() || idle < timeout || is_needed(netns, row, guard),
                 None => idle < TCP_GRACE_MS,
             }
         }
         _ => idle < OTHER_IDLE_MS,
     }
+}
+
+/// Whether a program that has learned the row's identifiers could reach nobody by them without the row, or be known to nobody: one
+/// of them is no address of its host any more, or a port is another one on the wire. Such rows end only with the socket or the
+/// host, which the agent does not forget while it has rows, as long as both tables are less than half full.
+fn is_needed(netns: &Netns, row: &Row, guard: &Guard) -> bool {
+    let view = row.host().under(guard).view.read(guard);
+    let params = &netns.params;
+    let room = netns.flows.load(Relaxed) < params.max_flows.load(Relaxed) / 2
+        && netns.hosts.load(Relaxed) < params.max_hosts.load(Relaxed) / 2;
+    if row.plain || !room || view.state() != HostState::Up {
+        return false;
+    }
+    let (key, lists) = (row.key(), view.lists());
+    lists.lookup(Role::Active, key.faddr).is_none()
+        || lists.lookup(Role::Local, key.laddr).is_none()
+        || row.wire_port != key.lport
+        || row.host_port != key.fport
 }

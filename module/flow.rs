@@ -66,6 +66,8 @@ pub(crate) struct Row {
     /// Device that the socket is bound to, or 0.
     device: u32,
     lends: bool,
+    /// The socket is one of UDP that is not connected. Another may come in its place.
+    answers: bool,
     /// Another flow of the host had the same ports on the wire when this one began: it is found by its identifiers only.
     apart: bool,
     /// The local identifier is, or was, an address of ours towards the host.
@@ -147,7 +149,7 @@ pub(crate) enum NoRow {
 }
 
 impl Row {
-    /// Lets an IPv4 socket of the flow send when its address is no longer local.
+    /// Lets the socket of the flow send when its address is no longer local.
     pub(crate) fn keep_source(&self, netns: &Netns) {
         if let Some(sock) = self.sock(netns).filter(|_| self.lends) {
             netns.keep_source(&sock);
@@ -254,6 +256,23 @@ impl Row {
     #[inline]
     pub(crate) fn lends(&self) -> bool {
         self.lends
+    }
+
+    /// A packet came for an identifier that may be no address of this machine any more: who is about to get it may be a
+    /// socket that has no flow yet, such as that of a server that was started again, and is to answer from there.
+    #[inline]
+    pub(crate) fn keep_answers(&self, netns: &Netns, ifindex: u32, guard: &Guard) {
+        if self.answers {
+            self.keep_answers_of(netns, ifindex, guard);
+        }
+    }
+
+    #[inline(never)]
+    fn keep_answers_of(&self, netns: &Netns, ifindex: u32, guard: &Guard) {
+        let sock = Sock::udp(&netns.net, &self.key(), ifindex).filter(|sock| !sock.transparent());
+        if sock.is_some_and(|sock| sock.lend_group(&netns.net, guard).is_err()) {
+            netns.refuse(Reason::NoMemory);
+        }
     }
 
     /// The five identifiers.
@@ -413,7 +432,8 @@ impl Netns {
         let Some(shared) = Shared::try_from_ref(host, guard) else {
             return Err(NoRow::Pass);
         };
-        let lends = key.laddr.is_v4() && owner.borrows();
+        // TCP needs it for IPv4 only; others name their source by IPV6_PKTINFO, too.
+        let lends = (key.laddr.is_v4() || key.proto != TCP) && owner.borrows();
         let wire = WireKey {
             lport: place.port,
             ..wire
@@ -433,6 +453,7 @@ impl Netns {
                 host: shared,
                 device: owner.device,
                 lends,
+                answers: key.proto == UDP && owner.sock.is_some_and(|sock| !sock.established()),
                 apart: place.apart,
                 known: Atomic::new(place.known),
                 twin: Atomic::new(place.twin),

@@ -191,6 +191,41 @@ dual_stack() {
 	barred u say-from "$X6" "$C6" 5001 && silence
 }
 
+# An IPv6 socket of a flow over IPv6 may name its former address, but nobody's.
+six() {
+	FAMILIES='4 6' topo_trio || return
+	M=${ADDR[m.eth0.6]} C=${ADDR[c.eth0.6]} D=${ADDR[d.eth0.6]} NEW=2001:db8:1::10
+	introduce m "$M" c "$C" && listen || return
+	BARRED=0
+	speaker m 6 && marked u udp || return
+	barred u say-from "$X6" "$C" 5001 && barred u say-from "$X6" "$D" 5001 || return
+	expect ok u say-from "$M" "$D" 5001 || return
+	address m eth0 6 "$NEW" "$M" && moved m c "$NEW" || return
+	capture m eth0 -Q out "udp and (src host $M or src host $NEW)" || return
+	expect ok u say-from "$M" "$C" 5001 || return
+	must "it leaves" busywait 5 has_line "$TMP/cap.m.eth0" "$NEW\.[0-9]* > $C\.5001" || return
+	barred u say-from "$M" "$D" 5001 && silence || return
+	equal "dropped" 3 "$BARRED"
+}
+
+# six_vrf: what is local in a VRF is local.
+six_vrf() {
+	FAMILIES=6 topo_trio || return
+	M=${ADDR[m.eth0.6]} C=${ADDR[c.eth0.6]} D=${ADDR[d.eth0.6]}
+	# IPv6 addresses go when a device gets a master.
+	batch m <<-END || { skip "no VRF in this kernel" && return; }
+		link add red type vrf table 10
+		link set red up
+		link set eth0 master red
+		addr add $(own m eth0 6) dev eth0 nodad
+	END
+	introduce m "$M" c "$C" && speaker m 6 && marked u udp red || return
+	capture d eth0 -Q in "udp dst port 5001" || return
+	expect ok u say-from "$M" "$D" 5001 && expect ok u say "$D" 5001 || return
+	must "both arrive" busywait 5 lines_are "$TMP/cap.d.eth0" 2 || return
+	equal "refused by us" 0 "$(reason m foreign-source)"
+}
+
 dual_stack_rebound() {
 	stage 6 && expect ok u udp && tell u connect "$C" 5001 && expect ok u write && expect 1 u flag && expect ok u disconnect || return
 	tell u bind "$X6"
@@ -261,5 +296,7 @@ run_case "a socket accepted by one that had a flow" accepted
 run_case "an IPv6 socket that speaks IPv4: another's IPv6 address by IPV6_PKTINFO" dual_stack
 run_case "an IPv6 socket that speaks IPv4: bound to another's IPv6 address" dual_stack_rebound
 run_case "an IPv6 socket that speaks IPv4: its own addresses stay usable" dual_stack_own
+run_case "an IPv6 socket: its former address and another's by IPV6_PKTINFO" six
+run_case "an IPv6 socket in a VRF: its own address stays usable" six_vrf
 run_case "nothing is left to sockets when the hooks go" without_hooks
 suite_end

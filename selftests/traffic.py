@@ -5,7 +5,8 @@
   traffic.py serve -4|-6 [--bind ADDR] [common options] KIND:PORT...
   traffic.py run -4|-6 HOST [common options] KIND[:PORT][,OPTION=VALUE]...
 
-KIND is tcp, sctp, udpc (connected at both ends), udpu (connected at neither), or ping. Both programs print
+KIND is tcp, sctp, udpc (connected at both ends), udpu (connected at neither), udpi (a server like udpu that answers from the
+address at which it was asked, by IP_PKTINFO or IPV6_PKTINFO), or ping. Both programs print
 "ready" when everything is open and answered, write the state of their flows to --progress every 20 ms ("name count" a
 line) and their findings to --result as JSON when they end. A client ends at SIGTERM or after --seconds: it stops
 sending, waits for what is on the way, and says what never came. A server ends at SIGTERM.
@@ -185,6 +186,7 @@ def protocol(kind):
     return {
         "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP), "sctp": (socket.SOCK_STREAM, 132),
         "udpc": (socket.SOCK_DGRAM, socket.IPPROTO_UDP), "udpu": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+        "udpi": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
     }[kind]
 
 
@@ -462,6 +464,35 @@ class Sequence:
         self.highest = max(self.highest, number)
 
 
+class Asked:
+    """A socket that knows at which address it was asked, and answers from there."""
+
+    def __init__(self, program, sock):
+        self.loop = program.loop
+        self.sock = sock
+        self.six = program.family == socket.AF_INET6
+        self.at = None
+        sock.setsockopt(*(41, IPV6_RECVPKTINFO) if self.six else (0, IP_PKTINFO), 1)
+
+    async def receive(self):
+        while True:
+            try:
+                data, about, _, peer = self.sock.recvmsg(65536, 256)
+            except BlockingIOError:
+                ready = self.loop.create_future()
+                self.loop.add_reader(self.sock, lambda ready=ready: ready.done() or ready.set_result(None))
+                await ready
+                self.loop.remove_reader(self.sock)
+                continue
+            info = next(data for level, kind, data in about if kind == (IPV6_PKTINFO if self.six else IP_PKTINFO))
+            # The address alone: by which device the answer leaves is for routing to say.
+            self.at = info[:16] + bytes(4) if self.six else bytes(4) + info[4:8] + bytes(4)
+            return data, peer
+
+    def send(self, data, peer):
+        self.sock.sendmsg([data], [(41, IPV6_PKTINFO, self.at) if self.six else (0, IP_PKTINFO, self.at)], 0, peer)
+
+
 async def datagram_server(program, kind, port):
     sock = socket.socket(program.family, *protocol(kind))
     program.options(sock, {})
@@ -469,6 +500,7 @@ async def datagram_server(program, kind, port):
     if program.family == socket.AF_INET6:
         sock.setsockopt(41, 26, 1)
     sock.bind((program.args.bind or "", port))
+    asked = Asked(program, sock) if kind == "udpi" else None
     meter = program.meter(f"{kind}:{port}")
     peers = {}
     meter.extra["peers"] = peers
@@ -487,6 +519,8 @@ async def datagram_server(program, kind, port):
         try:
             if kind == "udpc":
                 await program.loop.sock_sendall(sock, data)
+            elif asked:
+                asked.send(data, peer)
             else:
                 await program.loop.sock_sendto(sock, data, peer)
             meter.extra["sent"] += 1
@@ -497,7 +531,7 @@ async def datagram_server(program, kind, port):
         connected = False
         while True:
             try:
-                data, peer = await program.loop.sock_recvfrom(sock, 65536)
+                data, peer = await (asked.receive() if asked else program.loop.sock_recvfrom(sock, 65536))
             except OSError as problem:
                 meter.error("recv", problem.errno)
                 continue

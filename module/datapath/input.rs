@@ -241,6 +241,9 @@ fn receive(
         return netns.drop_for(Reason::NotWritable);
     }
     skb.forget_sock();
+    if key.laddr != tuple.dst {
+        row.keep_answers(netns, skb.ifindex(), guard);
+    }
     netns.count(Counter::InTranslated);
     Verdict::Accept
 }

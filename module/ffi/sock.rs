@@ -159,6 +159,12 @@ impl<'a> Sock<'a> {
         to_result(unsafe { raw::ihmp_sock_lend(net.raw(), self.sk.as_ptr()) })
     }
 
+    /// The same for all of its SO_REUSEPORT group.
+    pub(crate) fn lend_group(&self, net: &Net, _: &Guard) -> Result {
+        // SAFETY: By the invariant; the guard is the RCU read lock; the function takes references of its own.
+        to_result(unsafe { raw::ihmp_sock_lend_group(net.raw(), self.sk.as_ptr()) })
+    }
+
     /// The opener of the socket may send from any address without our help.
     pub(crate) fn may_spoof(&self) -> bool {
         // SAFETY: By the invariant.

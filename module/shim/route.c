@@ -241,13 +241,6 @@ int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct
 	return err;
 }
 
-/* IPv4: as the table of the VRF says, if the packet leaves by one. */
-bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6)
-{
-	if (ipv6)
-		return ipv6_chk_addr_and_flags(net, &ipv6_hdr(skb)->saddr, NULL, true, 0, 0);
-	return inet_addr_type_dev_table(net, skb_dst_dev(skb), ip_hdr(skb)->saddr) == RTN_LOCAL;
-}
 
 /* Another number after each change of the addresses of a family. */
 u32 ihmp_addrs_change(const struct net *net, bool ipv6)
@@ -256,13 +249,28 @@ u32 ihmp_addrs_change(const struct net *net, bool ipv6)
 }
 
 /* Addresses that are local by a route alone count, as in __ip_dev_find(). */
-static bool ihmp_addr_is_routed6(struct net *net, const struct in6_addr *addr)
+static bool ihmp_addr_is_routed6(struct net *net, const struct in6_addr *addr, int vrf, u32 flags)
 {
-	struct rt6_info *rt = rt6_lookup(net, addr, NULL, 0, NULL, 0);
-	bool local = rt && rt->rt6i_flags & RTF_LOCAL;
+	struct rt6_info *rt = rt6_lookup(net, addr, NULL, vrf, NULL, 0);
+	bool local = rt && rt->rt6i_flags & flags;
 
 	ip6_rt_put(rt);
 	return local;
+}
+
+/* What the kernel would let any program send from (ip6_datagram_send_ctl), in the VRF by which the packet leaves, if any. */
+static bool ihmp_source_is_local6(struct net *net, const struct net_device *dev, const struct in6_addr *addr)
+{
+	return ipv6_chk_addr_and_flags(net, addr, dev, true, 0, 0) || ipv6_chk_addr_and_flags(net, addr, NULL, true, 0, 0) ||
+	       ihmp_addr_is_routed6(net, addr, l3mdev_master_ifindex_rcu(dev), RTF_LOCAL | RTF_ANYCAST);
+}
+
+/* The caller holds the RCU lock. */
+bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6)
+{
+	if (ipv6)
+		return ihmp_source_is_local6(net, skb_dst_dev(skb), &ipv6_hdr(skb)->saddr);
+	return inet_addr_type_dev_table(net, skb_dst_dev(skb), ip_hdr(skb)->saddr) == RTN_LOCAL;
 }
 
 /* IPv6 addresses are those of a VRF, or of none: that of the packet, or none. The caller holds the RCU lock. */
@@ -277,15 +285,14 @@ static bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const
 	}
 	memcpy(&addr6, addr, sizeof(addr6));
 	return ipv6_chk_addr_and_flags(net, &addr6, skb_dst_dev(skb), true, 0, 0) ||
-	       ipv6_chk_addr_and_flags(net, &addr6, NULL, true, 0, 0) || ihmp_addr_is_routed6(net, &addr6);
+	       ipv6_chk_addr_and_flags(net, &addr6, NULL, true, 0, 0) ||
+	       ihmp_addr_is_routed6(net, &addr6, 0, RTF_LOCAL);
 }
 
 /* Packets leave by it: they do not by what only keeps addresses. */
 static bool ihmp_dev_carries(const struct net_device *dev)
 {
-	const struct rtnl_link_ops *ops = dev->rtnl_link_ops;
-
-	return !(dev->flags & IFF_LOOPBACK) && !netif_is_l3_master(dev) && !(ops && !strcmp(ops->kind, "dummy"));
+	return !(dev->flags & IFF_LOOPBACK) && !netif_is_l3_master(dev) && !ihmp_dev_is_dummy(dev);
 }
 
 /* The device that has the address, and not by a route alone. The caller holds the RCU lock, as for what follows. */

@@ -169,6 +169,7 @@ u32 ihmp_sock_device(const struct sock *sk);
 bool ihmp_sock_transparent(const struct sock *sk);
 bool ihmp_sock_watched(const struct sock *sk);
 int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk);
+int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk);
 void ihmp_sock_return(struct ihmp_net *in, bool all);
 bool ihmp_sock_may_spoof(struct sock *sk);
 bool ihmp_sock_own_source(const struct sock *sk);

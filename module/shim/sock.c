@@ -5,6 +5,7 @@
  */
 #include <net/inet6_hashtables.h>
 #include <net/inet_hashtables.h>
+#include <net/sock_reuseport.h>
 #include <net/tcp.h>
 #include <net/udp.h>
 
@@ -153,7 +154,7 @@ static int ihmp_sock_watch(struct ihmp_net *in, struct sock *sk)
 	return err;
 }
 
-/* The flag lets IPv4 route from an address that is no longer local. */
+/* The flag lets IPv4 route from an address that is no longer local, and IPv6 take one for a source by IPV6_PKTINFO. */
 int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
 {
 	int err = 0;
@@ -173,6 +174,23 @@ int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
 	xa_unlock_bh(&in->lent);
 	if (err)
 		sock_put(sk);
+	return err;
+}
+
+/* A program may choose who of a SO_REUSEPORT group gets a packet, so all of it may answer. The caller holds RCU. */
+int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk)
+{
+	const struct sock_reuseport *group = rcu_dereference(sk->sk_reuseport_cb);
+	u16 n = group ? READ_ONCE(group->num_socks) : 0;
+	int err = ihmp_sock_lend(in, sk);
+
+	/* Pairs with __reuseport_add_sock(). */
+	smp_rmb();
+	while (!err && n--) {
+		sk = READ_ONCE(group->socks[n]);
+		if (!ihmp_sock_transparent(sk))
+			err = ihmp_sock_lend(in, sk);
+	}
 	return err;
 }
 
