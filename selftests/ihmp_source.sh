@@ -197,7 +197,7 @@ six() {
 	M=${ADDR[m.eth0.6]} C=${ADDR[c.eth0.6]} D=${ADDR[d.eth0.6]} NEW=2001:db8:1::10
 	introduce m "$M" c "$C" && listen || return
 	BARRED=0
-	speaker m 6 && marked u udp || return
+	unprivileged m 6 && marked u udp || return
 	barred u say-from "$X6" "$C" 5001 && barred u say-from "$X6" "$D" 5001 || return
 	expect ok u say-from "$M" "$D" 5001 || return
 	address m eth0 6 "$NEW" "$M" && moved m c "$NEW" || return
@@ -219,7 +219,7 @@ six_vrf() {
 		link set eth0 master red
 		addr add $(own m eth0 6) dev eth0 nodad
 	END
-	introduce m "$M" c "$C" && speaker m 6 && marked u udp red || return
+	introduce m "$M" c "$C" && unprivileged m 6 && marked u udp red || return
 	capture d eth0 -Q in "udp dst port 5001" || return
 	expect ok u say-from "$M" "$D" 5001 && expect ok u say "$D" 5001 || return
 	must "both arrive" busywait 5 lines_are "$TMP/cap.d.eth0" 2 || return

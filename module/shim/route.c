@@ -241,7 +241,6 @@ int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct
 	return err;
 }
 
-
 /* Another number after each change of the addresses of a family. */
 u32 ihmp_addrs_change(const struct net *net, bool ipv6)
 {
