@@ -266,6 +266,34 @@ told_what() {
 	check "and no table" not quiet in_ns r nft list table inet ihmp_router
 }
 
+# reread FILE-EVENT: the router agent reads its configuration again.
+reread() {
+	kill -HUP "${AGENT[r]}"
+	busywait 10 has_line "$TMP/ihmpd.r.log" "event=$1"
+}
+
+# reloaded: what a good file changes, what takes a restart, and that a bad one changes nothing.
+reloaded() {
+	local M NEW OUT C
+
+	stage 4 || return
+	printf '%s\n' '[router]' 'inside = []' "reject = [$INSIDE]" >"$TMP/ihmpd.r.toml"
+	must "nothing to do is refused" reread reload-refused || return
+	check "it says where" has_line "$TMP/ihmpd.r.log" 'ERROR event=reload-refused error=".*ihmpd.r.toml'
+	leave m eth0 && join m wifi0 50 || return
+	must "moves are answered as before" busywait 10 routed_to 4 "$NEW" || return
+	leave m wifi0 && join m eth0 50 || return
+	must "home again" busywait 10 not_routed 4 || return
+	route_config 'reject = ["198.51.100.0/24"]' 'queue = 7'
+	must "a good file" reread reloaded || return
+	check "what takes a restart" has_line "$TMP/ihmpd.r.log" 'WARN event=restart-needed key=router.queue'
+	check "nothing was rejected" not has_line "$TMP/ihmpd.r.log" event=rejected
+	leave m eth0 && join m wifi0 40 || return
+	must "it counts" busywait 10 has_line "$TMP/ihmpd.r.log" event=rejected || return
+	must "c hears of the move" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	check "no route" not_routed 4
+}
+
 for family in 4 6; do
 	run_case "IPv$family: a soft move within the router's network" soft $family
 	run_case "IPv$family: a hard move within the router's network" hard $family
@@ -278,4 +306,5 @@ for family in 4 6; do
 	run_case "IPv$family: forged answers" forged $family
 done
 run_case "what the router agent says of itself" told_what
+run_case "the router agent reads its configuration again" reloaded
 suite_end

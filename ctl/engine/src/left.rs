@@ -56,18 +56,19 @@ impl Left {
 }
 
 impl Host {
-    /// Whether flows that are older than now do not use this address.
+    /// Whether flows that are older than now do not use this address: there is a reason, and another one that works.
     pub(crate) fn is_left(&self, addr: Addr) -> bool {
-        let family = addr.family();
-        let unproven = self.standing(addr) != Some(Standing::Active);
-        let others = || self.proven().any(|other| other.family() == family);
+        let better = |other: Addr| other.family() == addr.family() && !self.is_marked(other);
+        self.is_marked(addr) && self.proven().any(better)
+    }
+
+    fn is_marked(&self, addr: Addr) -> bool {
         let Left {
             moved, worn, gone, ..
         } = &self.left;
         // What came back stays where it went until the host has heard of it.
-        moved.contains(&addr)
-            || worn.contains(&addr)
-            || (gone.contains(&addr) && unproven && others())
+        let unproven = self.standing(addr) != Some(Standing::Active);
+        moved.contains(&addr) || worn.contains(&addr) || (gone.contains(&addr) && unproven)
     }
 
     /// Takes note of which device is the preferred one now, and of which addresses came, went and were deprecated.

@@ -4,8 +4,8 @@
 use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::Control;
 
-use crate::host::{Host, Standing, Told};
-use crate::io::State;
+use crate::host::{include, Host, Standing, Told};
+use crate::io::{State, Via};
 use crate::leg::Leg;
 use crate::note::Note;
 use crate::world::World;
@@ -46,6 +46,22 @@ impl Host {
         self.reconcile(world);
     }
 
+    /// What leaves by another device than before may not come back: it has to be proven again. An address that a router keeps
+    /// for us goes where the router brings it.
+    fn doubt_diverted(&mut self, before: &[Via], world: &World) {
+        for via in self.usable.clone() {
+            let old = before.iter().find(|old| old.local == via.local);
+            let devices = old.and_then(|old| Some((old.device?, via.device?)));
+            let diverted = devices.is_some_and(|(old, new)| old != new);
+            let kept = self.covers.iter().any(|cover| cover.old == via.local);
+            let proven = self.standing(via.local) == Some(Standing::Active);
+            if diverted && proven && !kept && world.is_real(via.local) && self.state == State::Up {
+                self.tell(via.local, Standing::Maybe);
+                include(&mut self.prove, via.local);
+            }
+        }
+    }
+
     /// Sends what the peer has to know. Does nothing when it is on the way already, or when there is nothing; and waits
     /// for the answer to a question about routes.
     pub(crate) fn reconcile(&mut self, world: &mut World) {
@@ -55,6 +71,7 @@ impl Host {
         self.review_covers(world);
         let usable = self.find_usable(world);
         let before = std::mem::replace(&mut self.usable, usable);
+        self.doubt_diverted(&before, world);
         self.review_hidden();
         self.order_active(world);
         if self.managed || self.state == State::Classic {

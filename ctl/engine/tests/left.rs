@@ -88,6 +88,7 @@ fn another_address_of_the_same_device_is_no_move() {
         .map(|addr| (addr, 7))
         .collect();
     sim.network(0);
+    sim.run(secs(1));
     sim.change(0, &[], &[A2]);
     sim.run(secs(2));
     assert_eq!((left(&sim), preference(&sim, A2)), (vec![], 0));
@@ -165,6 +166,19 @@ fn what_comes_back_and_is_not_preferred_serves_what_began_there() {
 }
 
 #[test]
+fn what_was_left_is_better_than_what_nobody_has_heard_of() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(0, &[], &[A2]);
+    sim.run(secs(2));
+    assert_eq!(left(&sim), addrs(&[A1]));
+    sim.blocked.insert((addr(A3), addr(B1)));
+    sim.change(0, &[A2], &[A3]);
+    sim.run(secs(1));
+    assert_eq!(left(&sim), []);
+    assert!(preference(&sim, A1) < preference(&sim, A3));
+}
+
+#[test]
 fn marks_outlive_the_agent() {
     let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[], &[A2]);
@@ -184,11 +198,27 @@ fn marks_outlive_the_agent() {
 }
 
 #[test]
+fn what_leaves_by_another_device_is_proven_again() {
+    let mut sim = Sim::pair(&[A1, A2], &[B1]);
+    prefer(&mut sim, A2);
+    sim.change(0, &[A2], &[A2]);
+    sim.run(secs(2));
+    sim.sent();
+    sim.devices.insert(addr(A1), 9);
+    sim.network(0);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [AddrUp, Ack]);
+    sim.agree(0, 1);
+}
+
+#[test]
 fn a_deprecated_address_is_left_for_another_one() {
     for age in [Age::Deprecated, Age::Rotated] {
         let mut sim = Sim::pair(&[A1], &[B1]);
         sim.devices = addrs(&[A1, A2]).into_iter().map(|addr| (addr, 7)).collect();
         sim.network(0);
+        sim.run(secs(1));
+        sim.sent();
         // There is no other.
         sim.aged.insert(addr(A1), age);
         sim.network(0);

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! lock        held by the agent while it runs; its process
+//! copied/NAME a private key that came with a copy of another machine
+//! machine     which machine the own keys belong to
 //! own/NAME    a private key, and what it is for; "default" is there always
 //! peers       a journal, a record a line, appended to by the agent and by ihmpctl
 //! timestamp   own messages had no later one
@@ -14,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod journal;
+mod machine;
 mod own;
 
 use std::{
@@ -60,6 +63,7 @@ pub use crate::{
         Peer,
         Record, //
     },
+    machine::MACHINE_ID,
     own::{
         Own,
         Seed,

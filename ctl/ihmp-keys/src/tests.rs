@@ -193,3 +193,36 @@ fn journal_is_replayed_and_shortened() {
     assert!(fs::metadata(folder.0.join("peers")).unwrap().len() < 600_000);
     assert_eq!(mode(folder.0.join("peers")), 0o600);
 }
+
+#[test]
+fn keys_that_came_with_a_copy_of_a_machine_are_put_aside() {
+    let folder = Folder::new("machine");
+    let state = State::open(&folder.0).unwrap();
+    let id = folder.0.join("machine-id");
+    let claim = |text: &str| {
+        fs::write(&id, text).unwrap();
+        state.claim(&id).unwrap()
+    };
+    let own = || state.own().unwrap()[0].key.public();
+    state.ensure_default().unwrap();
+    let first = own();
+    // Who had a key before there was a number keeps it.
+    let (one, other) = ("0".repeat(32), "0123456789ABCDEF".repeat(2));
+    for text in [&one, &one, "uninitialized", "", &one[1..]] {
+        assert!(!claim(text));
+        assert_eq!(own(), first);
+    }
+    assert!(!state.claim(Path::new("/nowhere/machine-id")).unwrap());
+    assert!(claim(&format!("{other}\n")));
+    assert!(state.ensure_default().unwrap());
+    assert_ne!(own(), first);
+    assert_eq!(mode(folder.0.join("copied")), 0o700);
+    assert_eq!(mode(folder.0.join("copied/default")), 0o600);
+    assert!(!claim(&other.to_lowercase()));
+    // Where there was no key, there is nothing to say.
+    let empty = Folder::new("machine-empty");
+    let state = State::open(&empty.0).unwrap();
+    assert!(!state.claim(&id).unwrap());
+    fs::write(&id, &one).unwrap();
+    assert!(!state.claim(&id).unwrap());
+}

@@ -244,23 +244,19 @@ fn simple(pattern: &str) -> Option<Simple<'_>> {
     })
 }
 
-/// A rule of ours that goes.
+/// A rule, unless it is ours and comes.
 fn rule() -> Code {
     let mut code = Code::default();
-    code.jump(
-        JEQ_K,
-        u16::from_be_bytes(RTM_DELRULE.to_ne_bytes()).into(),
-        1,
-        0,
-    );
-    code.drop();
+    let gone = u16::from_be_bytes(RTM_DELRULE.to_ne_bytes());
+    code.jump(JEQ_K, gone.into(), 0, 1);
+    code.pass();
     code.attr(RULE_ATTRS, FRA_PRIORITY);
     code.jump(JEQ_K, 0, 0, 1);
-    code.drop();
+    code.pass();
     code.put(TAX, 0);
     code.put(LD_W_IND, ATTR);
     let preference = u32::from_be_bytes(RULE_PREFERENCE.to_ne_bytes());
-    code.jump(JEQ_K, preference, 0, 1);
+    code.jump(JEQ_K, preference, 1, 0);
     code.pass();
     code.drop();
     code
@@ -368,25 +364,18 @@ impl Sieve {
         code
     }
 
-    /// A route that leads to a peer, by a device that counts or by none, and the one that an address has.
+    /// A route that leads to a peer, by whatever device: what does not count may take the place of what does. And the one
+    /// that an address has, of a device that counts.
     fn route(&self) -> Code {
         let mut code = Code::default();
-        let mut counted = Code::default();
-        if self.counted.len() <= MOST {
-            counted.put(TAX, 0);
-            counted.put(LD_W_IND, ATTR);
-            // X is where the device stands; what follows `counted` is for devices that count.
-            let mut left = self.counted.len();
-            for index in self.counted.iter() {
-                let skip = u8::try_from(left).unwrap_or(u8::MAX);
-                counted.jump(JEQ_K, u32::from_be_bytes(index.to_ne_bytes()), skip, 0);
-                left -= 1;
-            }
-            counted.drop();
-        }
         let mut local = Code::default();
         local.attr(ROUTE_ATTRS, RTA_OIF);
-        local.append(&counted);
+        if self.counted.len() <= MOST {
+            local.put(TAX, 0);
+            local.put(LD_W_IND, ATTR);
+            local.pass_counted(&self.counted);
+            local.drop();
+        }
         local.pass();
 
         code.put(LD_B_ABS, RT_TYPE);
@@ -400,26 +389,13 @@ impl Sieve {
         code.put(LD_B_ABS, RT_PROTOCOL);
         code.jump(JEQ_K, PROTOCOL.into(), 0, 4);
         code.put(LD_H_ABS, 4);
-        code.jump(
-            JEQ_K,
-            u16::from_be_bytes(RTM_DELROUTE.to_ne_bytes()).into(),
-            0,
-            1,
-        );
+        let gone = u16::from_be_bytes(RTM_DELROUTE.to_ne_bytes());
+        code.jump(JEQ_K, gone.into(), 0, 1);
         code.pass();
         code.drop();
-        code.attr(ROUTE_ATTRS, RTA_OIF);
-        // By several devices, or by none.
-        code.jump(JEQ_K, 0, 0, 1);
-        code.put(JA, counted.len());
-        code.append(&counted);
         code.put(LD_B_ABS, RT_DST_LEN);
         code.jump(JEQ_K, 0, 0, 1);
         code.pass();
-        if self.peers.len() > MOST {
-            code.pass();
-            return code;
-        }
         let (v4, v6) = (self.leads(AF_INET, 1), self.leads(AF_INET6, 2));
         code.put(LD_B_ABS, RT_FAMILY);
         code.when(AF_INET.into(), &v4);
@@ -435,6 +411,16 @@ impl Sieve {
         code.jump(JEQ_K, 0, 0, 1);
         code.pass();
         code.put(TAX, 0);
+        if family == AF_INET6 {
+            // Within a link, and to groups, which each device has.
+            code.put(LD_B_IND, ATTR);
+            code.jump(JGE_K, 0xfe, 0, 1);
+            code.drop();
+        }
+        if self.peers.len() > MOST {
+            code.pass();
+            return code;
+        }
         for word in 0..words {
             code.put(LD_W_IND, ATTR + 4 * word);
             code.put(ST, DST + word);
@@ -614,17 +600,17 @@ mod tests {
         let bench = Bench::new(&sieve);
         assert!(bench.device(9, "ihmp0", Some("dummy")) && !bench.link(9, "ihmp1"));
         for (preference, passes) in [
-            (RULE_PREFERENCE, true),
-            (32_766, false),
-            (0x409c_0000, false),
+            (RULE_PREFERENCE, false),
+            (32_766, true),
+            (0x409c_0000, true),
         ] {
             let mut attrs = Writer::default();
             attrs.u32(15, 254);
             attrs.u32(FRA_PRIORITY, preference);
-            assert_eq!(bench.passes(RTM_DELRULE, &[2; 12], &attrs), passes);
-            assert!(!bench.passes(RTM_NEWRULE, &[2; 12], &attrs));
+            assert!(bench.passes(RTM_DELRULE, &[2; 12], &attrs));
+            assert_eq!(bench.passes(RTM_NEWRULE, &[2; 12], &attrs), passes);
         }
-        assert!(!bench.passes(RTM_DELRULE, &[2; 12], &Writer::default()));
+        assert!(bench.passes(RTM_NEWRULE, &[2; 12], &Writer::default()));
         // A bridge speaks of its port.
         let mut header = [0; 16];
         header[0] = AF_BRIDGE;
@@ -691,8 +677,10 @@ mod tests {
     fn routes_by_kind_device_and_maker() {
         let bench = Bench::new(&sieve());
         assert!(bench.route(RTN_UNICAST, 2, "192.0.2.0/24", Some(0x0102_0304)));
-        assert!(!bench.route(RTN_UNICAST, 2, "192.0.2.0/24", Some(4)));
-        assert!(!bench.route(RTN_UNICAST, 2, "0.0.0.0/0", Some(4)));
+        // A tunnel, for instance.
+        assert!(bench.route(RTN_UNICAST, 2, "192.0.2.0/24", Some(4)));
+        assert!(bench.route(RTN_UNICAST, 2, "0.0.0.0/0", Some(4)));
+        assert!(!bench.route(RTN_UNICAST, 2, "10.0.0.0/8", Some(4)));
         // By several devices; by none.
         assert!(bench.route(RTN_UNICAST, 4, "192.0.2.0/24", None));
         for kind in RTN_BLACKHOLE..=RTN_THROW {
@@ -728,7 +716,8 @@ mod tests {
         many.peers = (0..200).map(|n| IpAddr::from([10, 1, 0, n])).collect();
         let bench = Bench::new(&many);
         assert!(bench.unicast("192.0.2.7/32"));
-        assert!(!bench.route(RTN_UNICAST, 4, "192.0.2.7/32", Some(4)));
+        assert!(bench.route(RTN_UNICAST, 4, "192.0.2.7/32", Some(4)));
+        assert!(!bench.unicast("fe80::/64") && !bench.unicast("ff00::/8"));
         many.counted = (1..200).collect();
         let bench = Bench::new(&many);
         assert!(bench.address(1_000) && bench.link(1_000, "veth0"));
@@ -744,6 +733,7 @@ mod tests {
         assert!(bench.unicast("10.1.0.63/32") && !bench.unicast("10.1.0.64/32"));
         assert!(bench.unicast("2001:db8:7:3f::/64") && !bench.unicast("2001:db8:7:40::/64"));
         assert!(bench.route(RTN_UNICAST, 4, "10.1.0.63/32", Some(128)));
-        assert!(!bench.route(RTN_UNICAST, 4, "10.1.0.63/32", Some(129)));
+        assert!(bench.route(RTN_LOCAL, 4, "10.1.0.63/32", Some(128)));
+        assert!(!bench.route(RTN_LOCAL, 4, "10.1.0.63/32", Some(129)));
     }
 }

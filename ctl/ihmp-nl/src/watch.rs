@@ -51,6 +51,7 @@ use crate::{
         RTM_NEWADDR,
         RTM_NEWLINK,
         RTM_NEWROUTE,
+        RTM_NEWRULE,
         RTN_BLACKHOLE,
         RTN_LOCAL,
         RTN_THROW,
@@ -250,11 +251,14 @@ fn note(
             }
             changes.links |= counted.note(link.index, counts(&link), kind == RTM_NEWLINK);
         }
-        RTM_DELRULE => {
+        RTM_NEWRULE | RTM_DELRULE => {
             let mut attrs = Attrs::new(body.get(12..).unwrap_or_default()).filter_map(Result::ok);
-            let ours = attrs.find(|attr| attr.number == FRA_PRIORITY);
-            let preference = ours.and_then(|attr| attr.u32().ok());
-            changes.ours |= preference == Some(RULE_PREFERENCE);
+            let preference = attrs.find(|attr| attr.number == FRA_PRIORITY);
+            match preference.and_then(|attr| attr.u32().ok()) {
+                Some(RULE_PREFERENCE) => changes.ours |= kind == RTM_DELRULE,
+                // It may lead to other routes.
+                _ => changes.routes = true,
+            }
         }
         RTM_NEWROUTE | RTM_DELROUTE if octet(body, 5) == PROTOCOL => {
             changes.ours |= kind == RTM_DELROUTE;
@@ -266,12 +270,10 @@ fn note(
                 .filter_map(Result::ok)
                 .find(|attr| attr.number == RTA_OIF)
                 .and_then(|attr| attr.u32().ok());
-            if device.is_some_and(|device| !counted.has(device)) {
-                return;
-            }
+            let counts = device.is_none_or(|device| counted.has(device));
             match octet(body, 7) {
                 // It comes with an address.
-                RTN_LOCAL => changes.addresses = true,
+                RTN_LOCAL => changes.addresses |= counts,
                 RTN_UNICAST | RTN_BLACKHOLE..=RTN_THROW => changes.routes = true,
                 _ => (),
             }
@@ -334,10 +336,18 @@ mod tests {
             ours: true,
             ..Changes::default()
         };
-        for (preference, expected) in [(RULE_PREFERENCE, ours), (32_766, Changes::default())] {
+        let routes = Changes {
+            routes: true,
+            ..Changes::default()
+        };
+        for (preference, gone, new) in [
+            (RULE_PREFERENCE, ours, Changes::default()),
+            (32_766, routes, routes),
+        ] {
             let mut attrs = Writer::default();
             attrs.u32(FRA_PRIORITY, preference);
-            assert_eq!(seen(RTM_DELRULE, &[2; 12], &attrs), expected);
+            assert_eq!(seen(RTM_DELRULE, &[2; 12], &attrs), gone);
+            assert_eq!(seen(RTM_NEWRULE, &[2; 12], &attrs), new);
         }
         let mut route = [0; 12];
         (route[5], route[7]) = (PROTOCOL, RTN_UNICAST);

@@ -10,7 +10,8 @@ use ihmp_engine::{
 use ihmp_keys::{
     Journal,
     Lock,
-    State, //
+    State,
+    MACHINE_ID, //
 };
 
 /// The state folder, taken by this agent.
@@ -27,6 +28,9 @@ impl Store {
     pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
         let state = State::open(dir)?;
         let lock = state.lock()?;
+        if state.claim(Path::new(MACHINE_ID))? {
+            tracing::warn!("event=key-copied");
+        }
         let (journal, _, bad) = Journal::open(&state)?;
         if bad > 0 {
             tracing::warn!("event=bad-records count={bad}");

@@ -224,7 +224,7 @@ impl Driver<'_> {
     /// The own addresses that reach a peer, each by its own device, whatever routes there are by devices that are dead.
     ///
     /// The first choice is the one that the kernel would take for a source; if that is not among them, the one whose route
-    /// has the lowest metric. An address from which packets would leave by a device that does not count, a tunnel for
+    /// has the lowest metric, rather one that the device has. An address from which packets would leave by a device that does not count, a tunnel for
     /// instance, is for that device alone: what is meant for a tunnel does not go beside it.
     pub(super) fn routes_to(&mut self, peer: Addr) -> Result<Routes, Fatal> {
         let to = ip(peer);
@@ -236,13 +236,13 @@ impl Driver<'_> {
             }
             if let Some((device, metric)) = self.way(&own, to)? {
                 self.devices.insert((own.addr, to), device.clone());
-                ways.push((own.addr, device.index, metric));
+                ways.push((own.addr, device.index, (metric, own.device.is_none())));
             }
         }
         let usual = ways.iter().find(|(local, ..)| Some(*local) == chosen);
         let best = usual.or(ways.iter().min_by_key(|(.., metric)| *metric));
         let best = best.map(|(local, ..)| *local);
-        let via = |(local, device, _): &(IpAddr, u32, u32)| Via {
+        let via = |(local, device, _): &(IpAddr, u32, (u32, bool))| Via {
             local: addr(*local),
             preference: if best == Some(*local) {
                 0
