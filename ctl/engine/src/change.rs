@@ -7,6 +7,7 @@ use ihmp_core::message::Control;
 use crate::engine::Engine;
 use crate::host::{Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Refusal, State};
+use crate::limits::MAX_TOLD;
 use crate::receive::Received;
 use crate::seqno::Class;
 use crate::world::World;
@@ -156,6 +157,10 @@ impl Engine {
             }
             return Err(Refusal::Payload);
         }
+        // What the newest message named has a place.
+        if class == Class::Old && !behind && !host.has_room(from) {
+            return Err(Refusal::AddressLimit);
+        }
         let now = self.world.now;
         let must = |host: &Host| !behind && host.must_prove(received, now);
         if self.hosts.get(&key).is_some_and(must) {
@@ -234,6 +239,22 @@ impl Host {
             let change = Change::Wake { id };
             world.outputs.push_back(Output::Table(change));
         }
+    }
+
+    /// A greeting names the peer's addresses. When it names as many as it can, it may have others: they go only where there is
+    /// no room for its source.
+    pub(crate) fn restate(&mut self, received: &Received<'_>, listed: &[Addr]) {
+        let from = received.place.own;
+        if listed.len() + 1 < MAX_TOLD {
+            return self.replace(received, listed, &[]);
+        }
+        for addr in self.active.clone() {
+            if !self.has_room(from) && addr != from && !listed.contains(&addr) {
+                self.retire(addr);
+            }
+        }
+        self.contested.clear();
+        self.review_behind(received.place, listed);
     }
 
     /// The peer's addresses are its source and the listed ones, no others.

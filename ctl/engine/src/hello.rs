@@ -135,6 +135,11 @@ impl Engine {
         {
             return Err(Refusal::Managed);
         }
+        let enough = |host: &Host| host.is_told_enough(to);
+        if found.and_then(|key| self.hosts.get(&key)).is_some_and(enough) {
+            // Not answered, it leaves alone what it has with us there.
+            return Err(Refusal::AddressLimit);
+        }
         let key = match found {
             Some(key) => key,
             None => {
@@ -164,6 +169,9 @@ impl Engine {
         if host.window.is_stale(message.seqno) {
             return Err(Refusal::Stale);
         }
+        if signer.is_none() && !behind && !host.has_room(from) {
+            return Err(Refusal::AddressLimit);
+        }
         if let Some(signer) = &signer {
             self.bind(key, signer, from, to);
         }
@@ -175,12 +183,12 @@ impl Engine {
         };
         let world = &mut self.world;
         let before = host.active.clone();
-        host.heard_at(received, world);
         // An agent that was away does not know what it said before: by its key, only what it says now holds. One to which
         // we are strangers says nothing of it.
         if signer.is_some() && received.is_complete() {
-            host.replace(received, &listed, &[]);
+            host.restate(received, &listed);
         }
+        host.heard_at(received, world);
         host.take_claims(&claims);
         if host.window.greet(message.seqno) {
             host.window.learn(message.seqno);

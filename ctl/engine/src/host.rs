@@ -293,15 +293,24 @@ impl Host {
         usable.filter(|addr| self.standing(*addr) == Some(Standing::Active))
     }
 
-    /// The peer was seen to send from this address.
+    /// Whether this can be an active address. A newcomer takes the place of none: flows may use it.
+    pub(crate) fn has_room(&self, addr: Addr) -> bool {
+        self.active.len() < MAX_ADDRESSES || self.active.contains(&addr)
+    }
+
+    /// Whether the peer knows us by as many addresses as a message can name, and not by this one: by more, each message would
+    /// take some away.
+    pub(crate) fn is_told_enough(&self, addr: Addr) -> bool {
+        self.standing(addr) != Some(Standing::Active) && self.proven().count() >= MAX_TOLD
+    }
+
+    /// The peer was seen to send from this address. What does not fit is left as it is.
     pub(crate) fn activate(&mut self, addr: Addr) {
-        self.unreachable.retain(|other| *other != addr);
-        self.alias.retain(|other| *other != addr);
-        if self.active.len() >= MAX_ADDRESSES && !self.active.contains(&addr) {
-            let oldest = self.active.remove(0);
-            self.retire(oldest);
+        if self.has_room(addr) {
+            self.unreachable.retain(|other| *other != addr);
+            self.alias.retain(|other| *other != addr);
+            include(&mut self.active, addr);
         }
-        include(&mut self.active, addr);
     }
 
     /// The peer has the address, but has not been seen to send from it.
@@ -312,8 +321,16 @@ impl Host {
         }
     }
 
-    /// Takes note of what the peer says it has.
+    /// Takes note of what the peer says it has: before that, there is room for what it said earlier.
     pub(crate) fn take_claims(&mut self, claims: &Claims) {
+        let new = |addr: &&Addr| !self.active.contains(addr) && !self.unreachable.contains(addr);
+        let new = claims.free.iter().filter(new).count();
+        let over = (self.unreachable.len() + new).saturating_sub(MAX_ADDRESSES);
+        let earlier = self.unreachable.iter().copied();
+        let earlier = earlier.filter(|addr| !claims.free.contains(addr));
+        for addr in earlier.take(over).collect::<Vec<Addr>>() {
+            self.retire(addr);
+        }
         for addr in &claims.free {
             self.claim(*addr);
         }
@@ -404,29 +421,42 @@ impl Host {
         self.active.sort_by_key(missed);
     }
 
-    /// Our addresses as the peer should know them, the most important ones first.
+    /// Our addresses that the peer may know: those that it holds for active, then others that it was told of, then the rest
+    /// by preference, so that the first ones are always the same.
     ///
     /// In a family in which the peer is reached, those with a route to it; in the other, all: of these, what it may be told.
-    pub(crate) fn list(&self, world: &World) -> Vec<Addr> {
-        let mut list: Vec<Addr> = self.proven().collect();
-        let proving = self.usable.iter().map(|via| via.local);
+    fn tellable(&self, world: &World) -> Vec<Addr> {
+        let mut list: Vec<Addr> = Vec::new();
+        let usable = self.usable.iter().map(|via| via.local);
         let quiet = world
             .real()
             .iter()
             .copied()
             .filter(|addr| !self.speaks(addr.family()));
-        for addr in proving.chain(quiet) {
+        for addr in usable.chain(quiet) {
             let known = list.contains(&addr) || self.is_behind(addr);
             if !known && self.may_tell(addr, world) && !self.is_spare(addr, world) {
                 list.push(addr);
             }
         }
+        list.sort_by_key(|addr| match self.standing(*addr) {
+            Some(Standing::Active) => 0,
+            Some(_) => 1,
+            None => 2,
+        });
+        list
+    }
+
+    /// Our addresses as the peer should know them, as many as can be told, the most important ones first.
+    pub(crate) fn list(&self, world: &World) -> Vec<Addr> {
+        let mut list = self.tellable(world);
         list.truncate(MAX_TOLD);
         list
     }
 
     /// Addresses that the peer was told of and should forget: those that cannot wait for the next message.
-    pub(crate) fn lost(&self, list: &[Addr]) -> Vec<Told> {
+    pub(crate) fn lost(&self, world: &World) -> Vec<Told> {
+        let list = self.tellable(world);
         let gone = self.told.iter().filter(|told| !list.contains(&told.addr));
         gone.filter(|told| self.speaks(told.addr.family()))
             .copied()

@@ -380,6 +380,8 @@ pub enum Refusal {
     Rate,
     /// There are too many hosts.
     HostLimit,
+    /// The two know each other by as many addresses as can be told already.
+    AddressLimit,
     /// There are too many port mappings of the host; those that are left over were not used.
     MappingLimit,
     /// It acknowledges a request that was given up for a newer one.
@@ -417,6 +419,7 @@ impl Refusal {
             Refusal::Managed => "managed",
             Refusal::Rate => "rate",
             Refusal::HostLimit => "host-limit",
+            Refusal::AddressLimit => "address-limit",
             Refusal::MappingLimit => "mapping-limit",
             Refusal::LateAck => "late-ack",
             Refusal::UnexpectedAck => "unexpected-ack",

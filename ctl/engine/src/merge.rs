@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use ihmp_core::message::Control;
+use ihmp_core::addr::Addr;
+use ihmp_core::message::{Control, MAX_ADDRESSES};
 
 use crate::engine::Engine;
 use crate::host::{include, Entry, Standing};
@@ -35,6 +36,15 @@ impl Engine {
         }
     }
 
+    /// Whether the addresses of two entries have room in one.
+    pub(crate) fn fit(&self, kept: Key, gone: Key) -> bool {
+        let (Some(host), Some(other)) = (self.hosts.get(&kept), self.hosts.get(&gone)) else {
+            return true;
+        };
+        let more = |addr: &&Addr| !host.active.contains(addr);
+        host.active.len() + other.active.iter().filter(more).count() <= MAX_ADDRESSES
+    }
+
     /// Makes one host of two entries.
     pub(crate) fn merge(&mut self, kept: Key, gone: Key) {
         let busy = |key: &Key| {
@@ -43,7 +53,7 @@ impl Engine {
                 .is_none_or(|host| host.managed || host.entry == Entry::Asked)
         };
         let apart = !self.is_unbound(kept) && !self.is_unbound(gone);
-        if busy(&kept) || busy(&gone) || apart {
+        if busy(&kept) || busy(&gone) || apart || !self.fit(kept, gone) {
             return;
         }
         let Some(other) = self.forget(gone) else {

@@ -91,6 +91,13 @@ pub enum Note {
         /// Why.
         reason: &'static str,
     },
+    /// The peer is not told of an own address: it knows as many as can be told.
+    LeftOut {
+        /// An address of the peer.
+        peer: Addr,
+        /// The own address.
+        addr: Addr,
+    },
     /// No own address is left from which the host can be reached.
     Lost {
         /// Its address.
@@ -241,6 +248,7 @@ impl fmt::Display for Note {
             Note::Classic { peer, reason } => {
                 write!(f, "event=classic peer={peer} reason={reason}")
             }
+            Note::LeftOut { peer, addr } => write!(f, "event=left-out peer={peer} addr={addr}"),
             Note::Lost { peer } => write!(f, "event=lost peer={peer}"),
             Note::Adopted { id, peer } => write!(f, "event=adopted id={id} peer={peer}"),
             Note::Merged { kept, gone } => write!(f, "event=merged kept={kept} gone={gone}"),

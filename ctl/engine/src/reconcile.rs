@@ -7,6 +7,7 @@ use ihmp_core::message::Control;
 use crate::host::{include, Host, Standing, Told};
 use crate::io::{State, Via};
 use crate::leg::Leg;
+use crate::limits::MAX_TOLD;
 use crate::note::Note;
 use crate::world::World;
 
@@ -95,13 +96,15 @@ impl Host {
             .into_iter()
             .filter(|addr| standing(self, *addr))
             .collect();
+        self.leave_out(world);
         let report = std::mem::take(&mut self.report);
         self.report = report
             .into_iter()
             .filter(|report| standing(self, report.addr))
             .collect();
-        self.prove_doubtful();
-        if self.apart && !self.usable.is_empty() {
+        self.prove_doubtful(world);
+        let again = self.apart && !self.usable.is_empty();
+        if again {
             self.apart = false;
             self.prove_untold(world);
         }
@@ -112,13 +115,12 @@ impl Host {
         if self.retry_at.is_some() {
             return;
         }
-        let list = self.list(world);
-        let lost = self.lost(&list);
+        let lost = self.lost(world);
         let tells = |leg: &Leg| Some(leg.seqno) == self.newest_list && leg.replaces();
         let forgets = |leg: &Leg| lost.iter().all(|told| !leg.list.contains(&told.addr));
         let covered = lost.is_empty() || self.legs.iter().any(|leg| tells(leg) && forgets(leg));
         if self.needs_hello {
-            if !covered || !self.prove.is_empty() || self.owes_answer() {
+            if !covered || !self.prove.is_empty() || self.owes_answer() || again {
                 self.greet(world);
             }
             return;
@@ -145,14 +147,29 @@ impl Host {
         }
     }
 
+    /// What the peer cannot be told is not announced.
+    fn leave_out(&mut self, world: &mut World) {
+        let list = self.list(world);
+        let peer = self.name();
+        self.prove.retain(|addr| {
+            let fits = list.len() < MAX_TOLD || list.contains(addr);
+            if !fits {
+                world.note(Note::LeftOut { peer, addr: *addr });
+            }
+            fits
+        });
+    }
+
     /// The peer may or may not hold a usable address for active: neither is left so. What is being said of it decides; when
     /// nothing is, it is said again.
-    fn prove_doubtful(&mut self) {
+    fn prove_doubtful(&mut self, world: &World) {
+        let list = self.list(world);
         let doubtful = |addr: &Addr| {
             let said = self.legs.iter().any(|leg| leg.from == *addr);
             self.standing(*addr) == Some(Standing::Maybe)
                 && !(said || self.reports(*addr) || self.is_hidden(*addr))
                 && !self.prove.contains(addr)
+                && list.contains(addr)
         };
         let usable = self.usable.iter().map(|via| via.local);
         let again: Vec<Addr> = usable.filter(doubtful).collect();

@@ -24,7 +24,10 @@ impl Journal {
     /// A line for what the engine noted.
     pub(crate) fn write(&mut self, note: &Note, now: Instant) {
         match note {
-            Note::Sent { .. } | Note::Received { .. } | Note::Acked { .. } => {
+            Note::Sent { .. }
+            | Note::Received { .. }
+            | Note::Acked { .. }
+            | Note::LeftOut { .. } => {
                 tracing::debug!("{note}");
             }
             // Nothing is wrong with those, or they were not sent by an agent.
