@@ -201,6 +201,10 @@ impl Engine {
             // Their announcements were on the way when the agent ended.
             let unproven = known.local.iter().filter(|local| local.unproven);
             host.prove.extend(unproven.map(|local| local.addr));
+            if host.active.is_empty() {
+                // It did not answer where it said it was. Whoever asked it there is no more.
+                host.ask_everywhere(world);
+            }
             host.needs_hello = true;
             host.greet_at = Some(world.now.after(world.jitter(world.limits.adopt)));
             host.published = Some(host.record(world));

@@ -15,7 +15,7 @@ use ihmp_core::time::{Duration, Instant};
 use crate::engine::Engine;
 use crate::host::{include, Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Refusal, State, Traffic};
-use crate::limits::{FLOOD, MAX_PROBES, PROBE_SENDS};
+use crate::limits::{AMPLIFICATION, FLOOD, MAX_PROBES, PROBE_SENDS};
 use crate::note::Note;
 use crate::place::Place;
 use crate::receive::Received;
@@ -64,6 +64,10 @@ pub(crate) struct Trial {
     /// Until the next try, when it did not answer.
     pause: Duration,
     failed: bool,
+    /// It did not answer, and the kernel is asked whether it is there all the same.
+    doubted: bool,
+    /// As long as its agent may be gone.
+    until: Instant,
 }
 
 /// Whether another address is that of a host in the prefix of this length around one of ours.
@@ -122,8 +126,30 @@ impl Host {
             probe_at: Some(world.now.after(world.jitter(world.limits.prove_after))),
             pause: world.limits.retry_first,
             failed: false,
+            doubted: false,
+            until: world.now.after(world.limits.distrust),
         };
         self.trials.push(trial);
+    }
+
+    /// The host is at no address that we know of: it is asked at each that it said it has, and that is not a private one.
+    pub(crate) fn ask_everywhere(&mut self, world: &mut World) {
+        let local = self.anchor.unwrap_or(Addr::UNSPECIFIED);
+        let public = |addr: &&Addr| addr.scope() != Scope::Private;
+        for addr in self.unreachable.iter().filter(public) {
+            self.apart = true;
+            self.trials.push(Trial {
+                addr: *addr,
+                local,
+                base: None,
+                look_at: None,
+                probe_at: Some(world.now.after(world.jitter(world.limits.retry_first))),
+                pause: world.limits.retry_first,
+                failed: true,
+                doubted: false,
+                until: world.now,
+            });
+        }
     }
 
     /// Whether a message from there, where it has not been proven, has to wait for the proof.
@@ -243,7 +269,7 @@ impl Host {
         }
         for mut probe in std::mem::take(&mut self.probes) {
             if probe.due <= now && probe.sends >= PROBE_SENDS {
-                self.unproven(&probe, world);
+                self.unanswered_probe(&probe, world);
                 continue;
             }
             if probe.due <= now {
@@ -261,8 +287,10 @@ impl Host {
     /// Probes an address on trial, from where it was announced to, or from another address that reaches it.
     fn ask_there(&mut self, addr: Addr, world: &mut World) {
         let reaches = |local: &Addr| local.family() == addr.family() && !world.misses(*local, addr);
-        let mut others = world.local.iter().copied();
-        let other = others.find(reaches);
+        // From where it knows us, if that can be: what it did not know becomes one more of our addresses to it.
+        let others = || world.local.iter().copied().filter(reaches);
+        let known = |local: &Addr| self.standing(*local) == Some(Standing::Active);
+        let other = others().find(known).or(others().next());
         let may = self.may_probe(world);
         let next = self
             .next_probe
@@ -328,6 +356,45 @@ impl Host {
         });
     }
 
+    /// Nobody answered there: the agent of the peer may be gone while its connections go on, and that the kernel sees.
+    fn unanswered_probe(&mut self, probe: &Probe, world: &mut World) {
+        let alone = self.reach().eq([probe.to]);
+        let Entry::Id(id) = self.entry else {
+            return self.unproven(probe, world);
+        };
+        let again = world.now.after(world.jitter(world.limits.retry_first));
+        let ours = |trial: &&mut Trial| trial.addr == probe.to && !trial.failed && !probe.keeps;
+        match self.trials.iter_mut().find(ours) {
+            Some(trial) if alone && !trial.doubted && world.now < trial.until => {
+                (trial.doubted, trial.probe_at) = (true, Some(again));
+                world.outputs.push_back(Output::Look(id));
+            }
+            _ => self.unproven(probe, world),
+        }
+    }
+
+    /// What the kernel says of an address that did not answer. At least a third as much has to come from there as goes
+    /// there, since it was last asked about: whoever forges that could send it to his victim himself.
+    fn judge(&mut self, traffic: Traffic, world: &mut World) {
+        let most = world.limits.retry_last;
+        let now = world.now;
+        let Some(trial) = self.trials.iter_mut().find(|trial| trial.doubted) else {
+            return;
+        };
+        trial.doubted = false;
+        let now_at = (traffic.sent, traffic.received);
+        let (sent, received) = trial.base.replace(now_at).unwrap_or(now_at);
+        let sent = traffic.sent.saturating_sub(sent);
+        let received = traffic.received.saturating_sub(received);
+        let addr = trial.addr;
+        if received > 0 && sent <= received.saturating_mul(AMPLIFICATION as u64) {
+            trial.probe_at = Some(now.after(world.jitter(trial.pause)));
+            trial.pause = trial.pause.saturating_mul(2).min(most);
+        } else {
+            self.give_up(addr, world);
+        }
+    }
+
     /// Nobody answered there.
     fn unproven(&mut self, probe: &Probe, world: &mut World) {
         world.note(Note::Unanswered {
@@ -336,23 +403,27 @@ impl Host {
             from: probe.from,
             to: probe.to,
         });
-        if probe.keeps {
-            return;
+        if !probe.keeps {
+            self.give_up(probe.to, world);
         }
+    }
+
+    /// An address of the peer is not used until it has shown that it hears us there.
+    fn give_up(&mut self, addr: Addr, world: &mut World) {
         let now = world.now;
         let again = world.limits.retry_last;
-        let Some(trial) = self.trials.iter_mut().find(|trial| trial.addr == probe.to) else {
+        let Some(trial) = self.trials.iter_mut().find(|trial| trial.addr == addr) else {
             return;
         };
-        trial.failed = true;
+        (trial.failed, trial.doubted) = (true, false);
         trial.probe_at = Some(now.after(world.jitter(trial.pause)));
         trial.pause = trial.pause.saturating_mul(2).min(again);
         self.distrust(world);
-        if self.active.contains(&probe.to) {
-            world.note(Note::Unproven { peer: probe.to });
+        if self.active.contains(&addr) {
+            world.note(Note::Unproven { peer: addr });
             let before = self.active.clone();
-            self.active.retain(|addr| *addr != probe.to);
-            include(&mut self.unreachable, probe.to);
+            self.active.retain(|other| *other != addr);
+            include(&mut self.unreachable, addr);
             self.publish(world);
             self.follow(&before, world);
         }
@@ -425,6 +496,9 @@ impl Engine {
             host.hear_of(received);
             self.incorrect_seqno(received, Some(key));
             return Err(Refusal::Unproven);
+        }
+        if !behind && !host.has_room(from) {
+            return Err(Refusal::AddressLimit);
         }
         self.received(received);
         let Some(host) = self.hosts.get_mut(&key) else {
@@ -554,6 +628,7 @@ impl Engine {
         let mut over = false;
         self.with(key, |host, world| {
             over = host.is_over(traffic, world);
+            host.judge(traffic, world);
             host.look(traffic, world);
             host.probe_due(world);
             host.cover_looked(traffic, world);

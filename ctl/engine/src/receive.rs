@@ -229,6 +229,9 @@ impl Engine {
             }
             (None, Some(signer)) if !refused => {
                 same = self.bound(&signer.key);
+                if same.is_some_and(|same| !self.fit(same, key)) {
+                    return self.leave_alone(key, received);
+                }
                 if same.is_none() {
                     self.bind(key, signer, from, to);
                 }
@@ -291,10 +294,17 @@ impl Engine {
             }
         }
         if leg.control == Control::Hello {
-            host.window.learn(leg.seqno);
+            // What it has said of its addresses since it was greeted counts more than an answer that may be older.
+            let overtaken = match &signer {
+                Some(signer) => signer.stamp < host.newest_stamp,
+                None => host.window.is_followed(leg.seqno),
+            };
+            host.window.learn_again(leg.seqno);
             host.needs_hello = false;
             host.greet_at = None;
-            host.take_claims(&claims);
+            if !overtaken {
+                host.take_claims(&claims);
+            }
             // Who has another entry is told by the numbers of that.
             host.owes_list = same.is_none() && (host.owes_list || !leg.complete);
             if host.state != State::Up {
@@ -329,6 +339,21 @@ impl Engine {
             None => self.merge_claimed(key),
         }
         Ok(())
+    }
+
+    /// A host is found under one more address than it can have: what goes there is left as it is.
+    fn leave_alone(&mut self, key: Key, received: &Received<'_>) -> Result<(), Refusal> {
+        self.received(received);
+        let peer = received.from;
+        self.with(key, |host, world| {
+            host.drop_legs(world, |_, _| true);
+            host.state = State::Classic;
+            world.note(Note::Classic {
+                peer,
+                reason: "address-limit",
+            });
+        });
+        Err(Refusal::AddressLimit)
     }
 
     /// The host that sent this: by its key, else by its addresses, but not when that one has to sign.

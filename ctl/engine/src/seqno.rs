@@ -29,9 +29,16 @@ pub(crate) struct Window {
     bases: Vec<u16>,
     /// The last request accepted.
     accepted: Option<u16>,
+    /// The only number after which that one, and those before it, could come.
+    followed: Option<u16>,
     /// HELLOs heard since the last request was accepted, then those before.
     greeted: Vec<u16>,
     stale: Vec<u16>,
+}
+
+/// Whether a request with this number can come after that base.
+fn follows(seqno: u16) -> impl Fn(&u16) -> bool {
+    move |base| (1..=AHEAD).contains(&seqno.wrapping_sub(*base))
 }
 
 fn remember(list: &mut Vec<u16>, seqno: u16) {
@@ -50,8 +57,7 @@ impl Window {
                 return Class::Old;
             }
         }
-        let follows = |base: &u16| (1..=AHEAD).contains(&seqno.wrapping_sub(*base));
-        if self.bases.iter().any(follows) {
+        if self.bases.iter().any(follows(seqno)) {
             Class::New
         } else {
             Class::Wrong
@@ -60,6 +66,12 @@ impl Window {
 
     /// A request with this number was accepted.
     pub(crate) fn accept(&mut self, seqno: u16) {
+        let mut before = self.bases.iter().copied().filter(follows(seqno));
+        let first = before.next();
+        let only = first.filter(|_| before.next().is_none());
+        if only.is_none() || only != self.accepted {
+            self.followed = only;
+        }
         self.bases.clear();
         self.bases.push(seqno);
         self.accepted = Some(seqno);
@@ -73,6 +85,18 @@ impl Window {
         remember(&mut self.bases, seqno);
         // A peer that greets may have started over at a number near the last one.
         self.accepted = None;
+    }
+
+    /// A HELLO of ours with this number was acknowledged. When a request came from there already, those before it are old.
+    pub(crate) fn learn_again(&mut self, seqno: u16) {
+        if !self.is_followed(seqno) {
+            self.learn(seqno);
+        }
+    }
+
+    /// Whether the last request that was accepted came after a HELLO with this number.
+    pub(crate) fn is_followed(&self, seqno: u16) -> bool {
+        self.accepted.is_some() && self.followed == Some(seqno)
     }
 
     /// A HELLO was heard; false when it is a copy of one that was heard already.
@@ -151,6 +175,31 @@ mod tests {
         assert_eq!(window.classify(40_001), Class::New);
         window.accept(101);
         assert_eq!(window.classify(40_001), Class::Wrong);
+    }
+
+    #[test]
+    fn late_answer_to_a_greeting_brings_no_old_request_back() {
+        let mut window = Window::default();
+        window.learn(100);
+        window.accept(102);
+        window.accept(103);
+        window.learn_again(100);
+        assert_eq!(window.classify(101), Class::Old);
+        assert_eq!(window.classify(104), Class::New);
+        // What was accepted before the peer heard the greeting says nothing of it.
+        let mut window = Window::default();
+        window.learn(40_000);
+        window.learn(100);
+        window.accept(40_001);
+        window.learn_again(100);
+        assert_eq!(window.classify(101), Class::New);
+        // Nor does what could follow either.
+        let mut window = Window::default();
+        window.learn(98);
+        window.learn(100);
+        window.accept(103);
+        window.learn_again(100);
+        assert_eq!(window.classify(101), Class::New);
     }
 
     #[test]

@@ -689,6 +689,61 @@ fn restarted_agent_greets_without_being_asked() {
 }
 
 #[test]
+fn answer_that_a_later_word_overtook_names_nothing() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    for more in [B2, "203.0.113.3"] {
+        sim.change(1, &[], &[more]);
+        sim.run(secs(1));
+    }
+    sim.sent();
+    sim.restart(0);
+    while sim.sent().is_empty() {
+        sim.run(ms(1));
+    }
+    // The answer to the greeting takes its time, and names what goes meanwhile.
+    sim.weather.latency = ms(300);
+    while sim.sent().is_empty() {
+        sim.run(ms(1));
+    }
+    sim.weather.latency = ms(5);
+    sim.change(1, &[B1, B2], &[]);
+    sim.run(secs(10));
+    assert_eq!(active(&sim, 0, 1), [addr("203.0.113.3")]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn answer_to_a_greeting_brings_no_old_request_back() {
+    let acked = |sim: &Sim| {
+        let hello = |note: &Note| matches!(note, Note::Acked { control, .. } if *control == Hello);
+        sim.noted(0, hello)
+    };
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    let b3 = "203.0.113.3";
+    // The new agent greets, and hears nothing yet.
+    sim.blocked.insert((addr(B1), addr(A1)));
+    sim.restart(0);
+    sim.run(ms(100));
+    let before = acked(&sim);
+    // A request that is heard, but its answer is not; and the next one, which names more.
+    sim.blocked.insert((addr(A1), addr(B2)));
+    sim.change(1, &[B1], &[B2]);
+    sim.run(ms(40));
+    sim.blocked.insert((addr(B2), addr(A1)));
+    sim.change(1, &[], &[b3]);
+    while acked(&sim) == before {
+        sim.run(ms(1));
+    }
+    // The first one again.
+    sim.blocked.clear();
+    sim.run(secs(10));
+    let mut known = active(&sim, 0, 1);
+    known.sort_unstable();
+    assert_eq!(known, [addr(B2), addr(b3)]);
+    sim.agree(0, 1);
+}
+
+#[test]
 fn move_while_the_agent_is_dead_is_made_up_for() {
     let mut sim = Sim::pair(&[A1], &[B1]);
     sim.nodes[0].engine = None;

@@ -234,6 +234,67 @@ fn host_whose_answer_came_after_we_left_is_asked_from_where_we_are() {
     sim.agree(0, 1);
 }
 
+/// The agent of the mover ends so long after a move. Its connections go on: so many packets come from it in a second, and
+/// three times as many go to it.
+fn bereaved(after: u64, packets: u64, seconds: u64) -> Sim {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    traffic(&mut sim, 1, 50, 99);
+    sim.hand_off(0, &[A1], &[A2]);
+    sim.run(ms(after));
+    sim.nodes[0].engine = None;
+    for second in 0..seconds {
+        traffic(&mut sim, 1, 50 + second * packets * 3, 99 + second * packets);
+        sim.run(secs(1));
+    }
+    sim
+}
+
+#[test]
+fn agent_that_ends_after_a_move_takes_no_address_away() {
+    for after in [0, 2_000, 4_900] {
+        let mut sim = bereaved(after, 700, 300);
+        assert_eq!(active(&sim, 1), [addr(A2)], "{after}");
+        assert_eq!(unproven(&sim, 1), 0);
+        // The next one finds all as it was.
+        sim.sent();
+        sim.restart(0);
+        sim.run(secs(90));
+        sim.agree(0, 1);
+        sim.run(secs(90));
+        sim.hand_off(0, &[A2], &[A3]);
+    }
+}
+
+#[test]
+fn silence_after_a_move_is_not_believed_for_long() {
+    // Nothing comes, or it does for ten minutes without a word of the agent.
+    assert_eq!(active(&bereaved(2_000, 0, 40), 1), []);
+    assert_eq!(active(&bereaved(2_000, 700, 560), 1), [addr(A2)]);
+    assert_eq!(active(&bereaved(2_000, 700, 700), 1), []);
+    // It came for a while.
+    let mut sim = bereaved(2_000, 700, 40);
+    assert_eq!(active(&sim, 1), [addr(A2)]);
+    sim.run(secs(60));
+    assert_eq!(active(&sim, 1), []);
+}
+
+#[test]
+fn restarted_agent_finds_a_host_that_was_nowhere() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(2));
+    sim.blocked.insert((addr(B1), addr(A2)));
+    sim.run(secs(40));
+    assert_eq!(active(&sim, 1), []);
+    sim.restart(1);
+    sim.run(secs(10));
+    assert_eq!(active(&sim, 1), []);
+    sim.blocked.clear();
+    sim.run(secs(60));
+    sim.agree(0, 1);
+    sim.hand_off(0, &[A2], &[A3]);
+}
+
 #[test]
 fn lost_doubled_and_overtaken_probes() {
     for seed in 0..60 {
