@@ -4,7 +4,7 @@
 VM := selftests/vm
 ENTER := $(VM)/enter
 
-.PHONY: help module guest-modules ctl kernels regen check fmt test fuzz demo sim clean
+.PHONY: help module guest-modules ctl kernels regen check fmt test fuzz demo sim crowds clean
 
 help:
 	@echo 'make module         ihmp.ko for KDIR=..., this machine'\''s kernel, or the stock guest'
@@ -17,6 +17,7 @@ help:
 	@echo 'make fuzz           parser and engine under libFuzzer, 600 s each (FUZZ="SECONDS TARGET...")'
 	@echo 'make demo           the demonstration on the stock kernel: a table and a picture in build/results'
 	@echo 'make sim            the signalling of 2 to 10,000 hosts in simulation: a table and a picture in build/results'
+	@echo 'make crowds         crowds of 100 hosts for 2 minutes, with seeds from the commit, or from SEED=N on'
 	@echo 'make fmt            formats the Rust sources'
 	@echo 'make clean          removes build/ (the cache stays: $${XDG_CACHE_HOME:-~/.cache}/ihmp)'
 
@@ -59,6 +60,10 @@ demo: ctl
 sim:
 	@$(VM)/ctl ihmp-sim
 	@$(ENTER) build/bin/ihmp-sim all --results build/results
+
+crowds:
+	@$(VM)/ctl ihmp-sim
+	@selftests/crowds $(SEED)
 
 clean:
 	rm -rf build
