@@ -136,7 +136,10 @@ impl Engine {
             return Err(Refusal::Managed);
         }
         let enough = |host: &Host| host.is_told_enough(to);
-        if found.and_then(|key| self.hosts.get(&key)).is_some_and(enough) {
+        if found
+            .and_then(|key| self.hosts.get(&key))
+            .is_some_and(enough)
+        {
             // Not answered, it leaves alone what it has with us there.
             return Err(Refusal::AddressLimit);
         }

@@ -114,7 +114,10 @@ fn host_with_forty_addresses_is_known_by_the_same_ones() {
     assert_eq!(claimed.len(), TOLD - 1);
     sim.agree(0, 1);
     // Flows to others: none of those that are known goes for it.
-    for (step, there) in [all[35].as_str(), &all[38], &all[39]].into_iter().enumerate() {
+    for (step, there) in [all[35].as_str(), &all[38], &all[39]]
+        .into_iter()
+        .enumerate()
+    {
         sim.flow(0, A1, there);
         sim.run(secs(2));
         assert!(known(&sim, 0).contains(&addr(there)));
@@ -197,7 +200,10 @@ fn host_with_forty_addresses_moves() {
         }
         sim.run(secs(5));
         let after = known(&sim, 0);
-        assert!(!after.is_empty() && after.is_subset(&set(&new)), "{after:?}");
+        assert!(
+            !after.is_empty() && after.is_subset(&set(&new)),
+            "{after:?}"
+        );
         sim.agree(0, 1);
         sim.run(secs(60));
         assert_eq!(known(&sim, 0), after);
@@ -231,8 +237,17 @@ fn seventeenth_address_of_a_host_takes_no_other_place() {
     };
     // It names fifteen of them in each message, and is seen at all of them.
     for from in &all[..15] {
-        let others: Vec<String> = all[..15].iter().filter(|there| *there != from).cloned().collect();
-        say(&mut sim, AddrUp, from, &[vec![from.clone()], others].concat());
+        let others: Vec<String> = all[..15]
+            .iter()
+            .filter(|there| *there != from)
+            .cloned()
+            .collect();
+        say(
+            &mut sim,
+            AddrUp,
+            from,
+            &[vec![from.clone()], others].concat(),
+        );
     }
     say(&mut sim, PathProbe, &all[15], &[]);
     assert_eq!(known(&sim, 0), set(&all[..16]));

@@ -243,7 +243,12 @@ fn bereaved(after: u64, packets: u64, seconds: u64) -> Sim {
     sim.run(ms(after));
     sim.nodes[0].engine = None;
     for second in 0..seconds {
-        traffic(&mut sim, 1, 50 + second * packets * 3, 99 + second * packets);
+        traffic(
+            &mut sim,
+            1,
+            50 + second * packets * 3,
+            99 + second * packets,
+        );
         sim.run(secs(1));
     }
     sim
