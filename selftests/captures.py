@@ -8,13 +8,12 @@ ONE and OTHER are folders with a file HOST.pcap for each host (tcpdump -i any -w
 devices ("INDEX NAME" a line). A KIND is NAME=WHAT[,WHAT]..., where WHAT is tcp/PORT, udp/PORT, sctp/PORT, icmp or dev/NAME: the first
 one that fits is a packet's kind; "other" is for what has none. For each kind a line is printed: "NAME: ok" or "NAME: what differs".
 
-A flow is what has the same addresses, protocol and ports, in either direction; for echo requests and replies their identifier
-stands for the ports. Two runs are equal if each device of each host has the same flows with the same packets in the same order:
-direction, addresses, ports, TTL, traffic class, fragmentation, length, TCP's flags and options, SCTP's chunks, ICMP's type and code
-and what an error quotes, whether there is a UDP checksum, and whether checksums are right. Not compared are what differs from run to
-run anyway: ports that the kernel chose (32768 and more, and where the same side has others of them, which), sequence numbers, windows,
-IP's identification, IPv6's flow label, times, the order of packets of different flows; ARP, neighbour discovery and multicast listeners,
-which depend on when a table forgets.
+A flow is what has the same addresses, protocol and ports; for echo requests and replies their identifier stands for the ports. Two runs
+are equal if each device of each host has the same flows, with the same packets in the same order in each direction: addresses, ports,
+TTL, traffic class, fragmentation, length, TCP's flags and options, SCTP's chunks, ICMP's type and code and what an error quotes, and
+whether checksums are there and right. Not compared is what differs from run to run anyway: ports that the kernel chose (32768 and
+more), identifiers of echo requests, sequence numbers, windows, IP's identification, IPv6's flow label, times, the order of packets
+of different flows or directions; and ARP, neighbour discovery and multicast listeners, which depend on when a table forgets.
 
 What is left out is the signalling: UDP from or to port 61453, and ICMP errors about it.
 """
@@ -240,8 +239,8 @@ def run(folder, kinds):
                 continue
             count += 1
             device = names.get(str(index), f"device {index}")
-            flows[device, packet.flow()].append((packet, f"{direction} {packet.shown()}"))
-        for (device, _), sequence in flows.items():
+            flows[device, direction, packet.flow()].append((packet, f"{direction} {packet.shown()}"))
+        for (device, _, _), sequence in flows.items():
             kind = next((k for k in (kind_of(p, device, kinds) for p, _ in sequence) if k != "other"), "other")
             if sequence[0][0].later:
                 kind = next((name for name, what in kinds if "fragment" in what), kind)
