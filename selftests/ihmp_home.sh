@@ -8,7 +8,8 @@
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# pair FAMILY: m has a second address, N; a server on each of the two, and one port where only one of them serves.
+# pair FAMILY: m has a second address, N; a server on each of the two, and one port where only one of them serves. SPEAKS is the family
+# of the sockets, if it is another one.
 pair() {
 	local family=$1
 
@@ -16,7 +17,7 @@ pair() {
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
 	N=${M%1}200
 	address m eth0 "$family" "$N" || return
-	speaker m "$family" && speaker c "$family" || return
+	speaker m "${SPEAKS:-$family}" && speaker c "${SPEAKS:-$family}" || return
 	server m first tcp "$M" 5000 first && server m second tcp "$N" 5000 second || return
 	server m only tcp "$N" 5001 only && server m other tcp "$M" 5002 other || return
 	server m ufirst udp "$M" 5000 first && server m usecond udp "$N" 5000 second || return
@@ -55,6 +56,18 @@ second_address() {
 	server c back tcp "$C" 5003 - || return
 	says m "$N 20" v visits "$C" 5003 20 "bind=$N"
 	says m "$M 20" v visits "$C" 5003 20 "bind=$M"
+}
+
+# cookies FAMILY: the same where m answers SYNs without a socket.
+cookies() {
+	local M C N
+
+	pair "$1" && sysctl_in m net.ipv4.tcp_syncookies=2 && agents m c && opened c old tcp "$M" 5000 first || return
+	acquainted m "$C" c "$M" && told "$1" || return
+	says c "second 20" v visits "$N" 5000 20
+	says c "first 20" v visits "$M" 5000 20
+	says c "ECONNREFUSED 20" v visits "$N" 5002 20
+	says c 5 old talk 5
 }
 
 # young FAMILY ROUNDS: c opens a connection to each address while the hosts are getting to know each other, the second one a few
@@ -229,6 +242,37 @@ redirected() {
 	opened m a1 tcp "$C" 80 far && opened m b1 tcp "$C" 81 near
 }
 
+# masqueraded FAMILY: m hides a container, k, behind its second network, while it speaks from the first itself.
+masqueraded() {
+	local family=$1 M C N K host
+
+	FAMILIES=$family topo_testbed delay 5ms && setup_ns k && cable m veth0 k eth0 || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
+	K=$([ "$family" = 4 ] && echo 10.8.0. || echo fd08::)
+	dad "$family"
+	sysctl_in m net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	batch m <<<"addr add ${K}1/${WIDTH[$family]} dev veth0 $DAD"$'\nlink set veth0 up\n'
+	batch k <<<"addr add ${K}2/${WIDTH[$family]} dev eth0 $DAD"$'\nlink set eth0 up\n' &&
+		ipn k "-$family" route add default via "${K}1" || return
+	in_ns m nft 'table inet nat { chain postrouting { type nat hook postrouting priority srcnat; iifname "veth0" masquerade; }; }' || return
+	for host in m c k; do
+		speaker "$host" "$family" || return
+	done
+	server c t tcp "$(any "$family")" 5000 - && server c u udp "$(any "$family")" 5001 - && agents m c || return
+	opened m old tcp "$C" 5000 "$M" && acquainted m "$C" c "$M" || return
+	FAMILIES=$family join m wifi0 200 && ipn m "-$family" rule add iif veth0 lookup 100 && ipn m "-$family" rule add from "$N" lookup 100 &&
+		ipn m "-$family" route add default via "${GATE[m.wifi0.$family]}" dev wifi0 table 100 &&
+		ipn m "-$family" route add "${K}0/${WIDTH[$family]}" dev veth0 table 100 && knows c "$M" "$N" || return
+	says k "$N 5" v visits "$C" 5000 5
+	says k "$N 2" v visits "$C" 5000 2 size=60000
+	says k "ECONNREFUSED 5" v visits "$C" 5002 5
+	opened k a tcp "$C" 5000 "$N" && says k 20 a talk 20 && says m 5 old talk 5 && says k 5 a talk 5 2000
+	says k ok w udp && ask k w connect "$C" 5001 && says k ok w write hello && says k "$N hello $C 5001" w hear && says k 20 w talk 20
+	check "ping" quiet in_ns k ping -qnc 5 -i 0.02 -W 1 "$C"
+	says m "$M 5" v visits "$C" 5000 5
+	says m 5 old talk 5
+}
+
 for family in 4 6; do
 	for what in claimed told; do
 		paired "IPv$family: connections to another address of a host reach that address, $what" second_address $family $what
@@ -236,6 +280,7 @@ for family in 4 6; do
 	for rounds in 0 1 2 3; do
 		paired "IPv$family: so they do while the hosts get to know each other, $rounds round trips later" young $family $rounds
 	done
+	paired "IPv$family: so they do with SYN cookies" cookies $family
 	paired "IPv$family: so they do while one host is known as two" asunder $family
 	for count in 2 30 40; do
 		for opened in each together; do
@@ -252,6 +297,11 @@ for family in 4 6; do
 	for metric in 50 200; do
 		paired "IPv$family: a firewall that lets in what is established, and a host with two networks, metric $metric" filtered $family $metric
 	done
+	paired "IPv$family: a container that is hidden behind another network than its host's own" masqueraded $family
 	paired "IPv$family: what the machine itself redirects or translates goes on when a better network comes" redirected $family
 done
+SPEAKS=6
+paired "IPv4 by IPv6 sockets: connections to another address of a host reach that address" second_address 4 told
+paired "IPv4 by IPv6 sockets: so they do while one host is known as two" asunder 4
+paired "IPv4 by IPv6 sockets: one UDP socket speaks to two addresses of a host" one_socket 4
 suite_end

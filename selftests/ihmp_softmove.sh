@@ -147,6 +147,40 @@ same_device() {
 	traffic_end m@young && traffic_end m && serve_end c && serve_end c@young && lossless m c && lossless m@young c@young
 }
 
+# rotates: a temporary address (RFC 8981) is deprecated as another one takes its place: who speaks from it goes on to do so.
+rotates() {
+	local M C NEW
+
+	FAMILIES=6 topo_pair delay "${DELAY_MS}ms" || return
+	C=${ADDR[c.eth0.6]}
+	sysctl_in m net.ipv6.conf.eth0.use_tempaddr=2 net.ipv6.conf.eth0.temp_prefered_lft=20 net.ipv6.conf.eth0.temp_valid_lft=600 \
+		net.ipv6.conf.eth0.max_desync_factor=0 net.ipv6.conf.eth0.dad_transmits=0
+	ipn m addr add "${ADDR[m.eth0.6]%1}5/64" dev eth0 mngtmpaddr nodad || return
+	must "there is a temporary address" busywait 10 temporary || return
+	M=$TEMPORARY
+	agents m c && serve c 6 tcp:5000 udpu:5001 && traffic m 6 "$C" tcp:5000,rate=50000 udpc:5001 || return
+	acquainted m "$C" c "$M" || return
+	capture m eth0 -Q out "tcp or udp" || return
+	must "there is another one" busywait 60 rotated "$M" || return
+	NEW=$TEMPORARY
+	! taking_part || must "it is announced" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\")" || return
+	must "traffic goes on" goes_on m 50 || return
+	capture_end m eth0
+	at_least "packets from the first one" 100 "$(captured m eth0 "IP6 $M\.[0-9]+ > $C\.500[01]:")"
+	equal "packets from elsewhere" 0 "$(captured_else m eth0 "IP6 $M\.[0-9]+ > |\.61453 > ")"
+	traffic_end m && serve_end c && lossless m c
+}
+
+# temporary: m has such an address that is preferred; it is in TEMPORARY.
+temporary() {
+	TEMPORARY=$(ipn m -6 -j addr show dev eth0 | jq -r '[.[].addr_info[] | select(.temporary and (.deprecated | not) and (.tentative | not))][0].local // empty')
+	[ -n "$TEMPORARY" ]
+}
+
+rotated() {
+	temporary && [ "$TEMPORARY" != "$1" ]
+}
+
 # to_and_fro FAMILY: the preferred network changes there and back again; all is where it began, at the identifiers.
 to_and_fro() {
 	local M C NEW
@@ -173,4 +207,5 @@ for family in 4 6; do
 	paired "IPv$family: another address of the same device is no move" same_device $family
 	run_case "IPv$family: there and back again" to_and_fro $family
 done
+paired "IPv6: a temporary address that rotates is no move" rotates
 suite_end

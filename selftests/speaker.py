@@ -72,6 +72,11 @@ def here(addr):
     return f"::ffff:{addr}" if SIX and ":" not in addr else addr
 
 
+def shown(peer):
+    """The other end's address, as its own family writes it."""
+    return peer[0].removeprefix("::ffff:")
+
+
 def opened(kind, protocol=0):
     def command(name, device=None):
         SOCKETS[name] = sock = socket.socket(FAMILY, kind, protocol)
@@ -181,7 +186,7 @@ def hear(name, seconds=SILENCE):
         return "nothing"
     if sock.type == socket.SOCK_STREAM:
         return ("end" if not data else len(data) if len(data) > 80 else data.decode().strip())
-    return f"{len(data) if len(data) > 80 else data.decode(errors='replace')} {peer[0]} {peer[1]}"
+    return f"{len(data) if len(data) > 80 else data.decode(errors='replace')} {shown(peer)} {peer[1]}"
 
 
 def talk(name, count, size="8"):
@@ -229,7 +234,7 @@ def serve_stream(sock):
     GUESTS[guest] = sock
     WATCH.register(guest, selectors.EVENT_READ, serve_guest)
     text = GREETS[sock]
-    guest.sendall((peer[0] if text == "-" else text).encode() + b"\n")
+    guest.sendall((shown(peer) if text == "-" else text).encode() + b"\n")
 
 
 def serve_guest(guest):
@@ -252,7 +257,7 @@ def leave(guest):
 def serve_datagram(sock):
     data, control, _, peer = sock.recvmsg(65536, 512)
     text = GREETS[sock]
-    back = (peer[0] if text == "-" else text).encode() + b" " + data
+    back = (shown(peer) if text == "-" else text).encode() + b" " + data
     answer = []
     for level, kind, value in control:
         if (level, kind) == (socket.IPPROTO_IPV6, IPV6_PKTINFO):
@@ -270,7 +275,7 @@ def visit(addr, port, options):
         if "dev" in options:
             sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, options["dev"].encode())
         if "bind" in options or "sport" in options:
-            sock.bind((options.get("bind", ""), int(options.get("sport", 0))))
+            sock.bind((here(options["bind"]) if "bind" in options else "", int(options.get("sport", 0))))
         try:
             sock.connect((here(addr), int(port)))
             greeting = b""
