@@ -19,7 +19,7 @@ pub struct Discretion {
     pub silent: Vec<Addr>,
     /// The administrator named them: their scope does not matter.
     pub open: Vec<Addr>,
-    /// They change with time, so that nobody is known by them for long.
+    /// They change with time, so that nobody is known by them for long. Those that will be ready soon are among them.
     pub temporary: Vec<Addr>,
 }
 
@@ -43,9 +43,14 @@ impl World {
     /// Whether there is an address of the other kind in the network of this one.
     fn has_twin(&self, addr: Addr) -> bool {
         let kind = self.discretion.is_temporary(addr);
-        let twin = |other: &&Addr| self.discretion.is_temporary(**other) != kind;
-        let mut others = self.real().iter().filter(twin);
-        others.any(|other| is_same_network(*other, addr))
+        let stable = self.real().iter().copied();
+        let stable = stable.filter(|other| !self.discretion.is_temporary(*other));
+        let temporary = self.discretion.temporary.iter().copied();
+        let near = |other: Addr| is_same_network(other, addr);
+        match kind {
+            true => stable.into_iter().any(near),
+            false => temporary.into_iter().any(near),
+        }
     }
 }
 

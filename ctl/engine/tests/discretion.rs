@@ -210,11 +210,23 @@ fn flow_on_a_temporary_address_moves_to_temporary_ones() {
         }
     }
     // Where there is none, a stable one is better than no connection.
-    let mut sim = begin(&first, &[], &[], &temporary, &[B61]);
+    let mut sim = begin(&first, &[], &[], &[TEMPORARY1], &[B61]);
     sim.flow(0, TEMPORARY1, B61);
     sim.run(secs(1));
     sim.change(0, &first, &[STABLE2]);
     sim.run(secs(1));
+    sim.agree(0, 1);
+    // One that will be ready soon is waited for.
+    let mut sim = begin(&first, &[], &[], &temporary, &[B61]);
+    sim.flow(0, TEMPORARY1, B61);
+    sim.run(secs(1));
+    sim.sent();
+    sim.change(0, &first, &[STABLE2]);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), []);
+    sim.change(0, &[], &[TEMPORARY2]);
+    sim.run(secs(1));
+    assert_eq!(sim.sent(), [Handoff, Ack]);
     sim.agree(0, 1);
 }
 

@@ -78,6 +78,7 @@ const IFA_LOCAL: u16 = 2;
 const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
 const IFA_PROTO: u16 = 11;
+/// Of IPv4 addresses the same bit says that they are not the first ones of their prefixes.
 const IFA_F_TEMPORARY: u32 = 0x01;
 const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
@@ -179,7 +180,7 @@ pub struct Address {
     pub usable: bool,
     /// It is for what began there, and nothing else begins there where there is another.
     pub deprecated: bool,
-    /// It is a temporary one (RFC 8981), which another one replaces in time.
+    /// It is a temporary one (RFC 8981), which another one replaces in time, and no duplicate.
     pub temporary: bool,
 }
 
@@ -262,7 +263,8 @@ fn read_address(bytes: &[u8]) -> Result<Option<Address>, Error> {
         usable: flags & IFA_F_DADFAILED == 0 && !tentative,
         deprecated: flags & IFA_F_DEPRECATED != 0,
         // Of IPv4, this flag says that it is a secondary one.
-        temporary: addr.is_ipv6() && flags & IFA_F_TEMPORARY != 0,
+        temporary: addr.is_ipv6()
+            && flags & (IFA_F_DADFAILED | IFA_F_TEMPORARY) == IFA_F_TEMPORARY,
     }))
 }
 
@@ -790,5 +792,7 @@ mod tests {
         assert!(!address(0).deprecated && !address(0).temporary);
         assert!(address(IFA_F_TEMPORARY).temporary);
         assert!(!usable(IFA_F_DADFAILED | IFA_F_TENTATIVE));
+        assert!(address(IFA_F_TEMPORARY | IFA_F_TENTATIVE).temporary);
+        assert!(!address(IFA_F_TEMPORARY | IFA_F_DADFAILED).temporary);
     }
 }

@@ -25,6 +25,8 @@ use ihmp_engine::{
 use ihmp_router::NatConfig;
 use serde::Deserialize;
 
+use crate::tell::Tell;
+
 /// Where the file is unless told.
 pub(crate) const DEFAULT_PATH: &str = "/etc/ihmp/ihmpd.toml";
 
@@ -104,6 +106,8 @@ pub(crate) struct Interfaces {
     pub(crate) ignore: Vec<String>,
     /// If not empty, name patterns of the only devices that count.
     pub(crate) only: Vec<String>,
+    /// If not empty, name patterns of the only devices, and prefixes of the only addresses, that peers are told of.
+    pub(crate) tell: Vec<String>,
 }
 
 /// `[peers]`
@@ -138,6 +142,7 @@ impl Default for Interfaces {
             include: Vec::new(),
             ignore: IGNORED.map(String::from).to_vec(),
             only: Vec::new(),
+            tell: Vec::new(),
         }
     }
 }
@@ -279,37 +284,39 @@ impl Config {
         config.check().map_err(|(key, error)| Bad {
             line: text
                 .lines()
-                .position(|line| line.trim_start().starts_with(key))
+                .position(|line| line.trim_start().starts_with(&key) || line.contains(&format!("\"{key}\"")))
                 .map_or(1, |at| at + 1),
             what: error.to_string(),
         })?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), (&'static str, anyhow::Error)> {
+    /// What is wrong, and the key or the entry of a list by which its line is found.
+    fn check(&self) -> Result<(), (String, anyhow::Error)> {
         let within = |key, what: u32, least: u32, most: u32| -> anyhow::Result<()> {
             if (least..=most).contains(&what) {
                 return Ok(());
             }
             bail!("{key} is {what}, it must be {least} to {most}")
         };
-        within("port", self.port.into(), 1, 65_535).map_err(|error| ("port", error))?;
-        within("max", self.peers.max, 1, 1_048_576).map_err(|error| ("max", error))?;
+        within("port", self.port.into(), 1, 65_535).map_err(|error| ("port".into(), error))?;
+        within("max", self.peers.max, 1, 1_048_576).map_err(|error| ("max".into(), error))?;
         for (key, what) in [
             ("retry_after", self.peers.retry_after),
             ("forget_after", self.peers.forget_after),
         ] {
-            within(key, what, 1, 86_400).map_err(|error| (key, error))?;
+            within(key, what, 1, 86_400).map_err(|error| (key.into(), error))?;
         }
+        Tell::parse(&self.interfaces.tell).map_err(|(entry, why)| (entry, anyhow!(why)))?;
         let router = &self.router;
         for (key, what) in [("inside", &router.inside), ("reject", &router.reject)] {
-            prefixes(what).map_err(|error| (key, error))?;
+            prefixes(what).map_err(|error| (key.into(), error))?;
         }
         for (key, what, least) in [
             ("lifetime", u32::from(router.lifetime), 10),
             ("max_routes", router.max_routes, 1),
         ] {
-            within(key, what, least, 65_535).map_err(|error| (key, error))?;
+            within(key, what, least, 65_535).map_err(|error| (key.into(), error))?;
         }
         Ok(())
     }
@@ -321,6 +328,12 @@ impl Config {
             Mode::RequireKnown => Policy::RequireKnown,
             Mode::Unsigned => Policy::Unsigned,
         }
+    }
+
+    /// Whom to tell of what.
+    pub(crate) fn tell(&self) -> Tell {
+        // Bad lists were refused.
+        Tell::parse(&self.interfaces.tell).unwrap_or_default()
     }
 
     /// The bounds of the engine.
@@ -362,6 +375,7 @@ mod tests {
     fn every_key() {
         let text = "port = 50000\nlog = \"debug\"\nstate_dir = \"/x\"\n[security]\n\
                     mode = \"require-known\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\ninclude = [\"ppp0\"]\n\
+                    tell = [\"eth*\", \"10.0.0.0/8\"]\n\
                     [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\n\
                     [router]\ninside = [\"192.0.2.0/24\"]\nreject = [\"192.0.2.128/25\"]\nlifetime = 60\n\
                     max_routes = 7\nqueue = 8\nnat = true\n";
@@ -371,6 +385,7 @@ mod tests {
         assert_eq!(config.policy(), Policy::RequireKnown);
         assert_eq!(config.interfaces.only, ["eth*"]);
         assert_eq!(config.interfaces.include, ["ppp0"]);
+        assert_ne!(config.tell(), Tell::default());
         let router = config.router.config(config.port).unwrap();
         assert_eq!(router.inside, ["192.0.2.0/24".parse().unwrap()]);
         assert_eq!(router.reject, ["192.0.2.128/25".parse().unwrap()]);
@@ -433,6 +448,8 @@ mod tests {
         assert_eq!(line("[peers]\nretry_after = 1\nforget_after = 0\n"), 3);
         assert_eq!(line("port ="), 1);
         assert_eq!(line("[interfaces]\nignore = [1]\n"), 2);
+        assert_eq!(line("[interfaces]\ntell = [\n\"eth*\",\n\"10.0.0.0/40\",\n]\n"), 4);
+        assert_eq!(line("[interfaces]\n\ntell = [\"a b\"]\n"), 3);
         assert_eq!(line("[router]\nlifetime = 60\ninside = [\"x\"]\n"), 3);
         assert_eq!(line("[router]\nlifetime = 1\n"), 2);
         assert!(Config::default().router.config(1).is_err());

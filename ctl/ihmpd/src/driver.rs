@@ -396,6 +396,7 @@ impl<'a> Driver<'a> {
             self.sieve.only.clone_from(&interfaces.only);
             self.sift()?;
             self.due.links = true;
+            self.due.routes = true;
             self.network()?;
         }
         tracing::info!("event=reloaded");

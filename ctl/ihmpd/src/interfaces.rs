@@ -69,7 +69,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-fn any(patterns: &[String], name: &str) -> bool {
+/// Whether a name matches one of these patterns.
+pub(crate) fn any(patterns: &[String], name: &str) -> bool {
     patterns.iter().any(|pattern| matches(pattern, name))
 }
 

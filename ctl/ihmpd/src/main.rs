@@ -16,6 +16,7 @@ mod pace;
 mod router;
 mod status;
 mod store;
+mod tell;
 
 use std::{
     path::PathBuf,

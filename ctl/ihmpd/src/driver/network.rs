@@ -8,6 +8,7 @@ use ihmp_core::{
     time::Instant, //
 };
 use ihmp_engine::{
+    Discretion,
     Input,
     Own as Known,
     Routes,
@@ -58,6 +59,7 @@ pub(super) struct Due {
 pub(super) struct Told {
     pub(super) connected: Vec<(Addr, u8)>,
     pub(super) local: Vec<Known>,
+    pub(super) discretion: Discretion,
     pub(super) routes: Vec<Routes>,
 }
 
@@ -207,12 +209,17 @@ impl Driver<'_> {
                 .map(|entry| (addr(entry.addr), entry.prefix_len))
                 .collect(),
             local: self.local.iter().map(known).collect(),
+            discretion: self
+                .config
+                .tell()
+                .discretion(&self.links, &self.addrs, &self.local),
             routes,
         };
         if self.told.as_ref() == Some(&told) {
             return Ok(());
         }
         self.tell(Input::Connected(told.connected.clone()))?;
+        self.tell(Input::Discretion(told.discretion.clone()))?;
         self.tell(Input::Network {
             local: told.local.clone(),
             routes: told.routes.clone(),
