@@ -36,7 +36,9 @@ impl Engine {
         let now = self.world.now;
         let ring = &self.world.keyring;
         if message.signature.is_none() {
+            let signed = ring.remembered(place.own).is_some();
             let may = ring.policy == Policy::Unsigned && !ring.reserves(place.own, None);
+            let may = may && !signed;
             return if may {
                 Ok(None)
             } else {
@@ -80,6 +82,8 @@ impl Engine {
             Sort::of_request(host, place, to, &message)
         };
         self.verify(&claim, received, bytes, &echoes, sort)?;
+        let signer = Signer { key, stamp, proven };
+        self.remember(received, &signer)?;
         let ring = &mut self.world.keyring;
         let mut facts = Vec::new();
         if proven {
@@ -97,7 +101,32 @@ impl Engine {
         self.world
             .outputs
             .extend(facts.into_iter().map(Output::Keep));
-        Ok(Some(Signer { key, stamp, proven }))
+        Ok(Some(signer))
+    }
+
+    /// What is known of the keys at the source of a message: another one than that which is remembered there is worth a
+    /// warning once it has shown that it hears us, and is not believed at all where the administrator wants to be asked.
+    fn remember(&mut self, received: &Received<'_>, signer: &Signer) -> Result<(), Refusal> {
+        let (at, now) = (received.from, self.world.now);
+        let ring = &mut self.world.keyring;
+        let former = ring.remembered(at).filter(|former| *former != signer.key);
+        if former.is_none() || received.place.is_behind() {
+            return Ok(());
+        }
+        if signer.proven {
+            let (believed, said) = ring.changed(at, signer.key, now);
+            self.world.key_changed(said);
+            return believed.then_some(()).ok_or(Refusal::ChangedKey);
+        }
+        if ring.policy != Policy::Pin {
+            return Ok(());
+        }
+        let signed = Received {
+            signer: Some(*signer),
+            ..*received
+        };
+        self.incorrect_seqno(&signed, self.bound(&signer.key));
+        Err(Refusal::ChangedKey)
     }
 
     /// The timestamps of the request that this ACK says it answers.

@@ -276,6 +276,7 @@ impl Host {
             }
         }
         self.contested.clear();
+        self.said_all = true;
         self.review_behind(received.place, listed);
         for addr in unreachable {
             self.active.retain(|other| other != addr);

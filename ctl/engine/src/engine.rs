@@ -252,7 +252,18 @@ impl Engine {
         if let (Some(key), Some(own)) = (host.peer_key, host.own) {
             // Behind a NAT, the last address that was its own still names it.
             if !host.active.is_empty() {
-                let fact = self.world.keyring.locate(key, own, &host.active);
+                let shown = host.shown();
+                for addr in &shown {
+                    let (_, said) = self.world.keyring.changed(*addr, key, self.world.now);
+                    self.world.key_changed(said);
+                }
+                let has = std::mem::take(&mut host.said_all).then(|| host.has());
+                let ring = &mut self.world.keyring;
+                let mut at = host.active.clone();
+                at.extend(ring.remember(key, &shown, has.as_deref()));
+                at.sort_unstable();
+                at.dedup();
+                let fact = ring.locate(key, own, &at);
                 self.world.keep(fact);
             }
         }

@@ -114,6 +114,8 @@ pub(crate) struct Host {
     pub(crate) trials: Vec<Trial>,
     /// It was not where it said it was: until then it has to prove its addresses first.
     pub(crate) distrusted_until: Option<Instant>,
+    /// It has just said which addresses it has, all of them.
+    pub(crate) said_all: bool,
     /// Where its last message came from.
     pub(crate) heard: Option<Addr>,
     pub(crate) window: Window,
@@ -208,6 +210,7 @@ impl Host {
             hears: Vec::new(),
             trials: Vec::new(),
             distrusted_until: None,
+            said_all: false,
             heard: None,
             window: Window::default(),
             newest_stamp: 0,

@@ -354,6 +354,8 @@ pub enum Refusal {
     UnknownKey,
     /// Its key is not that of the host.
     WrongKey,
+    /// Another key is remembered where it comes from, and the administrator wants to be asked.
+    ChangedKey,
     /// Its key is ours.
     OwnKey,
     /// Its source is an address at which another key is listed.
@@ -406,6 +408,7 @@ impl Refusal {
             Refusal::BadSignature => "bad-signature",
             Refusal::UnknownKey => "unknown-key",
             Refusal::WrongKey => "wrong-key",
+            Refusal::ChangedKey => "changed-key",
             Refusal::OwnKey => "own-key",
             Refusal::ReservedAddress => "reserved-address",
             Refusal::Replayed => "replayed",

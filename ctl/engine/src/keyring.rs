@@ -9,8 +9,8 @@ use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
 use crate::forged::Forged;
-use crate::keys::{Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
-use crate::limits::Limits;
+use crate::keys::{Changed, Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
+use crate::limits::{Limits, Rate};
 use crate::place::Place;
 use crate::stamps::Stamps;
 
@@ -20,6 +20,15 @@ const OVERTAKE: u64 = 500_000_000;
 const REMEMBERED: usize = 32;
 /// Steps in which the greatest timestamp is written down, in nanoseconds: after a restart, so much is lost at most.
 const STEP: u64 = 100_000_000;
+/// Most addresses at which one key is remembered.
+const MAX_SEEN: usize = 32;
+/// Most addresses of which it is remembered that another key was refused there.
+const MAX_REFUSED: usize = 1_024;
+/// How often it is said that keys changed.
+const CHANGES: Rate = Rate {
+    per_second: 1,
+    burst: 100,
+};
 /// How long a challenge can be answered.
 const CHALLENGE: Duration = Duration::from_secs(30);
 
@@ -78,6 +87,8 @@ pub(crate) struct Peer {
     pub(crate) replay: Replay,
     /// Forged messages in its name.
     pub(crate) forged: Forged,
+    /// Addresses at which it is remembered.
+    seen: Vec<Addr>,
     /// When it was last of use: an order, not a time.
     used: u64,
 }
@@ -111,6 +122,12 @@ pub(crate) struct Keyring {
     routers: Vec<PublicKey>,
     /// The key that was last seen at an address.
     located: HashMap<Addr, PublicKey>,
+    /// The key that has shown that it hears us at an address, and has not said since that it left.
+    remembered: HashMap<Addr, PublicKey>,
+    /// Keys that were refused because another one is remembered there.
+    refused: HashMap<Addr, PublicKey>,
+    /// How often it is said that keys changed.
+    changes: Bucket,
     /// Keys by how long they were of no use.
     order: BTreeSet<(u64, PublicKey)>,
     next_order: u64,
@@ -134,6 +151,9 @@ impl Keyring {
             scoped: Vec::new(),
             routers: Vec::new(),
             located: HashMap::new(),
+            remembered: HashMap::new(),
+            refused: HashMap::new(),
+            changes: Bucket::new(CHANGES),
             order: BTreeSet::new(),
             next_order: 0,
             challenges: HashMap::new(),
@@ -162,6 +182,14 @@ impl Keyring {
         self.scoped.clear();
         self.routers.clear();
         self.located.clear();
+        self.remembered.clear();
+        self.refused.clear();
+        let accepted = |(key, known): &(PublicKey, KnownKey)| {
+            let key = *key;
+            let at = known.accepted.clone();
+            at.into_iter().map(move |addr| (addr, key))
+        };
+        let accepted: Vec<(Addr, PublicKey)> = keys.known.iter().flat_map(accepted).collect();
         for (key, known) in keys.known {
             self.insert(key, known);
         }
@@ -170,12 +198,101 @@ impl Keyring {
                 peer.replay = old.replay;
                 peer.forged = old.forged;
                 peer.known.own = old.known.own;
+                for addr in &peer.seen {
+                    self.remembered.remove(addr);
+                }
+                for addr in &old.seen {
+                    self.remembered.insert(*addr, key);
+                }
                 for addr in &old.known.at {
                     self.located.insert(*addr, key);
                 }
-                peer.known.at = old.known.at;
+                (peer.known.at, peer.seen) = (old.known.at, old.seen);
             }
         }
+        for (addr, key) in accepted {
+            self.take_over(addr, key);
+        }
+    }
+
+    /// From now on this key is the one that is remembered at an address.
+    fn take_over(&mut self, addr: Addr, key: PublicKey) {
+        self.located.insert(addr, key);
+        let former = self.remembered.insert(addr, key);
+        let former = former.filter(|former| *former != key);
+        if let Some(peer) = former.and_then(|former| self.peers.get_mut(&former)) {
+            peer.known.at.retain(|at| *at != addr);
+            peer.seen.retain(|at| *at != addr);
+        }
+        if let Some(peer) = self.peers.get_mut(&key) {
+            if !peer.seen.contains(&addr) {
+                peer.seen.push(addr);
+            }
+        }
+        self.refused.remove(&addr);
+    }
+
+    /// A host with this key has shown at these addresses that it hears us. `has` are all that it has, when it has said so:
+    /// it is remembered at no others any more. Where it is remembered now.
+    pub(crate) fn remember(
+        &mut self,
+        key: PublicKey,
+        shown: &[Addr],
+        has: Option<&[Addr]>,
+    ) -> Vec<Addr> {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return Vec::new();
+        };
+        for addr in shown {
+            if !peer.seen.contains(addr) {
+                peer.seen.push(*addr);
+                self.remembered.insert(*addr, key);
+            }
+        }
+        let excess = peer.seen.len().saturating_sub(MAX_SEEN);
+        let has = |addr: &Addr| has.is_none_or(|has| has.contains(addr));
+        let (seen, mut gone): (Vec<Addr>, Vec<Addr>) = peer.seen.iter().partition(|addr| has(addr));
+        peer.seen = seen;
+        gone.extend(peer.seen.drain(..excess.min(peer.seen.len())));
+        for addr in gone {
+            if self.remembered.get(&addr) == Some(&key) {
+                self.remembered.remove(&addr);
+            }
+        }
+        peer.seen.clone()
+    }
+
+    /// The key that is remembered at an address.
+    pub(crate) fn remembered(&self, addr: Addr) -> Option<PublicKey> {
+        self.remembered.get(&addr).copied()
+    }
+
+    /// A key is at an address where another one is remembered; whether it may be believed, and what is worth saying.
+    pub(crate) fn changed(
+        &mut self,
+        at: Addr,
+        key: PublicKey,
+        now: Instant,
+    ) -> (bool, Option<Changed>) {
+        let former = self.remembered(at).filter(|former| *former != key);
+        let Some(former) = former else {
+            return (true, None);
+        };
+        let believed = self.policy != Policy::Pin;
+        let known = self.refused.get(&at) == Some(&key);
+        if believed {
+            self.take_over(at, key);
+        } else if self.refused.len() < MAX_REFUSED {
+            self.refused.insert(at, key);
+        }
+        let changed = Changed {
+            at,
+            former,
+            key,
+            believed,
+        };
+        let said = !known && self.changes.take(now);
+        (believed, said.then_some(changed))
     }
 
     fn insert(&mut self, key: PublicKey, known: KnownKey) {
@@ -187,8 +304,10 @@ impl Keyring {
         }
         for addr in &known.at {
             self.located.insert(*addr, key);
+            self.remembered.insert(*addr, key);
         }
         let peer = Peer {
+            seen: known.at.clone(),
             replay: Replay::new(known.floor),
             forged: Forged::new(self.limits.forged),
             known,
@@ -235,6 +354,11 @@ impl Keyring {
         for addr in &peer.known.at {
             if self.located.get(addr) == Some(key) {
                 self.located.remove(addr);
+            }
+        }
+        for addr in &peer.seen {
+            if self.remembered.get(addr) == Some(key) {
+                self.remembered.remove(addr);
             }
         }
         Some(peer)

@@ -180,6 +180,8 @@ pub enum Policy {
     FirstUse,
     /// Keys that the administrator listed.
     RequireKnown,
+    /// As [`Policy::FirstUse`], and where a key is remembered no other is believed until the administrator accepts it.
+    Pin,
     /// As [`Policy::FirstUse`], and messages without a signature from hosts that never sent one with it.
     Unsigned,
 }
@@ -199,6 +201,21 @@ pub struct KnownKey {
     pub own: Option<PublicKey>,
     /// Where the host was.
     pub at: Vec<Addr>,
+    /// Addresses at which the administrator accepted it after another one.
+    pub accepted: Vec<Addr>,
+}
+
+/// Another key has shown that it is where one is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Where.
+    pub at: Addr,
+    /// The key that is remembered.
+    pub former: PublicKey,
+    /// The other one.
+    pub key: PublicKey,
+    /// It is remembered in the place of the former one from now on; else it is refused.
+    pub believed: bool,
 }
 
 /// All keys: at the start, and when the administrator changed something.
@@ -240,6 +257,8 @@ pub enum Fact {
         /// The new key.
         key: PublicKey,
     },
+    /// Another key is where one was remembered.
+    Changed(Changed),
     /// There are too many keys: this one is given up.
     Forgotten(PublicKey),
 }

@@ -72,7 +72,7 @@ pub use io::{
     State, Traffic, Via,
 };
 pub use keys::{
-    verify, Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey,
+    verify, Changed, Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey,
 };
 pub use limits::{Limits, Rate};
 pub use note::Note;

@@ -8,7 +8,7 @@ use ihmp_core::message::Control;
 use ihmp_core::time::Duration;
 
 use crate::io::Refusal;
-use crate::keys::PublicKey;
+use crate::keys::{Changed, PublicKey};
 
 /// A line for the log; its text form is `event=... name=value ...` with stable names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,8 @@ pub enum Note {
         /// The new key.
         key: PublicKey,
     },
+    /// Another key is where one was remembered.
+    KeyChanged(Changed),
     /// Another host answers at this address; it is taken off the host that had it.
     Mistaken {
         /// The address.
@@ -260,6 +262,14 @@ impl fmt::Display for Note {
                 "event=succeeded former={} key={}",
                 former.fingerprint(),
                 key.fingerprint()
+            ),
+            Note::KeyChanged(changed) => write!(
+                f,
+                "event=key-changed peer={} former={} key={} outcome={}",
+                changed.at,
+                changed.former.fingerprint(),
+                changed.key.fingerprint(),
+                if changed.believed { "believed" } else { "refused" }
             ),
             Note::Routed { by, new, old } => {
                 write!(f, "event=routed by={by} new={new} old={old}")

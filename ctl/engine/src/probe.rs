@@ -109,6 +109,18 @@ impl Host {
         }
     }
 
+    /// Addresses that the peer has, and at which it has shown that it hears us; behind no NAT.
+    pub(crate) fn shown(&self) -> Vec<Addr> {
+        let has = self.has().into_iter();
+        has.filter(|addr| self.hears.contains(addr)).collect()
+    }
+
+    /// Addresses that the peer has or says it has.
+    pub(crate) fn has(&self) -> Vec<Addr> {
+        let known = self.active.iter().chain(&self.unreachable);
+        known.chain(&self.contested).copied().collect()
+    }
+
     /// The peer was seen to send from there, to `local`, which proves nothing.
     pub(crate) fn try_out(&mut self, addr: Addr, local: Addr, world: &mut World) {
         self.trials

@@ -16,7 +16,7 @@ use crate::entry::Nats;
 use crate::host::Host;
 use crate::io::{Age, Key, Moment, Output, Own, Refusal, Routes, Via};
 use crate::keyring::Keyring;
-use crate::keys::{Fact, Policy, PublicKey};
+use crate::keys::{Changed, Fact, Policy, PublicKey};
 use crate::limits::Limits;
 use crate::note::Note;
 use crate::place::Place;
@@ -133,6 +133,14 @@ impl World {
     /// Has something written down.
     pub(crate) fn keep(&mut self, fact: Option<Fact>) {
         self.outputs.extend(fact.map(Output::Keep));
+    }
+
+    /// Says that another key is where one was remembered.
+    pub(crate) fn key_changed(&mut self, changed: Option<Changed>) {
+        if let Some(changed) = changed {
+            self.keep(Some(Fact::Changed(changed)));
+            self.note(Note::KeyChanged(changed));
+        }
     }
 
     /// A fresh sequence number.

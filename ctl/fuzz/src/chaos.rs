@@ -98,7 +98,8 @@ fn address(node: usize, number: u8) -> Addr {
 pub fn engine(octets: &[u8]) {
     let mut octets = Octets::new(octets);
     let policy = match octets.below(4) {
-        0 | 1 => Policy::FirstUse,
+        0 => Policy::FirstUse,
+        1 => Policy::Pin,
         2 => Policy::RequireKnown,
         _ => Policy::Unsigned,
     };

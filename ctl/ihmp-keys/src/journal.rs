@@ -7,11 +7,13 @@
 //! at KEY OWN [ADDR]...                    the host is at these addresses, and we use that own key towards it
 //! heard KEY NANOSECONDS                   messages with timestamps up to this one were believed
 //! succeeded FORMER KEY                    a new key took the place of a former one
+//! accept KEY ADDR                         the administrator accepted it there, after another one
+//! changed KEY FORMER ADDR                 it was there after another one, and was believed
+//! refused KEY FORMER ADDR                 it was there after another one, and was not believed
 //! forget KEY
 //! ```
 
 use std::{
-    collections::BTreeMap,
     fmt,
     fs::{
         self,
@@ -25,10 +27,13 @@ use std::{
     path::PathBuf,
 };
 
-use ihmp_core::policy::Prefix;
+use ihmp_core::{
+    addr::Addr,
+    policy::Prefix, //
+};
 use ihmp_engine::{
+    Changed,
     Fact,
-    KnownKey,
     PublicKey, //
 };
 use nix::fcntl::{
@@ -41,21 +46,13 @@ use crate::{
     replace,
     At,
     Error,
+    Known,
     Result,
     State, //
 };
 
 /// Records beyond which the journal is written anew, and per peer.
 const LONG: usize = 4_096;
-
-/// What is known of a peer's key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
-    /// What the engine has to know.
-    pub known: KnownKey,
-    /// What the administrator calls it.
-    pub name: Option<String>,
-}
 
 /// A line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +67,13 @@ pub enum Record {
         scope: Vec<Prefix>,
         /// What it is called.
         name: Option<String>,
+    },
+    /// The administrator accepted a key in the place of another one.
+    Accept {
+        /// The key.
+        key: PublicKey,
+        /// Where.
+        at: Addr,
     },
     /// What the engine wants to be remembered, but timestamps of own messages.
     Fact(Fact),
@@ -97,6 +101,11 @@ impl fmt::Display for Record {
             }
             Self::Fact(Fact::Heard { key, floor }) => write!(f, "heard {key} {floor}"),
             Self::Fact(Fact::Succeeded { former, key }) => write!(f, "succeeded {former} {key}"),
+            Self::Accept { key, at } => write!(f, "accept {key} {at}"),
+            Self::Fact(Fact::Changed(changed)) => {
+                let verb = if changed.believed { "changed" } else { "refused" };
+                write!(f, "{verb} {} {} {}", changed.key, changed.former, changed.at)
+            }
             Self::Fact(Fact::Forgotten(key)) => write!(f, "forget {key}"),
             Self::Fact(Fact::Sent(_)) => write!(f, "#"),
         }
@@ -143,78 +152,40 @@ fn parse(line: &str) -> Option<Record> {
             former: key,
             key: new.parse().ok()?,
         }),
+        ("accept", [at]) => Record::Accept {
+            key,
+            at: at.parse().ok()?,
+        },
+        (verb @ ("changed" | "refused"), [former, at]) => Record::Fact(Fact::Changed(Changed {
+            at: at.parse().ok()?,
+            former: former.parse().ok()?,
+            key,
+            believed: verb == "changed",
+        })),
         ("forget", []) => Record::Fact(Fact::Forgotten(key)),
         _ => return None,
     })
 }
 
-/// What the records come to.
-fn replay(peers: &mut BTreeMap<PublicKey, Peer>, record: Record) {
-    match record {
-        Record::Pin {
-            key,
-            router,
-            scope,
-            name,
-        } => {
-            let peer = peers.entry(key).or_default();
-            (peer.known.pinned, peer.known.router) = (true, router);
-            (peer.known.scope, peer.name) = (scope, name);
-        }
-        Record::Fact(Fact::At { key, own, at }) => {
-            let known = &mut peers.entry(key).or_default().known;
-            (known.own, known.at) = (Some(own), at);
-        }
-        Record::Fact(Fact::Heard { key, floor }) => {
-            let known = &mut peers.entry(key).or_default().known;
-            known.floor = known.floor.max(floor);
-        }
-        Record::Fact(Fact::Succeeded { former, key }) => {
-            let mut peer = peers.remove(&former).unwrap_or_default();
-            peer.known.floor = 0;
-            peers.insert(key, peer);
-        }
-        Record::Fact(Fact::Forgotten(key)) => drop(peers.remove(&key)),
-        Record::Fact(Fact::Sent(_)) => (),
-    }
-}
-
-/// The records that say what is known of a peer.
-fn records(key: PublicKey, peer: &Peer) -> impl Iterator<Item = Record> {
-    let known = peer.known.clone();
-    let pin = known.pinned.then_some(Record::Pin {
-        key,
-        router: known.router,
-        scope: known.scope,
-        name: peer.name.clone(),
-    });
-    let at = known.at;
-    let located = known.own.map(|own| Record::Fact(Fact::At { key, own, at }));
-    let floor = known.floor;
-    let heard = (floor > 0).then_some(Record::Fact(Fact::Heard { key, floor }));
-    pin.into_iter().chain(located).chain(heard)
-}
-
 impl State {
-    /// All that is known of peers' keys, and how many lines of the journal are not understood.
-    pub fn peers(&self) -> Result<(BTreeMap<PublicKey, Peer>, usize)> {
+    /// All that is known of peers' keys.
+    pub fn known(&self) -> Result<Known> {
         let path = self.path("peers");
         let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             text => text.at(&path)?,
         };
-        let mut peers = BTreeMap::new();
-        let mut bad = 0;
+        let mut known = Known::default();
         for line in String::from_utf8_lossy(&text)
             .lines()
             .filter(|line| !line.is_empty())
         {
             match parse(line) {
-                Some(record) => replay(&mut peers, record),
-                None => bad += 1,
+                Some(record) => known.replay(record),
+                None => known.bad += 1,
             }
         }
-        Ok((peers, bad))
+        Ok(known)
     }
 
     /// Appends records, as somebody who is not the agent.
@@ -257,17 +228,17 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads the journal and writes it anew, short; what it came to, and how many lines were not understood.
-    pub fn open(state: &State) -> Result<(Self, BTreeMap<PublicKey, Peer>, usize)> {
+    /// Reads the journal and writes it anew, short; what it came to.
+    pub fn open(state: &State) -> Result<(Self, Known)> {
         let path = state.path("peers");
-        let (file, peers, bad) = shorten(state)?;
+        let (file, known) = shorten(state)?;
         let journal = Self {
             state: state.clone(),
             path,
             file,
-            left: LONG + 4 * peers.len(),
+            left: LONG + 4 * known.peers.len(),
         };
-        Ok((journal, peers, bad))
+        Ok((journal, known))
     }
 
     /// Appends a record. It is not forced to the disk: it outlives the agent, but may not outlive the machine, and with
@@ -276,24 +247,20 @@ impl Journal {
         write(&mut self.file, &[Record::Fact(fact)]).at(&self.path)?;
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
-            let (file, peers, _) = shorten(&self.state)?;
-            (self.file, self.left) = (file, LONG + 4 * peers.len());
+            let (file, known) = shorten(&self.state)?;
+            (self.file, self.left) = (file, LONG + 4 * known.peers.len());
         }
         Ok(())
     }
 }
 
 /// Writes the journal anew.
-fn shorten(state: &State) -> Result<(File, BTreeMap<PublicKey, Peer>, usize)> {
+fn shorten(state: &State) -> Result<(File, Known)> {
     let path = state.path("peers");
     let open = || private().append(true).create(true).open(&path).at(&path);
     let _held = Flock::lock(open()?, FlockArg::LockExclusive)
         .map_err(|(_, error)| Error::new(&path, error.desc()))?;
-    let (peers, bad) = state.peers()?;
-    let records: Vec<Record> = peers
-        .iter()
-        .flat_map(|(key, peer)| records(*key, peer))
-        .collect();
-    replace(&path, lines(&records).as_bytes())?;
-    Ok((open()?, peers, bad))
+    let known = state.known()?;
+    replace(&path, lines(&known.records()).as_bytes())?;
+    Ok((open()?, known))
 }

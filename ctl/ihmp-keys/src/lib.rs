@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod journal;
+mod known;
 mod machine;
 mod own;
 
@@ -60,8 +61,11 @@ use nix::{
 pub use crate::{
     journal::{
         Journal,
-        Peer,
         Record, //
+    },
+    known::{
+        Known,
+        Peer, //
     },
     machine::MACHINE_ID,
     own::{
@@ -144,6 +148,13 @@ impl State {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).at(dir)?;
         }
         Ok(state)
+    }
+
+    /// The folder as it is: to look at what is in it.
+    pub fn at(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use ihmp_core::policy::Prefix;
 use ihmp_engine::{
+    Changed,
     Fact,
     PublicKey, //
 };
@@ -132,8 +133,8 @@ fn timestamp_is_kept() {
 fn journal_is_replayed_and_shortened() {
     let folder = Folder::new("journal");
     let state = State::open(&folder.0).unwrap();
-    let (mut journal, peers, _) = Journal::open(&state).unwrap();
-    assert!(peers.is_empty());
+    let (mut journal, known) = Journal::open(&state).unwrap();
+    assert!(known.peers.is_empty());
     let at = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
     let own = key(9);
     let facts = [
@@ -171,7 +172,7 @@ fn journal_is_replayed_and_shortened() {
         let mut file = private().append(true).open(folder.0.join("peers")).unwrap();
         writeln!(file, "{line}").unwrap();
     }
-    let (peers, bad) = state.peers().unwrap();
+    let Known { peers, bad, .. } = state.known().unwrap();
     assert_eq!(bad, 5);
     assert_eq!(peers.len(), 2);
     assert_eq!(peers[&key(3)].known.at, at);
@@ -186,7 +187,9 @@ fn journal_is_replayed_and_shortened() {
         let key = key(3);
         journal.keep(Fact::Heard { key, floor }).unwrap();
     }
-    let (after, bad) = state.peers().unwrap();
+    let Known {
+        peers: after, bad, ..
+    } = state.known().unwrap();
     assert_eq!(bad, 0);
     assert_eq!(after[&key(3)].known.floor, 19_999);
     assert_eq!(after[&key(4)], peers[&key(4)]);
@@ -225,4 +228,53 @@ fn keys_that_came_with_a_copy_of_a_machine_are_put_aside() {
     assert!(!state.claim(&id).unwrap());
     fs::write(&id, &one).unwrap();
     assert!(!state.claim(&id).unwrap());
+}
+
+#[test]
+fn one_key_is_remembered_at_an_address() {
+    let folder = Folder::new("changed");
+    let state = State::open(&folder.0).unwrap();
+    let (mut journal, _) = Journal::open(&state).unwrap();
+    let (here, there) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+    let at = |number: u8, at: &[_]| Fact::At {
+        key: key(number),
+        own: key(9),
+        at: at.to_vec(),
+    };
+    let changed = Changed {
+        at: here,
+        former: key(1),
+        key: key(2),
+        believed: false,
+    };
+    journal.keep(at(1, &[here, there])).unwrap();
+    journal.keep(Fact::Changed(changed)).unwrap();
+    let known = state.known().unwrap();
+    assert_eq!(known.changes[&here], changed);
+    assert!(!known.peers.contains_key(&key(2)), "nobody is known for being refused");
+    // Written anew, it says the same.
+    drop(journal);
+    let (mut journal, known) = Journal::open(&state).unwrap();
+    assert_eq!(known.changes[&here], changed);
+    let accept = Record::Accept {
+        key: key(2),
+        at: here,
+    };
+    state.append(&[accept]).unwrap();
+    for _ in 0..2 {
+        let known = state.known().unwrap();
+        assert!(known.changes.is_empty());
+        assert_eq!(known.peers[&key(1)].known.at, [there]);
+        assert_eq!(known.peers[&key(2)].known.accepted, [here]);
+        journal = Journal::open(&state).unwrap().0;
+    }
+    // It was met there, and left.
+    journal.keep(at(2, &[here])).unwrap();
+    journal.keep(at(2, &[])).unwrap();
+    journal.keep(at(3, &[there])).unwrap();
+    let peers = state.known().unwrap().peers;
+    for number in [1, 2] {
+        assert!(peers[&key(number)].known.at.is_empty());
+        assert!(peers[&key(number)].known.accepted.is_empty());
+    }
 }

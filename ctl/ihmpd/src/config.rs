@@ -71,7 +71,7 @@ pub(crate) struct Router {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Security {
-    /// Whom to believe: first-use, require-known or unsigned.
+    /// Whom to believe: first-use, pin, require-known or unsigned.
     pub(crate) mode: Mode,
 }
 
@@ -81,6 +81,7 @@ pub(crate) struct Security {
 pub(crate) enum Mode {
     #[default]
     FirstUse,
+    Pin,
     RequireKnown,
     Unsigned,
 }
@@ -213,6 +214,7 @@ impl Mode {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::FirstUse => "first-use",
+            Self::Pin => "pin",
             Self::RequireKnown => "require-known",
             Self::Unsigned => "unsigned",
         }
@@ -325,6 +327,7 @@ impl Config {
     pub(crate) fn policy(&self) -> Policy {
         match self.security.mode {
             Mode::FirstUse => Policy::FirstUse,
+            Mode::Pin => Policy::Pin,
             Mode::RequireKnown => Policy::RequireKnown,
             Mode::Unsigned => Policy::Unsigned,
         }
@@ -402,6 +405,8 @@ mod tests {
         assert_eq!(Config::default().policy(), Policy::FirstUse);
         let unsigned = Config::parse("[security]\nmode = \"unsigned\"\n").unwrap();
         assert_eq!(unsigned.policy(), Policy::Unsigned);
+        let pin = Config::parse("[security]\nmode = \"pin\"\n").unwrap();
+        assert_eq!(pin.policy(), Policy::Pin);
         assert!(Config::parse("[security]\nmode = \"none\"\n").is_err());
     }
 

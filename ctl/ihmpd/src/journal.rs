@@ -36,7 +36,10 @@ impl Journal {
                 ..
             } => tracing::debug!("{note}"),
             Note::Refused { .. } if !self.may(now) => self.left_out += 1,
-            Note::Refused { .. } | Note::Unanswered { .. } | Note::Unproven { .. } => {
+            Note::Refused { .. }
+            | Note::Unanswered { .. }
+            | Note::Unproven { .. }
+            | Note::KeyChanged(_) => {
                 tracing::warn!("{note}")
             }
             _ => tracing::info!("{note}"),

@@ -31,9 +31,9 @@ impl Store {
         if state.claim(Path::new(MACHINE_ID))? {
             tracing::warn!("event=key-copied");
         }
-        let (journal, _, bad) = Journal::open(&state)?;
-        if bad > 0 {
-            tracing::warn!("event=bad-records count={bad}");
+        let (journal, known) = Journal::open(&state)?;
+        if known.bad > 0 {
+            tracing::warn!("event=bad-records count={}", known.bad);
         }
         Ok(Self {
             state,
@@ -53,8 +53,8 @@ impl Store {
             let fingerprint = own.key.public().fingerprint();
             tracing::info!("event=key name={} fingerprint={fingerprint}", own.name);
         }
-        let (peers, _) = self.state.peers()?;
-        let known = peers.into_iter().map(|(key, peer)| (key, peer.known));
+        let known = self.state.known()?.peers.into_iter();
+        let known = known.map(|(key, peer)| (key, peer.known));
         Ok(Keys {
             own: own.into_iter().map(|own| own.key).collect(),
             sent: self.state.sent()?,

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ihmp_engine::{Fact, Keys, KnownKey, OwnKey, PublicKey};
+use ihmp_core::addr::Addr;
+use ihmp_engine::{Changed, Fact, Keys, KnownKey, OwnKey, PublicKey};
 
 /// What a machine writes down of keys.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Store {
     pub sent: u64,
     /// Keys of peers.
     pub known: BTreeMap<PublicKey, KnownKey>,
+    /// Other keys where one was remembered.
+    pub changes: Vec<Changed>,
 }
 
 impl Store {
@@ -23,6 +26,7 @@ impl Store {
             Fact::Sent(sent) => self.sent = sent,
             Fact::Heard { key, floor } => self.known.entry(key).or_default().floor = floor,
             Fact::At { key, own, at } => {
+                at.iter().for_each(|addr| self.leave(*addr));
                 let known = self.known.entry(key).or_default();
                 (known.own, known.at) = (Some(own), at);
             }
@@ -30,8 +34,24 @@ impl Store {
                 let known = self.known.remove(&former).unwrap_or_default();
                 self.known.insert(key, KnownKey { floor: 0, ..known });
             }
+            Fact::Changed(changed) => self.changes.push(changed),
             Fact::Forgotten(key) => drop(self.known.remove(&key)),
         }
+    }
+
+    /// Nobody is remembered there.
+    fn leave(&mut self, addr: Addr) {
+        for known in self.known.values_mut() {
+            known.at.retain(|at| *at != addr);
+            known.accepted.retain(|at| *at != addr);
+        }
+    }
+
+    /// The administrator accepts a key in the place of another one.
+    pub fn accept(&mut self, at: Addr, key: PublicKey) {
+        self.leave(at);
+        let known = self.known.entry(key).or_default();
+        known.accepted.push(at);
     }
 
     /// What the engine is told of it.

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `ihmpctl host`: foreign hosts.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    path::Path, //
+};
 
+use ihmp_keys::State;
 use ihmp_nl::{
     AddrSet,
     Client,
@@ -99,15 +103,18 @@ impl Action {
     pub(super) fn run(
         self,
         client: &mut Client,
+        state: &Path,
         out: &mut Output<'_>,
     ) -> std::result::Result<(), Failure> {
         match self {
             Self::Show(which) => {
+                let changes = State::at(state).known().map(|known| known.changes);
                 let mut hosts = which.fetch(client)?;
                 if out.style.family.is_some() {
                     paths_of_family(&mut hosts, client, out.style)?;
                 }
-                out.hosts(hosts)?
+                // Who may not read the folder sees the rest.
+                out.hosts(hosts, &changes.unwrap_or_default())?
             }
             Self::Add(host) => out.id(client.host_new(&host)?)?,
             Self::Set(host) => client.host_set(&host)?,

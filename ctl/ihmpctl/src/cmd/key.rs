@@ -11,6 +11,7 @@ use std::{
 
 use ihmp_core::policy::Prefix;
 use ihmp_engine::{
+    Changed,
     Fact,
     PublicKey, //
 };
@@ -61,6 +62,15 @@ pub(super) const OBJECT: Object = Object {
             },
         },
         Verb {
+            names: &["accept"],
+            syntax: "ADDR|NAME [KEY|FINGERPRINT]",
+            parse: |words| {
+                let place = words.need("an address or a name")?.to_owned();
+                let key = words.take().map(ToOwned::to_owned);
+                Ok(super::Action::Key(Action::Accept { place, key }))
+            },
+        },
+        Verb {
             names: &["set-local"],
             syntax: "all|PREFIX... [from FILE]",
             parse: set_local,
@@ -94,6 +104,10 @@ pub(crate) enum Action {
         scope: Vec<Prefix>,
     },
     Del(String),
+    Accept {
+        place: String,
+        key: Option<String>,
+    },
     SetLocal {
         scope: Vec<Prefix>,
         from: Option<PathBuf>,
@@ -114,8 +128,7 @@ impl Action {
         let state = State::open(dir)?;
         match self {
             Self::Show => {
-                let (peers, _) = state.peers()?;
-                return Ok(out.keys(&state.own()?, &peers)?);
+                return Ok(out.keys(&state.own()?, &state.known()?)?);
             }
             Self::Add {
                 key,
@@ -123,7 +136,7 @@ impl Action {
                 name,
                 scope,
             } => {
-                let (peers, _) = state.peers()?;
+                let peers = state.known()?.peers;
                 let taken = |(other, peer): (&PublicKey, &ihmp_keys::Peer)| {
                     *other != key && name.is_some() && peer.name == name
                 };
@@ -138,6 +151,11 @@ impl Action {
                 }])?;
             }
             Self::Del(text) => del(&state, &text)?,
+            Self::Accept { place, key } => {
+                for key in accept(&state, &place, key.as_deref())? {
+                    out.fingerprint(&key)?;
+                }
+            }
             Self::SetLocal { scope, from } => {
                 let public = local(&state, &scope, from.as_deref())?;
                 out.fingerprint(&public)?;
@@ -158,7 +176,7 @@ impl Action {
 
 /// Removes a peer's key, or an own one that is for some addresses only.
 fn del(state: &State, text: &str) -> std::result::Result<(), Failure> {
-    let (peers, _) = state.peers()?;
+    let peers = state.known()?.peers;
     let is = |key: &PublicKey, name: Option<&str>| {
         key.to_string() == text || key.fingerprint().to_string() == text || name == Some(text)
     };
@@ -179,6 +197,50 @@ fn del(state: &State, text: &str) -> std::result::Result<(), Failure> {
         Some(own) => Ok(state.remove_own(&own.name)?),
         None => Err(refuse(format!("no key \"{text}\" is known"))),
     }
+}
+
+/// Believes the key that was last at an address, or at those of the key with a name, in place of the one that was remembered
+/// there. A listed key gives its name and its addresses to the other one.
+fn accept(
+    state: &State,
+    place: &str,
+    key: Option<&str>,
+) -> std::result::Result<Vec<PublicKey>, Failure> {
+    let known = state.known()?;
+    let name = |key: &PublicKey| known.peers.get(key).and_then(|peer| peer.name.as_deref());
+    let is = |changed: &&Changed| {
+        let other = changed.key;
+        let wanted = key.is_none_or(|text| {
+            other.to_string() == text || other.fingerprint().to_string() == text
+        });
+        let there = changed.at.to_string() == place || name(&changed.former) == Some(place);
+        wanted && there
+    };
+    let changes: Vec<&Changed> = known.changes.values().filter(is).collect();
+    if changes.is_empty() {
+        return Err(refuse(format!("no other key was seen at \"{place}\"")));
+    }
+    let mut records = Vec::new();
+    for changed in &changes {
+        records.push(Record::Accept {
+            key: changed.key,
+            at: changed.at,
+        });
+        let former = known.peers.get(&changed.former);
+        if let Some(former) = former.filter(|former| former.known.pinned) {
+            records.push(Record::Pin {
+                key: changed.key,
+                router: former.known.router,
+                scope: former.known.scope.clone(),
+                name: former.name.clone(),
+            });
+            records.push(Record::Fact(Fact::Forgotten(changed.former)));
+        }
+    }
+    state.append(&records)?;
+    let mut keys: Vec<PublicKey> = changes.iter().map(|changed| changed.key).collect();
+    keys.dedup();
+    Ok(keys)
 }
 
 /// Makes a key, or takes one from a file, for all addresses or for some.

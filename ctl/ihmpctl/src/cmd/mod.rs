@@ -60,7 +60,7 @@ impl Action {
     ) -> std::result::Result<(), Failure> {
         match self {
             Self::Help(text) => out.line(&text)?,
-            Self::Host(action) => action.run(&mut Client::connect()?, out)?,
+            Self::Host(action) => action.run(&mut Client::connect()?, state, out)?,
             Self::Path(action) => action.run(&mut Client::connect()?, out)?,
             Self::Flow(action) => action.run(&mut Client::connect()?, out)?,
             Self::Nat(action) => action.run(&mut Client::connect()?, out)?,

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use ihmp_engine::PublicKey;
+use ihmp_engine::{
+    Changed,
+    PublicKey, //
+};
 use ihmp_keys::{
     Own,
     Peer, //
@@ -197,6 +200,18 @@ pub(super) fn peer_key(key: &PublicKey, peer: &Peer) -> Value {
         ("address", json!(texts(&peer.known.at))),
         ("heard", json!(peer.known.floor)),
     ])
+}
+
+/// Where another key was than the one that is remembered.
+pub(super) fn changed(changed: &Changed) -> Value {
+    json!({
+        "kind": "changed",
+        "address": changed.at.to_string(),
+        "key": changed.key.to_string(),
+        "fingerprint": changed.key.fingerprint().to_string(),
+        "former": changed.former.fingerprint().to_string(),
+        "outcome": if changed.believed { "believed" } else { "refused" },
+    })
 }
 
 /// The notification's name in the spec, the time if it is wanted, and the notification's attributes.

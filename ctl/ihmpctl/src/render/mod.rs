@@ -11,12 +11,17 @@ use std::{
     time::SystemTime, //
 };
 
-use ihmp_engine::PublicKey;
+use ihmp_core::addr::Addr;
+use ihmp_engine::{
+    Changed,
+    PublicKey, //
+};
 use ihmp_keys::{
-    Own,
-    Peer, //
+    Known,
+    Own, //
 };
 use ihmp_nl::{
+    AddrSet,
     Event,
     Flow,
     Host,
@@ -105,7 +110,12 @@ impl Output<'_> {
         }
     }
 
-    pub(crate) fn hosts(&mut self, mut hosts: Vec<Host>) -> io::Result<()> {
+    /// Hosts, and where another key was than the one that is remembered.
+    pub(crate) fn hosts(
+        &mut self,
+        mut hosts: Vec<Host>,
+        changes: &BTreeMap<Addr, Changed>,
+    ) -> io::Result<()> {
         if self.style.family.is_some() {
             for host in &mut hosts {
                 host.addrs.retain(|addr| self.style.shows(addr.addr));
@@ -114,8 +124,34 @@ impl Output<'_> {
             }
             hosts.retain(|host| !host.addrs.is_empty());
         }
-        self.rows(&hosts, json::host, |host, to| {
-            text::host(host, "\n    ", to)
+        let changed = |host: &Host| {
+            let addrs = host.addrs.iter().filter(|addr| addr.set == AddrSet::Active);
+            let addrs = addrs.map(|addr| Addr::from(addr.addr));
+            addrs.filter_map(|addr| changes.get(&addr)).next().copied()
+        };
+        let rows: Vec<(Host, Option<Changed>)> = hosts
+            .into_iter()
+            .map(|host| {
+                let changed = changed(&host);
+                (host, changed)
+            })
+            .collect();
+        let json = |(host, changed): &(Host, Option<Changed>)| {
+            let mut value = json::host(host);
+            if let Some(changed) = changed {
+                value["key-changed"] = json::changed(changed);
+            }
+            value
+        };
+        self.rows(&rows, json, |(host, changed), to| {
+            text::host(host, "\n    ", to)?;
+            match changed {
+                Some(changed) => {
+                    write!(to, "\n    ")?;
+                    text::changed(changed, to)
+                }
+                None => Ok(()),
+            }
         })
     }
 
@@ -147,23 +183,26 @@ impl Output<'_> {
         self.object(stats, json::stats, text::stats)
     }
 
-    /// Own keys, then those of peers.
-    pub(crate) fn keys(
-        &mut self,
-        own: &[Own],
-        peers: &BTreeMap<PublicKey, Peer>,
-    ) -> io::Result<()> {
+    /// Own keys, then those of peers, then where another one was.
+    pub(crate) fn keys(&mut self, own: &[Own], known: &Known) -> io::Result<()> {
+        let (peers, changes) = (known.peers.iter(), known.changes.values());
         if self.style.json {
             let own = own.iter().map(json::own_key);
-            let peers = peers.iter().map(|(key, peer)| json::peer_key(key, peer));
-            return self.value(&own.chain(peers).collect::<Vec<_>>());
+            let peers = peers.map(|(key, peer)| json::peer_key(key, peer));
+            let all = own.chain(peers).chain(changes.map(json::changed));
+            return self.value(&all.collect::<Vec<_>>());
         }
         for own in own {
             text::own_key(own, self.to)?;
         }
-        peers
-            .iter()
-            .try_for_each(|(key, peer)| text::peer_key(key, peer, self.to))
+        for (key, peer) in peers {
+            text::peer_key(key, peer, self.to)?;
+        }
+        for changed in changes {
+            text::changed(changed, self.to)?;
+            writeln!(self.to)?;
+        }
+        Ok(())
     }
 
     /// What an agent says of itself: lines of a name, perhaps another one, and a value.

@@ -153,8 +153,8 @@ fn other_nat() -> Nat {
 
 #[test]
 fn objects() {
-    all("host", |out| out.hosts(hosts()));
-    all("none", |out| out.hosts(Vec::new()));
+    all("host", |out| out.hosts(hosts(), &BTreeMap::new()));
+    all("none", |out| out.hosts(Vec::new(), &BTreeMap::new()));
     all("id", |out| out.id(7));
     let path = Path {
         host_id: 7,
@@ -310,15 +310,15 @@ fn one_family() {
         family: Some(Family::V6),
         ..TEXT
     };
-    golden("host.4.txt", &printed(v4, |out| out.hosts(hosts())));
-    golden("host.6.txt", &printed(v6, |out| out.hosts(hosts())));
+    golden("host.4.txt", &printed(v4, |out| out.hosts(hosts(), &BTreeMap::new())));
+    golden("host.6.txt", &printed(v6, |out| out.hosts(hosts(), &BTreeMap::new())));
 }
 
 #[test]
 fn names_cannot_write_on_the_terminal() {
     let mut hosts = hosts();
     hosts[0].name = Some("a\x1b[31m\nhost 9".to_owned());
-    let text = printed(TEXT, |out| out.hosts(hosts));
+    let text = printed(TEXT, |out| out.hosts(hosts, &BTreeMap::new()));
     assert!(
         text.starts_with("host 7 name a\\u{1b}[31m\\nhost 9 state up"),
         "{text}"
