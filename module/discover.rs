@@ -3,7 +3,8 @@
 //! Discovery: a flow to an unknown address makes a host entry and asks the agent about it.
 //!
 //! TCP counts when it is established and UDP when the socket is connected; of other flows the third
-//! packet does, so that a single question to a name server asks nobody (PROTOCOL.md B.4 35).
+//! packet does, so that a single question to a name server asks nobody (PROTOCOL.md B.4 35). A flow that the other end
+//! opened asks nobody, unless the policy for its address says so: see [`crate::opener`].
 
 use crate::{
     ffi::{
@@ -68,10 +69,15 @@ pub(crate) fn consider<'a>(
     guard: &'a Guard,
 ) -> Option<&'a Host> {
     let addr = packet.tuple.dst;
-    if !netns.params.discovers() || !sock.is_user() || !worth_asking(netns, packet, sock) {
+    if !netns.params.discovers() || !sock.is_user() {
         return None;
     }
-    if netns.action(addr, guard) != Action::Auto {
+    let asks = match netns.action(addr, guard) {
+        Action::Auto => netns.openers.speak(&packet.tuple, sock),
+        Action::AutoIn => true,
+        Action::Known | Action::Never => false,
+    };
+    if !asks || !worth_asking(netns, packet, sock) {
         return None;
     }
     if netns.hosts.load(Relaxed) >= netns.params.max_hosts.load(Relaxed) {

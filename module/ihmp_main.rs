@@ -16,6 +16,7 @@ mod lost;
 mod nat;
 mod netns;
 mod notify;
+mod opener;
 mod param;
 mod pending;
 mod policy;

@@ -22,6 +22,7 @@ use crate::{
         Host, //
     },
     notify,
+    opener::Openers,
     param::Params,
     pending::Pending,
     policy::PolicyTable,
@@ -119,6 +120,7 @@ pub(crate) struct Netns {
     pub(crate) nats: Atomic<u32>,
     /// Addresses that hosts have as those of NATs.
     pub(crate) natted: Atomic<u32>,
+    pub(crate) openers: Openers,
     pub(crate) sightings: [Atomic<u32>; SIGHTINGS],
     pub(crate) discover_second: Atomic<u64>,
     pub(crate) discover_count: Atomic<u32>,
@@ -146,6 +148,7 @@ impl Netns {
     pub(crate) fn new(net: Net) -> Result<Pin<KBox<Self>>> {
         let policy = Slot::new(PolicyTable::empty()?);
         let config = Config::new()?;
+        let openers = Openers::new()?;
         KBox::pin_init(
             pin_init!(Self {
                 net,
@@ -155,6 +158,7 @@ impl Netns {
                 hosts: Atomic::new(0),
                 nats: Atomic::new(0),
                 natted: Atomic::new(0),
+                openers,
                 sightings: [const { Atomic::new(0) }; SIGHTINGS],
                 discover_second: Atomic::new(0),
                 discover_count: Atomic::new(0),

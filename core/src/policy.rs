@@ -10,13 +10,15 @@ use crate::addr::{Addr, Family};
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    /// A host entry and a discovery event are made.
+    /// A host entry and a discovery event are made, if this machine opened the flow.
     #[default]
     Auto = 0,
     /// Only hosts that are configured or that signalled first take part.
     Known = 1,
     /// No host is ever made for the prefix, and none may use it.
     Never = 2,
+    /// As [`Action::Auto`], whoever opened the flow.
+    AutoIn = 3,
 }
 
 impl Action {
@@ -27,6 +29,7 @@ impl Action {
             0 => Some(Action::Auto),
             1 => Some(Action::Known),
             2 => Some(Action::Never),
+            3 => Some(Action::AutoIn),
             _ => None,
         }
     }

@@ -308,6 +308,14 @@ fn stranger(
     if is_late(netns, &skb, packet, known, guard) {
         return netns.drop_for(Reason::Late);
     }
+    if netns.params.discovers() {
+        netns.openers.hear(&packet.tuple, || {
+            let key = FlowKey::inbound(&packet.tuple);
+            let udp = packet.tuple.proto == UDP;
+            let sock = udp.then(|| Sock::udp(&netns.net, &key, skb.ifindex()));
+            sock.flatten().is_some_and(|sock| sock.calls())
+        });
+    }
     Verdict::Accept
 }
 

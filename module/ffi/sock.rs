@@ -122,6 +122,24 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_opening(self.sk.as_ptr()) }
     }
 
+    /// Remembers that it opens a connection: its SYN has passed.
+    pub(crate) fn opens(&self) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_opens(self.sk.as_ptr()) }
+    }
+
+    /// TCP: its connection was opened by the other end.
+    pub(crate) fn accepted(&self) -> bool {
+        // SAFETY: By the invariant; who has a packet of the socket in a hook is in an RCU read-side section.
+        unsafe { raw::ihmp_sock_accepted(self.sk.as_ptr()) }
+    }
+
+    /// UDP: it is connected from a port that nobody knew before.
+    pub(crate) fn calls(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_calls(self.sk.as_ptr()) }
+    }
+
     /// Belongs to a process, not to the kernel.
     pub(crate) fn is_user(&self) -> bool {
         // SAFETY: By the invariant.

@@ -129,7 +129,7 @@ static const struct nla_policy ihmp_flow_flush_nl_policy[IHMP_A_FLOW_HOST_ID + 1
 static const struct nla_policy ihmp_policy_new_nl_policy[IHMP_A_POLICY_ACTION + 1] = {
 	[IHMP_A_POLICY_ADDRESS] = NLA_POLICY_MAX_LEN(16),
 	[IHMP_A_POLICY_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, 128),
-	[IHMP_A_POLICY_ACTION] = NLA_POLICY_MAX(NLA_U32, 2),
+	[IHMP_A_POLICY_ACTION] = NLA_POLICY_MAX(NLA_U32, 3),
 };
 
 /* IHMP_CMD_POLICY_DEL - do */

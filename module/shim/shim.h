@@ -175,6 +175,11 @@ bool ihmp_sock_may_spoof(struct sock *sk);
 bool ihmp_sock_own_source(const struct sock *sk);
 bool ihmp_sock_shares(const struct sock *a, const struct sock *b);
 
+/* opener.c: who opened a connection */
+void ihmp_sock_opens(struct sock *sk);
+bool ihmp_sock_accepted(const struct sock *sk);
+bool ihmp_sock_calls(const struct sock *sk);
+
 /* wake.c: TCP after a gap */
 bool ihmp_sock_wake(struct sock *sk, bool probe);
 

@@ -67,16 +67,20 @@ enum ihmp_scheduler {
 /**
  * enum ihmp_policy_action - What happens on the first packet of a flow to an
  *   unknown address.
- * @IHMP_POLICY_ACTION_AUTO: A host entry and a discovery event are made.
+ * @IHMP_POLICY_ACTION_AUTO: A host entry and a discovery event are made, if
+ *   this machine opened the flow.
  * @IHMP_POLICY_ACTION_KNOWN: Only hosts that are configured or that signalled
  *   first take part.
  * @IHMP_POLICY_ACTION_NEVER: No host is ever made for the prefix, and none may
  *   use it.
+ * @IHMP_POLICY_ACTION_AUTO_IN: As auto, also for flows that the other end
+ *   opened.
  */
 enum ihmp_policy_action {
 	IHMP_POLICY_ACTION_AUTO,
 	IHMP_POLICY_ACTION_KNOWN,
 	IHMP_POLICY_ACTION_NEVER,
+	IHMP_POLICY_ACTION_AUTO_IN,
 };
 
 /**

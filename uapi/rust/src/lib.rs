@@ -226,17 +226,19 @@ impl core::fmt::Display for Scheduler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum PolicyAction {
-    /// A host entry and a discovery event are made.
+    /// A host entry and a discovery event are made, if this machine opened the flow.
     Auto = 0,
     /// Only hosts that are configured or that signalled first take part.
     Known = 1,
     /// No host is ever made for the prefix, and none may use it.
     Never = 2,
+    /// As auto, also for flows that the other end opened.
+    AutoIn = 3,
 }
 
 impl PolicyAction {
     /// Every value, in the order of their numbers.
-    pub const ALL: &'static [Self] = &[Self::Auto, Self::Known, Self::Never];
+    pub const ALL: &'static [Self] = &[Self::Auto, Self::Known, Self::Never, Self::AutoIn];
 
     /// The number on the wire.
     pub const fn number(self) -> u32 {
@@ -249,6 +251,7 @@ impl PolicyAction {
             0 => Some(Self::Auto),
             1 => Some(Self::Known),
             2 => Some(Self::Never),
+            3 => Some(Self::AutoIn),
             _ => None,
         }
     }
@@ -259,6 +262,7 @@ impl PolicyAction {
             Self::Auto => "auto",
             Self::Known => "known",
             Self::Never => "never",
+            Self::AutoIn => "auto-in",
         }
     }
 
