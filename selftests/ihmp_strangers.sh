@@ -1,0 +1,325 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Strangers: what they are told of a machine, who is greeted at all, and whose key is believed where another one was.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+PRIVATE=([4]=10.77.0.1 [6]=fd00:77::1)
+
+# several FAMILY: the testbed with both networks of m up, and a private address on each host that has one of its own at home.
+several() {
+	FAMILIES=$1 topo_testbed delay 10ms || return
+	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} OTHER=${ADDR[m.wifi0.$1]} OWN=${PRIVATE[$1]}
+	join m wifi0 200 || return
+	dad "$1"
+	batch m <<<"addr add $OWN/${WIDTH[$1]} dev eth0 $DAD"
+}
+
+# dump HOST INTERFACE: captures all signalling, with its octets.
+dump() {
+	capture "$1" "$2" -x udp port 61453
+}
+
+# messages HOST INTERFACE SOURCE: their payloads in hexadecimal, a line each.
+messages() {
+	awk -v from="$3" '
+		function out() { if (hex != "" && mine) print hex; hex = "" }
+		/^[0-9]/ { out(); mine = index($0, " " from ".") > 0; next }
+		{ sub(/^[^:]*: */, ""); gsub(/ /, ""); hex = hex $0 }
+		END { out() }' "$TMP/cap.$1.$2"
+}
+
+# hex ADDR: as it is in a message.
+hex() {
+	python3 -c 'import ipaddress, sys
+addr = ipaddress.ip_address(sys.argv[1])
+print((b"" if addr.version == 6 else b"\0" * 10 + b"\xff" * 2).hex() + addr.packed.hex())' "$1"
+}
+
+# naming HOST INTERFACE SOURCE ADDR: how many of them name the address.
+naming() {
+	messages "$1" "$2" "$3" | cut -c "$([[ $3 == *:* ]] && echo 97 || echo 57)-" | grep -c "$(hex "$4")" || true
+}
+
+has_messages() {
+	[ "$(messages "$1" "$2" "$3" | wc -l)" -ge "$4" ]
+}
+
+# stranger FAMILY: who does not take part reads the source, and no other address.
+stranger() {
+	local family=$1 M C OTHER OWN
+
+	several "$family" && dump c eth0 && agent_start m && serve c "$family" tcp:5000 || return
+	traffic m "$family" "$C" tcp:5000,rate=20000 || return
+	must "three HELLOs" busywait 30 has_messages c eth0 "$M" 3 || return
+	must "then it is left alone" busywait 30 host_is m "$C" '.state == "classic"' || return
+	capture_end c eth0
+	equal "HELLOs that name the source" 3 "$(naming c eth0 "$M" "$M")"
+	equal "that name the other network's address" 0 "$(naming c eth0 "$M" "$OTHER")"
+	equal "that name the private address" 0 "$(naming c eth0 "$M" "$OWN")"
+	must "traffic goes on" goes_on m 20
+}
+
+# peer FAMILY: a peer is told the rest in the four messages of the first contact, but no private address.
+peer() {
+	local family=$1 M C OTHER OWN
+
+	several "$family" && dump c eth0 && agent_start m c && serve c "$family" tcp:5000 || return
+	traffic m "$family" "$C" tcp:5000,rate=20000 || return
+	must "both know each other" hosts_up m "$C" c "$M" || return
+	must "c is told" busywait 5 host_is c "$M" "any(.addr[]; .address == \"$OTHER\" and .set == \"unreachable\")" || return
+	check "but of the private address" not host_is c "$M" "any(.addr[]; .address == \"$OWN\")"
+	capture_end c eth0
+	equal "messages" 4 "$(captured c eth0 61453)"
+	equal "messages that name the other network's address" 1 "$(naming c eth0 "$M" "$OTHER")"
+	must "traffic goes on" goes_on m 20 && traffic_end m && serve_end c && judge_ok m c soft 0 0 100 "$C"
+}
+
+# tell FAMILY: the administrator says which devices and prefixes are told of.
+tell() {
+	local family=$1 M C OTHER OWN
+
+	several "$family" || return
+	printf '[interfaces]\ntell = [\n  "eth*",\n  "%s/%s",\n]\n' "$OWN" "$([ "$family" = 4 ] && echo 32 || echo 128)" >"$TMP/ihmpd.m.toml"
+	defer rm -f "$TMP/ihmpd.m.toml"
+	dump c eth0 && agent_start m c && serve c "$family" tcp:5000 || return
+	traffic m "$family" "$C" tcp:5000,rate=20000 || return
+	must "both know each other" hosts_up m "$C" c "$M" || return
+	must "c is told of the private address" busywait 5 host_is c "$M" "any(.addr[]; .address == \"$OWN\")" || return
+	check "but of wifi0" not host_is c "$M" "any(.addr[]; .address == \"$OTHER\")"
+	leave m eth0
+	must "c hears that eth0 is gone, or nothing" busywait 5 host_is m "$C" 'all(.addr[]; .set != "local")' || return
+	equal "messages from wifi0" 0 "$(messages c eth0 "$OTHER" | wc -l)"
+	# A bad line is named.
+	printf '[interfaces]\ntell = [\n  "eth*",\n  "10.0.0.0/40",\n]\n' >"$TMP/bad.toml"
+	check "file and line" grep -q "bad.toml:4" <(in_ns m ihmpd --config "$TMP/bad.toml" --check 2>&1)
+}
+
+# greets HOST ADDR: somebody asks about the address.
+asked() {
+	figure_at_least "$1" discovered 1
+}
+
+# meet FAMILY: m opens a connection to c until both know each other, and closes it; then both forget.
+meet() {
+	traffic m@"$2" "$1" "$C" tcp:5000,rate=20000 || return
+	must "both know each other" hosts_up m "$C" c "$M" || return
+	part "$2"
+}
+
+# part NAME: as five minutes after the last connection.
+part() {
+	traffic_end m@"$1"
+	ctl m host flush && ctl c host flush
+	must "forgotten" busywait 5 equal hosts "0 0" "$(figure m hosts) $(figure c hosts)"
+}
+
+# keys FAMILY MODE: m and c meet; then another machine is at the address of c.
+keys() {
+	local family=$1
+
+	FAMILIES=$family topo_pair delay 5ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	printf '[security]\nmode = "%s"\n[peers]\nretry_after = 2\n' "$2" >"$TMP/ihmpd.m.toml"
+	defer rm -f "$TMP/ihmpd.m.toml"
+	agent_start m c && serve c "$family" tcp:5000 && meet "$family" first || return
+	# Control: the same key again.
+	meet "$family" again || return
+	equal "warnings" 0 "$(warnings)"
+	agent_stop c && rm -rf "$TMP/state.c" && agent_start c
+}
+
+warnings() {
+	grep -c 'WARN.*event=key-changed' "$TMP/ihmpd.m.log" || true
+}
+
+key_in() {
+	ihmpctl --state "$TMP/state.m" -j key show | jq -e "any(.[]; $1)" >/dev/null
+}
+
+# changed FAMILY: another key where one was is believed with first-use, and worth a warning.
+changed() {
+	local M C
+
+	keys "$1" first-use || return
+	traffic m "$1" "$C" tcp:5000,rate=20000 || return
+	must "the other one is believed" hosts_up m "$C" c "$M" || return
+	must "with a warning" equal "warnings" 1 "$(warnings)" || return
+	check "which the keys show" key_in ".kind == \"changed\" and .address == \"$C\" and .outcome == \"believed\""
+	check "and the host" equal outcome believed "$(ihmpctl --netns "${NS[m]}" --state "$TMP/state.m" -j host show "$C" | jq -r '.[0]."key-changed".outcome')"
+	ihmpctl --state "$TMP/state.m" key accept "$C" >/dev/null
+	check "until it is accepted" not key_in '.kind == "changed"'
+}
+
+# pinned FAMILY: with pin, it is refused until the administrator accepts it.
+pinned() {
+	local M C
+
+	keys "$1" pin || return
+	traffic m "$1" "$C" tcp:5000,rate=20000 || return
+	must "the other one is refused" busywait 30 host_is m "$C" '.state == "classic"' || return
+	equal "warnings" 1 "$(warnings)"
+	check "which the keys show" key_in ".kind == \"changed\" and .address == \"$C\" and .outcome == \"refused\""
+	must "the connection is as any" goes_on m || return
+	traffic_end m
+	ihmpctl --state "$TMP/state.m" key accept "$C" >/dev/null || return
+	must "the entry expires" busywait 10 not host_is m "$C" true || return
+	traffic m "$1" "$C" tcp:5000,rate=20000 || return
+	must "and is believed after that" hosts_up m "$C" c "$M" || return
+	equal "warnings" 1 "$(warnings)"
+}
+
+# visit FAMILY ADDR BACKLOG: a server at c that listens with this backlog, and twenty connections to it from m, each with an
+# octet there and back.
+visit() {
+	start c python3 - "$1" "$3" >"$TMP/server.log" 2>&1 <<-'END'
+		import socket, sys
+		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
+		server = socket.socket(family)
+		server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		server.bind(("", 5100))
+		server.listen(int(sys.argv[2]))
+		print("ready", flush=True)
+		while True:
+		    peer, _ = server.accept()
+		    peer.sendall(peer.recv(1))
+		    peer.recv(1)
+		    peer.close()
+	END
+	busywait 20 has_line "$TMP/server.log" '^ready' || fail "no server: $(cat "$TMP/server.log")" || return
+	in_ns m python3 - "$1" "$2" <<-'END'
+		import socket, sys
+		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
+		for _ in range(20):
+		    client = socket.socket(family)
+		    client.connect((sys.argv[2], 5100))
+		    client.sendall(b"x")
+		    assert client.recv(1) == b"x"
+		    client.close()
+	END
+}
+
+# visited FAMILY BACKLOG: a server greets none of its clients; they greet it. What it opens itself it greets for.
+visited() {
+	local family=$1 M C
+
+	FAMILIES=$family topo_pair delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	agent_start c && capture m eth0 udp port 61453 && visit "$family" "$C" "$2" || return
+	equal "asked about" 0 "$(figure c discovered)"
+	equal "hosts" 0 "$(figure c hosts)"
+	serve m "$family" tcp:5000 && traffic c "$family" "$M" tcp:5000,rate=20000 || return
+	must "control: it asks about a server of its own" busywait 5 asked c || return
+	must "and greets it" busywait 5 has_line "$TMP/cap.m.eth0" "IP6\\? $C" || return
+	ctl c host flush
+	ctl c policy add "$M" auto-in && visit "$family" "$C" "$2" || return
+	must "by policy it greets clients, too" busywait 5 figure_at_least c discovered 2
+}
+
+# datagrams FAMILY: a service that answers datagrams greets nobody; who sends first does.
+datagrams() {
+	local family=$1 M C
+
+	FAMILIES=$family topo_pair delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	agent_start c && capture m eth0 udp && ask "$family" "$C" 5200 || return
+	equal "asked about" 0 "$(figure c discovered)"
+	equal "messages" 0 "$(captured m eth0 61453)"
+	# A service that answers from a port of its own, as TFTP does.
+	ask "$family" "$C" 5201 || return
+	equal "asked about" 0 "$(figure c discovered)"
+	# Control: c speaks first.
+	in_ns c python3 - "$family" "$M" <<-'END'
+		import socket, sys
+		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
+		with socket.socket(family, socket.SOCK_DGRAM) as sock:
+		    for _ in range(3):
+		        sock.sendto(b"x", (sys.argv[2], 5300))
+	END
+	must "control: it asks about whom it speaks to" busywait 5 asked c
+}
+
+# ask FAMILY ADDR PORT: ten datagrams of m to a service at c, and their answers.
+ask() {
+	start c python3 - "$1" "$3" >"$TMP/service.log" 2>&1 <<-'END'
+		import socket, sys
+		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
+		service = socket.socket(family, socket.SOCK_DGRAM)
+		service.bind(("", int(sys.argv[2])))
+		print("ready", flush=True)
+		while True:
+		    data, peer = service.recvfrom(100)
+		    if sys.argv[2] == "5201":
+		        with socket.socket(family, socket.SOCK_DGRAM) as own:
+		            own.connect(peer)
+		            own.send(data)
+		    else:
+		        service.sendto(data, peer)
+	END
+	busywait 20 has_line "$TMP/service.log" '^ready' || fail "no service: $(cat "$TMP/service.log")" || return
+	in_ns m python3 - "$1" "$2" "$3" <<-'END'
+		import socket, sys
+		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
+		with socket.socket(family, socket.SOCK_DGRAM) as sock:
+		    sock.settimeout(10)
+		    for number in range(10):
+		        sock.sendto(b"%d" % number, (sys.argv[2], int(sys.argv[3])))
+		        assert sock.recv(100) == b"%d" % number
+	END
+}
+
+# temporary: a connection from a temporary address moves from one to the other; stable ones are told to nobody.
+temporary() {
+	local C stable=2001:db8:1::10 next=2001:db8:2::10 first second addr
+
+	FAMILIES=6 topo_testbed delay 10ms || return
+	C=${ADDR[c.eth0.6]}
+	leave m eth0
+	sysctl_in m net.ipv6.conf.eth0.use_tempaddr=2 net.ipv6.conf.wifi0.use_tempaddr=2
+	managed eth0 "$stable" "${GATE[m.eth0.6]}" || return
+	first=$TEMPORARY
+	dump c eth0 && agent_start m c && serve c 6 tcp:5000 && traffic m 6 "$C" tcp:5000,rate=20000 || return
+	must "both know each other" hosts_up m "$C" c "$first" || return
+	leave m eth0
+	managed wifi0 "$next" "${GATE[m.wifi0.6]}" || return
+	second=$TEMPORARY
+	must "c sends to the temporary address" busywait 20 path_is c "$second" - "$second" || return
+	must "traffic goes on" goes_on m 20 || return
+	capture_end c eth0
+	for addr in "$stable" "$next"; do
+		equal "messages that name $addr" 0 "$(($(naming c eth0 "$first" "$addr") + $(naming c eth0 "$second" "$addr")))"
+		equal "messages from $addr" 0 "$(messages c eth0 "$addr" | wc -l)"
+	done
+}
+
+# managed INTERFACE ADDR GATEWAY: an address for which the kernel makes a temporary one, TEMPORARY.
+managed() {
+	batch m <<-END || return
+		addr add $2/64 dev $1 mngtmpaddr nodad
+		route add default via $3 dev $1
+	END
+	must "a temporary address" busywait 20 has_temporary "$1" || return
+	TEMPORARY=$(temporary_of "$1")
+}
+
+temporary_of() {
+	ipn m -j -6 addr show dev "$1" temporary | jq -r '[.[].addr_info[]? | select(.tentative | not) | .local] | .[0] // empty'
+}
+
+has_temporary() {
+	[ -n "$(temporary_of "$1")" ]
+}
+
+for family in 4 6; do
+	run_case "IPv$family: a stranger reads the source and no other address" stranger $family
+	run_case "IPv$family: a peer is told the rest in the first four messages" peer $family
+	run_case "IPv$family: the administrator says which addresses are told" tell $family
+	run_case "IPv$family: a server does not greet its clients" visited $family 5
+	run_case "IPv$family: nor one with a backlog of 0" visited $family 0
+	run_case "IPv$family: nor does a service that answers datagrams" datagrams $family
+	run_case "IPv$family: another key where one was is worth a warning" changed $family
+	run_case "IPv$family: or is refused until it is accepted" pinned $family
+done
+run_case "IPv6: a connection on a temporary address moves to temporary addresses" temporary
+suite_end
