@@ -39,11 +39,12 @@ impl Engine {
             let signed = ring.remembered(place.own).is_some();
             let may = ring.policy == Policy::Unsigned && !ring.reserves(place.own, None);
             let may = may && !signed;
-            return if may {
-                Ok(None)
-            } else {
-                Err(Refusal::Unsigned)
-            };
+            if !may {
+                return Err(Refusal::Unsigned);
+            }
+            let greets = message.control == Control::Hello;
+            let rated = !greets || self.world.hello_prefix.take(received.from, now);
+            return rated.then_some(None).ok_or(Refusal::Rate);
         }
         let claim = self.claim(&message)?;
         let (key, stamp, name) = (claim.key, claim.stamp, claim.name());
@@ -76,15 +77,29 @@ impl Engine {
             }
             _ => (vec![0], false),
         };
-        let sort = if proven {
-            Sort::Answer
-        } else {
-            Sort::of_request(host, place, to, &message)
+        let greets = message.control == Control::Hello && !proven;
+        let rated = peer.is_some_and(|peer| peer.greetings.ready_at(now) > now);
+        if greets && rated {
+            return Err(Refusal::Rate);
+        }
+        let stranger = greets && peer.is_none();
+        let sort = match proven {
+            true => Sort::Answer,
+            false => Sort::of_request(host, place, to, &message),
+        };
+        // What costs nothing was asked before. From here on, who forges sources could spend what others need.
+        let sort = match stranger && self.world.admits_greeting(received)? {
+            true => Sort::Answer,
+            false => sort,
         };
         self.verify(&claim, received, bytes, &echoes, sort)?;
         let signer = Signer { key, stamp, proven };
         self.remember(received, &signer)?;
         let ring = &mut self.world.keyring;
+        if let Some(peer) = ring.peers.get_mut(&key).filter(|_| greets) {
+            // There was one: what was forged in its name took none.
+            let _ = peer.greetings.take(now);
+        }
         let mut facts = Vec::new();
         if proven {
             ring.answered(&who);

@@ -45,6 +45,13 @@ impl Bucket {
         now.after(missing)
     }
 
+    /// How many tokens there are.
+    pub fn left(&self, now: Instant) -> u32 {
+        let used = self.full_at.max(now).since(now).as_nanos();
+        let used = used.div_ceil(self.token().as_nanos().max(1));
+        self.rate.burst.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
+    }
+
     /// Takes a token; false when there is none.
     #[must_use]
     pub fn take(&mut self, now: Instant) -> bool {
@@ -111,6 +118,7 @@ mod tests {
         assert_eq!((0..5).filter(|_| bucket.take(start)).count(), 3);
         let next = bucket.ready_at(start);
         assert_eq!(next.since(start), Duration::from_millis(100));
+        assert_eq!((bucket.left(start), bucket.left(next)), (0, 1));
         assert!(bucket.take(next));
         assert!(!bucket.take(next));
         let later = start.after(Duration::from_secs(60));

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use ihmp_core::addr::Addr;
 use ihmp_core::time::Instant;
 
+use crate::bucket::Bucket;
 use crate::host::{Entry, Host};
 use crate::io::{Input, Key, Moment, Output, State};
 use crate::keys::{Fact, Policy, PublicKey};
 use crate::limits::Limits;
 use crate::note::Note;
+use crate::share::Shares;
 use crate::world::World;
 
 /// The signalling of one machine with all its hosts.
@@ -32,6 +34,8 @@ pub struct Engine {
     queue: VecDeque<Key>,
     /// Hosts that have not heard of the last change of our addresses.
     untold: VecDeque<Key>,
+    /// Hosts that came, by network.
+    pub(crate) shares: Shares,
     /// Hosts that are being asked.
     pending: BTreeSet<Key>,
     next_key: u64,
@@ -49,6 +53,7 @@ impl Engine {
             timers: BTreeSet::new(),
             queue: VecDeque::new(),
             untold: VecDeque::new(),
+            shares: Shares::default(),
             pending: BTreeSet::new(),
             next_key: 0,
             world: World::new(limits, policy),
@@ -177,6 +182,28 @@ impl Engine {
     /// How many answers to challenges are awaited, and how many keys of peers are known.
     pub fn key_counts(&self) -> [usize; 2] {
         self.world.keyring.sizes()
+    }
+
+    /// Limits, how far they are used, and what is left of budgets now, by name.
+    pub fn limits(&self) -> Vec<(&'static str, u64)> {
+        let world = &self.world;
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let [networks, largest] = self.shares.sizes();
+        let [sent, good] = world.baker.counts;
+        let left = |bucket: &Bucket| u64::from(bucket.left(world.now));
+        vec![
+            ("hosts-most", count(world.limits.max_hosts)),
+            ("networks", count(networks)),
+            ("network-largest", count(largest)),
+            ("evicted", self.shares.evicted),
+            ("cookies-sent", sent),
+            ("cookies-good", good),
+            ("left-newcomers", left(&world.hello_in)),
+            ("left-strangers", left(&world.keyring.strangers)),
+            ("left-answers", left(&world.keyring.answers)),
+            ("left-challenges", left(&world.wrong)),
+            ("left-greetings", left(&world.hello_out)),
+        ]
     }
 
     /// What to write down at a clean end.
@@ -333,6 +360,9 @@ impl Engine {
         }
         for cover in &host.covers {
             self.world.unhold(cover.old, cover.new);
+        }
+        if let Some(of) = host.share {
+            self.shares.remove(of, key);
         }
         self.pending.remove(&key);
         Some(host)

@@ -111,6 +111,7 @@ impl Engine {
             octets,
             message,
             signer,
+            ..
         } = *received;
         let behind = place.is_behind();
         let now = self.world.now;
@@ -146,13 +147,16 @@ impl Engine {
         let key = match found {
             Some(key) => key,
             None => {
-                if self.hosts.len() >= self.world.limits.max_hosts {
-                    return Err(Refusal::HostLimit);
-                }
-                if !self.world.hello_in.take(now) {
+                let world = &mut self.world;
+                if !world.arrivals.take(from, now) || !world.hello_in.take(now) {
                     return Err(Refusal::Rate);
                 }
-                self.insert(Entry::Asked, State::Up)
+                if !self.has_room(Some(from)) {
+                    return Err(Refusal::HostLimit);
+                }
+                let key = self.insert(Entry::Asked, State::Up);
+                self.count_share(key, from);
+                key
             }
         };
         let taken = self.active(from).filter(|other| *other != key && !behind);

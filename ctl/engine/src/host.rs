@@ -17,6 +17,7 @@ use crate::nat::Nat;
 use crate::place::Place;
 use crate::probe::{Probe, Trial};
 use crate::seqno::Window;
+use crate::share::Network;
 use crate::world::{Answer, World};
 
 /// What is added to the preference of an own address that works in a shared network only.
@@ -90,6 +91,8 @@ pub(crate) struct Host {
     pub(crate) key: Key,
     pub(crate) entry: Entry,
     pub(crate) state: State,
+    /// The network of which it is counted, when it came by itself.
+    pub(crate) share: Option<Network>,
     /// The administrator's; left alone.
     pub(crate) managed: bool,
 
@@ -198,6 +201,7 @@ impl Host {
             key,
             entry,
             state,
+            share: None,
             managed: false,
             peer_key: None,
             own: None,

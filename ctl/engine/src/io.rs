@@ -11,7 +11,7 @@ use crate::keys::{Fact, Keys};
 use crate::note::Note;
 
 /// A host within the engine; the kernel has its own number for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(crate) u64);
 
 /// What is known about the signalling ability of a host; as `host-state` of the contract.

@@ -38,7 +38,7 @@ impl Engine {
                 .push_back(Output::Table(Change::Del { id }));
             return;
         }
-        if self.hosts.len() >= self.world.limits.max_hosts {
+        if !self.has_room(None) {
             self.world.refuse(Refusal::HostLimit, remote, local);
             return;
         }
@@ -147,6 +147,10 @@ impl Engine {
             .filter(|addr| self.active(*addr).is_some())
             .collect();
         let key = self.insert(Entry::Id(known.id), known.state);
+        // Whether it came or was called is not known any more.
+        if let Some(first) = known.active.first().filter(|_| !known.managed) {
+            self.count_share(key, *first);
+        }
         let names = match known.active.is_empty() {
             true => &known.alias,
             false => &known.active,

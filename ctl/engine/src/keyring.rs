@@ -87,6 +87,8 @@ pub(crate) struct Peer {
     pub(crate) replay: Replay,
     /// Forged messages in its name.
     pub(crate) forged: Forged,
+    /// Greetings of it that were believed.
+    pub(crate) greetings: Bucket,
     /// Addresses at which it is remembered.
     seen: Vec<Addr>,
     /// When it was last of use: an order, not a time.
@@ -196,7 +198,7 @@ impl Keyring {
         for (key, old) in before {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.replay = old.replay;
-                peer.forged = old.forged;
+                (peer.forged, peer.greetings) = (old.forged, old.greetings);
                 peer.known.own = old.known.own;
                 for addr in &peer.seen {
                     self.remembered.remove(addr);
@@ -310,6 +312,7 @@ impl Keyring {
             seen: known.at.clone(),
             replay: Replay::new(known.floor),
             forged: Forged::new(self.limits.forged),
+            greetings: Bucket::new(self.limits.hello_prefix),
             known,
             used: self.next_order,
         };

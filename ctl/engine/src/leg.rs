@@ -5,6 +5,7 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
+use crate::cookie::COOKIE;
 use crate::host::{Host, Report, Standing, Told};
 use crate::io::State;
 use crate::limits::MAX_SENDS;
@@ -39,6 +40,8 @@ pub(crate) struct Leg {
     next: Option<Place>,
     /// Where to and with what timestamps it was sent, the last ones.
     stamps: Vec<(Place, u64)>,
+    /// What the peer wants to see before it looks at a greeting, and where.
+    pub(crate) cookie: Option<(Place, Addr)>,
     /// How often the peer wanted to see that we hear it.
     challenges: u32,
     /// A router has let it pass.
@@ -134,6 +137,7 @@ impl Host {
             tried: Vec::new(),
             next: self.answers_to(control, from),
             stamps: Vec::new(),
+            cookie: None,
             challenges: 0,
             declined: false,
             sends: 0,
@@ -252,13 +256,19 @@ impl Host {
                 echo = self.challenges.remove(at).2;
             }
         }
+        let mut addresses = leg.addresses();
+        // What answers a challenge needs none.
+        let cookie = leg.cookie.filter(|(there, _)| *there == to && echo == 0);
+        if cookie.is_some_and(|(_, cookie)| addresses.push(cookie)) {
+            options = options.with(COOKIE);
+        }
         let message = Message {
             control: leg.control,
             options,
             seqno: leg.seqno,
             signature: None,
             host: leg.host,
-            addresses: leg.addresses(),
+            addresses,
         };
         let stamp = world.send(leg.from, to, &message, self.own, Some(echo));
         if leg.stamps.len() >= MAX_SENDS as usize {
@@ -292,28 +302,31 @@ impl Host {
 
     /// Sends a greeting again, so that it answers a challenge.
     pub(crate) fn greet_again(&mut self, seqno: u16, to: Place, world: &mut World) {
-        let now = world.now;
-        let Some(at) = self.legs.iter().position(|leg| leg.seqno == seqno) else {
-            return;
-        };
-        if self
-            .legs
-            .get(at)
-            .is_none_or(|leg| leg.challenges >= CHALLENGES)
-        {
-            return;
-        }
-        let mut leg = self.legs.remove(at);
-        leg.challenges += 1;
+        let greets = |leg: &Leg| leg.seqno == seqno && !leg.complete;
+        let tells = self.greeting_options(Control::Hello) == Options::NONE;
         // It has a key, and hears us. Who is to be left alone is told nothing more.
-        if !leg.complete && self.greeting_options(leg.control) == Options::NONE {
+        if let Some(at) = self.legs.iter().position(greets).filter(|_| tells) {
+            let mut leg = self.legs.remove(at);
             leg.complete = true;
             leg.list = self.list_from(leg.from, world);
             self.lists(&leg);
+            self.legs.insert(at, leg);
         }
+        self.send_again(seqno, to, world);
+    }
+
+    /// Sends a greeting again at once, with what the peer wants to see.
+    pub(crate) fn send_again(&mut self, seqno: u16, to: Place, world: &mut World) {
+        let now = world.now;
+        let Some(leg) = self.legs.iter_mut().find(|leg| leg.seqno == seqno) else {
+            return;
+        };
+        if leg.challenges >= CHALLENGES {
+            return;
+        }
+        leg.challenges += 1;
         let measured = (leg.sends == 1).then(|| now.since(leg.first_sent));
         (leg.sends, leg.due, leg.next) = (0, now, Some(to));
-        self.legs.insert(at, leg);
         if let Some(round_trip) = measured {
             self.measured(round_trip);
         }

@@ -37,6 +37,7 @@ mod authenticate;
 mod bucket;
 mod change;
 mod claim;
+mod cookie;
 mod cover;
 mod discretion;
 mod engine;
@@ -61,6 +62,7 @@ mod probe;
 mod receive;
 mod reconcile;
 mod seqno;
+mod share;
 mod stamps;
 mod world;
 

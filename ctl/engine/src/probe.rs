@@ -637,6 +637,9 @@ impl Engine {
         let Some(key) = self.ids.get(&id).copied() else {
             return;
         };
+        if self.make_room(key, traffic) {
+            return;
+        }
         let mut over = false;
         self.with(key, |host, world| {
             over = host.is_over(traffic, world);

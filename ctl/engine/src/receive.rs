@@ -2,9 +2,10 @@
 //! What a message changes.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Control, Message, Options};
+use ihmp_core::message::{Addresses, Control, Message, Options};
 
 use crate::authenticate::Signer;
+use crate::cookie::COOKIE;
 use crate::engine::Engine;
 use crate::host::{Claims, Host, Standing};
 use crate::io::{Key, Refusal, State};
@@ -22,6 +23,8 @@ pub(crate) struct Received<'a> {
     pub(crate) place: Place,
     pub(crate) to: Addr,
     pub(crate) octets: usize,
+    /// The cookie of a greeting; it is none of its addresses.
+    pub(crate) cookie: Option<Addr>,
     pub(crate) message: Message<'a>,
     /// Who vouches for it; nobody, when there is none.
     pub(crate) signer: Option<Signer>,
@@ -75,11 +78,19 @@ impl<'a> Received<'a> {
         if !message.host.translatable() {
             return Err(Refusal::Payload);
         }
+        let baked = message.control == Control::Hello && message.options.has(COOKIE);
+        let (mut message, mut cookie) = (message, None);
+        if baked {
+            let (last, others) = message.addresses.as_slice().split_last().ok_or(Refusal::Payload)?;
+            cookie = Some(*last);
+            message.addresses = Addresses::of(others).ok_or(Refusal::Payload)?;
+        }
         Ok(Received {
             from,
             place,
             to,
             octets: bytes.len(),
+            cookie,
             message,
             signer: None,
         })
@@ -129,9 +140,8 @@ impl Engine {
                 Control::NatEntry => return self.nat_entry(&received, bytes),
                 _ => (),
             }
-            let now = self.world.now;
-            if control == Control::Hello && !self.world.hello_prefix.take(from, now) {
-                return Err(Refusal::Rate);
+            if Engine::is_cookie(&received) {
+                return self.take_cookie(&received);
             }
             received.signer = self.authenticate(&received, bytes)?;
             match control {

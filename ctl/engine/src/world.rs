@@ -11,6 +11,7 @@ use ihmp_core::message::{
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::{Bucket, Prefixes};
+use crate::cookie::Baker;
 use crate::discretion::Discretion;
 use crate::entry::Nats;
 use crate::host::Host;
@@ -81,6 +82,11 @@ pub(crate) struct World {
     pub(crate) sent: u64,
     pub(crate) hello_in: Bucket,
     pub(crate) hello_prefix: Prefixes,
+    /// The same of those that have shown that they are from there.
+    pub(crate) proven_prefix: Prefixes,
+    /// Hosts that came, by network.
+    pub(crate) arrivals: Prefixes,
+    pub(crate) baker: Baker,
     pub(crate) wrong: Bucket,
     pub(crate) entries: Bucket,
     pub(crate) entry_prefix: Prefixes,
@@ -111,6 +117,9 @@ impl World {
             sent: 0,
             hello_in: Bucket::new(limits.hello_in),
             hello_prefix: Prefixes::new(limits.hello_prefix),
+            proven_prefix: Prefixes::new(limits.hello_prefix),
+            arrivals: Prefixes::new(limits.hello_prefix),
+            baker: Baker::default(),
             wrong: Bucket::new(limits.wrong),
             entries: Bucket::new(limits.entries),
             entry_prefix: Prefixes::new(limits.entry_prefix),
@@ -147,6 +156,11 @@ impl World {
     pub(crate) fn seqno(&mut self) -> u16 {
         let [low, high, ..] = self.random.next().to_le_bytes();
         u16::from_le_bytes([low, high])
+    }
+
+    /// A number that no peer can guess.
+    pub(crate) fn chance(&mut self) -> u64 {
+        self.random.next()
     }
 
     /// `span` and up to a quarter more.

@@ -32,6 +32,9 @@ pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, seconds:
     line("hosts-classic", &classic);
     line("keys", &keys);
     line("challenges", &challenges);
+    for (name, value) in engine.limits() {
+        line(name, &value);
+    }
     line("refused", &sum);
     for (reason, count) in counts {
         line(&format!("refused {reason}"), &count);
