@@ -151,7 +151,13 @@ impl Engine {
                 if !world.arrivals.take(from, now) || !world.hello_in.take(now) {
                     return Err(Refusal::Rate);
                 }
-                if !self.has_room(Some(from)) {
+                // Without a signature, anybody could have it said: nobody has to go for that.
+                let full = self.hosts.len() >= self.world.limits.max_hosts;
+                let room = match signer {
+                    Some(_) => self.has_room(Some(from)),
+                    None => !full,
+                };
+                if !room {
                     return Err(Refusal::HostLimit);
                 }
                 let key = self.insert(Entry::Asked, State::Up);
