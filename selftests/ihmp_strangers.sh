@@ -170,15 +170,14 @@ pinned() {
 	equal "warnings" 1 "$(warnings)"
 }
 
-# visit FAMILY ADDR BACKLOG: a server at c that listens with this backlog, and twenty connections to it from m, each with an
+# visit FAMILY ADDR BACKLOG PORT: a server at c that listens with this backlog, and twenty connections to it from m, each with an
 # octet there and back.
 visit() {
-	start c python3 - "$1" "$3" >"$TMP/server.log" 2>&1 <<-'END'
+	start c python3 - "$1" "$3" "$4" >"$TMP/server.log" 2>&1 <<-'END'
 		import socket, sys
 		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
 		server = socket.socket(family)
-		server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-		server.bind(("", 5100))
+		server.bind(("", int(sys.argv[3])))
 		server.listen(int(sys.argv[2]))
 		print("ready", flush=True)
 		while True:
@@ -188,12 +187,12 @@ visit() {
 		    peer.close()
 	END
 	busywait 20 has_line "$TMP/server.log" '^ready' || fail "no server: $(cat "$TMP/server.log")" || return
-	in_ns m python3 - "$1" "$2" <<-'END'
+	in_ns m python3 - "$1" "$2" "$4" <<-'END'
 		import socket, sys
 		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
 		for _ in range(20):
 		    client = socket.socket(family)
-		    client.connect((sys.argv[2], 5100))
+		    client.connect((sys.argv[2], int(sys.argv[3])))
 		    client.sendall(b"x")
 		    assert client.recv(1) == b"x"
 		    client.close()
@@ -206,14 +205,14 @@ visited() {
 
 	FAMILIES=$family topo_pair delay 1ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
-	agent_start c && capture m eth0 udp port 61453 && visit "$family" "$C" "$2" || return
+	agent_start c && capture m eth0 udp port 61453 && visit "$family" "$C" "$2" 5100 || return
 	equal "asked about" 0 "$(figure c discovered)"
 	equal "hosts" 0 "$(figure c hosts)"
 	serve m "$family" tcp:5000 && traffic c "$family" "$M" tcp:5000,rate=20000 || return
 	must "control: it asks about a server of its own" busywait 5 asked c || return
 	must "and greets it" busywait 5 has_line "$TMP/cap.m.eth0" "IP6? $C" || return
 	ctl c host flush
-	ctl c policy add "$M" auto-in && visit "$family" "$C" "$2" || return
+	ctl c policy add "$M" auto-in && visit "$family" "$C" "$2" 5101 || return
 	must "by policy it greets clients, too" busywait 5 figure_at_least c discovered 2
 }
 
