@@ -59,6 +59,7 @@ local f = {
 	old = ProtoField.string("ihmp.old", "Old address"),
 	peer = ProtoField.string("ihmp.peer", "Peer"),
 	inside = ProtoField.string("ihmp.inside", "Host behind the NAT"),
+	cookie = ProtoField.bytes("ihmp.cookie", "Cookie"),
 	nat_key = ProtoField.bytes("ihmp.nat.key", "Half of its public key"),
 	mapping = ProtoField.none("ihmp.nat", "Port mapping"),
 	proto = ProtoField.uint8("ihmp.nat.proto", "Protocol"),
@@ -209,12 +210,13 @@ local function mapping(tree, range)
 	return text, zero and range(0, 1):uint() ~= 0
 end
 
--- payload(TREE, RANGE, CODE, SIGNED, PINFO): the addresses; gives back what is worth a word in the list of packets.
-local function payload(tree, range, code, signed, pinfo)
+-- payload(TREE, RANGE, CODE, SIGNED, BAKED, PINFO): the addresses, and behind them a cookie in a message that has one; gives back what is worth a word in the list of packets.
+local function payload(tree, range, code, signed, baked, pinfo)
 	local roles, words, texts = ROLES[code] or {}, {}, {}
 	local count = math.floor(range:len() / ADDRESS)
 	for at = 0, count - 1 do
 		local role = roles[at + 1] or (at == 0 and "source") or (code == NAT_ENTRY and "mapping") or "other"
+		if baked and at > 0 and at == count - 1 then role = "cookie" end
 		local part = range(at * ADDRESS, ADDRESS)
 		local text, item, value
 		if role == "terms" then
@@ -225,6 +227,8 @@ local function payload(tree, range, code, signed, pinfo)
 			end
 		elseif role == "key" then
 			item = tree:add(f.nat_key, part)
+		elseif role == "cookie" then
+			item = tree:add(f.cookie, part)
 		elseif role == "mapping" then
 			local good
 			text, good = mapping(tree, part)
@@ -267,6 +271,8 @@ function ihmp.dissector(tvb, pinfo, root)
 
 	local code, options, seqno = tvb(0, 1):uint(), tvb(1, 1), tvb(2, 2):uint()
 	local signed = options:bitfield(5) == 1
+	-- In a hand-off the flag means something else.
+	local baked = options:bitfield(4) == 1 and (code == 0 or (code == ACK and not signed))
 	local name = CODES[code] or "Unknown (" .. code .. ")"
 	local words = { name .. " " .. seqno }
 	tree:append_text(", " .. name .. ", Seqno: " .. seqno)
@@ -314,7 +320,7 @@ function ihmp.dissector(tvb, pinfo, root)
 		at = at + ADDRESS
 		local more
 		if at < length then
-			more = payload(tree, tvb(at), code, signed, pinfo)
+			more = payload(tree, tvb(at), code, signed, baked, pinfo)
 			passed = passed or more.passed
 		else
 			tree:add_proto_expert_info(e.payload)
