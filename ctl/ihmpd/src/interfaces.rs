@@ -280,6 +280,7 @@ mod tests {
                 include: list(include),
                 only: list(only),
                 ignore: list(ignore),
+                tell: Vec::new(),
             }
         };
         assert_eq!(
