@@ -49,7 +49,9 @@ impl Bucket {
     pub fn left(&self, now: Instant) -> u32 {
         let used = self.full_at.max(now).since(now).as_nanos();
         let used = used.div_ceil(self.token().as_nanos().max(1));
-        self.rate.burst.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
+        self.rate
+            .burst
+            .saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
     }
 
     /// Takes a token; false when there is none.

@@ -102,7 +102,9 @@ impl World {
         };
         let cookie = Baker::bake(secret, period(self.now), place, to);
         self.baker.counts[0] += 1;
-        let options = Options::INCORRECT_SEQNO.with(COOKIE).with(received.detected());
+        let options = Options::INCORRECT_SEQNO
+            .with(COOKIE)
+            .with(received.detected());
         let addresses = Addresses::of(&[to, cookie]).unwrap_or(Addresses::EMPTY);
         let answer = Answer::default();
         self.acknowledge(to, place, message.seqno, options, addresses, answer);

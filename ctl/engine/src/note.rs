@@ -269,7 +269,11 @@ impl fmt::Display for Note {
                 changed.at,
                 changed.former.fingerprint(),
                 changed.key.fingerprint(),
-                if changed.believed { "believed" } else { "refused" }
+                if changed.believed {
+                    "believed"
+                } else {
+                    "refused"
+                }
             ),
             Note::Routed { by, new, old } => {
                 write!(f, "event=routed by={by} new={new} old={old}")

@@ -81,7 +81,11 @@ impl<'a> Received<'a> {
         let baked = message.control == Control::Hello && message.options.has(COOKIE);
         let (mut message, mut cookie) = (message, None);
         if baked {
-            let (last, others) = message.addresses.as_slice().split_last().ok_or(Refusal::Payload)?;
+            let (last, others) = message
+                .addresses
+                .as_slice()
+                .split_last()
+                .ok_or(Refusal::Payload)?;
             cookie = Some(*last);
             message.addresses = Addresses::of(others).ok_or(Refusal::Payload)?;
         }

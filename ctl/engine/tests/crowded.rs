@@ -100,11 +100,21 @@ fn cookie_is_good_where_it_was_sent() {
     sim.add_with(&[SERVER], limits);
     let others = [sim.add(&["192.0.2.1"]), sim.add(&["203.0.113.1"])];
     // The first one spends it.
-    sim.inject(0, addr("192.0.2.9"), addr(SERVER), &greeting(9, addr("192.0.2.9"), addr(SERVER), 9));
+    sim.inject(
+        0,
+        addr("192.0.2.9"),
+        addr(SERVER),
+        &greeting(9, addr("192.0.2.9"), addr(SERVER), 9),
+    );
     sim.flow(others[0], "192.0.2.1", SERVER);
     sim.run(ms(500));
     assert_eq!(state(&sim, others[0]), Some(State::Up));
-    let baked: Vec<_> = sim.wire.iter().filter(|sent| sent.2[1] & 0x08 != 0).cloned().collect();
+    let baked: Vec<_> = sim
+        .wire
+        .iter()
+        .filter(|sent| sent.2[1] & 0x08 != 0)
+        .cloned()
+        .collect();
     // A cookie, and the greeting with it; no answer is longer than what it answers.
     assert_eq!(baked.len(), 2);
     assert!(baked[0].2.len() < 144 && baked[0].2[0] == Ack.number());
@@ -154,7 +164,12 @@ fn forged_cookie_makes_nobody_talk() {
         ack.emit(&mut buffer).unwrap().to_vec()
     };
     for guess in 1..1_000 {
-        sim.inject(at, from, addr("192.0.2.1"), &cookie(seqno.wrapping_add(guess)));
+        sim.inject(
+            at,
+            from,
+            addr("192.0.2.1"),
+            &cookie(seqno.wrapping_add(guess)),
+        );
     }
     assert_eq!(sim.wire.len(), 1);
     // Who sees the number has it sent three times more, to himself or to where it went before.
@@ -187,7 +202,15 @@ fn crowd(most: usize, from: impl Iterator<Item = String>, traffic: Option<Traffi
 }
 
 fn crowded(sim: &Sim) -> usize {
-    let crowded = |note: &Note| matches!(note, Note::Gone { reason: "crowded", .. });
+    let crowded = |note: &Note| {
+        matches!(
+            note,
+            Note::Gone {
+                reason: "crowded",
+                ..
+            }
+        )
+    };
     sim.noted(0, crowded)
 }
 
@@ -242,7 +265,10 @@ fn limits_are_shown() {
     let sim = crowd(64, (1..=5).map(|number| format!("10.0.0.{number}")), None);
     let limits = sim.nodes[0].engine.as_ref().unwrap().limits();
     let of = |name: &str| limits.iter().find(|(known, _)| *known == name).unwrap().1;
-    assert_eq!((of("hosts-most"), of("networks"), of("network-largest")), (64, 1, 5));
+    assert_eq!(
+        (of("hosts-most"), of("networks"), of("network-largest")),
+        (64, 1, 5)
+    );
     assert_eq!((of("evicted"), of("cookies-sent")), (0, 0));
     // The last one has just come.
     let burst = u64::from(Limits::default().hello_in.burst);

@@ -64,7 +64,8 @@ fn changes(sim: &Sim) -> Vec<Changed> {
 
 fn is_up(sim: &Sim) -> bool {
     let rows = sim.nodes[0].kernel.rows.values();
-    rows.into_iter().any(|row| row.record.state == ihmp_engine::State::Up)
+    rows.into_iter()
+        .any(|row| row.record.state == ihmp_engine::State::Up)
 }
 
 #[test]

@@ -103,8 +103,16 @@ impl fmt::Display for Record {
             Self::Fact(Fact::Succeeded { former, key }) => write!(f, "succeeded {former} {key}"),
             Self::Accept { key, at } => write!(f, "accept {key} {at}"),
             Self::Fact(Fact::Changed(changed)) => {
-                let verb = if changed.believed { "changed" } else { "refused" };
-                write!(f, "{verb} {} {} {}", changed.key, changed.former, changed.at)
+                let verb = if changed.believed {
+                    "changed"
+                } else {
+                    "refused"
+                };
+                write!(
+                    f,
+                    "{verb} {} {} {}",
+                    changed.key, changed.former, changed.at
+                )
             }
             Self::Fact(Fact::Forgotten(key)) => write!(f, "forget {key}"),
             Self::Fact(Fact::Sent(_)) => write!(f, "#"),

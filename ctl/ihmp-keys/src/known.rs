@@ -80,7 +80,8 @@ impl Known {
             Record::Fact(Fact::Changed(changed)) => drop(self.changes.insert(changed.at, changed)),
             Record::Fact(Fact::Forgotten(key)) => {
                 self.peers.remove(&key);
-                self.changes.retain(|_, changed| changed.key != key && changed.former != key);
+                self.changes
+                    .retain(|_, changed| changed.key != key && changed.former != key);
             }
             Record::Fact(Fact::Sent(_)) => (),
         }
@@ -88,7 +89,10 @@ impl Known {
 
     /// From now on this key is remembered there, and no other.
     fn own(&mut self, key: PublicKey, addr: Addr) {
-        let former = self.owners.insert(addr, key).filter(|former| *former != key);
+        let former = self
+            .owners
+            .insert(addr, key)
+            .filter(|former| *former != key);
         if let Some(peer) = former.and_then(|former| self.peers.get_mut(&former)) {
             peer.known.at.retain(|at| *at != addr);
             peer.known.accepted.retain(|at| *at != addr);
@@ -97,7 +101,10 @@ impl Known {
 
     /// The fewest records that say the same.
     pub(crate) fn records(&self) -> Vec<Record> {
-        let peers = self.peers.iter().flat_map(|(key, peer)| records(*key, peer));
+        let peers = self
+            .peers
+            .iter()
+            .flat_map(|(key, peer)| records(*key, peer));
         let changes = self.changes.values().copied();
         let changes = changes.map(|changed| Record::Fact(Fact::Changed(changed)));
         peers.chain(changes).collect()

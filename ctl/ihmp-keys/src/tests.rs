@@ -251,7 +251,10 @@ fn one_key_is_remembered_at_an_address() {
     journal.keep(Fact::Changed(changed)).unwrap();
     let known = state.known().unwrap();
     assert_eq!(known.changes[&here], changed);
-    assert!(!known.peers.contains_key(&key(2)), "nobody is known for being refused");
+    assert!(
+        !known.peers.contains_key(&key(2)),
+        "nobody is known for being refused"
+    );
     // Written anew, it says the same.
     drop(journal);
     let (mut journal, known) = Journal::open(&state).unwrap();

@@ -263,8 +263,7 @@ fn read_address(bytes: &[u8]) -> Result<Option<Address>, Error> {
         usable: flags & IFA_F_DADFAILED == 0 && !tentative,
         deprecated: flags & IFA_F_DEPRECATED != 0,
         // Of IPv4, this flag says that it is a secondary one.
-        temporary: addr.is_ipv6()
-            && flags & (IFA_F_DADFAILED | IFA_F_TEMPORARY) == IFA_F_TEMPORARY,
+        temporary: addr.is_ipv6() && flags & (IFA_F_DADFAILED | IFA_F_TEMPORARY) == IFA_F_TEMPORARY,
     }))
 }
 

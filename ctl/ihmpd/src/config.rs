@@ -286,7 +286,9 @@ impl Config {
         config.check().map_err(|(key, error)| Bad {
             line: text
                 .lines()
-                .position(|line| line.trim_start().starts_with(&key) || line.contains(&format!("\"{key}\"")))
+                .position(|line| {
+                    line.trim_start().starts_with(&key) || line.contains(&format!("\"{key}\""))
+                })
                 .map_or(1, |at| at + 1),
             what: error.to_string(),
         })?;
@@ -453,7 +455,10 @@ mod tests {
         assert_eq!(line("[peers]\nretry_after = 1\nforget_after = 0\n"), 3);
         assert_eq!(line("port ="), 1);
         assert_eq!(line("[interfaces]\nignore = [1]\n"), 2);
-        assert_eq!(line("[interfaces]\ntell = [\n\"eth*\",\n\"10.0.0.0/40\",\n]\n"), 4);
+        assert_eq!(
+            line("[interfaces]\ntell = [\n\"eth*\",\n\"10.0.0.0/40\",\n]\n"),
+            4
+        );
         assert_eq!(line("[interfaces]\n\ntell = [\"a b\"]\n"), 3);
         assert_eq!(line("[router]\nlifetime = 60\ninside = [\"x\"]\n"), 3);
         assert_eq!(line("[router]\nlifetime = 1\n"), 2);

@@ -46,7 +46,9 @@ impl Tell {
             } else if text.is_empty() || text.contains(char::is_whitespace) {
                 return Err(bad(&format!("\"{text}\" is no name of a device")));
             } else if !text.contains('*') && text.len() > LONGEST {
-                return Err(bad(&format!("\"{text}\" is too long for the name of a device")));
+                return Err(bad(&format!(
+                    "\"{text}\" is too long for the name of a device"
+                )));
             } else {
                 tell.names.push(text.clone());
             }
@@ -61,7 +63,9 @@ impl Tell {
     }
 
     fn is_open(&self, own: IpAddr) -> bool {
-        self.prefixes.iter().any(|prefix| prefix.contains(addr(own)))
+        self.prefixes
+            .iter()
+            .any(|prefix| prefix.contains(addr(own)))
     }
 
     /// What the engine is told of these addresses. Those that are about to be used count for temporary ones, so that a
@@ -151,7 +155,13 @@ mod tests {
 
     #[test]
     fn what_is_neither_is_refused() {
-        for bad in ["", "a b", "10.0.0.0/33", "eth0/x", "a-name-that-is-too-long"] {
+        for bad in [
+            "",
+            "a b",
+            "10.0.0.0/33",
+            "eth0/x",
+            "a-name-that-is-too-long",
+        ] {
             let (entry, why) = tell(&["eth*", bad]).unwrap_err();
             assert_eq!(entry, bad, "{why}");
         }

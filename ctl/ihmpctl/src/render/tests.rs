@@ -310,8 +310,14 @@ fn one_family() {
         family: Some(Family::V6),
         ..TEXT
     };
-    golden("host.4.txt", &printed(v4, |out| out.hosts(hosts(), &BTreeMap::new())));
-    golden("host.6.txt", &printed(v6, |out| out.hosts(hosts(), &BTreeMap::new())));
+    golden(
+        "host.4.txt",
+        &printed(v4, |out| out.hosts(hosts(), &BTreeMap::new())),
+    );
+    golden(
+        "host.6.txt",
+        &printed(v6, |out| out.hosts(hosts(), &BTreeMap::new())),
+    );
 }
 
 #[test]

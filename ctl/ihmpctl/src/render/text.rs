@@ -276,9 +276,17 @@ pub(super) fn peer_key(key: &PublicKey, peer: &Peer, to: &mut dyn Write) -> io::
 
 /// Where another key was than the one that is remembered.
 pub(super) fn changed(changed: &Changed, to: &mut dyn Write) -> io::Result<()> {
-    let outcome = if changed.believed { "believed" } else { "refused" };
+    let outcome = if changed.believed {
+        "believed"
+    } else {
+        "refused"
+    };
     let (key, former) = (changed.key.fingerprint(), changed.former.fingerprint());
-    write!(to, "KEY CHANGED at {} {outcome} {key} was {former}", changed.at)
+    write!(
+        to,
+        "KEY CHANGED at {} {outcome} {key} was {former}",
+        changed.at
+    )
 }
 
 pub(super) fn event(event: &Event, to: &mut dyn Write) -> io::Result<()> {
