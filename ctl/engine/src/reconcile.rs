@@ -50,16 +50,28 @@ impl Host {
     /// What leaves by another device than before may not come back: it has to be proven again. An address that a router keeps
     /// for us goes where the router brings it.
     fn doubt_diverted(&mut self, before: &[Via], world: &World) {
+        let mut diverted = Vec::new();
         for via in self.usable.clone() {
             let old = before.iter().find(|old| old.local == via.local);
             let devices = old.and_then(|old| Some((old.device?, via.device?)));
-            let diverted = devices.is_some_and(|(old, new)| old != new);
+            let other = devices.is_some_and(|(old, new)| old != new);
             let kept = self.covers.iter().any(|cover| cover.old == via.local);
             let proven = self.standing(via.local) == Some(Standing::Active);
-            if diverted && proven && !kept && world.is_real(via.local) && self.state == State::Up {
+            if other && proven && !kept && world.is_real(via.local) && self.state == State::Up {
                 self.tell(via.local, Standing::Maybe);
-                include(&mut self.prove, via.local);
+                diverted.push(via.local);
             }
+        }
+        for addr in diverted {
+            // Where nothing is proven any more, the best one is to be proven as well.
+            let of_family = |other: &Addr| other.family() == addr.family();
+            if !self.proven().any(|other| of_family(&other)) {
+                let useful = |other: &Addr| of_family(other) && !self.is_hidden(*other);
+                let best = self.usable.iter().map(|via| via.local).find(useful);
+                best.into_iter()
+                    .for_each(|best| include(&mut self.prove, best));
+            }
+            include(&mut self.prove, addr);
         }
     }
 

@@ -212,6 +212,26 @@ fn what_leaves_by_another_device_is_proven_again() {
 }
 
 #[test]
+fn who_loses_a_device_does_not_wait_for_an_address_of_none() {
+    // A1 is an address of no network, which left by the device of A2 and is not reached by another one.
+    let mut sim = Sim::pair(&[A1, A2], &[B1]);
+    sim.devices = [(addr(A1), 7), (addr(A2), 7), (addr(A3), 8)].into();
+    sim.network(0);
+    prefer(&mut sim, A2);
+    sim.blocked.insert((addr(B1), addr(A1)));
+    sim.devices.insert(addr(A1), 8);
+    sim.change(0, &[A2], &[A3]);
+    sim.run(secs(1));
+    let active = sim.row(1, 0).record.active.clone();
+    assert!(active.contains(&addr(A3)), "{active:?}");
+    let best = local(&sim).into_iter().min_by_key(|local| local.preference);
+    assert_eq!(
+        best.map(|best| (best.addr, best.unproven)),
+        Some((addr(A3), false))
+    );
+}
+
+#[test]
 fn a_deprecated_address_is_left_for_another_one() {
     for age in [Age::Deprecated, Age::Rotated] {
         let mut sim = Sim::pair(&[A1], &[B1]);
