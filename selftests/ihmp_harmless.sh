@@ -4,7 +4,7 @@
 # twice, and captures.py compares what every device of every host saw.
 #
 # The testbed of topo.sh, and on top of it: m has both networks, a second address, a VPN to r2, a service address on its loopback and a
-# container k, which it hides behind its second network; c has a second address; d is on c's link and has no agent.
+# container k, which it hides behind its second network; c has a second address; d is on c's link, has no agent, and is two hundred hosts.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -32,6 +32,7 @@ KINDS=(
 	opened-by-peer=tcp/5015,udp/5015
 	name-server=udp/53
 	same-port=udp/5016
+	crowd=tcp/5020,udp/5020
 	translated=tcp/5017,tcp/5018,tcp/5019
 	echo=icmp
 )
@@ -46,8 +47,8 @@ world() {
 	HOSTS="m c d"
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
 	case $family in
-	4) D=203.0.113.20 K=10.8.0.2 V=10.9.0.2 W=10.9.0.1 S=192.0.2.99 SINGLE=32 ICMP=ip ;;
-	6) D=2001:db8:3::20 K=fd08::2 V=fd09::2 W=fd09::1 S=2001:db8:1::99 SINGLE=128 ICMP=ip6 ;;
+	4) D=203.0.113.20 K=10.8.0.2 V=10.9.0.2 W=10.9.0.1 S=192.0.2.99 SINGLE=32 ICMP=ip CROWD=198.18.0. ;;
+	6) D=2001:db8:3::20 K=fd08::2 V=fd09::2 W=fd09::1 S=2001:db8:1::99 SINGLE=128 ICMP=ip6 CROWD=2001:db8:18:: ;;
 	esac
 	# Second addresses, and one of nobody's.
 	M2=${M%10}20 C2=${C%10}30 X=${M%10}66
@@ -68,6 +69,7 @@ world() {
 		route add ${V%2}0/${WIDTH[$family]} via ${ADDR[r2.wan.$family]}
 	END
 	batch d <<-END
+		route add local ${CROWD}0/${WIDTH[$family]} dev lo
 		route add ${M%10}0/${WIDTH[$family]} via ${ADDR[r1.wan.$family]}
 		route add ${N%10}0/${WIDTH[$family]} via ${ADDR[r2.wan.$family]}
 	END
@@ -79,6 +81,7 @@ world() {
 	batch r1 <<-END
 		route add $S via $M
 		route add $X via $M
+		route add ${CROWD}0/${WIDTH[$family]} via $D
 	END
 	batch c <<<"route add $S via ${ADDR[r1.wan.$family]}" || return
 	batch r2 <<-END
@@ -132,6 +135,7 @@ speakers() {
 		server c "u$port" udp "$(any "$family")" "$port" c || return
 	done
 	server d t tcp "$(any "$family")" 5000 d && server d u udp "$(any "$family")" 5002 d || return
+	server d crowd tcp "$(any "$family")" 5020 d && server d ucrowd udp "$(any "$family")" 5020 d || return
 	for port in 5014 5015; do
 		server m "t$port" tcp "$(any "$family")" "$port" m && server m "u$port" udp "$(any "$family")" "$port" m || return
 	done
@@ -273,6 +277,10 @@ do_same_port() {
 	says m 7000 a connect "$C" 5016 && says m 7000 b connect "$C2" 5016 && says m 3 a talk 3 && says m 3 b talk 3 && says m 3 a talk 3
 }
 
+do_crowd() {
+	says m "d+d 200" v roams "$CROWD" 1 200 5020
+}
+
 do_translated() {
 	says m "c 3" v visits "$C" 5017 3 && says m "near 3" v visits "$C" 5018 3
 }
@@ -338,7 +346,7 @@ told() {
 
 # compared FAMILY WHEN AGENTS: without agents and with them, or twice without, and what is different.
 compared() {
-	local M C N M2 C2 D K V W S X SINGLE ICMP AGENTS floor name text one='' other number=0
+	local M C N M2 C2 D K V W S X SINGLE ICMP CROWD AGENTS floor name text one='' other number=0
 	local -A PIDS=()
 
 	for AGENTS in 0 "$3"; do

@@ -34,6 +34,7 @@
                                    or plainly, from what the kernel chooses; - is for the peer's address
   NAME visits ADDR PORT COUNT [bind=ADDR] [dev=DEVICE] [sport=PORT] [size=SIZE]
                                    so many connections, one after the other: how often each greeting or errno came
+  NAME roams PREFIX FIRST LAST PORT one connection to each of these addresses, and a datagram that is answered; counted in the same way
   NAME flag                        the value of IP_TRANSPARENT
   NAME close
 
@@ -305,6 +306,28 @@ def visits(_name, addr, port, count, *options):
     for _ in range(int(count)):
         what = visit(addr, port, options)
         seen[what] = seen.get(what, 0) + 1
+    return tally(seen)
+
+
+def roams(_name, prefix, first, last, port):
+    seen = {}
+    for number in range(int(first), int(last) + 1):
+        what = visit(f"{prefix}{number}", port, {})
+        with socket.socket(FAMILY, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(SILENCE)
+            try:
+                sock.connect((here(f"{prefix}{number}"), int(port)))
+                sock.send(b"hello")
+                what += "+" + sock.recv(100).decode().split()[0]
+            except TimeoutError:
+                what += "+silence"
+            except OSError as problem:
+                what += "+" + errno.errorcode.get(problem.errno, str(problem))
+        seen[what] = seen.get(what, 0) + 1
+    return tally(seen)
+
+
+def tally(seen):
     return " ".join(f"{what} {times}" for what, times in sorted(seen.items()))
 
 
@@ -331,7 +354,7 @@ VERBS = {
     "freebind": option(IP, IPV6_FREEBIND if SIX else IP_FREEBIND),
     "bind": bind, "connect": connect, "begin": begin,
     "disconnect": disconnect, "say": say, "say-from": say_from, "say-by": say_by, "forge": forge, "write": write, "hear": hear,
-    "talk": talk, "accept": accept, "greet": greet, "visits": visits, "flag": flag,
+    "talk": talk, "accept": accept, "greet": greet, "visits": visits, "roams": roams, "flag": flag,
     "listen": lambda name: SOCKETS[name].listen(8), "close": close,
 }
 
