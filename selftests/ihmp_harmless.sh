@@ -135,7 +135,8 @@ speakers() {
 		server c "u$port" udp "$(any "$family")" "$port" c || return
 	done
 	server d t tcp "$(any "$family")" 5000 d && server d u udp "$(any "$family")" 5002 d || return
-	server d crowd tcp "$(any "$family")" 5020 d && server d ucrowd udp "$(any "$family")" 5020 d || return
+	server d crowd tcp "$(any "$family")" 5020 d && says d ok ucrowd udp && says d ok ucrowd freebind &&
+		says d 5020 ucrowd bind "$(any "$family")" 5020 && says d ok ucrowd greet d || return
 	for port in 5014 5015; do
 		server m "t$port" tcp "$(any "$family")" "$port" m && server m "u$port" udp "$(any "$family")" "$port" m || return
 	done
