@@ -130,9 +130,9 @@ class Packet:
             start = 0 if self.proto == ICMP else ones(pseudo)
             if self.proto == UDP and not given:
                 self.what += " no-checksum"
-            elif ones(struct.pack("!H", start) + body) != 0xffff:
-                # What the device is to do: the field has the sum of the pseudo-header.
-                self.what += " checksum-left" if given == start else " checksum-wrong"
+            elif ones(struct.pack("!H", start) + body) != 0xffff and given != start:
+                # It is right as well if the field has the sum of the pseudo-header, and the device is to do the rest.
+                self.what += " checksum-wrong"
 
     def tcp(self, body):
         bits, offset = body[13], (body[12] >> 4) * 4

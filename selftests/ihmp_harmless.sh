@@ -323,8 +323,8 @@ record() {
 		name=${kind%%=*}
 		"do_${name//-/_}" || fail "$name: the traffic itself" || true
 	done
-	# What is sent last is seen last.
-	POLL_MS=1000 busywait 60 passed "$(now_ms)" 5000
+	# What is sent last is seen last: a tunnel answers what it got at the latest after 10 s.
+	POLL_MS=1000 busywait 60 passed "$(now_ms)" 15000
 	for host in m c d k r1 r2; do
 		stop_process "${PIDS[$host]}" INT
 		must "nothing was missed at $host" has_line "$folder/$host.err" '^0 packets dropped by kernel' || return
