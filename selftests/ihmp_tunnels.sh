@@ -37,6 +37,8 @@ fou() {
 	local type=gre six=
 
 	[ "$2" = 4 ] || type=ip6gre six=-6
+	# The request for a port does not load what answers it.
+	modprobe -qa fou fou6 2>/dev/null
 	# shellcheck disable=SC2086 # an option or none
 	ipn "$1" fou add port 7777 ipproto 47 $six || return
 	ipn "$1" link add t0 type "$type" remote "$3" encap fou encap-sport 7777 encap-dport 7777 encap-csum ||
