@@ -187,13 +187,16 @@ static int ihmp_route_take(struct net *net, struct sk_buff *skb, struct sock *sk
 	return ihmp_headroom(skb);
 }
 
-/* By the device, if there is a way by it and the socket is bound to none; or else as netfilter routes again. */
+/*
+ * By the device, if there is a way by it, and neither the socket nor a mark
+ * asks for another; or else as netfilter routes again.
+ */
 static int ihmp_route_full(struct net *net, struct sk_buff *skb, struct sock *sk, u32 device, bool ipv6)
 {
 	struct dst_entry *dst = NULL;
 	struct flowi fl = {};
 
-	if (device && !(sk && sk->sk_bound_dev_if))
+	if (device && !skb->mark && !(sk && sk->sk_bound_dev_if))
 		dst = ihmp_route_by(net, skb, sk, device, &fl, ipv6);
 	if (dst)
 		return ihmp_route_take(net, skb, sk, dst, &fl, ipv6);
