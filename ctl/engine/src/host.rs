@@ -442,7 +442,9 @@ impl Host {
             .filter(|addr| !self.speaks(addr.family()));
         for addr in usable.chain(quiet) {
             let known = list.contains(&addr) || self.is_behind(addr);
-            if !known && self.may_tell(addr, world) && !self.is_spare(addr, world) {
+            let active = self.standing(addr) == Some(Standing::Active);
+            let worth = active || !self.is_spare(addr, world);
+            if !known && self.may_tell(addr, world) && worth {
                 list.push(addr);
             }
         }
