@@ -315,7 +315,7 @@ reloaded() {
 reread() {
 	local client server M C NEW TARGET id
 
-	configure m 'log = "info"' '[interfaces]' 'ignore = ["wifi*"]'
+	configure m 'log = "info"' '[interfaces]' 'include = ["eth*"]'
 	IHMPD_LOG="file"
 	stage 4 client
 	unset IHMPD_LOG
