@@ -182,7 +182,9 @@ impl Engine {
         if host.window.is_stale(message.seqno) {
             return Err(Refusal::Stale);
         }
-        if signer.is_none() && !behind && !host.has_room(from) {
+        // One that names all its addresses makes room for its source.
+        let restates = signer.is_some() && received.is_complete();
+        if !restates && !behind && !host.has_room(from) {
             return Err(Refusal::AddressLimit);
         }
         if let Some(signer) = &signer {
@@ -198,7 +200,7 @@ impl Engine {
         let before = host.active.clone();
         // An agent that was away does not know what it said before: by its key, only what it says now holds. One to which
         // we are strangers says nothing of it.
-        if signer.is_some() && received.is_complete() {
+        if restates {
             host.restate(received, &listed);
         }
         host.heard_at(received, world);
