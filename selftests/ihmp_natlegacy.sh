@@ -125,6 +125,8 @@ begun() {
 
 	stage "$1" && leave m eth0 && join m wifi0 50 || return
 	agent_start m c && serve c "$1" tcp:5000 udpc:5001 || return
+	# c greets its clients as well, as it does not by itself.
+	ctl c policy add "$N" auto-in || return
 	capture m wifi0 "$(flagged "$1" 0x20)" || return
 	traffic m "$1" "$C" tcp:5000,rate=50000 udpc:5001 || return
 	must "m leaves c alone" busywait 20 host_is m "$C" '.state == "classic"' || return
