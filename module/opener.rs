@@ -46,7 +46,7 @@ impl Openers {
         for _ in 0..CELLS {
             cells.push(Atomic::new(0), GFP_KERNEL)?;
         }
-        let seed = u64::from(clock::random()) << 32 | u64::from(clock::random());
+        let seed = (u64::from(clock::random()) << 32) | u64::from(clock::random());
         Ok(Self { cells, seed })
     }
 
