@@ -183,7 +183,8 @@ do_udp_unconnected() {
 
 	says m ok s udp || return
 	for _ in 1 2 3 4; do
-		says m ok s say "$C" 5003 a && says m "c a $C 5003" s hear && says m ok s say "$C2" 5003 b && says m "c b $C2 5003" s hear || return
+		says m ok s say "$C" 5003 a && says m "c a $C 5003" s hear && says m ok s say "$C2" 5003 b &&
+		says m "c b $C2 5003" s hear || return
 	done
 	says m ok s say-from "$M2" "$C" 5003 e && says m "c e $C 5003" s hear
 }
@@ -201,7 +202,8 @@ do_bound() {
 }
 
 do_refused() {
-	says m "ECONNREFUSED 3" v visits "$C" 5005 3 && says m "ECONNREFUSED 3" v visits "$C2" 5005 3 && says c "ECONNREFUSED 3" v visits "$N" 5005 3 || return
+	says m "ECONNREFUSED 3" v visits "$C" 5005 3 && says m "ECONNREFUSED 3" v visits "$C2" 5005 3 &&
+		says c "ECONNREFUSED 3" v visits "$N" 5005 3 || return
 	says m ok s udp && ask m s connect "$C" 5005 && says m ok s write && says m ECONNREFUSED s hear
 	says m ok s udp && ask m s connect "$C2" 5005 && says m ok s write && says m ECONNREFUSED s hear
 }
@@ -212,7 +214,8 @@ do_transparent() {
 }
 
 do_own_header() {
-	says m ok s header && says m ok s forge "$X" "$C" udp 5007 && says m ok s forge "$M2" "$C" udp 5007 && says m ok s forge "$M" "$C" echo 5007
+	says m ok s header && says m ok s forge "$X" "$C" udp 5007 && says m ok s forge "$M2" "$C" udp 5007 &&
+		says m ok s forge "$M" "$C" echo 5007
 }
 
 do_fragments() {
@@ -221,14 +224,17 @@ do_fragments() {
 }
 
 do_udp_gso() {
-	says m ok s udp && ask m s connect "$C" 5009 && says m ok s segment 500 && says m ok s write 5000 && says m "502 $C 5009" s hear && says m "502 $C 5009" s hear
-	says m ok s udp && ask m s connect "$C" 5009 && says m ok s cork 1 && says m ok s write 300 && says m ok s write 300 && says m ok s cork 0 &&
+	says m ok s udp && ask m s connect "$C" 5009 && says m ok s segment 500 && says m ok s write 5000 &&
+		says m "502 $C 5009" s hear && says m "502 $C 5009" s hear
+	says m ok s udp && ask m s connect "$C" 5009 && says m ok s cork 1 && says m ok s write 300 && says m ok s write 300 &&
+		says m ok s cork 0 &&
 		says m "602 $C 5009" s hear
 }
 
 do_sctp() {
 	says m ok s sctp && ask m s connect "$C" 5010 && says c ok x accept x1 || return
-	says m ok s write 500 && says c 500 x1 hear && says c ok x1 write 700 && says m 700 s hear && says m ok s close && says c end x1 hear
+	says m ok s write 500 && says c 500 x1 hear && says c ok x1 write 700 && says m 700 s hear && says m ok s close &&
+		says c end x1 hear
 	says c ok x1 close
 }
 
@@ -239,7 +245,8 @@ do_mptcp() {
 }
 
 do_vpn() {
-	says m "c 3" v visits "$C" 5012 3 "bind=$V" && says m ok s udp && ask m s bind "$V" && ask m s connect "$C" 5012 && says m 5 s talk 5 || return
+	says m "c 3" v visits "$C" 5012 3 "bind=$V" && says m ok s udp && ask m s bind "$V" && ask m s connect "$C" 5012 &&
+		says m 5 s talk 5 || return
 	quiet in_ns m ping -qnc 3 -i 0.05 -W 1 -I "$V" "$C"
 }
 

@@ -173,7 +173,8 @@ rotates() {
 
 # temporary: m has such an address that is preferred; it is in TEMPORARY.
 temporary() {
-	TEMPORARY=$(ipn m -6 -j addr show dev eth0 | jq -r '[.[].addr_info[] | select(.temporary and (.deprecated | not) and (.tentative | not))][0].local // empty')
+	TEMPORARY=$(ipn m -6 -j addr show dev eth0 |
+		jq -r '[.[].addr_info[] | select(.temporary and (.deprecated | not) and (.tentative | not))][0].local // empty')
 	[ -n "$TEMPORARY" ]
 }
 
