@@ -184,7 +184,7 @@ do_udp_unconnected() {
 	says m ok s udp || return
 	for _ in 1 2 3 4; do
 		says m ok s say "$C" 5003 a && says m "c a $C 5003" s hear && says m ok s say "$C2" 5003 b &&
-		says m "c b $C2 5003" s hear || return
+			says m "c b $C2 5003" s hear || return
 	done
 	says m ok s say-from "$M2" "$C" 5003 e && says m "c e $C 5003" s hear
 }
@@ -227,8 +227,7 @@ do_udp_gso() {
 	says m ok s udp && ask m s connect "$C" 5009 && says m ok s segment 500 && says m ok s write 5000 &&
 		says m "502 $C 5009" s hear && says m "502 $C 5009" s hear
 	says m ok s udp && ask m s connect "$C" 5009 && says m ok s cork 1 && says m ok s write 300 && says m ok s write 300 &&
-		says m ok s cork 0 &&
-		says m "602 $C 5009" s hear
+		says m ok s cork 0 && says m "602 $C 5009" s hear
 }
 
 do_sctp() {
