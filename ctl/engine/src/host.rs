@@ -373,20 +373,22 @@ impl Host {
         let ours = world.real().iter();
         for local in ours.filter(|local| self.may_use(**local, world)) {
             let routes = self.reach().filter_map(|peer| world.routes.get(&peer));
-            let mine = routes.flatten().filter(|via| via.local == *local);
+            let mine = routes.flatten();
+            let mine = mine.filter(|via| via.local == *local && !via.diverted);
             if let Some(preference) = mine.map(|via| via.preference).min() {
                 // What reaches only some of its addresses, in a network that we share, is good for nothing else.
                 let partial = self.active.iter().any(|peer| world.misses(*local, *peer));
                 let shared = partial && local.scope() == Scope::Private;
                 let more = if shared { SHARED } else { 0 };
                 let through = self.reach().filter_map(|peer| world.routes.get(&peer));
-                let best = through
-                    .flatten()
-                    .find(|via| via.local == *local && via.preference == preference);
+                let best = through.flatten().find(|via| {
+                    via.local == *local && via.preference == preference && !via.diverted
+                });
                 usable.push(Via {
                     local: *local,
                     preference: preference.saturating_add(more),
                     device: best.and_then(|via| via.device),
+                    diverted: false,
                 });
             }
         }
@@ -440,7 +442,7 @@ impl Host {
             .iter()
             .copied()
             .filter(|addr| !self.speaks(addr.family()));
-        for addr in usable.chain(quiet) {
+        for addr in usable.chain(self.diverted(world)).chain(quiet) {
             let known = list.contains(&addr) || self.is_behind(addr);
             let active = self.standing(addr) == Some(Standing::Active);
             let worth = active || !self.is_spare(addr, world);
@@ -524,6 +526,16 @@ impl Host {
                 nat,
                 left: self.is_left(via.local),
                 device: via.device,
+            });
+        }
+        for addr in self.diverted(world) {
+            local.push(Local {
+                addr,
+                preference: u16::MAX,
+                unproven: false,
+                nat: true,
+                left: false,
+                device: None,
             });
         }
         local.sort_by_key(|local| (local.preference, local.unproven));

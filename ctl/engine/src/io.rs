@@ -62,6 +62,8 @@ pub struct Via {
     pub preference: u16,
     /// Index of the device by which packets from there leave; `None` when it is not known.
     pub device: Option<u32>,
+    /// That device does not count: the address is no locator.
+    pub diverted: bool,
 }
 
 impl Via {
@@ -71,6 +73,7 @@ impl Via {
             local,
             preference,
             device: None,
+            diverted: false,
         }
     }
 }

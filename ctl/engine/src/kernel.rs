@@ -183,6 +183,7 @@ impl Engine {
                     local: local.addr,
                     preference: local.preference,
                     device: local.device,
+                    diverted: false,
                 });
             }
             host.left.adopt(&known.local);

@@ -40,6 +40,7 @@ mod claim;
 mod cookie;
 mod cover;
 mod discretion;
+mod diverted;
 mod engine;
 mod entry;
 mod forged;

@@ -264,7 +264,7 @@ impl World {
     /// Whether it is known that there is no route from an own address to one of a peer.
     pub(crate) fn misses(&self, local: Addr, peer: Addr) -> bool {
         let routes = self.routes.get(&peer);
-        let there = |via: &[Via]| via.iter().any(|via| via.local == local);
+        let there = |via: &[Via]| via.iter().any(|via| via.local == local && !via.diverted);
         local.family() == peer.family() && routes.is_some_and(|via| !there(via))
     }
 

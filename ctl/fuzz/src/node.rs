@@ -168,6 +168,7 @@ impl Node {
             preference: if Some(*local) == newest { 0 } else { 10 },
             // A network for each address.
             device: Some(u32::from(local.octets()[15])),
+            diverted: false,
         };
         self.local.iter().filter(family).map(via).collect()
     }

@@ -461,6 +461,7 @@ impl Sim {
             local: *local,
             preference: if Some(*local) == newest { 0 } else { 10 },
             device: devices.get(local).copied().or(Some(device(*local))),
+            diverted: false,
         };
         node.local.iter().filter(family).map(via).collect()
     }

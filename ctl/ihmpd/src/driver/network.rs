@@ -63,6 +63,14 @@ pub(super) struct Told {
     pub(super) routes: Vec<Routes>,
 }
 
+/// How packets from an own address leave for a peer.
+enum Way {
+    /// By this device, on a route with this metric.
+    By(Device, u32),
+    /// By a device that does not count.
+    Diverted,
+}
+
 impl Driver<'_> {
     /// When addresses and routes are to be looked at.
     pub(super) fn look_at(&self) -> Option<Instant> {
@@ -231,19 +239,26 @@ impl Driver<'_> {
     /// The own addresses that reach a peer, each by its own device, whatever routes there are by devices that are dead.
     ///
     /// The first choice is the one that the kernel would take for a source; if that is not among them, the one whose route
-    /// has the lowest metric, rather one that the device has. An address from which packets would leave by a device that does not count, a tunnel for
-    /// instance, is for that device alone: what is meant for a tunnel does not go beside it.
+    /// has the lowest metric, rather one that the device has. An address from which packets would leave by a device that does
+    /// not count, a tunnel for instance, is for that device alone: what is meant for a tunnel does not go beside it.
     pub(super) fn routes_to(&mut self, peer: Addr) -> Result<Routes, Fatal> {
         let to = ip(peer);
         let chosen = self.rtnl.source_for(to)?;
-        let mut ways = Vec::new();
+        let (mut ways, mut diverted) = (Vec::new(), Vec::new());
         for own in self.local.clone() {
             if own.addr.is_ipv4() != to.is_ipv4() {
                 continue;
             }
-            if let Some((device, metric)) = self.way(&own, to)? {
-                self.devices.insert((own.addr, to), device.clone());
-                ways.push((own.addr, device.index, (metric, own.device.is_none())));
+            match self.way(&own, to)? {
+                None => (),
+                Some(Way::By(device, metric)) => {
+                    self.devices.insert((own.addr, to), device.clone());
+                    ways.push((own.addr, device.index, (metric, own.device.is_none())));
+                }
+                Some(Way::Diverted) => diverted.push(Via {
+                    diverted: true,
+                    ..Via::new(addr(own.addr), u16::MAX)
+                }),
             }
         }
         let usual = ways.iter().find(|(local, ..)| Some(*local) == chosen);
@@ -257,19 +272,20 @@ impl Driver<'_> {
                 SECOND_CHOICE
             },
             device: Some(*device),
+            diverted: false,
         };
-        let via = ways.iter().map(via).collect();
+        let via = ways.iter().map(via).chain(diverted).collect();
         Ok(Routes { peer, via })
     }
 
     /// By which device packets from an own address reach a peer, and how good the route is.
-    fn way(&mut self, own: &Own, to: IpAddr) -> Result<Option<(Device, u32)>, Fatal> {
+    fn way(&mut self, own: &Own, to: IpAddr) -> Result<Option<Way>, Fatal> {
         let vrf = own.device.as_ref().and_then(|device| device.vrf);
         let Some(usual) = self.rtnl.leaves_by(own.addr, to, vrf)? else {
             return Ok(None);
         };
         let Some(usual) = self.links.iter().find(|link| link.index == usual) else {
-            return Ok(None);
+            return Ok(Some(Way::Diverted));
         };
         let by = match &own.device {
             Some(device) => vec![device.clone()],
@@ -291,7 +307,7 @@ impl Driver<'_> {
                 best = Some((device, metric));
             }
         }
-        Ok(best)
+        Ok(best.map(|(device, metric)| Way::By(device, metric)))
     }
 
     /// The devices with own addresses that can be used.
