@@ -13,7 +13,8 @@ are equal if each device of each host has the same flows, with the same packets 
 TTL, traffic class, fragmentation, length, TCP's flags and options, SCTP's chunks, ICMP's type and code and what an error quotes, and
 whether checksums are there and right. Not compared is what differs from run to run anyway: ports that the kernel chose (32768 and
 more), identifiers of echo requests, sequence numbers, windows, IP's identification, IPv6's flow label, times, the order of packets
-of different flows or directions; and ARP, neighbour discovery and multicast listeners, which depend on when a table forgets.
+of different flows or directions; how many bare acknowledgements a TCP flow has beside its other packets, which the phase of the clock's
+ticks decides; and ARP, neighbour discovery and multicast listeners, which depend on when a table forgets.
 
 What is left out is the signalling: UDP from or to port 61453, and ICMP errors about it.
 """
@@ -174,6 +175,10 @@ class Packet:
             at += max(4, size + 3 & ~3)
         self.what = "+".join(chunks)
 
+    def acknowledges(self):
+        """Is it a bare acknowledgement of TCP?"""
+        return self.proto == TCP and not self.length and self.what.split(" ")[0] == "A"
+
     def signalling(self):
         if self.quote:
             return self.quote.signalling()
@@ -244,7 +249,8 @@ def run(folder, kinds):
             kind = next((k for k in (kind_of(p, device, kinds) for p, _ in sequence) if k != "other"), "other")
             if sequence[0][0].later:
                 kind = next((name for name, what in kinds if "fragment" in what), kind)
-            found[host, device][kind][tuple(text for _, text in sequence)] += 1
+            told = tuple(text for packet, text in sequence if not packet.acknowledges())
+            found[host, device][kind][told or (sequence[0][1],)] += 1
     return found, count, signalling
 
 
