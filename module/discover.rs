@@ -122,6 +122,14 @@ fn worth_asking(netns: &Netns, packet: &Packet, sock: &Sock<'_>) -> bool {
     }
 }
 
+/// A flow begins at an own address that its host was not told of: the agent may tell it.
+#[cold]
+pub(crate) fn untold(netns: &Netns, host: &Host, packet: &Packet, sock: &Sock<'_>) {
+    if netns.params.discovers() && sock.is_user() && within_rate(netns) {
+        notify::discover(netns, host.id(), packet);
+    }
+}
+
 fn within_rate(netns: &Netns) -> bool {
     let second = clock::to_ms(clock::jiffies()) / 1000;
     if netns.discover_second.xchg(second, Relaxed) != second {

@@ -524,8 +524,11 @@ impl Netns {
             if goes_on {
                 self.net.row_unwire(other);
             }
-            // Its address is gone, and which one is there instead may not be told yet.
-            let gone = || self.net.device_of(skb, other.key().laddr, guard).is_none();
+            // Its address is gone from all devices by which packets leave, and which is there instead may not be told yet.
+            let gone = || {
+                let device = self.net.device_of(skb, other.key().laddr, guard);
+                device.unwrap_or(0) == 0
+            };
             return Ok(Place {
                 apart: !goes_on,
                 twin: true,
@@ -618,6 +621,15 @@ impl Netns {
             Some(other) if home => self.wire_ends(skb, other, guard) == Some(ends),
             Some(_) => true,
             None => !home && self.net.row_wire(row).is_err(),
+        }
+    }
+
+    /// A flow of a socket that is connected to nobody is whose it comes from: of this host, and no longer of one that had
+    /// the address before.
+    pub(crate) fn flow_take_over(&self, key: &FlowKey, host: &Host, guard: &Guard) {
+        let row = self.net.row_by_flow(&key.bytes(), guard);
+        if let Some(row) = row.filter(|row| row.host().id() != host.id()) {
+            self.flow_close(row);
         }
     }
 

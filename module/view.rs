@@ -470,14 +470,20 @@ impl Draft {
                 entry.mark = next();
             }
         }
+        // What is only claimed is the host's since it was active, if it was.
+        for entry in self.sets.list_mut(Role::Unreachable) {
+            let before = kept(Role::Unreachable, entry.addr)
+                .or_else(|| kept(Role::Active, entry.addr))
+                .or_else(|| kept(Role::Alias, entry.addr));
+            entry.mark = before.unwrap_or_else(&mut next);
+        }
+        let doubt = self.doubt;
         for entry in self.sets.list_mut(Role::Alias) {
-            entry.mark = match kept(Role::Alias, entry.addr) {
-                Some(mark) => mark,
-                None => match kept(Role::Active, entry.addr).filter(|_| self.doubt) {
-                    Some(said) => said,
-                    None => next(),
-                },
-            };
+            let said = || kept(Role::Active, entry.addr).filter(|_| doubt);
+            let before = kept(Role::Alias, entry.addr)
+                .or_else(|| kept(Role::Unreachable, entry.addr))
+                .or_else(said);
+            entry.mark = before.unwrap_or_else(&mut next);
         }
     }
 

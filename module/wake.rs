@@ -12,12 +12,7 @@ use crate::{
     view::View, //
 };
 use ihmp_core::{
-    ends::{
-        self,
-        Foreign,
-        Local, //
-    },
-    flow::FlowKey,
+    addr::Addr,
     packet::TCP,
     sets::{
         Entry,
@@ -25,70 +20,99 @@ use ihmp_core::{
         MAX_ADDRS, //
     }, //
 };
-use kernel::sync::rcu::Guard;
 
-/// Addresses that a change takes from a host and from us, with the numbers by which flows had left them before.
+/// The addresses of a host and ours before a change, with the numbers by which flows had left them, and which of them go
+/// by it.
 #[derive(Clone, Copy)]
 pub(crate) struct Vacated {
-    local: [Entry; MAX_ADDRS],
-    locals: usize,
-    active: [Entry; MAX_ADDRS],
-    actives: usize,
+    local: Before,
+    active: Before,
+}
+
+/// The addresses of a role before a change.
+#[derive(Clone, Copy)]
+struct Before {
+    entries: [Entry; MAX_ADDRS],
+    gone: [bool; MAX_ADDRS],
+    len: usize,
+}
+
+impl Before {
+    const NONE: Self = Self {
+        entries: [Entry::new(Addr::UNSPECIFIED); MAX_ADDRS],
+        gone: [false; MAX_ADDRS],
+        len: 0,
+    };
+
+    fn note(
+        &mut self,
+        before: &View,
+        after: &View,
+        role: Role,
+        mark: impl Fn(usize, &Entry) -> u32,
+    ) {
+        self.len = 0;
+        for (at, entry) in before.list(role).iter().enumerate().take(MAX_ADDRS) {
+            let mark = mark(at, entry);
+            self.entries[at] = Entry { mark, ..*entry };
+            self.gone[at] = after.lists().lookup(role, entry.addr).is_none();
+            self.len = at + 1;
+        }
+    }
+
+    /// Whether any goes.
+    fn any(&self) -> bool {
+        self.gone[..self.len].iter().any(|gone| *gone)
+    }
+
+    /// Whether a flow was at its address of this role, by `age`, and whether that goes; `None` when it was away.
+    fn had(&self, addr: Addr, age: u32) -> Option<bool> {
+        let mut entries = self.entries[..self.len].iter();
+        let at = entries.position(|entry| entry.addr == addr && age >= entry.mark)?;
+        Some(self.gone[at])
+    }
 }
 
 impl Vacated {
     /// No addresses.
     pub(crate) const NONE: Self = Self {
-        local: [Entry::new(ihmp_core::addr::Addr::UNSPECIFIED); MAX_ADDRS],
-        locals: 0,
-        active: [Entry::new(ihmp_core::addr::Addr::UNSPECIFIED); MAX_ADDRS],
-        actives: 0,
+        local: Before::NONE,
+        active: Before::NONE,
     };
 
-    /// Notes what `before` has and `after` has not.
+    /// Notes what `before` has, and what `after` has not.
     pub(crate) fn note(&mut self, before: &View, after: &View) {
-        (self.locals, self.actives) = (0, 0);
-        for entry in before.list(Role::Local) {
-            if after.lists().lookup(Role::Local, entry.addr).is_none() {
-                self.local[self.locals] = *entry;
-                self.locals += 1;
-            }
-        }
-        for (at, entry) in before.list(Role::Active).iter().enumerate() {
-            if after.lists().lookup(Role::Active, entry.addr).is_none() {
-                let mark = before.mark_at(at);
-                self.active[self.actives] = Entry { mark, ..*entry };
-                self.actives += 1;
-            }
-        }
+        self.local
+            .note(before, after, Role::Local, |_, entry| entry.mark);
+        self.active
+            .note(before, after, Role::Active, |at, _| before.mark_at(at));
     }
 
-    /// Whether there is any.
+    /// Whether anything goes.
     pub(crate) fn any(&self) -> bool {
         self.ours() || self.theirs()
     }
 
-    /// Whether we have lost one.
+    /// Whether we lose an address.
     pub(crate) fn ours(&self) -> bool {
-        self.locals != 0
+        self.local.any()
     }
 
-    /// Whether the host has lost one.
+    /// Whether the host loses an address.
     pub(crate) fn theirs(&self) -> bool {
-        self.actives != 0
+        self.active.any()
     }
 
-    /// Whether a flow was at one of them.
-    fn had(&self, row: &Row, key: &FlowKey) -> bool {
-        let local = self.local[..self.locals].iter();
-        let active = self.active[..self.actives].iter();
-        let left = |entry: &Entry| entry.mark != 0 && row.age() < entry.mark;
-        local
-            .filter(|entry| !left(entry))
-            .any(|entry| entry.addr == key.laddr)
-            || active
-                .filter(|entry| row.since() >= entry.mark)
-                .any(|entry| entry.addr == key.faddr)
+    /// Whether a flow was at an address that goes, or was away from home and `away` says that so does its path.
+    fn interrupts(&self, row: &Row, away: bool) -> bool {
+        let key = row.key();
+        let local = self.local.had(key.laddr, row.age());
+        let foreign = self.active.had(key.faddr, row.since());
+        match (local, foreign) {
+            (Some(ours), Some(theirs)) => ours || theirs,
+            (Some(true), None) | (None, Some(true)) => true,
+            _ => away,
+        }
     }
 }
 
@@ -107,21 +131,12 @@ pub(crate) enum Whom<'a> {
 }
 
 impl Whom<'_> {
-    fn has(&self, netns: &Netns, row: &Row, guard: &Guard) -> bool {
-        let Whom::Moved { away, vacated } = *self else {
-            return true;
-        };
-        let key = row.key();
-        vacated.had(row, &key) || (away && is_away(netns, row, &key, guard))
+    fn has(&self, row: &Row) -> bool {
+        match *self {
+            Whom::All => true,
+            Whom::Moved { away, vacated } => vacated.interrupts(row, away),
+        }
     }
-}
-
-/// Whether an end of a flow is away from home.
-fn is_away(netns: &Netns, row: &Row, key: &FlowKey, guard: &Guard) -> bool {
-    let view = row.host().under(guard).view.read(guard);
-    let known = row.is_known(view, key.laddr);
-    let local = ends::local(&view.lists(), key.laddr, row.age(), known);
-    local == Local::Away || netns.foreign_end(row, view, key.faddr) == Foreign::Away
 }
 
 /// Wakes sockets of a host.
@@ -129,8 +144,8 @@ fn is_away(netns: &Netns, row: &Row, key: &FlowKey, guard: &Guard) -> bool {
 /// When it was us who moved, what was in flight to the host has mostly arrived, and something new is
 /// of more use to it.
 pub(crate) fn host(netns: &Netns, host: &Shared<Host>, whom: Whom<'_>, we_moved: bool) {
-    netns.each_row(host, |row, guard| {
-        if row.key().proto != TCP || row.plain || !whom.has(netns, row, guard) {
+    netns.each_row(host, |row, _| {
+        if row.key().proto != TCP || row.plain || !whom.has(row) {
             return;
         }
         if row.sock(netns).is_some_and(|sock| sock.wake(we_moved)) {

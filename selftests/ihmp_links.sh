@@ -38,13 +38,13 @@ local_is() {
 	host_is m "$C" "[.addr[] | select(.set == \"local\")] | $1"
 }
 
-# leaves_by ADDRESS DEVICE, leaves_not ADDRESS: m names it for c; or has no such address.
+# leaves_by ADDRESS DEVICE, leaves_not ADDRESS: m names it for c; or leaves what is at the address alone.
 leaves_by() {
 	local_is "any(.[]; .address == \"$1\" and .device == \"$2\")"
 }
 
 leaves_not() {
-	local_is "all(.[]; .address != \"$1\")"
+	local_is "all(.[]; .address != \"$1\" or .nat)"
 }
 
 # left_is ADDRESS...: those are marked, and no others.
@@ -241,7 +241,8 @@ tunnel() {
 	case $2 in
 	route)
 		batch m <<<"route add $C dev net7" || return
-		must "m has no path to c" busywait 5 local_is '. == []' || return
+		must "m has no path to c" busywait 5 local_is 'all(.[]; .nat)' || return
+		check "nor is one in use" host_is m "$C" '.local == null'
 		batch m <<<"route del $C dev net7" || return
 		must "it has again" busywait 5 leaves_by "$M" eth0 || return
 		;;

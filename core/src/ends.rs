@@ -50,10 +50,11 @@ pub fn foreign(lists: &Lists<'_>, addr: Addr, since: u32, left: impl Fn(usize) -
     let mut active = (0_usize..).zip(lists.list(Role::Active));
     let gone = match active.find(|(_, entry)| entry.addr == addr) {
         Some((at, _)) => left(at),
-        None => match lists.lookup(Role::Alias, addr) {
-            Some(alias) => alias.mark,
-            None => u32::MAX,
-        },
+        None => {
+            let former = lists.lookup(Role::Alias, addr);
+            let former = former.or_else(|| lists.lookup(Role::Unreachable, addr));
+            former.map_or(u32::MAX, |entry| entry.mark)
+        }
     };
     match since < gone {
         true => Foreign::Away,

@@ -25,7 +25,7 @@ pub struct Entry {
     ///
     /// - local: when it was left; flows that are older use another one. 0 when it was not.
     /// - active: when it was last said to be the host's.
-    /// - alias: up to when it was the host's; younger flows to it belong to whoever has it now.
+    /// - alias, unreachable: up to when it was the host's; younger flows to it belong to whoever has it now.
     pub mark: u32,
     /// A local address: index of the device by which packets leave from it, or 0 for the one that has it.
     pub device: u32,

@@ -209,6 +209,7 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
             ));
         }
         draft.wake = wake.is_some();
+        draft.doubt = request.attr(HostAttr::DOUBT.0).is_some();
         Ok(())
     })?;
     if expires.is_some() || up {

@@ -321,7 +321,7 @@ fn stranger(
 
 /// Milliseconds for which what comes from an address that its host has left was on the way, and says nothing of who is
 /// there now.
-const ON_THE_WAY_MS: u64 = 1_000;
+const ON_THE_WAY_MS: u64 = 250;
 
 /// Whether a packet from a former address of a host has the identifiers of a flow of that host. The socket gets it as it is.
 /// Who answers it means whoever sent it; but a TCP connection that is older than the move is none of who is there now.
@@ -496,7 +496,10 @@ fn adopt<'a>(
         }
     }
     match lookup(netns, &same, skb.ifindex()) {
-        Some(sock) => open(&same, &sock, Start::Accepts),
+        Some(sock) => {
+            netns.flow_take_over(&same, host, guard);
+            open(&same, &sock, Start::Accepts)
+        }
         None => Err(NoRow::Pass),
     }
 }
@@ -573,9 +576,10 @@ fn stray<'a>(
     let key = row.key();
     if packet.tuple.proto == UDP && same.laddr != key.laddr && !row.roams_here() {
         let view = host.view.read(guard);
-        let home = ends::local(&view.lists(), key.laddr, row.age(), true);
+        let known = row.is_known(view, key.laddr);
+        let end = ends::local(&view.lists(), key.laddr, row.age(), known);
         let sock = Sock::udp(&netns.net, &same, skb.ifindex());
-        if let (Local::Home(_), Some(sock)) = (home, sock) {
+        if let Some(sock) = sock.filter(|_| end != Local::Away) {
             let wire = same.on_wire_by(host.id(), row.host_port);
             let owner = Owner::sock(&sock);
             return netns.flow_open(skb, &same, wire, host, owner, Start::Accepts, guard);

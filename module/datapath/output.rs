@@ -305,7 +305,11 @@ fn open<'a>(
     {
         return Err(NoRow::Drop(Reason::ForeignSource));
     }
-    netns.flow_open(skb, key, wire, host, Owner::sock(&sock), start, guard)
+    let row = netns.flow_open(skb, key, wire, host, Owner::sock(&sock), start, guard)?;
+    if view.state() == HostState::Up && !row.is_known(view, key.laddr) {
+        discover::untold(netns, host, packet, &sock);
+    }
+    Ok(row)
 }
 
 /// A connection that is being accepted. It is looked at where an end has left its address: the connection is younger than

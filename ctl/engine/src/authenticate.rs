@@ -244,6 +244,7 @@ impl Engine {
             world.note(Note::Mistaken { peer: addr });
             let before = host.active.clone();
             host.retire(addr);
+            host.doubt = true;
             host.follow(&before, world);
         });
     }

@@ -8,7 +8,8 @@
 
 use ihmp_core::addr::{Addr, Family, Scope};
 
-use crate::host::{Host, Standing};
+use crate::host::{include, Host, Standing};
+use crate::io::State;
 use crate::probe::is_connected;
 use crate::world::World;
 
@@ -103,6 +104,20 @@ impl Host {
             ours.any(|(here, len)| is_connected(*here, *addr, *len))
         };
         known.any(|addr| private(*addr) || (self.active.contains(addr) && near(addr)))
+    }
+
+    /// A flow of ours began at an address by which the peer does not know us yet. It is worth an announcement, so that the
+    /// flow can go on when the address goes.
+    pub(crate) fn begins_at(&mut self, local: Addr, world: &mut World) {
+        let news = self.state == State::Up
+            && !self.managed
+            && self.is_usable(local)
+            && self.standing(local) != Some(Standing::Active)
+            && self.may_tell(local, world);
+        if news {
+            include(&mut self.prove, local);
+            self.reconcile(world);
+        }
     }
 
     /// Whether the peer may be told of an address of ours, and was not.

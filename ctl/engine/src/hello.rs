@@ -202,6 +202,8 @@ impl Engine {
         // we are strangers says nothing of it.
         if restates {
             host.restate(received, &listed);
+            // Since when it has others is not said.
+            host.doubt |= host.active != before;
         }
         host.heard_at(received, world);
         host.take_claims(&claims);

@@ -182,6 +182,8 @@ pub(crate) struct Host {
 
     // What others hold of it.
     pub(crate) published: Option<Record>,
+    /// It has lost addresses of which it is not known since when.
+    pub(crate) doubt: bool,
     /// Names under which the index knows it.
     pub(crate) indexed: Vec<Addr>,
     /// When the timer table will wake it.
@@ -249,6 +251,7 @@ impl Host {
             lifetime: Lifetime::default(),
             nat: Nat::default(),
             published: None,
+            doubt: false,
             indexed: Vec::new(),
             wake: None,
         }
@@ -566,9 +569,10 @@ impl Host {
         let record = self.record(world);
         if self.published.as_ref() != Some(&record) {
             self.published = Some(record.clone());
+            let doubt = std::mem::take(&mut self.doubt);
             world
                 .outputs
-                .push_back(Output::Table(Change::Set { id, record }));
+                .push_back(Output::Table(Change::Set { id, record, doubt }));
         }
     }
 

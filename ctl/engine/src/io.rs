@@ -301,6 +301,8 @@ pub enum Change {
         id: u32,
         /// Its sets.
         record: Record,
+        /// Addresses that it had and has no more may have been somebody else's for a while.
+        doubt: bool,
     },
     /// A host was away and is where it was: its sockets go on now.
     Wake {

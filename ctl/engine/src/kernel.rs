@@ -28,7 +28,8 @@ impl KernelHost {
 impl Engine {
     /// The module made a host for a flow.
     pub(crate) fn discovered(&mut self, id: u32, local: Addr, remote: Addr) {
-        if self.ids.contains_key(&id) {
+        if let Some(key) = self.ids.get(&id).copied() {
+            self.with(key, |host, world| host.begins_at(local, world));
             return;
         }
         if self.active(remote).is_some() {

@@ -360,7 +360,7 @@ impl Node {
                         inputs.extend(nested);
                     }
                 }
-                Output::Table(Change::Set { id, record }) => {
+                Output::Table(Change::Set { id, record, .. }) => {
                     let gone = self.table.give_way(id, &record);
                     self.table.set(id, record);
                     inputs.extend(gone.into_iter().map(|id| Input::Removed { id }));

@@ -142,6 +142,8 @@ pub struct HostRequest {
     pub expires_in: Option<Duration>,
     /// The host was away: the TCP sockets of its flows go on now; only for `host_set`.
     pub wake: bool,
+    /// Active addresses that go by this may have been somebody else's for a while.
+    pub doubt: bool,
 }
 
 /// A pair of locators of a host.

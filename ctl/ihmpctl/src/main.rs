@@ -119,12 +119,9 @@ fn main() -> ExitCode {
         .unwrap_or_default()
         .cloned()
         .collect();
-    // Names of devices are read there.
-    if let Some(netns) = matches.get_one::<String>("netns") {
-        if let Err(text) = enter(netns) {
-            return fail(REFUSED, &text);
-        }
-    }
+    // Names of devices are read there; what is wrong with the words is said first.
+    let netns = matches.get_one::<String>("netns");
+    let entered = netns.map_or(Ok(()), |netns| enter(netns));
     let action = if matches.get_flag("help") {
         cmd::parse(&["help".to_owned()])
     } else if matches.get_flag("version") {
@@ -138,6 +135,9 @@ fn main() -> ExitCode {
         Ok(action) => action,
         Err(usage) => return fail(USAGE, &usage.to_string()),
     };
+    if let Err(text) = entered {
+        return fail(REFUSED, &text);
+    }
     let mut stdout = BufWriter::new(io::stdout().lock());
     let mut out = Output {
         to: &mut stdout,

@@ -548,7 +548,9 @@ impl Sim {
                     let id = node.kernel.make(record, self.now);
                     self.give(at, Input::Made { key, id });
                 }
-                Output::Table(Change::Set { id, record }) => node.kernel.set(id, record, self.now),
+                Output::Table(Change::Set { id, record, .. }) => {
+                    node.kernel.set(id, record, self.now)
+                }
                 Output::Table(Change::Wake { id }) => node.kernel.wake(id),
                 Output::Table(Change::Del { id }) => {
                     node.kernel.take(id).unwrap();

@@ -581,7 +581,8 @@ impl Command {
     pub const STATS_GET: Self = Self(21);
     /// Set the counters to zero.
     pub const STATS_FLUSH: Self = Self(22);
-    /// A flow to an unknown address was seen; the host entry has been made in state new.
+    /// A flow to an unknown address was seen; the host entry has been made in state new. Or a flow
+    /// to a host that is up began at a local address which the host was not told of.
     pub const DISCOVER_NTF: Self = Self(23);
     /// A limit was reached; sent at most once a second.
     pub const LIMIT_NTF: Self = Self(24);
@@ -721,6 +722,10 @@ impl HostAttr {
     pub const WAKE: Self = Self(16);
     /// Padding.
     pub const PAD: Self = Self(17);
+    /// In host-set: the active addresses that go by this may have been somebody else's for a while.
+    /// Flows that began after such an address was last set stay there, until the host is heard from
+    /// elsewhere.
+    pub const DOUBT: Self = Self(18);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -742,6 +747,7 @@ impl HostAttr {
             Self::IDLE => Some("idle"),
             Self::WAKE => Some("wake"),
             Self::PAD => Some("pad"),
+            Self::DOUBT => Some("doubt"),
             _ => None,
         }
     }

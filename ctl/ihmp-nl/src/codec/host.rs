@@ -79,6 +79,9 @@ pub(crate) fn host_request(command: Command, host: &HostRequest) -> Request {
     if host.wake {
         out.flag(HostAttr::WAKE.0);
     }
+    if host.doubt {
+        out.flag(HostAttr::DOUBT.0);
+    }
     request
 }
 

@@ -297,6 +297,7 @@ fn host_requests() {
         clear: vec![AddrSet::Active, AddrSet::Alias],
         expires_in: Some(Duration::from_millis(1 << 33)),
         wake: true,
+        doubt: false,
         ..HostRequest::default()
     };
     same(&host_request(Command::HOST_SET, &set), HOST_SET);

@@ -138,7 +138,7 @@ impl Driver<'_> {
                 };
                 self.tell(input)
             }
-            Change::Set { id, record } => self.set(id, &record),
+            Change::Set { id, record, doubt } => self.set(id, &record, doubt),
             Change::Wake { id } => self.wake(id),
             Change::Map {
                 id,
@@ -188,7 +188,7 @@ impl Driver<'_> {
                         continue;
                     };
                     if host.state == HostState::New && host.name.is_none() {
-                        self.set(host.id, record)?;
+                        self.set(host.id, record, false)?;
                         return Ok(Some(host.id));
                     }
                 }
@@ -202,8 +202,9 @@ impl Driver<'_> {
         }
     }
 
-    fn set(&mut self, id: u32, record: &Record) -> Result<(), Fatal> {
+    fn set(&mut self, id: u32, record: &Record, doubt: bool) -> Result<(), Fatal> {
         let mut wish = request(Some(id), record);
+        wish.doubt = doubt;
         let mut result = self.client.host_set(&wish);
         if matches!(result, Err(Error::Kernel { errno: EEXIST, .. })) {
             // What the module found in the meantime is this host; what others only claim to have can wait.
