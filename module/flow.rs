@@ -83,6 +83,8 @@ pub(crate) struct Row {
     /// Packets of the flow come from another address than the foreign identifier.
     there: Atomic<bool>,
     cookie: u64,
+    /// When it was made, in jiffies.
+    made: u64,
     last: Atomic<u64>,
     /// When the socket was last looked for on the way in.
     checked: Atomic<u64>,
@@ -90,6 +92,9 @@ pub(crate) struct Row {
 
 /// Milliseconds between two looks for the socket of a flow that packets come in for.
 const CHECK_MS: u64 = 250;
+
+/// Milliseconds for which it may not be known yet that an address has another owner.
+const FRESH_MS: u64 = 1_000;
 
 /// How the first packet of a flow that we see stands to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,6 +179,14 @@ impl Row {
     #[inline]
     pub(crate) fn since(&self) -> u32 {
         self.since.load(Relaxed)
+    }
+
+    /// Whether the flow is a connection that began just before its host gave up an address: somebody else may have had it
+    /// already. If it is the host's, the host says so at once from elsewhere.
+    pub(crate) fn is_fresh(&self, host: &Host) -> bool {
+        self.since() != 0
+            && self.key().proto == TCP
+            && clock::to_ms(host.moved().saturating_sub(self.made)) < FRESH_MS
     }
 
     /// A packet came from the foreign identifier, which the host had left, at this number.
@@ -462,6 +475,7 @@ impl Netns {
                 here: Atomic::new(false),
                 there: Atomic::new(false),
                 cookie,
+                made: clock::jiffies(),
                 last: Atomic::new(clock::jiffies()),
                 checked: Atomic::new(clock::jiffies()),
             },

@@ -209,9 +209,9 @@ impl Host {
         self.moved.store(clock::jiffies(), Relaxed);
     }
 
-    /// Milliseconds since the host last lost an address.
-    pub(crate) fn moved_ms(&self) -> u64 {
-        clock::to_ms(clock::jiffies().saturating_sub(self.moved.load(Relaxed)))
+    /// When the host last lost an address, in jiffies; 0 for never.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load(Relaxed)
     }
 
     /// Whether the sockets are to be told that there has been no path for `ms`; says so once.

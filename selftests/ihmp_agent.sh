@@ -322,7 +322,7 @@ reread() {
 	[ -z "$CASE_STATUS" ] || return
 	id=$(host_json m "$C" | jq .id)
 	check "few lines at first" not has_line "$TMP/ihmpd.m.log" 'event=sent'
-	join m wifi0 50 && must "goes on" goes_on m 20 || return
+	join m wifi0 200 && must "goes on" goes_on m 20 || return
 	check "wifi0 does not count" host_is m "$C" "all(.addr[]; .address != \"$NEW\")"
 
 	configure m 'log = "debug"' '[peers]' 'max = 0' && reload m reload-refused || return

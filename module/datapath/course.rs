@@ -28,6 +28,7 @@ use ihmp_core::{
         self,
         Path, //
     },
+    sets::Role,
     verdict::Reason, //
 };
 use kernel::sync::rcu::Guard;
@@ -95,7 +96,10 @@ impl Netns {
         };
         let remote = match self.foreign_end(row, view, key.faddr) {
             Foreign::Home => Some(key.faddr),
-            Foreign::Away => opens.then_some(key.faddr),
+            Foreign::Away if opens || self.is_doubtful(row, view, key.faddr, guard) => {
+                Some(key.faddr)
+            }
+            Foreign::Away => None,
         };
         if local.is_some() && remote.is_some() {
             return Ok(Course::Home);
@@ -116,6 +120,12 @@ impl Netns {
             Err(Reason::NoPath) if gone => Err(Reason::LocalGone),
             Err(why) => Err(why),
         }
+    }
+
+    /// Whether a flow began so shortly before its host gave up the foreign identifier that this may be another's.
+    #[inline]
+    fn is_doubtful(&self, row: &Row, view: &View, faddr: Addr, guard: &Guard) -> bool {
+        view.lists().lookup(Role::Active, faddr).is_none() && row.is_fresh(row.host().under(guard))
     }
 
     /// Where the host's end of a flow is.

@@ -262,9 +262,7 @@ fn hear(
 ) {
     let view = host.view.read(guard);
     let from = packet.tuple.src;
-    if by_nat {
-        row.hear_elsewhere();
-    } else if from == faddr {
+    if from == faddr {
         match netns.foreign_end(row, view, faddr) {
             Foreign::Home => return,
             Foreign::Away => row.hear_there(netns.marks.load(Relaxed)),
@@ -321,7 +319,7 @@ fn stranger(
 
 /// Milliseconds for which what comes from an address that its host has left was on the way, and says nothing of who is
 /// there now.
-const ON_THE_WAY_MS: u64 = 250;
+const ON_THE_WAY_MS: u64 = 100;
 
 /// Whether a packet from a former address of a host has the identifiers of a flow of that host. The socket gets it as it is.
 /// Who answers it means whoever sent it; but a TCP connection that is older than the move is none of who is there now.
@@ -330,11 +328,12 @@ fn passes_by(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
     let Some(row) = netns.net.row_by_flow(&key.bytes(), guard) else {
         return false;
     };
-    let begins = match packet.kind {
-        Kind::Tcp { flags } => flags & TCP_SYN != 0,
-        _ => true,
+    let host = row.host().under(guard);
+    let there = match packet.kind {
+        Kind::Tcp { flags } => flags & TCP_SYN != 0 || row.is_fresh(host),
+        _ => clock::to_ms(clock::jiffies().saturating_sub(host.moved())) > ON_THE_WAY_MS,
     };
-    if begins && !row.plain && row.host().under(guard).moved_ms() > ON_THE_WAY_MS {
+    if there && !row.plain {
         row.hear_there(netns.marks.load(Relaxed));
     }
     true
