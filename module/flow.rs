@@ -145,6 +145,19 @@ impl<'a> Owner<'a> {
     }
 }
 
+/// A flow of which the first packet is seen.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    /// Its identifiers.
+    pub(crate) key: &'a FlowKey,
+    /// What it is on the wire towards its host, with the host's own port.
+    pub(crate) wire: WireKey,
+    /// Who has it here.
+    pub(crate) owner: Owner<'a>,
+    /// How the packet stands to it.
+    pub(crate) start: Start,
+}
+
 /// Why there is no row for a packet.
 pub(crate) enum NoRow {
     /// The packet passes as it is.
@@ -420,19 +433,21 @@ impl Netns {
         }
     }
 
-    /// Makes the row of a flow whose owner is known; `wire` is what it is on the wire towards the
-    /// host, with the host's own port.
+    /// Makes the row of a flow.
     #[inline(never)]
     pub(crate) fn flow_open<'a>(
         &self,
         skb: &Skb<'_>,
-        key: &FlowKey,
-        wire: WireKey,
         host: &Host,
-        owner: Owner<'_>,
-        start: Start,
+        opening: Opening<'_>,
         guard: &'a Guard,
     ) -> Result<&'a Row, NoRow> {
+        let Opening {
+            key,
+            wire,
+            owner,
+            start,
+        } = opening;
         let cookie = owner.cookie();
         let place = match start {
             // It is never on the path, so what looks like it there is another.
@@ -440,7 +455,7 @@ impl Netns {
                 apart: true,
                 ..Place::new(key.lport)
             },
-            _ => self.place(skb, key, wire, owner, start, guard)?,
+            _ => self.place(skb, &opening, guard)?,
         };
         let Some(shared) = Shared::try_from_ref(host, guard) else {
             return Err(NoRow::Pass);
@@ -517,15 +532,13 @@ impl Netns {
 
     /// The place of a new flow on the wire: its own local port, unless an older flow of the same host is the same there at
     /// this moment. An older one with the same ports between other addresses keeps its place among what is found by ports.
-    fn place(
-        &self,
-        skb: &Skb<'_>,
-        key: &FlowKey,
-        mut wire: WireKey,
-        owner: Owner<'_>,
-        start: Start,
-        guard: &Guard,
-    ) -> Result<Place, NoRow> {
+    fn place(&self, skb: &Skb<'_>, opening: &Opening<'_>, guard: &Guard) -> Result<Place, NoRow> {
+        let Opening {
+            key,
+            mut wire,
+            owner,
+            start,
+        } = *opening;
         let own = Place::new(key.lport);
         let Some(other) = self.net.row_by_wire(&wire.bytes(), guard) else {
             return Ok(own);

@@ -60,7 +60,7 @@ has() {
 softly() {
 	address m eth0 "$1" "$NEW" || return
 	ctl c path add host "${HID[c]}" remote "$NEW" && ctl m path add host "${HID[m]}" local "$NEW" || return
-	ctl m path set host "${HID[m]}" local "$M" preference 10 || return
+	ctl m path set host "${HID[m]}" local "$M" preference 10 left || return
 	turns 1 || return
 	must "c follows" busywait 5 path_is c "$NEW" "$C" "$NEW" || return
 	moved m c "$NEW" && batch m <<<"addr del $M/${WIDTH[$1]} dev eth0" || return

@@ -458,7 +458,7 @@ def policy(f):
     f.refused(errno.EINVAL, "policy-new", {"address": b"\xc0\x00\x02\x00", "prefix-len": 24}, missing="action")
     f.refused(errno.EINVAL, "policy-new", {"prefix-len": 24, "action": "never"}, missing="address")
     f.refused(errno.EINVAL, "policy-new", {"address": b"\xc0\x00\x02\x00", "action": "never"}, missing="prefix-len")
-    f.refused(errno.ERANGE, "policy-new", {"address": b"\xc0\x00\x02\x00", "prefix-len": 24, "action": Raw(struct.pack("I", 3))},
+    f.refused(errno.ERANGE, "policy-new", {"address": b"\xc0\x00\x02\x00", "prefix-len": 24, "action": Raw(struct.pack("I", 4))},
               bad=".action")
     f.refused(errno.ENOENT, "policy-del", {"address": b"\xc0\x00\x03\x00", "prefix-len": 24}, text="there is no")
     f.do("policy-del", address=b"\xc0\x00\x02\x00", prefix_len=24)
@@ -511,10 +511,13 @@ def stats(f):
         equal(f"effect of {counter['reason']}", want[texts[counter["reason"]]], counter["effect"])
         equal("packets", 0, counter["packets"])
     with Link():
-        f.do("host-new", addr=[address(b"\xc6\x33\x64\x02", "active")])
+        both = [address(b"\xc6\x33\x64\x02", "active"), address(b"\xc6\x33\x64\x01", "local")]
+        number = f.do("host-new", addr=both)["id"]
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         one.connect(("198.51.100.2", 9))
-        one.send(b"x")
+        one.send(b"it is at home")
+        f.do("host-set", id=number, clear=["local"])
+        one.send(b"it has left, and there is no path")
         one.close()
     found = f.do("stats-get")
     equal("no-path", 1, [c["packets"] for c in found["counter"] if c["reason"] == "no-path"][0])

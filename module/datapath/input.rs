@@ -18,6 +18,7 @@ use crate::{
     },
     flow::{
         NoRow,
+        Opening,
         Owner,
         Row,
         Start, //
@@ -317,10 +318,6 @@ fn stranger(
     Verdict::Accept
 }
 
-/// Milliseconds for which what comes from an address that its host has left was on the way, and says nothing of who is
-/// there now.
-const ON_THE_WAY_MS: u64 = 100;
-
 /// Whether a packet from a former address of a host has the identifiers of a flow of that host. The socket gets it as it is.
 /// Who answers it means whoever sent it; but a TCP connection that is older than the move is none of who is there now.
 fn passes_by(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
@@ -331,7 +328,7 @@ fn passes_by(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
     let host = row.host().under(guard);
     let there = match packet.kind {
         Kind::Tcp { flags } => flags & TCP_SYN != 0 || row.is_fresh(host),
-        _ => clock::to_ms(clock::jiffies().saturating_sub(host.moved())) > ON_THE_WAY_MS,
+        _ => true,
     };
     if there && !row.plain {
         row.hear_there(netns.marks.load(Relaxed));
@@ -460,7 +457,17 @@ fn adopt<'a>(
     let hidden = view.hides(packet.tuple.dst);
     let open = |key, sock: &Sock<'_>, start| {
         let start = if hidden { Start::OpensPlain } else { start };
-        netns.flow_open(skb, key, wire, host, Owner::sock(sock), start, guard)
+        netns.flow_open(
+            skb,
+            host,
+            Opening {
+                key,
+                wire,
+                owner: Owner::sock(sock),
+                start,
+            },
+            guard,
+        )
     };
     let lookup = lookup_for(packet.tuple.proto).ok_or(NoRow::Pass)?;
     if view.state() == HostState::Up && !hidden {
@@ -549,7 +556,17 @@ fn exact<'a>(
     let start = if hidden { Start::OpensPlain } else { start };
     let wire = same.on_wire_by(host.id(), port);
     netns
-        .flow_open(skb, &same, wire, host, Owner::sock(&sock), start, guard)
+        .flow_open(
+            skb,
+            host,
+            Opening {
+                key: &same,
+                wire,
+                owner: Owner::sock(&sock),
+                start,
+            },
+            guard,
+        )
         .map(Some)
 }
 
@@ -581,7 +598,17 @@ fn stray<'a>(
         if let Some(sock) = sock.filter(|_| end != Local::Away) {
             let wire = same.on_wire_by(host.id(), row.host_port);
             let owner = Owner::sock(&sock);
-            return netns.flow_open(skb, &same, wire, host, owner, Start::Accepts, guard);
+            return netns.flow_open(
+                skb,
+                host,
+                Opening {
+                    key: &same,
+                    wire,
+                    owner,
+                    start: Start::Accepts,
+                },
+                guard,
+            );
         }
     }
     row.roam(&same);

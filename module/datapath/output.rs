@@ -23,6 +23,7 @@ use crate::{
     },
     flow::{
         NoRow,
+        Opening,
         Owner,
         Row,
         Start, //
@@ -305,7 +306,17 @@ fn open<'a>(
     {
         return Err(NoRow::Drop(Reason::ForeignSource));
     }
-    let row = netns.flow_open(skb, key, wire, host, Owner::sock(&sock), start, guard)?;
+    let row = netns.flow_open(
+        skb,
+        host,
+        Opening {
+            key,
+            wire,
+            owner: Owner::sock(&sock),
+            start,
+        },
+        guard,
+    )?;
     if view.state() == HostState::Up && !row.is_known(view, key.laddr) {
         discover::untold(netns, host, packet, &sock);
     }
@@ -333,7 +344,17 @@ fn accept<'a>(
         _ => return Err(NoRow::Pass),
     };
     let wire = key.on_wire(host.id());
-    netns.flow_open(skb, key, wire, host, request, start, guard)
+    netns.flow_open(
+        skb,
+        host,
+        Opening {
+            key,
+            wire,
+            owner: request,
+            start,
+        },
+        guard,
+    )
 }
 
 /// Whether either end has left its address of a flow, which is still there.

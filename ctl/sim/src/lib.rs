@@ -46,7 +46,7 @@ fn device(addr: Addr) -> u32 {
     let words = addr.octets();
     let words = words.chunks(4).map(|word| {
         word.iter()
-            .fold(0, |all, octet| all << 8 | u32::from(*octet))
+            .fold(0, |all, octet| (all << 8) | u32::from(*octet))
     });
     words.fold(1, |all: u32, word| all.rotate_left(7) ^ word)
 }
