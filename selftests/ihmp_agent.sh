@@ -316,7 +316,7 @@ reloaded() {
 
 # reread: what a good file changes, and that a bad one changes nothing.
 reread() {
-	local client server M C NEW TARGET id
+	local client server M C NEW TARGET DOWN UP id
 
 	configure m 'log = "info"' '[interfaces]' 'include = ["eth*"]'
 	IHMPD_LOG="file"
@@ -345,11 +345,14 @@ reread() {
 	# With require-known it believes nobody that it was not told of: c could not move now, but m can.
 	configure m && reload m reloaded || return
 	check "and back" agent_is m '.mode == "first-use"'
+	# wifi0 was the better one before it counted, so its coming was no move: the flows leave when eth0 goes.
+	DOWN=$EPOCHREALTIME
 	leave m eth0
+	UP=$EPOCHREALTIME
 	must "goes on after the move" goes_on m || return
 	equal "the host is the same" "$id" "$(host_json m "$C" | jq .id)"
 	equal "hosts at c" 1 "$(figure c hosts)"
-	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$TARGET"
+	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" 1000 "$TARGET"
 }
 
 # --- what is none of its business
