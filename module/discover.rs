@@ -3,8 +3,8 @@
 //! Discovery: a flow to an unknown address makes a host entry and asks the agent about it.
 //!
 //! TCP counts when it is established and UDP when the socket is connected; of other flows the third
-//! packet does, so that a single question to a name server asks nobody (PROTOCOL.md B.4 35). A flow that the other end
-//! opened asks nobody, unless the policy for its address says so: see [`crate::opener`].
+//! packet does, so that a single question to a name server asks nobody. A flow that the other end opened asks nobody, unless
+//! the policy for its address says so: see [`crate::opener`].
 
 use crate::{
     ffi::{

@@ -333,13 +333,13 @@ impl View {
         self.place_of(addr).map_or(0, |at| self.mark_at(at))
     }
 
-    /// The host has left an active address, by this number. False when it is none.
-    pub(crate) fn leave(&self, addr: Addr, mark: u32) -> bool {
+    /// The host has left an active address, says a flow that was at home there `since` this number. The first one, and one
+    /// that had come back, give the address the next of `marks`.
+    pub(crate) fn leave(&self, addr: Addr, since: u32, marks: &Atomic<u32>) {
         let left = self.place_of(addr).and_then(|at| self.left.get(at));
-        if let Some(left) = left {
-            left.store(mark, Relaxed);
+        if let Some(left) = left.filter(|left| since >= left.load(Relaxed)) {
+            left.store(marks.fetch_add(1, Relaxed) + 1, Relaxed);
         }
-        left.is_some()
     }
 
     /// The path in use, IPv4 first.

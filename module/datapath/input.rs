@@ -269,9 +269,7 @@ fn hear(
             Foreign::Away => row.hear_there(netns.marks.load(Relaxed)),
         }
     } else {
-        if row.since() >= view.mark_of(faddr) {
-            view.leave(faddr, netns.marks.fetch_add(1, Relaxed) + 1);
-        }
+        view.leave(faddr, row.since(), &netns.marks);
         row.hear_elsewhere();
     }
     let followed = if by_nat {
