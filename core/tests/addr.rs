@@ -254,12 +254,12 @@ fn longest_prefix_wins() {
 
 #[test]
 fn action_numbers() {
-    for (number, action) in [Action::Auto, Action::Known, Action::Never]
+    for (number, action) in [Action::Auto, Action::Known, Action::Never, Action::AutoIn]
         .into_iter()
         .enumerate()
     {
         assert_eq!(action as usize, number);
         assert_eq!(Action::from_number(number as u32), Some(action));
     }
-    assert_eq!(Action::from_number(3), None);
+    assert_eq!(Action::from_number(4), None);
 }

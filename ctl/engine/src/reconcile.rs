@@ -48,14 +48,16 @@ impl Host {
     }
 
     /// What leaves by another device than before may not come back: it has to be proven again. An address that a router keeps
-    /// for us goes where the router brings it.
+    /// for us, or kept until now, goes where the router brings it.
     fn doubt_diverted(&mut self, before: &[Via], world: &World) {
         let mut diverted = Vec::new();
         for via in self.usable.clone() {
             let old = before.iter().find(|old| old.local == via.local);
             let devices = old.and_then(|old| Some((old.device?, via.device?)));
             let other = devices.is_some_and(|(old, new)| old != new);
-            let kept = self.covers.iter().any(|cover| cover.old == via.local);
+            let mut told = self.told.iter();
+            let kept = told.any(|told| told.standing == Standing::Behind)
+                || self.covers.iter().any(|cover| cover.old == via.local);
             let proven = self.standing(via.local) == Some(Standing::Active);
             if other && proven && !kept && world.is_real(via.local) && self.state == State::Up {
                 self.tell(via.local, Standing::Maybe);
