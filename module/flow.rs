@@ -596,7 +596,7 @@ impl Netns {
     }
 
     /// The row of a packet that comes in, where `row` has its ports and others of the host have them, too: that between
-    /// the packet's own addresses, unless the older one is on the wire between them.
+    /// the packet's own addresses, unless the older one is on the wire between them. `None` when there is none between them.
     #[cold]
     pub(crate) fn among_twins<'a>(
         &self,
@@ -604,13 +604,11 @@ impl Netns {
         wire: &FlowKey,
         row: &'a Row,
         guard: &'a Guard,
-    ) -> &'a Row {
-        let Some(exact) = self.row_between(wire, row.host().id(), guard) else {
-            return row;
-        };
+    ) -> Option<&'a Row> {
+        let exact = self.row_between(wire, row.host().id(), guard)?;
         match self.wire_ends(skb, row, guard) {
-            Some((local, remote)) if (local, remote) == (wire.laddr, wire.faddr) => row,
-            _ => exact,
+            Some(ends) if ends == (wire.laddr, wire.faddr) => Some(row),
+            _ => Some(exact),
         }
     }
 

@@ -94,7 +94,7 @@ pub(super) fn input(
     let view = host.view.read(guard);
     let wire = key.on_wire_by(host.id(), port);
     let row = match netns.net.row_by_wire(&wire.bytes(), guard) {
-        Some(row) if row.has_twin() => Some(netns.among_twins(&skb, &key, row, guard)),
+        Some(row) if row.has_twin() => netns.among_twins(&skb, &key, row, guard).or(Some(row)),
         None => netns.row_between(&key, host.id(), guard),
         row => row,
     };

@@ -114,12 +114,10 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
         .net
         .row_by_wire(&key.on_wire(host.id()).bytes(), &guard)
     {
-        Some(row) if row.has_twin() => netns.among_twins(&skb, &key, row, &guard),
-        Some(row) if !row.expects(&key) => match stray(netns, &skb, &packet, host, row, &guard) {
+        Some(row) => match row_of(netns, &skb, &packet, host, row, &guard) {
             Ok(row) => row,
             Err(why) => return netns.without_row(why),
         },
-        Some(row) => row,
         None if netns.has_nats() && netns.is_natted(packet.tuple.src, &guard) => {
             return natted(netns, skb, &packet, Some(host), may_hold, &guard);
         }
@@ -566,6 +564,28 @@ fn exact<'a>(
             guard,
         )
         .map(Some)
+}
+
+/// The row of a packet that has the ports of `row`.
+#[inline]
+fn row_of<'a>(
+    netns: &Netns,
+    skb: &Skb<'_>,
+    packet: &Packet,
+    host: &'a Host,
+    row: &'a Row,
+    guard: &'a Guard,
+) -> Result<&'a Row, NoRow> {
+    let wire = FlowKey::inbound(&packet.tuple);
+    if row.has_twin() {
+        if let Some(row) = netns.among_twins(skb, &wire, row, guard) {
+            return Ok(row);
+        }
+    }
+    match row.expects(&wire) {
+        true => Ok(row),
+        false => stray(netns, skb, packet, host, row, guard),
+    }
 }
 
 /// The row of a packet with the ports of `row`, but not from or to where that was so far: another flow of the host, or the
