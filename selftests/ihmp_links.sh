@@ -136,10 +136,11 @@ marks() {
 	join m wifi0 50 || return
 	must "the new one is tried" busywait 5 local_is "any(.[]; .address == \"$NEW\" and .unproven)" || return
 	must "traffic goes on" goes_on m 20 || return
-	check "no marks before c has heard of it" left_is ''
-	check "the old one is better" local_is "min_by(.preference).address == \"$M\""
+	check "the old one is left" left_is "$M"
+	check "its device is used" leaves_by "$M" eth0
 	in_ns r2 nft delete table inet deaf || return
-	must "the old one is left" busywait 15 left_is "$M" || return
+	must "the new one is used" busywait 15 leaves_by "$NEW" wifi0 || return
+	check "the old one is left" left_is "$M"
 	check "the new one is better" local_is "min_by(.preference).address == \"$NEW\""
 	# Marks outlive the agent.
 	agent_stop m KILL && agent_start m || return

@@ -56,15 +56,16 @@ impl Path {
 }
 
 /// How good a path is; lower is better.
-pub type Rank = (bool, u16, bool, bool, u16);
+pub type Rank = (bool, bool, u16, bool, bool, u16);
 
 impl Path {
-    /// How good the path is, for the scheduler `backup`: local locators that were left come last; local preferences are
-    /// our own choice and come first; then where the host was `heard` from, for it knows its own paths best; then those
-    /// that lead through no NAT; then the preference of the remote locator.
+    /// How good the path is, for the scheduler `backup`: local locators that the host has not acknowledged come last, then
+    /// those that were left; local preferences are our own choice and come first; then where the host was `heard` from, for
+    /// it knows its own paths best; then those that lead through no NAT; then the preference of the remote locator.
     #[inline]
     pub fn rank(&self, heard: Option<Addr>) -> Rank {
         (
+            self.unproven,
             self.left,
             self.local_preference,
             Some(self.remote) != heard,
@@ -168,8 +169,8 @@ impl Paths {
 
     /// The paths of a host with these addresses.
     ///
-    /// Of more than [`MAX_PATHS`] pairs those with the lowest local preference, then the lowest remote preference, are
-    /// kept; neither family takes more than half from the other.
+    /// Of more than [`MAX_PATHS`] pairs those with an acknowledged local locator, then the lowest local preference, then the
+    /// lowest remote preference, are kept; neither family takes more than half from the other.
     pub fn of<'a>(lists: impl Into<Lists<'a>>) -> Paths {
         let lists = lists.into();
         let v4 = count(&lists, Family::V4);
@@ -186,7 +187,7 @@ impl Paths {
         let room_v6 = rest.get_mut(..len.saturating_sub(v4)).unwrap_or_default();
         let preferences = |pair: &Pair| {
             let path = pair.path(&lists);
-            path.map(|path| (path.local_preference, path.remote_preference))
+            path.map(|path| (path.unproven, path.local_preference, path.remote_preference))
         };
         for (room, family) in [(room_v4, Family::V4), (room_v6, Family::V6)] {
             let mut used = 0;

@@ -158,7 +158,7 @@ impl Naive {
                 });
             }
         }
-        paths.sort_by_key(|path| (path.local_preference, path.remote_preference));
+        paths.sort_by_key(|path| (path.unproven, path.local_preference, path.remote_preference));
         paths
     }
 }
@@ -283,6 +283,9 @@ fn paths_against_naive() {
 /// Sorts out the worse paths, one rule after the other.
 fn naive_pick(paths: &[Path], heard: Option<Addr>) -> Option<usize> {
     let mut left: Vec<usize> = (0..paths.len()).collect();
+    if left.iter().any(|&i| !paths[i].unproven) {
+        left.retain(|&i| !paths[i].unproven);
+    }
     if left.iter().any(|&i| !paths[i].left) {
         left.retain(|&i| !paths[i].left);
     }

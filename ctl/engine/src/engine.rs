@@ -462,6 +462,7 @@ impl Engine {
                 host.look_due(world);
                 host.cover_due(world);
                 host.keep_due(world);
+                host.awaited_due(world);
                 host.reconcile(world);
             });
             if greet {

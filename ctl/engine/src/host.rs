@@ -24,8 +24,6 @@ use crate::world::{Answer, World};
 const SHARED: u16 = 20;
 /// What is added to that of a deprecated one where there is another.
 const AGED: u16 = 40;
-/// What is added to that of one that the peer has not acknowledged while another one works.
-const WAITS: u16 = 100;
 
 /// What the peer holds one of our addresses for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -521,10 +519,9 @@ impl Host {
             if unproven && (idle || awaits) {
                 continue;
             }
-            let waits = if unproven && spare { WAITS } else { 0 };
             local.push(Local {
                 addr: via.local,
-                preference: via.preference.saturating_add(waits),
+                preference: via.preference,
                 unproven,
                 nat,
                 left: self.is_left(via.local),
@@ -541,7 +538,7 @@ impl Host {
                 device: None,
             });
         }
-        local.sort_by_key(|local| (local.preference, local.unproven));
+        local.sort_by_key(|local| (local.unproven, local.preference));
         local.truncate(MAX_ADDRESSES);
         let nats = self.nats();
         let claims = self.unreachable.iter().copied();
@@ -614,6 +611,7 @@ impl Host {
         let others = others
             .chain(self.next_probing())
             .chain(self.lifetime.next())
+            .chain(self.left.next())
             .chain(self.next_kept())
             .chain(self.next_cover());
         legs.chain(others).min()

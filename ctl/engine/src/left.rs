@@ -6,6 +6,7 @@
 
 use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::MAX_ADDRESSES;
+use ihmp_core::time::{Duration, Instant};
 
 use crate::host::{include, Host, Standing};
 use crate::io::{Age, Local, Via};
@@ -14,7 +15,7 @@ use crate::world::World;
 /// What is known of the past of our addresses towards a host.
 #[derive(Debug, Default)]
 pub(crate) struct Left {
-    /// The device that was the preferred one when the host last knew an address of it, for each family.
+    /// The device that is the preferred one, for each family.
     settled: [Option<u32>; 2],
     /// Addresses of a device that was the preferred one and is not any more.
     moved: Vec<Addr>,
@@ -24,6 +25,8 @@ pub(crate) struct Left {
     worn: Vec<Addr>,
     /// Addresses that went, and that the host has not acknowledged since.
     gone: Vec<Addr>,
+    /// When the addresses of a preferred device from which nothing came back are tried again, and how long that was put off.
+    again: Option<(Instant, Duration)>,
 }
 
 fn of_family(family: Family) -> usize {
@@ -53,22 +56,73 @@ impl Left {
             }
         }
     }
+
+    /// When something is to be done.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.again.map(|(at, _)| at)
+    }
 }
 
 impl Host {
-    /// Whether flows that are older than now do not use this address: there is a reason, and another one that works.
+    /// Whether flows that are older than the mark do not begin from this address any more.
+    ///
+    /// After a move this is so at once. Until the host has acknowledged an address of the preferred device, the one that was
+    /// left is still the best locator, and packets leave by its device: not into a network of which nothing is known, where
+    /// the routing tables would send them.
     pub(crate) fn is_left(&self, addr: Addr) -> bool {
-        let better = |other: Addr| other.family() == addr.family() && !self.is_marked(other);
-        self.is_marked(addr) && self.proven().any(better)
-    }
-
-    fn is_marked(&self, addr: Addr) -> bool {
         let Left {
             moved, worn, gone, ..
         } = &self.left;
         // What came back stays where it went until the host has heard of it.
         let unproven = self.standing(addr) != Some(Standing::Active);
-        moved.contains(&addr) || worn.contains(&addr) || (gone.contains(&addr) && unproven)
+        let mut others = self.proven().filter(|other| *other != addr);
+        let other = others.any(|other| other.family() == addr.family());
+        moved.contains(&addr) || worn.contains(&addr) || (gone.contains(&addr) && unproven && other)
+    }
+
+    /// Whether this is an address of the preferred device, flows have left another one for that, and the host has
+    /// acknowledged none of its addresses yet.
+    fn is_awaited(&self, via: &Via) -> bool {
+        let family = via.local.family();
+        let settled = self.left.settled.get(of_family(family)).copied().flatten();
+        let preferred = |via: &Via| via.local.family() == family && via.device == settled;
+        let proven = |via: &&Via| self.standing(via.local) == Some(Standing::Active);
+        let mut moved = self.left.moved.iter();
+        settled.is_some()
+            && preferred(via)
+            && moved.any(|addr| addr.family() == family && self.is_usable(*addr))
+            && !self.usable.iter().filter(proven).any(preferred)
+    }
+
+    /// Nothing came back from an address that was announced. If it is awaited, it is announced again later: the network may
+    /// have no uplink yet, or may want a login first (RFC 8952).
+    pub(crate) fn retry_awaited(&mut self, addr: Addr, world: &mut World) {
+        let via = self.usable.iter().find(|via| via.local == addr);
+        if !via.is_some_and(|via| self.is_awaited(via)) {
+            return;
+        }
+        let pause = match self.left.again {
+            Some((_, pause)) => pause.saturating_mul(2).min(world.limits.retry_last),
+            None => world.limits.retry_first,
+        };
+        self.left.again = Some((world.now.after(world.jitter(pause)), pause));
+    }
+
+    /// Has what is awaited announced again when it is time.
+    pub(crate) fn awaited_due(&mut self, world: &World) {
+        if !self.left.next().is_some_and(|at| at <= world.now) {
+            return;
+        }
+        // The pause is kept for the next time.
+        if let Some((at, pause)) = &mut self.left.again {
+            *at = world.now.after(*pause);
+        }
+        let usable = self.usable.clone();
+        for via in usable {
+            if self.is_awaited(&via) && !self.is_hidden(via.local) {
+                include(&mut self.prove, via.local);
+            }
+        }
     }
 
     /// Takes note of which device is the preferred one now, and of which addresses came, went and were deprecated.
@@ -115,8 +169,7 @@ impl Host {
                 usable.iter().filter(of).filter(by).map(|via| via.local)
             };
             let settled = *slot.get_or_insert(wanted);
-            let known = |addr: Addr| works(&addr);
-            if settled != wanted && by(wanted).any(known) {
+            if settled != wanted {
                 *slot = Some(wanted);
                 for addr in by(settled) {
                     if left.moved.len() >= MAX_ADDRESSES {
@@ -127,6 +180,9 @@ impl Host {
                 left.moved
                     .retain(|addr| !by(wanted).any(|here| here == *addr));
             }
+        }
+        if !self.usable.iter().any(|via| self.is_awaited(via)) {
+            self.left.again = None;
         }
     }
 }

@@ -389,6 +389,7 @@ impl Host {
                 addr: leg.from,
                 old: leg.old.filter(|_| leg.proves()),
             });
+            self.retry_awaited(leg.from, world);
         } else {
             if !self.prove.contains(&leg.from) {
                 self.prove.push(leg.from);
