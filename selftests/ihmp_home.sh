@@ -147,11 +147,12 @@ one_socket() {
 	done
 }
 
-# same_ports FAMILY KIND: two connections with the same ports to two addresses of m, begun before the agents or after them.
+# same_ports FAMILY KIND WHEN [SETTING]: two connections with the same ports to two addresses of m, begun before the agents or after
+# them; m has that setting.
 same_ports() {
 	local M C N name
 
-	pair "$1" || return
+	pair "$1" && { [ $# -lt 4 ] || sysctl_in m "$4"; } || return
 	[ "$3" = before ] || { agents m c && opened c old tcp "$M" 5000 first && acquainted m "$C" c "$M" && told "$1"; } || return
 	for name in a b; do
 		says c ok "$name" "$2" && says c ok "$name" share && says c 7000 "$name" bind "$C" 7000 || return
@@ -293,6 +294,7 @@ for family in 4 6; do
 			paired "IPv$family, $kind: the same ports to two addresses of a host, begun $begun the agents" same_ports $family $kind $begun
 		done
 	done
+	paired "IPv$family: the same ports to two addresses of a host that sends SYN cookies" same_ports $family tcp after net.ipv4.tcp_syncookies=2
 	paired "IPv$family: a second address with TCP's MD5 signatures" signed $family
 	for metric in 50 200; do
 		paired "IPv$family: a firewall that lets in what is established, and a host with two networks, metric $metric" filtered $family $metric

@@ -37,7 +37,10 @@ use crate::{
     },
 };
 use ihmp_core::{
-    addr::Addr,
+    addr::{
+        Addr,
+        Family, //
+    },
     ends::{
         self,
         Foreign,
@@ -521,7 +524,8 @@ fn lookup_for(proto: u8) -> Option<Lookup> {
 }
 
 /// The row of a packet by its very addresses and ports: one that is found by nothing else, or one that is made for a socket
-/// which is connected to just this. `Err` when such a connection is still being accepted.
+/// which is connected to just this. `Err` when such a connection is still being accepted, also where a SYN cookie is all that
+/// there is of it.
 fn exact<'a>(
     netns: &Netns,
     skb: &Skb<'_>,
@@ -543,7 +547,13 @@ fn exact<'a>(
         _ => return Ok(None),
     };
     let Some(sock) = sock else {
-        return Ok(None);
+        let begins = packet.tuple.proto == TCP
+            && skb.has_cookie(packet.l4, packet.family == Family::V6)
+            && Sock::takes_cookie(&netns.net, &same, skb.ifindex(), guard);
+        return match begins {
+            true => Err(NoRow::Pass),
+            false => Ok(None),
+        };
     };
     if sock.cookie() == 0 {
         return Err(NoRow::Pass);

@@ -105,6 +105,15 @@ impl<'a> Skb<'a> {
         unsafe { raw::ihmp_skb_forget_csum(self.raw()) }
     }
 
+    /// Whether a TCP packet of a family, whose 20 octets of header begin at `l4`, answers a SYN cookie of this kernel
+    /// (RFC 4987 section 3.6).
+    #[cold]
+    pub(crate) fn has_cookie(&self, l4: usize, ipv6: bool) -> bool {
+        let linear = l4.saturating_add(20) <= self.head().len();
+        // SAFETY: By the invariant; the header is linear.
+        linear && unsafe { raw::ihmp_skb_has_cookie(self.raw(), l4 as u32, ipv6) }
+    }
+
     /// Length of the packet from its network header, in octets.
     pub(crate) fn len(&self) -> u32 {
         // SAFETY: By the invariant.

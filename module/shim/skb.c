@@ -5,6 +5,7 @@
 #include <net/dst.h>
 #include <net/request_sock.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 #include <net/tcp_states.h>
 
 #include "shim.h"
@@ -65,6 +66,24 @@ void ihmp_skb_forget_csum(struct sk_buff *skb)
 {
 	if (skb->ip_summed == CHECKSUM_COMPLETE)
 		skb->ip_summed = CHECKSUM_NONE;
+}
+
+/* Whether the TCP header at `l4`, which is linear, answers a SYN cookie that this kernel has sent. */
+bool ihmp_skb_has_cookie(const struct sk_buff *skb, u32 l4, bool ipv6)
+{
+#ifdef CONFIG_SYN_COOKIES
+	const struct tcphdr *th = (const struct tcphdr *)(skb->data + l4);
+
+	if (!th->ack || th->syn || th->rst)
+		return false;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (ipv6)
+		return __cookie_v6_check((const struct ipv6hdr *)skb->data, th);
+#endif
+	return !ipv6 && __cookie_v4_check((const struct iphdr *)skb->data, th);
+#else
+	return false;
+#endif
 }
 
 u32 ihmp_skb_len(const struct sk_buff *skb)
