@@ -86,10 +86,42 @@ with_agent() {
 	done
 }
 
+# let_go KNOWN KIND...: sockets of these kinds that speak to c and are closed keep no namespace. known: c is a host.
+let_go() {
+	FAMILIES='4 6' topo_pair && quiet in_ns m sysctl -w net.ipv4.ping_group_range='0 0' || return
+	[ "$1" != known ] || introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" || return
+	[ "$1" != known ] || introduce m "${ADDR[m.eth0.6]}" c "${ADDR[c.eth0.6]}" || return
+	in_ns m python3 - "${ADDR[c.eth0.4]}" "${ADDR[c.eth0.6]}" "${@:2}" <<-'END' || fail "the sockets" || return
+		import socket, sys
+		four, six, *kinds = sys.argv[1:]
+		numbers = {"udp": (socket.SOCK_DGRAM, 0, 0), "raw": (socket.SOCK_RAW, 253, 253), "sctp": (socket.SOCK_STREAM, 132, 132),
+		           "ping": (socket.SOCK_DGRAM, socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6)}
+		for kind in kinds:
+		    way, *protocols = numbers[kind]
+		    for family, protocol, there in zip((socket.AF_INET, socket.AF_INET6), protocols, (four, six)):
+		        for _ in range(5):
+		            with socket.socket(family, way, protocol) as sock:
+		                try:
+		                    sock.connect((there, 0 if kind in ("raw", "ping") else 5000))
+		                    sock.send(bytes([8 if family == socket.AF_INET else 128]) + bytes(63))
+		                except ConnectionRefusedError:
+		                    pass
+	END
+	[ "$1" != known ] || at_least "flows" 2 "$(figure m flows-made)" || return
+	end_all "${NS[m]}"
+	ip netns del "${NS[m]}" && unset "NS[m]"
+	# The other end of the cable goes with it.
+	must "the namespace goes" busywait 30 not quiet ipn s link show dev m0
+}
+
 run_case "hosts, policies, parameters and counters are the namespace's own" isolated
 run_case "events are the namespace's own" events
 run_case "deleted under traffic, $ROUNDS times" deleted plain
 run_case "deleted under traffic that is translated, $ROUNDS times" deleted translated
 run_case "deleted under traffic with discovery, $ROUNDS times" deleted discovery
+for kind in udp raw ping sctp; do
+	run_case "control without hosts: closed sockets of $kind keep no namespace" let_go unknown $kind
+	run_case "closed sockets of $kind keep no namespace" let_go known $kind
+done
 run_case "deleted with agent and connections, $((ROUNDS / 4)) times" with_agent
 suite_end

@@ -194,10 +194,14 @@ int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk)
 	return err;
 }
 
-/* Nobody can send by it any more. */
+/*
+ * Nobody can send by it any more. TCP goes on behind close(), from the address that it was at; sockets of datagrams keep the state of
+ * connected ones for ever.
+ */
 static bool ihmp_sock_dead(const struct sock *sk)
 {
-	return sock_flag(sk, SOCK_DEAD) && READ_ONCE(sk->sk_state) == TCP_CLOSE;
+	return sock_flag(sk, SOCK_DEAD) &&
+	       (!sk_is_tcp(sk) || READ_ONCE(sk->sk_state) == TCP_CLOSE);
 }
 
 static void ihmp_sock_take_back(struct sock *sk)
