@@ -3,6 +3,7 @@
 //! LOCAL_IN: locators become identifiers.
 
 use super::{
+    arrival::Arrival,
     error,
     family,
     is_signalling,
@@ -18,10 +19,7 @@ use crate::{
     },
     flow::{
         NoRow,
-        Opening,
-        Owner,
-        Row,
-        Start, //
+        Row, //
     },
     host::{
         AddrNode,
@@ -37,20 +35,12 @@ use crate::{
     },
 };
 use ihmp_core::{
-    addr::{
-        Addr,
-        Family, //
-    },
-    ends::{
-        self,
-        Foreign,
-        Local, //
-    },
+    addr::Addr,
+    ends::Foreign,
     flow::FlowKey,
     packet::{
         Kind,
         Packet,
-        TCP,
         TCP_ACK,
         TCP_RST,
         TCP_SYN,
@@ -70,8 +60,6 @@ use kernel::sync::{
 
 /// Packets that may wait for announced moves.
 const HELD_MOST: u32 = 4096;
-/// Pairs of former addresses that are tried for a packet whose flow is not known.
-const ADOPT_TRIES: usize = 64;
 /// First octet of the messages from whose source data follows: ADDR_UP, HANDOFF, and the HELLO of an
 /// agent that was not there when its host moved (papers 000 Fig. 4).
 const ANNOUNCEMENTS: [u8; 3] = [0, 2, 6];
@@ -79,7 +67,7 @@ const ANNOUNCEMENTS: [u8; 3] = [0, 2, 6];
 const HEADER: usize = 4;
 /// Bit of the second octet: there is a signature block.
 const SIGNED: u8 = 0x04;
-/// Octets of a signature block before those that its length counts (DESIGN.md section 8).
+/// Octets of a signature block before those that its length counts (ihmp-wire.rst, "Signatures").
 const SIGNATURE_HEAD: usize = 4;
 /// Octets of the longest signature block.
 const SIGNATURE: usize = SIGNATURE_HEAD + 200;
@@ -112,24 +100,18 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
     else {
         return stranger(netns, skb, &packet, known, may_hold, &guard);
     };
-    let key = FlowKey::inbound(&packet.tuple);
-    let row = match netns
-        .net
-        .row_by_wire(&key.on_wire(host.id()).bytes(), &guard)
-    {
-        Some(row) => match row_of(netns, &skb, &packet, host, row, &guard) {
-            Ok(row) => row,
-            Err(why) => return netns.without_row(why),
-        },
+    let arrival = Arrival::new(netns, &skb, &packet, host, packet.tuple.sport, &guard);
+    let found = match arrival.row() {
+        Some(row) => arrival.row_like(row),
         None if netns.has_nats() && netns.is_natted(packet.tuple.src, &guard) => {
             return natted(netns, skb, &packet, Some(host), may_hold, &guard);
         }
-        None => match adopt(netns, &skb, &packet, host, packet.tuple.sport, &guard) {
-            Ok(row) => row,
-            Err(why) => return netns.without_row(why),
-        },
+        None => arrival.adopt(),
     };
-    receive(netns, skb, &packet, host, row, false, &guard)
+    match found {
+        Ok(row) => receive(netns, skb, &packet, host, row, false, &guard),
+        Err(why) => netns.without_row(why),
+    }
 }
 
 /// A packet from the address of a NAT, and perhaps of a host `at` it. It belongs to a flow of a host
@@ -148,7 +130,7 @@ fn natted(
         return behind_nat(netns, skb, packet, nat, guard);
     }
     if let Some(host) = at {
-        match adopt(netns, &skb, packet, host, packet.tuple.sport, guard) {
+        match Arrival::new(netns, &skb, packet, host, packet.tuple.sport, guard).adopt() {
             Ok(row) => return receive(netns, skb, packet, host, row, false, guard),
             Err(NoRow::Pass) => (),
             Err(why) => return netns.without_row(why),
@@ -167,15 +149,11 @@ fn natted(
 /// Delivers a packet of a host behind a NAT, if it has a flow for it.
 fn behind_nat(netns: &Netns, skb: Skb<'_>, packet: &Packet, nat: &Nat, guard: &Guard) -> Verdict {
     let host = nat.host().under(guard);
-    let wire = FlowKey::inbound(&packet.tuple).on_wire_by(host.id(), nat.mapping.port);
-    let row = match netns.net.row_by_wire(&wire.bytes(), guard) {
-        Some(row) => row,
-        None => match adopt(netns, &skb, packet, host, wire.fport, guard) {
-            Ok(row) => row,
-            Err(why) => return netns.without_row(why),
-        },
-    };
-    receive(netns, skb, packet, host, row, true, guard)
+    let arrival = Arrival::new(netns, &skb, packet, host, nat.mapping.port, guard);
+    match arrival.row().map_or_else(|| arrival.adopt(), Ok) {
+        Ok(row) => receive(netns, skb, packet, host, row, true, guard),
+        Err(why) => netns.without_row(why),
+    }
 }
 
 /// Whether the stack would have anything but a reset or an error for the packet. Of other protocols
@@ -427,218 +405,4 @@ fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &
     if named && new && source.translatable() {
         netns.pending.announce(source, hold_ms);
     }
-}
-
-/// The first packet of a flow that we see, on its way in from a known host: its socket may know
-/// the host, and be known to it, by former addresses. `port` is that of the host itself, which a NAT
-/// may have changed.
-#[inline(never)]
-fn adopt<'a>(
-    netns: &Netns,
-    skb: &Skb<'_>,
-    packet: &Packet,
-    host: &'a Host,
-    port: u16,
-    guard: &'a Guard,
-) -> Result<&'a Row, NoRow> {
-    let view = host.view.read(guard);
-    // What opens or resets a connection belongs to none that was there before.
-    let begins = matches!(packet.kind, Kind::Tcp { flags }
-        if flags & TCP_RST != 0 || flags & (TCP_SYN | TCP_ACK) == TCP_SYN);
-    if view.state() == HostState::Classic || begins {
-        return Err(NoRow::Pass);
-    }
-    let same = FlowKey::inbound(&packet.tuple);
-    if let Some(row) = exact(netns, skb, packet, host, port, guard)? {
-        return Ok(row);
-    }
-    let wire = same.on_wire_by(host.id(), port);
-    let hidden = view.hides(packet.tuple.dst);
-    let open = |key, sock: &Sock<'_>, start| {
-        let start = if hidden { Start::OpensPlain } else { start };
-        netns.flow_open(
-            skb,
-            host,
-            Opening {
-                key,
-                wire,
-                owner: Owner::sock(sock),
-                start,
-            },
-            guard,
-        )
-    };
-    let lookup = lookup_for(packet.tuple.proto).ok_or(NoRow::Pass)?;
-    if view.state() == HostState::Up && !hidden {
-        let aliases = view.list(Role::Alias).iter();
-        let others = view.list(Role::Active).iter();
-        let others = others.filter(|entry| !entry.nat);
-        let mut tries = 0;
-        for faddr in aliases.chain(others).map(|entry| entry.addr) {
-            for laddr in view.own_addresses() {
-                let key = FlowKey {
-                    laddr,
-                    faddr,
-                    fport: port,
-                    ..same
-                };
-                if laddr.family() != faddr.family()
-                    || laddr.family() != packet.family
-                    || key == same
-                {
-                    continue;
-                }
-                tries += 1;
-                if tries > ADOPT_TRIES {
-                    return Err(NoRow::Pass);
-                }
-                // A socket that is bound to a device is found only by a packet on that device.
-                let sock = lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
-                if let Some(sock) = sock {
-                    return open(&key, &sock, Start::Joins);
-                }
-            }
-        }
-    }
-    match lookup(netns, &same, skb.ifindex()) {
-        Some(sock) => {
-            netns.flow_take_over(&same, host, guard);
-            open(&same, &sock, Start::Accepts)
-        }
-        None => Err(NoRow::Pass),
-    }
-}
-
-/// A way to find the full socket that gets a packet.
-type Lookup = fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>>;
-
-/// How the sockets of a protocol are found.
-fn lookup_for(proto: u8) -> Option<Lookup> {
-    match proto {
-        TCP => Some(|netns, key, ifindex| {
-            Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
-        }),
-        UDP => Some(|netns, key, ifindex| Sock::udp(&netns.net, key, ifindex)),
-        _ => None,
-    }
-}
-
-/// The row of a packet by its very addresses and ports: one that is found by nothing else, or one that is made for a socket
-/// which is connected to just this. `Err` when such a connection is still being accepted, also where a SYN cookie is all that
-/// there is of it.
-fn exact<'a>(
-    netns: &Netns,
-    skb: &Skb<'_>,
-    packet: &Packet,
-    host: &'a Host,
-    port: u16,
-    guard: &'a Guard,
-) -> Result<Option<&'a Row>, NoRow> {
-    let same = FlowKey::inbound(&packet.tuple);
-    if let Some(row) = netns.row_between(&same, host.id(), guard) {
-        return Ok(Some(row));
-    }
-    let (sock, start) = match packet.tuple.proto {
-        TCP => (Sock::tcp(&netns.net, &same, skb.ifindex()), Start::Joins),
-        UDP => (
-            Sock::udp(&netns.net, &same, skb.ifindex()).filter(Sock::established),
-            Start::Accepts,
-        ),
-        _ => return Ok(None),
-    };
-    let Some(sock) = sock else {
-        let begins = packet.tuple.proto == TCP
-            && skb.has_cookie(packet.l4, packet.family == Family::V6)
-            && Sock::takes_cookie(&netns.net, &same, skb.ifindex(), guard);
-        return match begins {
-            true => Err(NoRow::Pass),
-            false => Ok(None),
-        };
-    };
-    if sock.cookie() == 0 {
-        return Err(NoRow::Pass);
-    }
-    let hidden = host.view.read(guard).hides(packet.tuple.dst);
-    let start = if hidden { Start::OpensPlain } else { start };
-    let wire = same.on_wire_by(host.id(), port);
-    netns
-        .flow_open(
-            skb,
-            host,
-            Opening {
-                key: &same,
-                wire,
-                owner: Owner::sock(&sock),
-                start,
-            },
-            guard,
-        )
-        .map(Some)
-}
-
-/// The row of a packet that has the ports of `row`.
-#[inline]
-fn row_of<'a>(
-    netns: &Netns,
-    skb: &Skb<'_>,
-    packet: &Packet,
-    host: &'a Host,
-    row: &'a Row,
-    guard: &'a Guard,
-) -> Result<&'a Row, NoRow> {
-    let wire = FlowKey::inbound(&packet.tuple);
-    if row.has_twin() {
-        if let Some(row) = netns.among_twins(skb, &wire, row, guard) {
-            return Ok(row);
-        }
-    }
-    match row.expects(&wire) {
-        true => Ok(row),
-        false => stray(netns, skb, packet, host, row, guard),
-    }
-}
-
-/// The row of a packet with the ports of `row`, but not from or to where that was so far: another flow of the host, or the
-/// same one, that has moved.
-#[cold]
-fn stray<'a>(
-    netns: &Netns,
-    skb: &Skb<'_>,
-    packet: &Packet,
-    host: &'a Host,
-    row: &'a Row,
-    guard: &'a Guard,
-) -> Result<&'a Row, NoRow> {
-    let same = FlowKey::inbound(&packet.tuple);
-    if matches!(packet.kind, Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN) {
-        return Err(NoRow::Pass);
-    }
-    if let Some(row) = exact(netns, skb, packet, host, row.host_port, guard)? {
-        return Ok(row);
-    }
-    // Without a move of ours nobody has a reason to send what was for one of our addresses to another.
-    let key = row.key();
-    if packet.tuple.proto == UDP && same.laddr != key.laddr && !row.roams_here() {
-        let view = host.view.read(guard);
-        let known = row.is_known(view, key.laddr);
-        let end = ends::local(&view.lists(), key.laddr, row.age(), known);
-        let sock = Sock::udp(&netns.net, &same, skb.ifindex());
-        if let Some(sock) = sock.filter(|_| end != Local::Away) {
-            let wire = same.on_wire_by(host.id(), row.host_port);
-            let owner = Owner::sock(&sock);
-            return netns.flow_open(
-                skb,
-                host,
-                Opening {
-                    key: &same,
-                    wire,
-                    owner,
-                    start: Start::Accepts,
-                },
-                guard,
-            );
-        }
-    }
-    row.roam(&same);
-    Ok(row)
 }

@@ -3,6 +3,7 @@
 //! The hooks: packet in, verdict out. They read under RCU, never sleep, and allocate nothing for a
 //! flow that is known.
 
+mod arrival;
 mod course;
 mod error;
 mod input;

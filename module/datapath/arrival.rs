@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which flow a packet of a host belongs to: its addresses and ports, the sockets of this machine, and the rows that are
+//! there decide.
+
+use crate::{
+    ffi::{
+        skb::Skb,
+        sock::Sock, //
+    },
+    flow::{
+        NoRow,
+        Opening,
+        Owner,
+        Row,
+        Start, //
+    },
+    host::Host,
+    netns::Netns,
+    uapi::HostState, //
+};
+use ihmp_core::{
+    addr::Family,
+    ends::{
+        self,
+        Local, //
+    },
+    flow::FlowKey,
+    packet::{
+        Kind,
+        Packet,
+        TCP,
+        TCP_ACK,
+        TCP_RST,
+        TCP_SYN,
+        UDP, //
+    },
+    sets::Role, //
+};
+use kernel::sync::rcu::Guard;
+
+/// Pairs of former addresses that are tried for a packet whose flow is not known.
+const ADOPT_TRIES: usize = 64;
+
+/// A way to find the full socket that gets a packet.
+type Lookup = fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>>;
+
+/// How the sockets of a protocol are found.
+fn lookup_for(proto: u8) -> Option<Lookup> {
+    match proto {
+        TCP => Some(|netns, key, ifindex| {
+            Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
+        }),
+        UDP => Some(|netns, key, ifindex| Sock::udp(&netns.net, key, ifindex)),
+        _ => None,
+    }
+}
+
+/// A packet of a host, for a local socket.
+pub(super) struct Arrival<'p, 'a> {
+    netns: &'a Netns,
+    skb: &'p Skb<'p>,
+    packet: &'p Packet,
+    host: &'a Host,
+    /// What the packet says: its addresses and ports, as the flow of a socket here.
+    same: FlowKey,
+    /// The host's own port, which a NAT may have changed.
+    port: u16,
+    guard: &'a Guard,
+}
+
+impl<'p, 'a> Arrival<'p, 'a> {
+    #[inline]
+    pub(super) fn new(
+        netns: &'a Netns,
+        skb: &'p Skb<'p>,
+        packet: &'p Packet,
+        host: &'a Host,
+        port: u16,
+        guard: &'a Guard,
+    ) -> Self {
+        Self {
+            netns,
+            skb,
+            packet,
+            host,
+            same: FlowKey::inbound(&packet.tuple),
+            port,
+            guard,
+        }
+    }
+
+    /// The row of the host with the ports of the packet, if there is one.
+    #[inline]
+    pub(super) fn row(&self) -> Option<&'a Row> {
+        let wire = self.same.on_wire_by(self.host.id(), self.port);
+        self.netns.net.row_by_wire(&wire.bytes(), self.guard)
+    }
+
+    /// The row of the packet, which has the ports of `row`.
+    #[inline]
+    pub(super) fn row_like(&self, row: &'a Row) -> Result<&'a Row, NoRow> {
+        if row.has_twin() {
+            let twin = self
+                .netns
+                .among_twins(self.skb, &self.same, row, self.guard);
+            if let Some(row) = twin {
+                return Ok(row);
+            }
+        }
+        match row.expects(&self.same) {
+            true => Ok(row),
+            false => self.stray(row),
+        }
+    }
+
+    /// The row of a packet with the ports of `row`, but not from or to where that was so far: another flow of the host, or
+    /// the same one, that has moved.
+    #[cold]
+    fn stray(&self, row: &'a Row) -> Result<&'a Row, NoRow> {
+        if self.opens() {
+            return Err(NoRow::Pass);
+        }
+        if let Some(row) = self.exact()? {
+            return Ok(row);
+        }
+        // Without a move of ours nobody has a reason to send what was for one of our addresses to another.
+        let key = row.key();
+        if key.proto == UDP && self.same.laddr != key.laddr && !row.roams_here() {
+            let view = self.host.view.read(self.guard);
+            let known = row.is_known(view, key.laddr);
+            let end = ends::local(&view.lists(), key.laddr, row.age(), known);
+            let sock = Sock::udp(&self.netns.net, &self.same, self.skb.ifindex());
+            if let Some(sock) = sock.filter(|_| end != Local::Away) {
+                return self.open(&self.same, &sock, Start::Accepts);
+            }
+        }
+        row.roam(&self.same);
+        Ok(row)
+    }
+
+    /// A row for the first packet of a flow that we see: its socket may know the host, and be known to it, by former
+    /// addresses.
+    #[inline(never)]
+    pub(super) fn adopt(&self) -> Result<&'a Row, NoRow> {
+        let (netns, skb, guard) = (self.netns, self.skb, self.guard);
+        let view = self.host.view.read(guard);
+        // What opens or resets a connection belongs to none that was there before.
+        let resets = matches!(self.packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0);
+        if view.state() == HostState::Classic || resets || self.opens() {
+            return Err(NoRow::Pass);
+        }
+        if let Some(row) = self.exact()? {
+            return Ok(row);
+        }
+        let lookup = lookup_for(self.same.proto).ok_or(NoRow::Pass)?;
+        if view.state() == HostState::Up && !view.hides(self.packet.tuple.dst) {
+            let aliases = view.list(Role::Alias).iter();
+            let others = view.list(Role::Active).iter();
+            let others = others.filter(|entry| !entry.nat);
+            let mut tries = 0;
+            for faddr in aliases.chain(others).map(|entry| entry.addr) {
+                for laddr in view.own_addresses() {
+                    let key = FlowKey {
+                        laddr,
+                        faddr,
+                        fport: self.port,
+                        ..self.same
+                    };
+                    if laddr.family() != faddr.family()
+                        || laddr.family() != self.packet.family
+                        || key == self.same
+                    {
+                        continue;
+                    }
+                    tries += 1;
+                    if tries > ADOPT_TRIES {
+                        return Err(NoRow::Pass);
+                    }
+                    // A socket that is bound to a device is found only by a packet on that device.
+                    let sock = lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
+                    if let Some(sock) = sock {
+                        return self.open(&key, &sock, Start::Joins);
+                    }
+                }
+            }
+        }
+        match lookup(netns, &self.same, skb.ifindex()) {
+            Some(sock) => {
+                netns.flow_take_over(&self.same, self.host, guard);
+                self.open(&self.same, &sock, Start::Accepts)
+            }
+            None => Err(NoRow::Pass),
+        }
+    }
+
+    /// The row of the packet by its very addresses and ports: one that is found by nothing else, or one that is made for a
+    /// socket which is connected to just this. `Err` when such a connection is still being accepted, also where a SYN cookie
+    /// is all that there is of it.
+    fn exact(&self) -> Result<Option<&'a Row>, NoRow> {
+        let (net, ifindex) = (&self.netns.net, self.skb.ifindex());
+        let row = self
+            .netns
+            .row_between(&self.same, self.host.id(), self.guard);
+        if row.is_some() {
+            return Ok(row);
+        }
+        let (sock, start) = match self.same.proto {
+            TCP => (Sock::tcp(net, &self.same, ifindex), Start::Joins),
+            UDP => (
+                Sock::udp(net, &self.same, ifindex).filter(Sock::established),
+                Start::Accepts,
+            ),
+            _ => return Ok(None),
+        };
+        let Some(sock) = sock else {
+            return match self.answers_cookie() {
+                true => Err(NoRow::Pass),
+                false => Ok(None),
+            };
+        };
+        if sock.cookie() == 0 {
+            return Err(NoRow::Pass);
+        }
+        self.open(&self.same, &sock, start).map(Some)
+    }
+
+    /// Whether the packet opens a TCP connection.
+    #[inline]
+    fn opens(&self) -> bool {
+        matches!(self.packet.kind, Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN)
+    }
+
+    /// Whether a listener makes a connection of the packet, which answers its SYN cookie.
+    fn answers_cookie(&self) -> bool {
+        self.same.proto == TCP
+            && self
+                .skb
+                .has_cookie(self.packet.l4, self.packet.family == Family::V6)
+            && Sock::takes_cookie(&self.netns.net, &self.same, self.skb.ifindex(), self.guard)
+    }
+
+    /// Makes a row between the identifiers `key` for the socket that gets the packet. What comes to an address behind a NAT
+    /// without mappings is never translated.
+    fn open(&self, key: &FlowKey, sock: &Sock<'_>, start: Start) -> Result<&'a Row, NoRow> {
+        let view = self.host.view.read(self.guard);
+        let opening = Opening {
+            key,
+            wire: self.same.on_wire_by(self.host.id(), self.port),
+            owner: Owner::sock(sock),
+            start: match view.hides(self.packet.tuple.dst) {
+                true => Start::OpensPlain,
+                false => start,
+            },
+        };
+        self.netns
+            .flow_open(self.skb, self.host, opening, self.guard)
+    }
+}
