@@ -4,12 +4,13 @@
 # twice, and captures.py compares what every device of every host saw.
 #
 # The testbed of topo.sh, and on top of it: m has both networks, a second address, a VPN to r2, a service address on its loopback and a
-# container k, which it hides behind its second network; c has a second address; d is on c's link, has no agent, and is two hundred hosts.
+# container k, which it hides behind its second network; c has a second address; d is on c's link, has no agent, and is a thousand hosts.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
+. "$(dirname "$0")/compared.sh"
 
 # A port at c or m for each kind of traffic.
 # shellcheck disable=SC2054 # captures.py's commas
@@ -47,8 +48,8 @@ world() {
 	HOSTS="m c d"
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
 	case $family in
-	4) D=203.0.113.20 K=10.8.0.2 V=10.9.0.2 W=10.9.0.1 S=192.0.2.99 SINGLE=32 ICMP=ip CROWD=198.18.0. ;;
-	6) D=2001:db8:3::20 K=fd08::2 V=fd09::2 W=fd09::1 S=2001:db8:1::99 SINGLE=128 ICMP=ip6 CROWD=2001:db8:18:: ;;
+	4) D=203.0.113.20 K=10.8.0.2 V=10.9.0.2 W=10.9.0.1 S=192.0.2.99 SINGLE=32 ICMP=ip CROWD=198.18. CROWDS=16 ;;
+	6) D=2001:db8:3::20 K=fd08::2 V=fd09::2 W=fd09::1 S=2001:db8:1::99 SINGLE=128 ICMP=ip6 CROWD=2001:db8:18: CROWDS=48 ;;
 	esac
 	# Second addresses, and one of nobody's.
 	M2=${M%10}20 C2=${C%10}30 X=${M%10}66
@@ -69,7 +70,7 @@ world() {
 		route add ${V%2}0/${WIDTH[$family]} via ${ADDR[r2.wan.$family]}
 	END
 	batch d <<-END
-		route add local ${CROWD}0/${WIDTH[$family]} dev lo
+		route add local $(of_crowd 0 0)/$CROWDS dev lo
 		route add ${M%10}0/${WIDTH[$family]} via ${ADDR[r1.wan.$family]}
 		route add ${N%10}0/${WIDTH[$family]} via ${ADDR[r2.wan.$family]}
 	END
@@ -81,7 +82,7 @@ world() {
 	batch r1 <<-END
 		route add $S via $M
 		route add $X via $M
-		route add ${CROWD}0/${WIDTH[$family]} via $D
+		route add $(of_crowd 0 0)/$CROWDS via $D
 	END
 	batch c <<<"route add $S via ${ADDR[r1.wan.$family]}" || return
 	batch r2 <<-END
@@ -91,6 +92,14 @@ world() {
 	END
 	built && settled && tunnel && translators || return
 	speakers "$family"
+}
+
+# of_crowd PART NUMBER: an address of d, one of the thousand.
+of_crowd() {
+	case $CROWD in
+	*.) echo "$CROWD$1.$2" ;;
+	*) echo "$CROWD$1::$2" ;;
+	esac
 }
 
 # tunnel: a VPN from m to r2.
@@ -285,7 +294,11 @@ do_same_port() {
 }
 
 do_crowd() {
-	says m "d+d 200" v roams "$CROWD" 1 200 5020
+	local part
+
+	for part in 0 1 2 3 4; do
+		says m "d+d 200" v roams "$(of_crowd $part '')" 1 200 5020 || return
+	done
 }
 
 do_translated() {
@@ -310,31 +323,26 @@ do_echo() {
 
 # record FAMILY WHEN FOLDER: the traffic, and what was seen of it. known: the hosts have known each other before, all their addresses.
 record() {
-	local family=$1 folder=$3 host kind name
+	local family=$1
 
-	mkdir -p "$folder"
 	world "$family" && agents m c || return
 	[ "$2" = strangers ] || meet || return
 	arrive "$family" || return
 	[ "$2" = strangers ] || told || return
 	# The last acknowledgements of that are on their way.
 	POLL_MS=1000 busywait 60 passed "$(now_ms)" 1000
-	for host in m c d k r1 r2; do
-		ipn "$host" -o link show | sed -E 's/^([0-9]+): ([^:@]+).*/\1 \2/' >"$folder/$host.links"
-		start "$host" tcpdump -i any -y LINUX_SLL2 -n -U --immediate-mode -B 65536 -w "$folder/$host.pcap" 2>"$folder/$host.err"
-		PIDS[$host]=$BG
-		must "tcpdump listens at $host" busywait 10 has_line "$folder/$host.err" 'listening on' || return
-	done
+	recorded "$3" "m c d k r1 r2" all_kinds
+}
+
+all_kinds() {
+	local kind name
+
 	for kind in "${KINDS[@]}"; do
 		name=${kind%%=*}
 		"do_${name//-/_}" || fail "$name: the traffic itself" || true
 	done
 	# What is sent last is seen last: a tunnel answers what it got at the latest after 10 s.
 	POLL_MS=1000 busywait 60 passed "$(now_ms)" 15000
-	for host in m c d k r1 r2; do
-		stop_process "${PIDS[$host]}" INT
-		must "nothing was missed at $host" has_line "$folder/$host.err" '^0 packets dropped by kernel' || return
-	done
 }
 
 # meet: flows by which hosts come to know each other.
@@ -353,22 +361,9 @@ told() {
 
 # compared FAMILY WHEN AGENTS: without agents and with them, or twice without, and what is different.
 compared() {
-	local M C N M2 C2 D K V W S X SINGLE ICMP CROWD AGENTS floor name text one='' other number=0
-	local -A PIDS=()
+	local M C N M2 C2 D K V W S X SINGLE ICMP CROWD CROWDS AGENTS
 
-	for AGENTS in 0 "$3"; do
-		floor=${#DEFERRED[@]} other=$TMP/$1.$2.$3.$((number++))
-		record "$1" "$2" "$other"
-		run_deferred "$floor"
-		one=${one:-$other}
-	done
-	while IFS=: read -r name text; do
-		RESULTS[$name]=${text# }
-	done < <("$SELFTESTS/captures.py" "$one" "$other" "${KINDS[@]}" 2>"$TMP/compared")
-	note "$CASE: $(cat "$TMP/compared")"
-	# What failed in the traffic itself was noted.
-	RESULTS[traffic]=ok
-	[ -z "$CASE_STATUS" ] || RESULTS[traffic]="it did not go as it should"
+	twice "$3" record "$1" "$2"
 }
 
 names=$(printf '%s ' "${KINDS[@]%%=*}")

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The same work twice, without agents and with them, and what captures.py finds different, beside lib.sh and paired.sh:
+#
+#   twice AGENTS WORK [ARGUMENT...]   does "WORK ARGUMENT... FOLDER" with AGENTS=0 and then with AGENTS as told, where 0 is the control; the
+#                                     result of each of KINDS, of "other", and of "traffic", the work itself, is in RESULTS
+#   recorded FOLDER HOSTS WORK...     what every device of the hosts sees while that is done, in FOLDER
+#
+# KINDS are those of captures.py.
+
+twice() {
+	local floor name text one='' other number=0
+
+	for AGENTS in 0 "$1"; do
+		floor=${#DEFERRED[@]} other=$TMP/twice.$((number++))
+		rm -rf "$other"
+		"${@:2}" "$other"
+		run_deferred "$floor"
+		one=${one:-$other}
+	done
+	while IFS=: read -r name text; do
+		RESULTS[$name]=${text# }
+	done < <("$SELFTESTS/captures.py" "$one" "$other" "${KINDS[@]}" 2>"$TMP/compared")
+	note "$CASE: $(cat "$TMP/compared")"
+	# What failed in the work itself was noted.
+	RESULTS[traffic]=ok
+	[ -z "$CASE_STATUS" ] || RESULTS[traffic]="it did not go as it should"
+}
+
+recorded() {
+	local folder=$1 hosts=$2 host
+	local -A listeners=()
+	shift 2
+
+	mkdir -p "$folder"
+	for host in $hosts; do
+		ipn "$host" -o link show | sed -E 's/^([0-9]+): ([^:@]+).*/\1 \2/' >"$folder/$host.links"
+		start "$host" tcpdump -i any -y LINUX_SLL2 -n -U --immediate-mode -B 65536 -w "$folder/$host.pcap" 2>"$folder/$host.err"
+		listeners[$host]=$BG
+		must "tcpdump listens at $host" busywait 10 has_line "$folder/$host.err" 'listening on' || return
+	done
+	"$@"
+	for host in $hosts; do
+		stop_process "${listeners[$host]}" INT
+		must "nothing was missed at $host" has_line "$folder/$host.err" '^0 packets dropped by kernel' || return
+	done
+}
