@@ -19,6 +19,7 @@ use crate::{
     host::Host,
     netns::Netns,
     stats::Counter,
+    switch::Stance,
     uapi::HostState,
     view::View, //
 };
@@ -82,6 +83,8 @@ pub(crate) struct Row {
     here: Atomic<bool>,
     /// Packets of the flow come from another address than the foreign identifier.
     there: Atomic<bool>,
+    /// Whether it may move.
+    pub(crate) stance: Stance,
     cookie: u64,
     /// When it was made, in jiffies.
     made: u64,
@@ -245,6 +248,11 @@ impl Row {
     #[inline]
     pub(crate) fn roams_here(&self) -> bool {
         self.here.load(Relaxed)
+    }
+
+    /// Whether packets come from another address than the foreign identifier.
+    pub(crate) fn roams_there(&self) -> bool {
+        self.there.load(Relaxed)
     }
 
     /// Our end goes away.
@@ -448,6 +456,10 @@ impl Netns {
             owner,
             start,
         } = opening;
+        // While the switch is off, only what would be taken for a flow that is there is told from it.
+        if !self.params.is_on() && self.net.row_by_wire(&wire.bytes(), guard).is_none() {
+            return Err(NoRow::Pass);
+        }
         let cookie = owner.cookie();
         let place = match start {
             // It is never on the path, so what looks like it there is another.
@@ -489,6 +501,7 @@ impl Netns {
                 answered: Atomic::new(false),
                 here: Atomic::new(false),
                 there: Atomic::new(false),
+                stance: Stance::new(),
                 cookie,
                 made: clock::jiffies(),
                 last: Atomic::new(clock::jiffies()),
@@ -519,6 +532,8 @@ impl Netns {
                 if host.gone.cmpxchg(false, false, Full).is_err() {
                     self.flow_close(row);
                 }
+                // Ordered behind it as well: who switches off finds the row, or this finds the switch off.
+                self.hold_if_off(row, host);
                 return Ok(row);
             }
             // Another CPU was faster, below.
@@ -665,6 +680,7 @@ impl Netns {
         }
         self.flows.fetch_sub(1, Relaxed);
         row.host.flows.fetch_sub(1, Relaxed);
+        row.stance.close(&row.host);
         true
     }
 }

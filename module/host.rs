@@ -93,6 +93,8 @@ pub(crate) struct Host {
     caches: [SetOnce<DstCache>; CACHES],
     /// Rows of the host.
     pub(crate) flows: Atomic<u32>,
+    /// Those of them that stay at home: [`crate::switch`].
+    pub(crate) staying: Atomic<u32>,
     /// Port mappings of NATs in front of it.
     pub(crate) nats: Atomic<u32>,
     pub(crate) tx: Atomic<u64>,
@@ -115,6 +117,7 @@ impl Host {
             view: Slot::new(view),
             caches: [const { SetOnce::new() }; CACHES],
             flows: Atomic::new(0),
+            staying: Atomic::new(0),
             nats: Atomic::new(0),
             tx: Atomic::new(0),
             rx: Atomic::new(0),

@@ -21,6 +21,7 @@ mod param;
 mod pending;
 mod policy;
 mod stats;
+mod switch;
 #[path = "../uapi/rust/src/lib.rs"]
 mod uapi;
 mod view;

@@ -23,7 +23,8 @@ pub(crate) fn tell(netns: &Netns, host: &Shared<Host>) {
         let Some(row) = row_after(host, &mut index, &guard) else {
             return;
         };
-        let sock = if row.plain { None } else { row.sock(netns) };
+        let apart = row.plain || row.stance.stays();
+        let sock = if apart { None } else { row.sock(netns) };
         drop(guard);
         if sock.is_some_and(|sock| sock.lose()) {
             netns.count(Counter::Unreachable);

@@ -333,7 +333,11 @@ impl Netns {
             self.flows_remove(host);
         }
         if is_up && !was_up {
-            self.each_row(host, |row, _| row.keep_source(self));
+            self.each_row(host, |row, _| {
+                if !row.stance.stays() {
+                    row.keep_source(self);
+                }
+            });
         }
         if was_up && matches!((&old_paths, &new_paths), ([_, None], [_, Some(_)])) {
             // In the gap they took the last resort, and would stay there if the path is the first one again.

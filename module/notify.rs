@@ -5,7 +5,8 @@
 use crate::{
     control::{
         host::fill,
-        nat as mapping, //
+        nat as mapping,
+        param, //
     },
     ffi::genl::{
         event,
@@ -106,6 +107,13 @@ pub(crate) fn limit(netns: &Netns, reason: Reason) {
 pub(crate) fn nat(netns: &Netns, nat: &Nat) {
     event(&netns.net, Command::NAT_NTF.0, SMALL, |message| {
         mapping::fill(message, nat)
+    });
+}
+
+/// Settings were changed.
+pub(crate) fn params(netns: &Netns) {
+    event(&netns.net, Command::PARAM_NTF.0, SMALL, |message| {
+        param::fill(message, &netns.params)
     });
 }
 

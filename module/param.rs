@@ -19,6 +19,7 @@ pub(crate) struct Params {
     pub(crate) scheduler: Atomic<u32>,
     pub(crate) path_timeout: Atomic<u32>,
     pub(crate) max_nats: Atomic<u32>,
+    pub(crate) enabled: Atomic<u32>,
 }
 
 impl Params {
@@ -34,11 +35,18 @@ impl Params {
             scheduler: Atomic::new(uapi::Scheduler::Backup.number()),
             path_timeout: Atomic::new(0),
             max_nats: Atomic::new(65_536),
+            enabled: Atomic::new(1),
         }
     }
 
     /// Whether flows to unknown addresses are looked at.
     pub(crate) fn discovers(&self) -> bool {
-        self.discovery.load(Relaxed) != 0
+        self.discovery.load(Relaxed) != 0 && self.is_on()
+    }
+
+    /// Whether new flows take part: see [`crate::switch`].
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.enabled.load(Relaxed) != 0
     }
 }

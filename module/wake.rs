@@ -145,7 +145,7 @@ impl Whom<'_> {
 /// of more use to it.
 pub(crate) fn host(netns: &Netns, host: &Shared<Host>, whom: Whom<'_>, we_moved: bool) {
     netns.each_row(host, |row, _| {
-        if row.key().proto != TCP || row.plain || !whom.has(row) {
+        if row.key().proto != TCP || row.plain || row.stance.stays() || !whom.has(row) {
             return;
         }
         if row.sock(netns).is_some_and(|sock| sock.wake(we_moved)) {

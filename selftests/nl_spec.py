@@ -473,14 +473,17 @@ def policy(f):
 def params(f):
     before = f.do("param-get")
     equal("names", {"discovery", "port", "max-hosts", "max-flows", "udp-timeout", "hold-time", "scheduler",
-                    "version", "path-timeout", "max-nats"}, set(before))
+                    "version", "path-timeout", "max-nats", "enabled"}, set(before))
     equal("port", 61453, before["port"])
     equal("discovery", 0, before["discovery"])
+    equal("enabled", 1, before["enabled"])
     f.do("param-set", max_hosts=10, max_flows=20, udp_timeout=30, hold_time=40, port=50000, scheduler="backup", discovery=1,
-         path_timeout=50, max_nats=60)
+         path_timeout=50, max_nats=60, enabled=0)
     now = f.do("param-get")
-    equal("values", (10, 20, 30, 40, 50000, 1, 50, 60), tuple(now[n] for n in (
-        "max-hosts", "max-flows", "udp-timeout", "hold-time", "port", "discovery", "path-timeout", "max-nats")))
+    equal("values", (10, 20, 30, 40, 50000, 1, 50, 60, 0), tuple(now[n] for n in (
+        "max-hosts", "max-flows", "udp-timeout", "hold-time", "port", "discovery", "path-timeout", "max-nats", "enabled")))
+    equal("hooks while it is off", 0, f.do("stats-get")["hooks"])
+    f.do("param-set", enabled=1)
     true("hooks", f.do("stats-get")["hooks"] > 0)
     f.do("param-set", **{n.replace("-", "_"): before[n] for n in before if n != "version"})
     equal("as before", before, f.do("param-get"))
@@ -491,7 +494,7 @@ def param_errors(f):
     before = f.do("param-get")
     for name, value in (("discovery", 2), ("port", 0), ("max-hosts", 0), ("max-hosts", 1048577), ("max-flows", 0),
                         ("max-flows", 4194305), ("udp-timeout", 0), ("udp-timeout", 86401), ("hold-time", 1001),
-                        ("path-timeout", 86401), ("max-nats", 0), ("max-nats", 1048577)):
+                        ("path-timeout", 86401), ("max-nats", 0), ("max-nats", 1048577), ("enabled", 2)):
         f.refused(errno.ERANGE, "param-set", {"max-hosts": 77, name: value} if name != "max-hosts" else {name: value},
                   bad=f".{name}")
     f.refused(errno.ERANGE, "param-set", {"scheduler": Raw(struct.pack("I", 5))}, bad=".scheduler")
@@ -569,7 +572,7 @@ def complete(f):
               "flow-flush", "policy-get", "policy-new", "policy-del", "policy-flush", "param-get", "param-set", "stats-get",
               "stats-flush", "nat-get", "nat-new", "nat-del", "nat-flush"}
     equal("operations", driven, {name for name, op in f.ynl.ops.items()})
-    events = {"host-ntf", "host-del-ntf", "path-ntf", "discover-ntf", "limit-ntf", "nat-ntf", "nat-del-ntf"}
+    events = {"host-ntf", "host-del-ntf", "path-ntf", "discover-ntf", "limit-ntf", "nat-ntf", "nat-del-ntf", "param-ntf"}
     equal("events", events, {name for name, op in f.ynl.msgs.items() if op.is_async})
 
 
@@ -594,6 +597,12 @@ def events(f):
     for host in (event["msg"], reply):
         host.pop("idle", None)
     equal("host-ntf", reply, event["msg"])
+    f.do("param-set", enabled=0)
+    f.do("param-set", enabled=0)
+    event = heard(listener, 1)[0]
+    equal("param-ntf", ("param-ntf", f.do("param-get")), (event["name"], event["msg"]))
+    f.do("param-set", enabled=1)
+    equal("events of what is another value", [("param-ntf", 1)], [(e["name"], e["msg"]["enabled"]) for e in heard(listener, 1)])
     f.do("host-set", id=number, clear=["local"])
     names = heard(listener, 2)
     lost = [e["msg"] for e in names if e["name"] == "path-ntf"]

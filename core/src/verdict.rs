@@ -57,6 +57,8 @@ pub enum Reason {
     Late = 18,
     /// An older flow of the host has the same addresses and ports on the wire.
     SameWire = 19,
+    /// The namespace is off, and the flow stays between its own addresses, while the host goes on elsewhere.
+    Stays = 20,
 }
 
 impl Reason {
@@ -64,7 +66,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; 21] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -85,6 +87,7 @@ impl Reason {
         Reason::LocalGone,
         Reason::Late,
         Reason::SameWire,
+        Reason::Stays,
     ];
 
     /// The number in the contract.
@@ -113,7 +116,8 @@ impl Reason {
             | Reason::NatUnmapped
             | Reason::LocalGone
             | Reason::Late
-            | Reason::SameWire => Effect::Drop,
+            | Reason::SameWire
+            | Reason::Stays => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit

@@ -325,5 +325,9 @@ pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
     message.u32(HostAttr::FLOWS.0, host.flows.load(Relaxed))?;
     message.uint(HostAttr::TX_PACKETS.0, host.tx.load(Relaxed))?;
     message.uint(HostAttr::RX_PACKETS.0, host.rx.load(Relaxed))?;
-    message.uint(HostAttr::IDLE.0, clock::to_ms(host.idle(clock::jiffies())))
+    message.uint(HostAttr::IDLE.0, clock::to_ms(host.idle(clock::jiffies())))?;
+    match host.staying.load(Relaxed) {
+        0 => Ok(()),
+        staying => message.u32(HostAttr::STAYING.0, staying),
+    }
 }

@@ -35,7 +35,8 @@ use ihmp_core::{
         TCP_SYN,
         UDP, //
     },
-    sets::Role, //
+    sets::Role,
+    verdict::Reason, //
 };
 use kernel::sync::rcu::Guard;
 
@@ -135,7 +136,9 @@ impl<'p, 'a> Arrival<'p, 'a> {
                 return self.open(&self.same, &sock, Start::Accepts);
             }
         }
-        row.roam(&self.same);
+        if !row.stance.stays() {
+            row.roam(&self.same);
+        }
         Ok(row)
     }
 
@@ -179,8 +182,13 @@ impl<'p, 'a> Arrival<'p, 'a> {
                     }
                     // A socket that is bound to a device is found only by a packet on that device.
                     let sock = lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
-                    if let Some(sock) = sock {
-                        return self.open(&key, &sock, Start::Joins);
+                    match sock {
+                        // Nobody here takes part in that, nor is the host to hear that nobody does.
+                        Some(_) if !netns.params.is_on() => {
+                            return Err(NoRow::Drop(Reason::Stays));
+                        }
+                        Some(sock) => return self.open(&key, &sock, Start::Joins),
+                        None => (),
                     }
                 }
             }

@@ -39,6 +39,8 @@ pub(crate) enum Course<'a> {
     Home,
     /// They carry the identifiers, whatever happens: the host was never told the local one.
     Untold,
+    /// They carry the identifiers, whatever happens: the namespace is off.
+    Stays,
     /// They carry the locators of a path.
     Away(Leg<'a>),
 }
@@ -79,6 +81,9 @@ impl Netns {
         opens: bool,
         guard: &'a Guard,
     ) -> Result<Course<'a>, Reason> {
+        if row.stance.stays() {
+            return Ok(Course::Stays);
+        }
         let lists = view.lists();
         let mut gone = false;
         let local = match ends::local(&lists, key.laddr, row.age(), row.is_known(view, key.laddr)) {
@@ -165,7 +170,7 @@ impl Netns {
         let view = row.host().under(guard).view.read(guard);
         match self.course(skb, row, view, &key, false, guard).ok()? {
             Course::Away(leg) => Some((leg.path.local, leg.path.remote)),
-            Course::Home | Course::Untold => Some((key.laddr, key.faddr)),
+            Course::Home | Course::Untold | Course::Stays => Some((key.laddr, key.faddr)),
         }
     }
 

@@ -105,11 +105,13 @@ pub(super) fn input(
     if view.state() != HostState::Up || row.plain {
         return Verdict::Accept;
     }
-    if is_unreachable(&skb, packet) && view.unproven(sent.src) {
-        return netns.drop_for(Reason::UnprovenReset);
-    }
-    if is_about_path(&skb, packet) {
-        return netns.drop_for(Reason::PathUnreachable);
+    if !row.stance.stays() {
+        if is_unreachable(&skb, packet) && view.unproven(sent.src) {
+            return netns.drop_for(Reason::UnprovenReset);
+        }
+        if is_about_path(&skb, packet) {
+            return netns.drop_for(Reason::PathUnreachable);
+        }
     }
     let key = row.key();
     if key.laddr == sent.src
@@ -168,7 +170,7 @@ pub(super) fn output(
     }
     let leg = match netns.course(&skb, row, view, &key, false, guard) {
         Ok(Course::Away(leg)) => Some(leg),
-        Ok(Course::Home | Course::Untold) => None,
+        Ok(Course::Home | Course::Untold | Course::Stays) => None,
         Err(why) => return netns.drop_for(why),
     };
     let (local, remote, port) = match &leg {

@@ -192,13 +192,19 @@ fn receive(
         return Verdict::Accept;
     }
     let tuple = &packet.tuple;
-    if matches!(packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0)
-        && view.unproven(tuple.dst)
-    {
-        return netns.drop_for(Reason::UnprovenReset);
-    }
     let key = row.key();
-    hear(netns, packet, host, row, key.faddr, by_nat, guard);
+    if row.stance.stays() {
+        if key.faddr != tuple.src || key.laddr != tuple.dst {
+            return netns.drop_for(Reason::Stays);
+        }
+    } else {
+        if matches!(packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0)
+            && view.unproven(tuple.dst)
+        {
+            return netns.drop_for(Reason::UnprovenReset);
+        }
+        hear(netns, packet, host, row, key.faddr, by_nat, guard);
+    }
     if key.faddr == tuple.src
         && key.laddr == tuple.dst
         && key.lport == tuple.dport

@@ -167,12 +167,17 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         netns.count(Counter::OutUnchanged);
         return pass(netns, &skb, packet.family == Family::V6);
     }
-    if let Some(sock) = skb.sock().filter(|_| row.lends()) {
+    let lends = row.lends() && !row.stance.stays();
+    if let Some(sock) = skb.sock().filter(|_| lends) {
         netns.keep_source(&sock);
     }
     let key = FlowKey::outbound(&packet.tuple);
     match netns.course(&skb, row, view, &key, opens(packet), guard) {
         Ok(Course::Home) => at_home(netns, skb, packet, row, &key, guard),
+        Ok(Course::Stays) => match pass(netns, &skb, packet.family == Family::V6) {
+            Verdict::Accept => at_home(netns, skb, packet, row, &key, guard),
+            refused => refused,
+        },
         Ok(Course::Untold) => {
             netns.count(Counter::OutUnchanged);
             pass(netns, &skb, packet.family == Family::V6)

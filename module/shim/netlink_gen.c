@@ -140,7 +140,7 @@ static const struct nla_policy ihmp_policy_del_nl_policy[IHMP_A_POLICY_PREFIX_LE
 };
 
 /* IHMP_CMD_PARAM_SET - do */
-static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_MAX_NATS + 1] = {
+static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_ENABLED + 1] = {
 	[IHMP_A_PARAM_DISCOVERY] = NLA_POLICY_MAX(NLA_U32, 1),
 	[IHMP_A_PARAM_PORT] = NLA_POLICY_MIN(NLA_U16, 1),
 	[IHMP_A_PARAM_MAX_HOSTS] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_max_hosts_range),
@@ -150,6 +150,7 @@ static const struct nla_policy ihmp_param_set_nl_policy[IHMP_A_PARAM_MAX_NATS + 
 	[IHMP_A_PARAM_SCHEDULER] = NLA_POLICY_MAX(NLA_U32, 0),
 	[IHMP_A_PARAM_PATH_TIMEOUT] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_path_timeout_range),
 	[IHMP_A_PARAM_MAX_NATS] = NLA_POLICY_FULL_RANGE(NLA_U32, &ihmp_a_param_max_nats_range),
+	[IHMP_A_PARAM_ENABLED] = NLA_POLICY_MAX(NLA_U32, 1),
 };
 
 /* IHMP_CMD_NAT_GET - do */
@@ -312,7 +313,7 @@ static const struct genl_split_ops ihmp_nl_ops[] = {
 		.cmd		= IHMP_CMD_PARAM_SET,
 		.doit		= ihmp_nl_param_set_doit,
 		.policy		= ihmp_param_set_nl_policy,
-		.maxattr	= IHMP_A_PARAM_MAX_NATS,
+		.maxattr	= IHMP_A_PARAM_ENABLED,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{

@@ -134,6 +134,8 @@ enum ihmp_path_cause {
  *   nothing here would answer it but with a reset or an error.
  * @IHMP_REASON_SAME_WIRE: Dropped; an older flow of the host has the same
  *   addresses and ports on the wire.
+ * @IHMP_REASON_STAYS: Dropped; the namespace is off, and the flow stays
+ *   between its own addresses, while the host goes on elsewhere.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -156,6 +158,7 @@ enum ihmp_reason {
 	IHMP_REASON_LOCAL_GONE,
 	IHMP_REASON_LATE,
 	IHMP_REASON_SAME_WIRE,
+	IHMP_REASON_STAYS,
 };
 
 /*
@@ -199,6 +202,7 @@ enum {
 	IHMP_A_HOST_WAKE,
 	IHMP_A_HOST_PAD,
 	IHMP_A_HOST_DOUBT,
+	IHMP_A_HOST_STAYING,
 
 	__IHMP_A_HOST_MAX,
 	IHMP_A_HOST_MAX = (__IHMP_A_HOST_MAX - 1)
@@ -253,6 +257,7 @@ enum {
 	IHMP_A_PARAM_VERSION,
 	IHMP_A_PARAM_PATH_TIMEOUT,
 	IHMP_A_PARAM_MAX_NATS,
+	IHMP_A_PARAM_ENABLED,
 
 	__IHMP_A_PARAM_MAX,
 	IHMP_A_PARAM_MAX = (__IHMP_A_PARAM_MAX - 1)
@@ -346,6 +351,7 @@ enum {
 	IHMP_CMD_NAT_FLUSH,
 	IHMP_CMD_NAT_NTF,
 	IHMP_CMD_NAT_DEL_NTF,
+	IHMP_CMD_PARAM_NTF,
 
 	__IHMP_CMD_MAX,
 	IHMP_CMD_MAX = (__IHMP_CMD_MAX - 1)

@@ -382,6 +382,9 @@ pub enum Reason {
     Late = 18,
     /// Dropped; an older flow of the host has the same addresses and ports on the wire.
     SameWire = 19,
+    /// Dropped; the namespace is off, and the flow stays between its own addresses, while the host
+    /// goes on elsewhere.
+    Stays = 20,
 }
 
 impl Reason {
@@ -407,6 +410,7 @@ impl Reason {
         Self::LocalGone,
         Self::Late,
         Self::SameWire,
+        Self::Stays,
     ];
 
     /// The number on the wire.
@@ -437,6 +441,7 @@ impl Reason {
             17 => Some(Self::LocalGone),
             18 => Some(Self::Late),
             19 => Some(Self::SameWire),
+            20 => Some(Self::Stays),
             _ => None,
         }
     }
@@ -464,6 +469,7 @@ impl Reason {
             Self::LocalGone => "local-gone",
             Self::Late => "late",
             Self::SameWire => "same-wire",
+            Self::Stays => "stays",
         }
     }
 
@@ -599,6 +605,8 @@ impl Command {
     pub const NAT_NTF: Self = Self(29);
     /// A port mapping was removed; those of a host that is removed go without a word.
     pub const NAT_DEL_NTF: Self = Self(30);
+    /// Settings were changed; these are all of them now.
+    pub const PARAM_NTF: Self = Self(31);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -633,6 +641,7 @@ impl Command {
             Self::NAT_FLUSH => Some("nat-flush"),
             Self::NAT_NTF => Some("nat-ntf"),
             Self::NAT_DEL_NTF => Some("nat-del-ntf"),
+            Self::PARAM_NTF => Some("param-ntf"),
             _ => None,
         }
     }
@@ -726,6 +735,9 @@ impl HostAttr {
     /// Flows that began after such an address was last set stay there, until the host is heard from
     /// elsewhere.
     pub const DOUBT: Self = Self(18);
+    /// How many of the flows stay between their own addresses, whatever happens, as long as the
+    /// namespace is off; absent for none.
+    pub const STAYING: Self = Self(19);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -748,6 +760,7 @@ impl HostAttr {
             Self::WAKE => Some("wake"),
             Self::PAD => Some("pad"),
             Self::DOUBT => Some("doubt"),
+            Self::STAYING => Some("staying"),
             _ => None,
         }
     }
@@ -887,6 +900,9 @@ impl ParamAttr {
     pub const PATH_TIMEOUT: Self = Self(9);
     /// Most port mappings of NATs.
     pub const MAX_NATS: Self = Self(10);
+    /// 0 while the namespace is off: no new flow takes part, flows that are at home stay there, and
+    /// those that have moved go on; 1 by default.
+    pub const ENABLED: Self = Self(11);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -901,6 +917,7 @@ impl ParamAttr {
             Self::VERSION => Some("version"),
             Self::PATH_TIMEOUT => Some("path-timeout"),
             Self::MAX_NATS => Some("max-nats"),
+            Self::ENABLED => Some("enabled"),
             _ => None,
         }
     }
@@ -1113,6 +1130,10 @@ pub mod limits {
 
     /// Most port mappings of NATs.
     pub const PARAM_MAX_NATS: RangeInclusive<u32> = 1..=1048576;
+
+    /// 0 while the namespace is off: no new flow takes part, flows that are at home stay there, and
+    /// those that have moved go on; 1 by default.
+    pub const PARAM_ENABLED: RangeInclusive<u32> = 0..=1;
 
     /// Host behind the NAT.
     pub const NAT_HOST_ID: RangeInclusive<u32> = 1..=4294967295;
