@@ -334,7 +334,7 @@ policy() {
 
 param() {
 	stage && json 'del(.version)' \
-		'{"discovery":0,"port":61453,"max-hosts":65536,"max-flows":1048576,"max-nats":65536,"udp-timeout":180,"hold-time":250,"path-timeout":0,"scheduler":"backup"}' param || return
+		'{"discovery":0,"port":61453,"max-hosts":65536,"max-flows":1048576,"max-nats":65536,"udp-timeout":180,"hold-time":250,"path-timeout":0,"scheduler":"backup","enabled":1}' param || return
 	json '.version | test("^[0-9]+\\.[0-9]+\\.[0-9]+$")' true param show
 	c param show
 	equal "param show" 'discovery off
@@ -542,7 +542,7 @@ unprivileged() {
 	while read -r line; do
 		# shellcheck disable=SC2086 # words
 		nobody $line
-		equal "$line by nobody" '2||Error: ihmp: Operation not permitted.' "$STATUS|$OUT|$ERR"
+		equal "$line by nobody" '2||Error: ihmp: not permitted: this takes CAP_NET_ADMIN in the network namespace; try it as root.' "$STATUS|$OUT|$ERR"
 	done <<-END
 		host add remote 198.51.100.7
 		host set 1 name x
@@ -602,9 +602,9 @@ no_module() {
 	wait "$monitor"
 	equal "its status" 2 $?
 	check "its last words" has_line "$TMP/events.err" '^Error: .*\.$'
-	for word in host path flow policy param stats monitor 'host flush'; do
+	for word in host path flow policy param stats monitor off 'host flush'; do
 		# shellcheck disable=SC2086 # words
-		refused 'the kernel module is not loaded' $word
+		refused 'the kernel module is not loaded; load it by "modprobe ihmp"' $word
 	done
 	prints "$(ihmpctl -V), module not loaded" version
 	json .module null version

@@ -745,11 +745,13 @@ judge_all() {
 
 # judge_ok ...: all flows are ok, or the case fails.
 judge_ok() {
-	local line bad=0
+	local line bad=0 judged=0
 
 	while read -r line; do
+		judged=1
 		[ "${line##*: }" = ok ] || { fail "$line" || bad=1; }
 	done < <(judge "$@")
+	[ $judged = 1 ] || fail "nothing was judged" || return
 	return $bad
 }
 

@@ -97,7 +97,7 @@ impl Engine {
             }
             Input::Discovered { id, local, remote } => self.discovered(id, local, remote),
             Input::Keys(keys) => self.keys_changed(keys),
-            Input::Kernel { hosts } => self.kernel(hosts),
+            Input::Kernel { hosts } => self.take(hosts, false),
             Input::Made { key, id } => self.made(key, id),
             Input::Changed(host) => self.changed(host),
             Input::Refused { key } => self.remove(key, "refused"),
@@ -114,6 +114,7 @@ impl Engine {
                     }
                 }
             }
+            Input::Switch { on, hosts } => self.switch(on, hosts),
             Input::Discretion(discretion) => self.world.discretion = discretion,
             Input::Traffic { id, traffic } => self.looked(id, traffic),
             Input::Timer => self.timer(),

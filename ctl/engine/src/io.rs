@@ -144,6 +144,8 @@ pub struct KernelHost {
     pub state: State,
     /// Whether the administrator made it: it has a name. The engine leaves such a host alone.
     pub managed: bool,
+    /// Whether flows of it have moved, or may; those are served also while the machine is off.
+    pub moved: bool,
     /// Foreign addresses that are reachable.
     pub active: Vec<Addr>,
     /// Addresses of NATs in front of it.
@@ -219,6 +221,13 @@ pub enum Input<'a> {
     Refused {
         /// Which host.
         key: Key,
+    },
+    /// The administrator switched the machine on, or off; it is on at first.
+    Switch {
+        /// Whether it is on.
+        on: bool,
+        /// All hosts of the kernel, as after that.
+        hosts: Vec<KernelHost>,
     },
     /// The kernel's entry of a host changed, by us or by the administrator.
     Changed(KernelHost),
@@ -383,6 +392,8 @@ pub enum Refusal {
     Unproven,
     /// The administrator manages the host.
     Managed,
+    /// The machine is switched off, and no flow with the sender has moved.
+    Off,
     /// Too many HELLOs, or too many signatures to verify.
     Rate,
     /// There are too many hosts.
@@ -425,6 +436,7 @@ impl Refusal {
             Refusal::OtherHost => "other-host",
             Refusal::Unproven => "unproven",
             Refusal::Managed => "managed",
+            Refusal::Off => "off",
             Refusal::Rate => "rate",
             Refusal::HostLimit => "host-limit",
             Refusal::AddressLimit => "address-limit",

@@ -32,8 +32,8 @@ impl Engine {
             self.with(key, |host, world| host.begins_at(local, world));
             return;
         }
-        if self.active(remote).is_some() {
-            // It became known in another way in the meantime.
+        if self.world.off || self.active(remote).is_some() {
+            // It was on its way, or it became known in another way in the meantime.
             self.world
                 .outputs
                 .push_back(Output::Table(Change::Del { id }));
@@ -84,8 +84,8 @@ impl Engine {
         self.merge_claimed(key);
     }
 
-    /// Brings the hosts into line with all that the kernel has.
-    pub(crate) fn kernel(&mut self, hosts: Vec<KernelHost>) {
+    /// Brings the hosts into line with all that the kernel has; the machine may have been `switched` off just now.
+    pub(crate) fn take(&mut self, hosts: Vec<KernelHost>, switched: bool) {
         let ids: BTreeSet<u32> = hosts.iter().map(|host| host.id).collect();
         for key in self.keys() {
             let entry = self.hosts.get(&key).map(|host| host.entry);
@@ -99,8 +99,9 @@ impl Engine {
         for known in there.into_iter().chain(gone) {
             let key = self.ids.get(&known.id).copied();
             let managed = key.and_then(|key| self.hosts.get(&key).map(|host| host.managed));
+            let alone = self.leaves_alone(&known, switched);
             match key {
-                Some(key) if managed == Some(known.managed) => {
+                Some(key) if managed == Some(alone) => {
                     // Only what differs is written: what is written is heard of again, and with thousands of hosts that
                     // may be more than is heard.
                     self.with(key, |host, _| {
@@ -110,9 +111,9 @@ impl Engine {
                 // The administrator took it over, or gave it back: nothing of before goes on.
                 Some(key) => {
                     self.forget(key);
-                    self.adopt(known);
+                    self.adopt(known, alone);
                 }
-                None => self.adopt(known),
+                None => self.adopt(known, alone),
             }
         }
     }
@@ -121,17 +122,18 @@ impl Engine {
     pub(crate) fn changed(&mut self, known: KernelHost) {
         let key = self.ids.get(&known.id).copied();
         let managed = key.and_then(|key| self.hosts.get(&key).map(|host| host.managed));
-        if managed.unwrap_or(false) == known.managed {
+        let alone = self.leaves_alone(&known, false);
+        if managed.unwrap_or(false) == alone {
             return;
         }
         if let Some(key) = key {
             self.forget(key);
         }
-        self.adopt(known);
+        self.adopt(known, alone);
     }
 
-    /// Takes over a host that the kernel has and the engine does not know.
-    fn adopt(&mut self, known: KernelHost) {
+    /// Takes over a host that the kernel has and the engine does not know; one that is left `alone` only by its names.
+    fn adopt(&mut self, known: KernelHost, alone: bool) {
         if known.state == State::New && !known.managed {
             if let (Some(local), Some(remote)) = (known.local.first(), known.active.first()) {
                 self.discovered(known.id, local.addr, *remote);
@@ -149,7 +151,7 @@ impl Engine {
             .collect();
         let key = self.insert(Entry::Id(known.id), known.state);
         // Whether it came or was called is not known any more.
-        if let Some(first) = known.active.first().filter(|_| !known.managed) {
+        if let Some(first) = known.active.first().filter(|_| !alone) {
             self.count_share(key, *first);
         }
         let names = match known.active.is_empty() {
@@ -157,14 +159,14 @@ impl Engine {
             false => &known.active,
         };
         let stored = self.world.keyring.at(names);
-        let stored = stored.filter(|(peer, _)| !known.managed && self.bound(peer).is_none());
+        let stored = stored.filter(|(peer, _)| !alone && self.bound(peer).is_none());
         if let Some((peer, _)) = stored {
             self.bound.insert(peer, key);
         }
         self.with(key, |host, world| {
             host.peer_key = stored.map(|(peer, _)| peer);
             host.own = stored.and_then(|(_, own)| own);
-            host.managed = known.managed;
+            host.managed = alone;
             host.active = known.active;
             host.active.retain(|addr| !taken.contains(addr));
             host.unreachable = known.unreachable;

@@ -65,6 +65,7 @@ mod reconcile;
 mod seqno;
 mod share;
 mod stamps;
+mod switch;
 mod world;
 
 pub use bucket::Bucket;

@@ -75,7 +75,7 @@ impl Host {
 
     /// Whether nobody needs the host any more; else when to look again.
     pub(crate) fn is_over(&mut self, traffic: Traffic, world: &World) -> bool {
-        if !self.is_served() || traffic.flows > 0 {
+        if !self.is_served() || traffic.flows > 0 || world.off {
             return false;
         }
         let left = world.limits.forget.saturating_sub(traffic.idle);

@@ -138,6 +138,9 @@ impl Engine {
     pub(crate) fn receive(&mut self, from: Addr, port: Option<u16>, to: Addr, bytes: &[u8]) {
         let checked = Received::new(&self.world, from, port, to, bytes);
         let outcome = checked.and_then(|mut received| {
+            if !self.may_speak(&received) {
+                return Err(Refusal::Off);
+            }
             let control = received.message.control;
             match control {
                 Control::RouterAck => return self.router_ack(&received, bytes),

@@ -80,6 +80,8 @@ pub(crate) struct World {
     pub(crate) moves: Bucket,
     /// Messages sent so far.
     pub(crate) sent: u64,
+    /// The administrator switched the machine off.
+    pub(crate) off: bool,
     pub(crate) hello_in: Bucket,
     pub(crate) hello_prefix: Prefixes,
     /// The same of those that have shown that they are from there.
@@ -115,6 +117,7 @@ impl World {
             hello_out: Bucket::new(limits.hello_out),
             moves: Bucket::new(limits.moves),
             sent: 0,
+            off: false,
             hello_in: Bucket::new(limits.hello_in),
             hello_prefix: Prefixes::new(limits.hello_prefix),
             proven_prefix: Prefixes::new(limits.hello_prefix),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hosts that the administrator takes over, and gives back.
+//! Hosts that the administrator takes over, and gives back; and all of them, while he has switched the machine off.
 
 use ihmp_core::addr::Addr;
 use ihmp_core::time::{Duration, Instant};
@@ -15,6 +15,8 @@ struct One {
     random: u64,
     /// Kinds of the messages that were sent.
     sent: Vec<u8>,
+    /// The messages.
+    bytes: Vec<Vec<u8>>,
     changes: usize,
 }
 
@@ -33,6 +35,7 @@ impl One {
             now: Instant::from_nanos(1),
             random: 0,
             sent: vec![],
+            bytes: vec![],
             changes: 0,
         };
         let own = vec![OwnKey::new(&[7; 32], vec![])];
@@ -51,7 +54,10 @@ impl One {
         self.engine.handle(Moment { now, wall, random }, input);
         while let Some(output) = self.engine.poll() {
             match output {
-                Output::Send { bytes, .. } => self.sent.push(bytes[0]),
+                Output::Send { bytes, .. } => {
+                    self.sent.push(bytes[0]);
+                    self.bytes.push(bytes);
+                }
                 Output::Table(_) => self.changes += 1,
                 Output::Ask(peer) => {
                     let via = vec![Via::new(here(), 0)];
@@ -81,18 +87,29 @@ impl One {
 
     /// What the kernel has: one host.
     fn kernel(&mut self, state: State, managed: bool) {
-        let hosts = vec![KernelHost {
+        let hosts = One::hosts(state, managed, true);
+        self.give(Input::Kernel { hosts });
+    }
+
+    /// The administrator switches the machine on or off; the kernel has one host, of which flows have moved or not.
+    fn switch(&mut self, on: bool, state: State, moved: bool) {
+        let hosts = One::hosts(state, false, moved);
+        self.give(Input::Switch { on, hosts });
+    }
+
+    fn hosts(state: State, managed: bool, moved: bool) -> Vec<KernelHost> {
+        vec![KernelHost {
             id: 1,
             state,
             managed,
+            moved,
             active: vec![there()],
             nats: vec![],
             unreachable: vec![],
             alias: vec![],
             local: vec![Local::new(here())],
             identifiers: vec![],
-        }];
-        self.give(Input::Kernel { hosts });
+        }]
     }
 }
 
@@ -131,4 +148,79 @@ fn who_is_given_back_is_greeted() {
     one.kernel(State::Up, false);
     one.pass(Duration::from_secs(1));
     assert_eq!(one.sent, [0]);
+}
+
+/// A greeting of somebody who takes part.
+fn greeting() -> Vec<u8> {
+    let mut other = One::new();
+    other.give(Input::Discovered {
+        id: 7,
+        local: here(),
+        remote: there(),
+    });
+    other.bytes.remove(0)
+}
+
+fn hello_from(from: Addr, bytes: &[u8]) -> Input<'_> {
+    Input::Message {
+        from,
+        port: None,
+        to: here(),
+        bytes,
+    }
+}
+
+#[test]
+fn while_the_machine_is_off_nobody_is_asked_or_answered() {
+    let mut one = One::new();
+    one.give(Input::Discovered {
+        id: 1,
+        local: here(),
+        remote: there(),
+    });
+    assert_eq!(one.sent, [0]);
+    one.switch(false, State::New, false);
+    assert_eq!(one.engine.counts(), [0, 0, 0]);
+    one.pass(Duration::from_secs(3_600));
+    // It was on its way.
+    one.give(Input::Discovered {
+        id: 2,
+        local: here(),
+        remote: there(),
+    });
+    let bytes = greeting();
+    one.give(hello_from(Addr::v4([198, 51, 100, 9]), &bytes));
+    one.pass(Duration::from_secs(3_600));
+    assert_eq!(one.sent, [0]);
+    assert_eq!(one.engine.refusals().get("off"), Some(&1));
+}
+
+#[test]
+fn while_the_machine_is_off_only_hosts_of_what_has_moved_are_spoken_with() {
+    for moved in [false, true] {
+        let mut one = One::new();
+        one.kernel(State::Up, false);
+        one.pass(Duration::from_secs(1));
+        assert_eq!(one.sent, [0]);
+        one.switch(false, State::Up, moved);
+        one.sent.clear();
+        one.changes = 0;
+        one.network(&[here(), Addr::v4([192, 0, 2, 2])]);
+        one.pass(Duration::from_secs(60));
+        assert_eq!(!one.sent.is_empty(), moved);
+        assert_eq!(one.engine.is_managed(1), Some(!moved));
+        if !moved {
+            assert_eq!(one.changes, 0);
+        }
+        // What has moved may end; what the host was told has to stay true.
+        let hosts = One::hosts(State::Up, false, false);
+        one.give(Input::Kernel { hosts });
+        assert_eq!(one.engine.is_managed(1), Some(!moved));
+        one.sent.clear();
+        one.switch(true, State::Up, false);
+        one.pass(Duration::from_secs(60));
+        assert_eq!(one.engine.is_managed(1), Some(false));
+        // Who was left alone is taken over, as after a restart.
+        assert!(moved || one.sent.contains(&0));
+    }
 }

@@ -139,6 +139,7 @@ impl Table {
             id: *id,
             state: row.record.state,
             managed: row.managed,
+            moved: true,
             active: row.record.active.clone(),
             nats: row.record.nats.clone(),
             unreachable: row.record.unreachable.clone(),

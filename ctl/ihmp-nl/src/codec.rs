@@ -157,6 +157,7 @@ pub(crate) fn read_event(message: &[u8]) -> Result<Option<Event>> {
         Command::LIMIT_NTF => read_limit(message)?,
         Command::NAT_NTF => Event::NatChanged(read_nat(message)?),
         Command::NAT_DEL_NTF => Event::NatDeleted(read_nat(message)?),
+        Command::PARAM_NTF => Event::ParamsChanged(read_params(message)?),
         _ => return Ok(None),
     }))
 }

@@ -6,6 +6,9 @@ use std::{
     io, //
 };
 
+/// linux/errno.h
+const EPERM: i32 = 1;
+
 /// Why a request failed.
 #[derive(Debug)]
 pub enum Error {
@@ -40,7 +43,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoModule => f.write_str("ihmp: the kernel module is not loaded"),
+            Self::NoModule => {
+                f.write_str("ihmp: the kernel module is not loaded; load it by \"modprobe ihmp\"")
+            }
             Self::Kernel {
                 errno,
                 message,
@@ -52,6 +57,9 @@ impl fmt::Display for Error {
                     Some(message) => {
                         f.write_str(message.strip_prefix("ihmp: ").unwrap_or(message))?
                     }
+                    None if *errno == EPERM => f.write_str(
+                        "not permitted: this takes CAP_NET_ADMIN in the network namespace; try it as root",
+                    )?,
                     None => f.write_str(&describe(*errno))?,
                 }
                 match attr {
@@ -97,13 +105,19 @@ mod tests {
     fn texts() {
         let kernel = |message: Option<&str>, attr: Option<&str>| {
             Error::Kernel {
-                errno: 1,
+                errno: 22,
                 message: message.map(str::to_owned),
                 attr: attr.map(str::to_owned),
             }
             .to_string()
         };
-        assert_eq!(kernel(None, None), "ihmp: Operation not permitted");
+        assert_eq!(kernel(None, None), "ihmp: Invalid argument");
+        let refused = Error::Kernel {
+            errno: EPERM,
+            message: None,
+            attr: None,
+        };
+        assert!(refused.to_string().contains("takes CAP_NET_ADMIN"));
         assert_eq!(
             kernel(Some("no such host"), Some("id")),
             "ihmp: no such host (id)"
@@ -114,7 +128,7 @@ mod tests {
         );
         assert_eq!(
             Error::NoModule.to_string(),
-            "ihmp: the kernel module is not loaded"
+            "ihmp: the kernel module is not loaded; load it by \"modprobe ihmp\""
         );
     }
 }

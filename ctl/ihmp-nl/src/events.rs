@@ -77,6 +77,8 @@ pub enum Event {
     NatChanged(Nat),
     /// A port mapping was removed; those of a host that is removed go without a word.
     NatDeleted(Nat),
+    /// Settings were changed; these are all of them now.
+    ParamsChanged(Params),
     /// Events were lost: what is known must be asked for again. All later events are newer than this.
     Resync,
 }

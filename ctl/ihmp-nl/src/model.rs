@@ -119,6 +119,8 @@ pub struct Host {
     pub rx_packets: u64,
     /// Time since the last packet.
     pub idle: Option<Duration>,
+    /// Flows that stay at their addresses, since the namespace is off.
+    pub staying: u32,
 }
 
 /// What `host_new` and `host_set` ask for; what is absent stays as it is, or gets its default.
@@ -288,6 +290,8 @@ pub struct Params {
     pub path_timeout: u32,
     /// Most port mappings of NATs.
     pub max_nats: u32,
+    /// New flows take part; false while the namespace is off.
+    pub enabled: bool,
     /// Scheduler of hosts that name none.
     pub scheduler: Scheduler,
     /// Version of the module.
@@ -313,6 +317,8 @@ pub struct ParamRequest {
     pub path_timeout: Option<u32>,
     /// Most port mappings of NATs.
     pub max_nats: Option<u32>,
+    /// New flows take part; false switches the namespace off.
+    pub enabled: Option<bool>,
     /// Scheduler of hosts that name none.
     pub scheduler: Option<Scheduler>,
 }

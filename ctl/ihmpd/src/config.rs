@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) port: u16,
     /// Least level of log lines: error, warn, info, debug or trace.
     pub(crate) log: Level,
+    /// The agent switches the machine off when it starts.
+    pub(crate) off: bool,
     /// The folder for keys.
     pub(crate) state_dir: PathBuf,
     pub(crate) interfaces: Interfaces,
@@ -128,6 +130,7 @@ impl Default for Config {
         Self {
             port: 61_453,
             log: Level::Info,
+            off: false,
             state_dir: ihmp_keys::DEFAULT_PATH.into(),
             interfaces: Interfaces::default(),
             peers: Peers::default(),
@@ -265,7 +268,8 @@ impl Config {
     pub(crate) fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         let port = (self.port != running.port).then_some("port");
         let state_dir = (self.state_dir != running.state_dir).then_some("state_dir");
-        port.into_iter().chain(state_dir).collect()
+        let off = (self.off != running.off).then_some("off");
+        port.into_iter().chain(state_dir).chain(off).collect()
     }
 
     /// Reads a file; one that is not there is an empty one, unless it was asked for by name.
@@ -378,7 +382,7 @@ mod tests {
 
     #[test]
     fn every_key() {
-        let text = "port = 50000\nlog = \"debug\"\nstate_dir = \"/x\"\n[security]\n\
+        let text = "port = 50000\nlog = \"debug\"\noff = true\nstate_dir = \"/x\"\n[security]\n\
                     mode = \"require-known\"\n[interfaces]\nignore = []\nonly = [\"eth*\"]\ninclude = [\"ppp0\"]\n\
                     tell = [\"eth*\", \"10.0.0.0/8\"]\n\
                     [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\n\
@@ -386,6 +390,7 @@ mod tests {
                     max_routes = 7\nqueue = 8\nnat = true\n";
         let config = Config::parse(text).unwrap();
         assert_eq!((config.port, config.log), (50_000, Level::Debug));
+        assert!(config.off);
         assert_eq!(config.state_dir, Path::new("/x"));
         assert_eq!(config.policy(), Policy::RequireKnown);
         assert_eq!(config.interfaces.only, ["eth*"]);
@@ -419,8 +424,8 @@ mod tests {
         let all = "log = \"debug\"\n[interfaces]\nonly = [\"a\"]\n[peers]\nmax = 7\n[security]\n\
                    mode = \"unsigned\"\n";
         assert!(other(all).needs_restart(&running).is_empty());
-        let rest = other("port = 7\nstate_dir = \"/x\"\n");
-        assert_eq!(rest.needs_restart(&running), ["port", "state_dir"]);
+        let rest = other("port = 7\nstate_dir = \"/x\"\noff = true\n");
+        assert_eq!(rest.needs_restart(&running), ["port", "state_dir", "off"]);
         let router = other("[router]\nqueue = 7\nnat = true\nlifetime = 70\n").router;
         let needs = router.needs_restart(&running.router);
         assert_eq!(needs, ["router.queue", "router.nat"]);
@@ -454,6 +459,7 @@ mod tests {
         assert_eq!(line("[peers]\n\nmax = 0\n"), 3);
         assert_eq!(line("[peers]\nretry_after = 1\nforget_after = 0\n"), 3);
         assert_eq!(line("port ="), 1);
+        assert_eq!(line("port = 1\noff = \"yes\"\n"), 2);
         assert_eq!(line("[interfaces]\nignore = [1]\n"), 2);
         assert_eq!(
             line("[interfaces]\ntell = [\n\"eth*\",\n\"10.0.0.0/40\",\n]\n"),

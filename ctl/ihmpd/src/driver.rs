@@ -157,6 +157,8 @@ struct Driver<'a> {
     devices: HashMap<(IpAddr, IpAddr), Device>,
     due: Due,
     told: Option<Told>,
+    /// New flows take part: the administrator has not switched this machine off.
+    enabled: bool,
 }
 
 /// A failure that ends the loop.
@@ -228,6 +230,7 @@ impl<'a> Driver<'a> {
         client.param_set(&ParamRequest {
             discovery: Some(true),
             port: Some(config.port),
+            enabled: config.off.then_some(false),
             ..ParamRequest::default()
         })?;
         let sieve = Sieve {
@@ -268,9 +271,11 @@ impl<'a> Driver<'a> {
             devices: HashMap::new(),
             due: Due::default(),
             told: None,
+            enabled: true,
         };
         driver.tell(Input::Keys(keys))?;
         driver.network()?;
+        driver.look_at_switch()?;
         driver.kernel()?;
         driver.due.routes = true;
         driver.network()?;
@@ -361,7 +366,11 @@ impl<'a> Driver<'a> {
         if is(number, Signal::SIGUSR1) {
             let seconds = self.clock.now().as_nanos() / 1_000_000_000;
             self.count_dropped();
-            let text = status::text(self.config, &self.engine, &self.journal, seconds);
+            let own = status::Own {
+                seconds,
+                enabled: self.enabled,
+            };
+            let text = status::text(self.config, &self.engine, &self.journal, own);
             self.store.answer(&text);
             self.journal.refusals(&self.engine);
         } else if reloads(number) {

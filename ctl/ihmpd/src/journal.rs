@@ -32,7 +32,7 @@ impl Journal {
             }
             // Nothing is wrong with those, or they were not sent by an agent.
             Note::Refused {
-                reason: Refusal::LateAck | Refusal::Challenged | Refusal::SourcePort,
+                reason: Refusal::LateAck | Refusal::Challenged | Refusal::SourcePort | Refusal::Off,
                 ..
             } => tracing::debug!("{note}"),
             Note::Refused { .. } if !self.may(now) => self.left_out += 1,

@@ -11,8 +11,17 @@ use crate::{
     journal::Journal, //
 };
 
+/// What the loop knows of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own {
+    /// Since it began to serve.
+    pub(crate) seconds: u64,
+    /// New flows take part.
+    pub(crate) enabled: bool,
+}
+
 /// All lines.
-pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, seconds: u64) -> String {
+pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, own: Own) -> String {
     let [new, up, classic] = engine.counts();
     let [challenges, keys] = engine.key_counts();
     let counts = journal.counts(engine);
@@ -24,8 +33,9 @@ pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, seconds:
     };
     line("version", &env!("CARGO_PKG_VERSION"));
     line("pid", &std::process::id());
-    line("uptime", &seconds);
+    line("uptime", &own.seconds);
     line("port", &config.port);
+    line("enabled", &if own.enabled { "on" } else { "off" });
     line("mode", &config.security.mode.name());
     line("hosts-new", &new);
     line("hosts-up", &up);

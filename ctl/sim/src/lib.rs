@@ -204,6 +204,7 @@ impl Kernel {
             id: *id,
             state: row.record.state,
             managed: row.name.is_some(),
+            moved: true,
             active: row.record.active.clone(),
             nats: row.record.nats.clone(),
             unreachable: row.record.unreachable.clone(),

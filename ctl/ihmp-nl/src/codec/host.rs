@@ -148,7 +148,7 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
 /// A host in a reply, or in `host-ntf`.
 pub(crate) fn read_host(message: &[u8]) -> Result<Host> {
     let (mut id, mut state, mut mode, mut scheduler) = (None, None, None, None);
-    let (mut flows, mut tx_packets, mut rx_packets) = (None, None, None);
+    let (mut flows, mut tx_packets, mut rx_packets, mut staying) = (None, None, None, 0);
     let (mut name, mut expires_in, mut local, mut remote, mut idle) =
         (None, None, None, None, None);
     let mut addrs = Vec::new();
@@ -168,6 +168,7 @@ pub(crate) fn read_host(message: &[u8]) -> Result<Host> {
             HostAttr::TX_PACKETS => tx_packets = Some(attr.uint()?),
             HostAttr::RX_PACKETS => rx_packets = Some(attr.uint()?),
             HostAttr::IDLE => idle = Some(duration(attr)?),
+            HostAttr::STAYING => staying = attr.u32()?,
             _ => (),
         }
     }
@@ -185,5 +186,6 @@ pub(crate) fn read_host(message: &[u8]) -> Result<Host> {
         tx_packets: need(tx_packets, "tx-packets of a host")?,
         rx_packets: need(rx_packets, "rx-packets of a host")?,
         idle,
+        staying,
     })
 }

@@ -36,6 +36,7 @@ pub(crate) fn param_request(params: &ParamRequest) -> Request {
         ),
         (ParamAttr::PATH_TIMEOUT, params.path_timeout),
         (ParamAttr::MAX_NATS, params.max_nats),
+        (ParamAttr::ENABLED, params.enabled.map(u32::from)),
     ] {
         if let Some(value) = value {
             out.u32(attr.0, value);
@@ -48,7 +49,7 @@ pub(crate) fn param_request(params: &ParamRequest) -> Request {
 pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
     let (mut discovery, mut port, mut max_hosts, mut max_flows) = (None, None, None, None);
     let (mut udp_timeout, mut hold_time, mut scheduler, mut version) = (None, None, None, None);
-    let (mut path_timeout, mut max_nats) = (None, None);
+    let (mut path_timeout, mut max_nats, mut enabled) = (None, None, None);
     for attr in body(message)? {
         let attr = attr?;
         match ParamAttr(attr.number) {
@@ -61,6 +62,7 @@ pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
             ParamAttr::SCHEDULER => scheduler = Some(known(attr, Scheduler::from_number)?),
             ParamAttr::PATH_TIMEOUT => path_timeout = Some(attr.u32()?),
             ParamAttr::MAX_NATS => max_nats = Some(attr.u32()?),
+            ParamAttr::ENABLED => enabled = Some(attr.u32()? != 0),
             ParamAttr::VERSION => version = Some(attr.string()?.to_owned()),
             _ => (),
         }
@@ -74,6 +76,7 @@ pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
         hold_time: need(hold_time, "param hold-time")?,
         path_timeout: need(path_timeout, "param path-timeout")?,
         max_nats: need(max_nats, "param max-nats")?,
+        enabled: need(enabled, "param enabled")?,
         scheduler: need(scheduler, "param scheduler")?,
         version: need(version, "param version")?,
     })

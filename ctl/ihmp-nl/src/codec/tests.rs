@@ -79,7 +79,8 @@ const PARAM_SET: &str = "
     0800060014000000
     0800070000000000
     080009003c000000
-    08000a0000010000";
+    08000a0000010000
+    08000b0001000000";
 const HOST_NTF: &str = "
     08010000
     0800010007000000
@@ -107,7 +108,8 @@ const HOST_NTF: &str = "
     08000c0003000000
     0c000d000000000000010000
     08000e0009000000
-    08000f00dc050000";
+    08000f00dc050000
+    0800130002000000";
 const HOST_MIN: &str = "
     01010000
     0800010001000000
@@ -155,7 +157,8 @@ const PARAM_REPLY: &str = "
     0800070000000000
     0a000800302e312e30000000
     080009003c000000
-    08000a0000010000";
+    08000a0000010000
+    08000b0000000000";
 const STATS_REPLY: &str = "
     15010000
     0800010002000000
@@ -331,6 +334,7 @@ fn other_requests() {
         hold_time: Some(20),
         path_timeout: Some(60),
         max_nats: Some(256),
+        enabled: Some(true),
         scheduler: Some(Scheduler::Backup),
     };
     same(&param_request(&params), PARAM_SET);
@@ -357,6 +361,7 @@ fn hosts() {
         tx_packets: 1 << 40,
         rx_packets: 9,
         idle: Some(Duration::from_millis(1500)),
+        staying: 2,
     };
     let event = octets(HOST_NTF);
     assert_eq!(read_host(&event), Ok(full.clone()));
@@ -377,6 +382,7 @@ fn hosts() {
         tx_packets: 0,
         rx_packets: 0,
         idle: None,
+        staying: 0,
         ..full
     };
     assert_eq!(read_host(&octets(HOST_MIN)), Ok(least));
@@ -488,10 +494,14 @@ fn the_rest() {
         hold_time: 20,
         path_timeout: 60,
         max_nats: 256,
+        enabled: false,
         scheduler: Scheduler::Backup,
         version: "0.1.0".to_owned(),
     };
-    assert_eq!(read_params(&octets(PARAM_REPLY)), Ok(params));
+    let reply = octets(PARAM_REPLY);
+    assert_eq!(read_params(&reply), Ok(params.clone()));
+    let event = [&[Command::PARAM_NTF.0], &reply[1..]].concat();
+    assert_eq!(read_event(&event), Ok(Some(Event::ParamsChanged(params))));
     let counter = |reason: ihmp_uapi::Reason, effect, packets| Counter {
         reason: reason.into(),
         effect,

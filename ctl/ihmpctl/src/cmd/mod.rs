@@ -32,6 +32,7 @@ mod param;
 mod path;
 mod policy;
 mod stats;
+mod switch;
 mod version;
 
 /// Something to do.
@@ -48,6 +49,7 @@ pub(crate) enum Action {
     Key(key::Action),
     Agent,
     Monitor,
+    Switch(bool),
     Version,
 }
 
@@ -70,6 +72,7 @@ impl Action {
             Self::Key(action) => action.run(state, out)?,
             Self::Agent => agent::run(state, out)?,
             Self::Monitor => monitor::run(out)?,
+            Self::Switch(on) => switch::run(on, &mut Client::connect()?, out)?,
             Self::Version => version::run(out)?,
         }
         Ok(())
@@ -129,6 +132,8 @@ const OBJECTS: &[&Object] = &[
     &key::OBJECT,
     &agent::OBJECT,
     &monitor::OBJECT,
+    &switch::OFF,
+    &switch::ON,
     &version::OBJECT,
 ];
 

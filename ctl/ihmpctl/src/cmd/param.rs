@@ -39,7 +39,8 @@ pub(super) const OBJECT: Object = Object {
 
 NAME VALUE: discovery on|off, port PORT, max-hosts N, max-flows N,
             udp-timeout SECONDS, hold-time MILLISECONDS,
-            path-timeout SECONDS, scheduler SCHEDULER, max-nats N",
+            path-timeout SECONDS, scheduler SCHEDULER, max-nats N,
+            enabled on|off",
 };
 
 /// What to do with settings.
@@ -74,6 +75,7 @@ enum Name {
     PathTimeout,
     Scheduler,
     MaxNats,
+    Enabled,
 }
 
 const NAMES: &[(&str, Name)] = &[
@@ -86,6 +88,7 @@ const NAMES: &[(&str, Name)] = &[
     ("hold-time", Name::HoldTime),
     ("path-timeout", Name::PathTimeout),
     ("scheduler", Name::Scheduler),
+    ("enabled", Name::Enabled),
 ];
 
 const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false), ("1", true), ("0", false)];
@@ -95,6 +98,7 @@ fn settings(words: &mut Words<'_>) -> Result<ParamRequest> {
     loop {
         match words.choice("a setting", NAMES)? {
             Name::Discovery => params.discovery = Some(words.choice("a switch", SWITCH)?),
+            Name::Enabled => params.enabled = Some(words.choice("a switch", SWITCH)?),
             Name::Port => params.port = Some(words.parse("a port")?),
             Name::MaxHosts => params.max_hosts = Some(words.parse("a number of hosts")?),
             Name::MaxFlows => params.max_flows = Some(words.parse("a number of flows")?),

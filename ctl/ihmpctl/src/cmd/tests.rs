@@ -276,9 +276,10 @@ fn the_rest() {
         hold_time: Some(0),
         path_timeout: Some(9),
         max_nats: Some(4),
+        enabled: Some(true),
         scheduler: Some(Scheduler::Backup),
     };
-    let text = "param set discovery on port 61453 max-hosts 1 max-flows 2 udp-timeout 3 hold-time 0 path-timeout 9 scheduler backup max-nats 4";
+    let text = "param set discovery on port 61453 max-hosts 1 max-flows 2 udp-timeout 3 hold-time 0 path-timeout 9 scheduler backup max-nats 4 enabled on";
     assert_eq!(line(text), Ok(Action::Param(param::Action::Set(all))));
     let off = ParamRequest {
         discovery: Some(false),
@@ -292,13 +293,15 @@ fn the_rest() {
     assert_eq!(line("st fl"), Ok(Action::Stats(stats::Action::Flush)));
     assert_eq!(line("monitor"), Ok(Action::Monitor));
     assert_eq!(line("mon"), Ok(Action::Monitor));
+    assert_eq!(line("off"), Ok(Action::Switch(false)));
+    assert_eq!(line("on"), Ok(Action::Switch(true)));
     assert_eq!(line("version"), Ok(Action::Version));
 }
 
 #[test]
 fn mistakes_are_explained() {
     for (text, why) in [
-        ("hots", "\"hots\" is not an object: expected host, path, flow, nat, policy, param, stats, key, agent, monitor, version"),
+        ("hots", "\"hots\" is not an object: expected host, path, flow, nat, policy, param, stats, key, agent, monitor, off, on, version"),
         ("p", "\"p\" is ambiguous as an object: path, policy, param"),
         ("host s", "\"s\" is ambiguous as a verb: show, set"),
         ("host eat", "\"eat\" is not a verb: expected show, list, add, new, set, del, delete, flush"),
@@ -328,8 +331,10 @@ fn mistakes_are_explained() {
         ("param set port", "a port is missing"),
         ("param set max 1", "\"max\" is ambiguous as a setting: max-hosts, max-flows, max-nats"),
         ("param set discovery maybe", "\"maybe\" is not a switch: expected on, off, 1, 0"),
+        ("o", "\"o\" is ambiguous as an object: off, on"),
+        ("off now", "\"now\" was not expected"),
         ("monitor all", "\"all\" was not expected"),
-        ("help hots", "\"hots\" is not an object: expected host, path, flow, nat, policy, param, stats, key, agent, monitor, version"),
+        ("help hots", "\"hots\" is not an object: expected host, path, flow, nat, policy, param, stats, key, agent, monitor, off, on, version"),
     ] {
         assert_eq!(wrong(text), why, "{text}");
     }

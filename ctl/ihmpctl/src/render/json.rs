@@ -31,7 +31,10 @@ use serde_json::{
     Value, //
 };
 
-use super::device_name;
+use super::{
+    device_name,
+    Switched, //
+};
 
 /// An object from its members, in order; those that are null are left out.
 fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
@@ -76,6 +79,10 @@ pub(super) fn host(host: &Host) -> Value {
         ("tx-packets", json!(host.tx_packets)),
         ("rx-packets", json!(host.rx_packets)),
         ("idle", millis(host.idle)),
+        (
+            "staying",
+            json!((host.staying != 0).then_some(host.staying)),
+        ),
     ])
 }
 
@@ -135,7 +142,17 @@ pub(super) fn params(params: &Params) -> Value {
         "hold-time": params.hold_time,
         "path-timeout": params.path_timeout,
         "scheduler": params.scheduler.name(),
+        "enabled": u8::from(params.enabled),
         "version": params.version,
+    })
+}
+
+/// What the switch of the namespace came to.
+pub(super) fn switched(switched: &Switched) -> Value {
+    json!({
+        "enabled": u8::from(switched.enabled),
+        "moved": switched.moved,
+        "staying": switched.staying,
     })
 }
 
@@ -248,6 +265,7 @@ pub(super) fn event(event: &Event, timestamp: Option<String>) -> Value {
         ),
         Event::NatChanged(changed) => ("nat-ntf", nat(changed)),
         Event::NatDeleted(deleted) => ("nat-del-ntf", nat(deleted)),
+        Event::ParamsChanged(changed) => ("param-ntf", params(changed)),
         Event::Resync => ("resync", json!({})),
     };
     let mut line = Map::new();

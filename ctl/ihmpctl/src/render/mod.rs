@@ -88,6 +88,16 @@ impl Style {
     }
 }
 
+/// What `ihmpctl off` and `ihmpctl on` came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Switched {
+    pub(crate) enabled: bool,
+    /// Flows that may move.
+    pub(crate) moved: u64,
+    /// Flows that stay where they are.
+    pub(crate) staying: u64,
+}
+
 /// Where to print, and how.
 pub(crate) struct Output<'a> {
     pub(crate) to: &'a mut dyn Write,
@@ -177,6 +187,11 @@ impl Output<'_> {
 
     pub(crate) fn params(&mut self, params: &Params) -> io::Result<()> {
         self.object(params, json::params, text::params)
+    }
+
+    /// What the switch of the namespace came to.
+    pub(crate) fn switched(&mut self, switched: &Switched) -> io::Result<()> {
+        self.object(switched, json::switched, text::switched)
     }
 
     pub(crate) fn stats(&mut self, stats: &Stats) -> io::Result<()> {

@@ -110,6 +110,7 @@ fn hosts() -> Vec<Host> {
         tx_packets: 1 << 40,
         rx_packets: 9,
         idle: Some(Duration::from_millis(1500)),
+        staying: 2,
     };
     let bare = Host {
         id: 8,
@@ -124,6 +125,7 @@ fn hosts() -> Vec<Host> {
         tx_packets: 0,
         rx_packets: 0,
         idle: None,
+        staying: 0,
         ..full.clone()
     };
     vec![full, bare]
@@ -204,19 +206,19 @@ fn objects() {
         policy("::", 0, PolicyAction::Never),
     ];
     all("policy", |out| out.policies(policies.clone()));
-    let params = Params {
-        discovery: true,
-        port: 61453,
-        max_hosts: 4096,
-        max_flows: 65536,
-        udp_timeout: 300,
-        hold_time: 20,
-        path_timeout: 60,
-        max_nats: 65536,
-        scheduler: Scheduler::Backup,
-        version: "0.1.0".to_owned(),
+    all("param", |out| out.params(&params()));
+    let switched = Switched {
+        enabled: false,
+        moved: 3,
+        staying: 12,
     };
-    all("param", |out| out.params(&params));
+    all("off", |out| out.switched(&switched));
+    let switched = Switched {
+        enabled: true,
+        moved: 15,
+        staying: 0,
+    };
+    all("on", |out| out.switched(&switched));
     let counter = |reason, effect, packets| Counter {
         reason: Reason(reason),
         effect,
@@ -238,6 +240,22 @@ fn objects() {
     all("stats", |out| out.stats(&stats));
     all("version", |out| out.version("0.1.0", Some("0.1.0")));
     all("version-alone", |out| out.version("0.1.0", None));
+}
+
+fn params() -> Params {
+    Params {
+        discovery: true,
+        port: 61453,
+        max_hosts: 4096,
+        max_flows: 65536,
+        udp_timeout: 300,
+        hold_time: 20,
+        path_timeout: 60,
+        max_nats: 65536,
+        enabled: true,
+        scheduler: Scheduler::Backup,
+        version: "0.1.0".to_owned(),
+    }
 }
 
 #[test]
@@ -271,6 +289,7 @@ fn events() {
         },
         Event::NatChanged(nat()),
         Event::NatDeleted(other_nat()),
+        Event::ParamsChanged(params()),
         Event::Resync,
     ];
     let print = |out: &mut Output<'_>| events.iter().try_for_each(|event| out.event(event));

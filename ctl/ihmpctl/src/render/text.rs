@@ -33,6 +33,7 @@ use ihmp_nl::{
 
 use super::{
     device_name,
+    Switched,
     PROTOCOLS, //
 };
 
@@ -123,6 +124,9 @@ pub(super) fn host(host: &Host, separator: &str, to: &mut dyn Write) -> io::Resu
         "{separator}flows {} tx {} rx {}",
         host.flows, host.tx_packets, host.rx_packets
     )?;
+    if host.staying != 0 {
+        write!(to, " staying {}", host.staying)?;
+    }
     if let Some(time) = host.idle {
         write!(to, " idle {}", Seconds(time))?;
     }
@@ -196,12 +200,31 @@ pub(super) fn policy(policy: &Policy, to: &mut dyn Write) -> io::Result<()> {
     )
 }
 
+fn on_off(on: bool) -> &'static str {
+    match on {
+        true => "on",
+        false => "off",
+    }
+}
+
+/// What the switch of the namespace came to.
+pub(super) fn switched(switched: &Switched, to: &mut dyn Write) -> io::Result<()> {
+    let Switched {
+        enabled,
+        moved,
+        staying,
+    } = switched;
+    match enabled {
+        true => writeln!(to, "on"),
+        false => writeln!(
+            to,
+            "off, flows that go on {moved}, flows that stay where they are {staying}"
+        ),
+    }
+}
+
 pub(super) fn params(params: &Params, to: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        to,
-        "discovery {}",
-        if params.discovery { "on" } else { "off" }
-    )?;
+    writeln!(to, "discovery {}", on_off(params.discovery))?;
     writeln!(to, "port {}", params.port)?;
     writeln!(to, "max-hosts {}", params.max_hosts)?;
     writeln!(to, "max-flows {}", params.max_flows)?;
@@ -210,6 +233,7 @@ pub(super) fn params(params: &Params, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "hold-time {}", params.hold_time)?;
     writeln!(to, "path-timeout {}", params.path_timeout)?;
     writeln!(to, "scheduler {}", params.scheduler)?;
+    writeln!(to, "enabled {}", on_off(params.enabled))?;
     writeln!(to, "version {}", params.version)
 }
 
@@ -327,6 +351,13 @@ pub(super) fn event(event: &Event, to: &mut dyn Write) -> io::Result<()> {
         Event::NatDeleted(deleted) => {
             write!(to, "deleted nat ")?;
             nat(deleted, to)
+        }
+        // On one line, as every event.
+        Event::ParamsChanged(changed) => {
+            let mut lines = Vec::new();
+            params(changed, &mut lines)?;
+            let lines = String::from_utf8_lossy(&lines);
+            write!(to, "param {}", lines.trim_end().replace('\n', " "))
         }
         Event::Resync => write!(to, "resync events were lost"),
     }

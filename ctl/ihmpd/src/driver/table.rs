@@ -42,6 +42,12 @@ const ENOENT: i32 = 2;
 impl Driver<'_> {
     /// Tells the engine all hosts of the kernel.
     pub(super) fn kernel(&mut self) -> Result<(), Fatal> {
+        let hosts = self.hosts()?;
+        self.tell(Input::Kernel { hosts })
+    }
+
+    /// All hosts of the kernel.
+    fn hosts(&mut self) -> Result<Vec<KernelHost>, Fatal> {
         let hosts = self.client.hosts()?;
         self.fallback.forget();
         self.held.forget();
@@ -53,7 +59,7 @@ impl Driver<'_> {
             }
             known.push(self.as_found(host)?);
         }
-        self.tell(Input::Kernel { hosts: known })
+        Ok(known)
     }
 
     /// A host of the kernel as the engine takes it over.
@@ -65,6 +71,26 @@ impl Driver<'_> {
             }
         }
         Ok(adopted(host, identifiers.into_iter().collect()))
+    }
+
+    /// Asks the module whether this machine is on, when that may have changed unheard.
+    pub(super) fn look_at_switch(&mut self) -> Result<(), Fatal> {
+        let enabled = self.client.params()?.enabled;
+        self.switch(enabled)
+    }
+
+    /// The administrator switched this machine on or off, or changed another setting.
+    fn switch(&mut self, enabled: bool) -> Result<(), Fatal> {
+        if enabled == self.enabled {
+            return Ok(());
+        }
+        self.enabled = enabled;
+        match enabled {
+            true => tracing::info!("event=on"),
+            false => tracing::info!("event=off"),
+        }
+        let hosts = self.hosts()?;
+        self.tell(Input::Switch { on: enabled, hosts })
     }
 
     pub(super) fn take_events(&mut self) -> Result<(), Fatal> {
@@ -99,6 +125,7 @@ impl Driver<'_> {
                         self.tell(Input::Changed(found))?;
                     }
                 }
+                Event::ParamsChanged(params) => self.switch(params.enabled)?,
                 Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => (),
                 Event::Limit { reason, packets } => {
                     tracing::warn!(
@@ -108,6 +135,7 @@ impl Driver<'_> {
                 }
                 Event::Resync => {
                     tracing::warn!("event=overrun source=module");
+                    self.look_at_switch()?;
                     self.kernel()?;
                 }
             }

@@ -141,6 +141,7 @@ pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
             HostState::Classic => State::Classic,
         },
         managed: host.name.is_some(),
+        moved: host.flows > host.staying,
         active: of(AddrSet::Active, false),
         nats: of(AddrSet::Active, true),
         unreachable: of(AddrSet::Unreachable, false),
@@ -197,6 +198,7 @@ mod tests {
             tx_packets: 0,
             rx_packets: 0,
             idle: None,
+            staying: 0,
         };
         let back = adopted(&host, Vec::new());
         assert_eq!(back.active, record.active);

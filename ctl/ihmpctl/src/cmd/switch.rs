@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `ihmpctl off` and `ihmpctl on`: the switch of the network namespace.
+
+use ihmp_nl::{
+    Client,
+    ParamRequest, //
+};
+
+use super::{
+    Action,
+    Failure,
+    Object,
+    Verb, //
+};
+use crate::render::{
+    Output,
+    Switched, //
+};
+
+pub(super) const OFF: Object = Object {
+    name: "off",
+    verbs: &[Verb {
+        names: &[],
+        syntax: "",
+        parse: |_| Ok(Action::Switch(false)),
+    }],
+    notes: "
+
+No new flow takes part and nobody is greeted; flows that have moved go on.",
+};
+
+pub(super) const ON: Object = Object {
+    name: "on",
+    verbs: &[Verb {
+        names: &[],
+        syntax: "",
+        parse: |_| Ok(Action::Switch(true)),
+    }],
+    notes: "
+
+Brings back what was before \"ihmpctl off\".",
+};
+
+/// Switches, and says what becomes of the flows that are there.
+pub(super) fn run(on: bool, client: &mut Client, out: &mut Output<'_>) -> Result<(), Failure> {
+    client.param_set(&ParamRequest {
+        enabled: Some(on),
+        ..ParamRequest::default()
+    })?;
+    let hosts = client.hosts()?;
+    let flows: u64 = hosts.iter().map(|host| u64::from(host.flows)).sum();
+    let staying: u64 = hosts.iter().map(|host| u64::from(host.staying)).sum();
+    Ok(out.switched(&Switched {
+        enabled: on,
+        moved: flows.saturating_sub(staying),
+        staying,
+    })?)
+}
