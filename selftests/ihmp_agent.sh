@@ -247,6 +247,10 @@ asked() {
 	must "refusals" busywait 10 agent_is m '.refused == 4' || return
 	check "by reason" agent_is m '.refusals | map({(.reason): .messages}) | add == {"short": 2, "unknown-control": 1, "source-port": 1}'
 	check "and the rest" agent_is m ".pid == ${AGENT[m]} and .port == 61453 and .mode == \"first-use\" and .[\"hosts-up\"] == 0"
+	check "who is told of what" agent_is m '.tell == "all" and .enabled == "on"'
+	for budget in newcomers strangers answers challenges greetings; do
+		check "the budget of $budget" agent_is m ".[\"left-$budget\"] == .[\"most-$budget\"] and .[\"second-$budget\"] > 0"
+	done
 	equal "as text" "refused short 2" "$(ihmpctl --state "$TMP/state.m" agent show | grep ' short ')"
 	equal "mode of what it writes" 600 "$(stat -c %a "$TMP/state.m/status")"
 	check "and in the log" has_line "$TMP/ihmpd.m.log" 'event=refused-total reason=short count=2'

@@ -91,6 +91,7 @@ tell() {
 	leave m eth0
 	must "c hears that eth0 is gone, or nothing" busywait 5 host_is m "$C" 'all(.addr[]; .set != "local")' || return
 	equal "messages from wifi0" 0 "$(messages c eth0 "$OTHER" | wc -l)"
+	equal "as m's agent says" "eth*,$OWN/$([ "$family" = 4 ] && echo 32 || echo 128)" "$(agent m tell)"
 	# A bad line is named.
 	printf '[interfaces]\ntell = [\n  "eth*",\n  "10.0.0.0/40",\n]\n' >"$TMP/bad.toml"
 	check "file and line" grep -q "bad.toml:4" <(in_ns m ihmpd --config "$TMP/bad.toml" --check 2>&1)
@@ -134,6 +135,11 @@ warnings() {
 	grep -c 'WARN.*event=key-changed' "$TMP/ihmpd.m.log" || true
 }
 
+# agent HOST FIGURE: of what its agent says.
+agent() {
+	ihmpctl --state "$TMP/state.$1" -j agent | jq -r ".[\"$2\"]"
+}
+
 key_in() {
 	ihmpctl --state "$TMP/state.m" -j key show | jq -e "any(.[]; $1)" >/dev/null
 }
@@ -146,6 +152,8 @@ changed() {
 	traffic m "$1" "$C" tcp:5000,rate=20000 || return
 	must "the other one is believed" hosts_up m "$C" c "$M" || return
 	must "with a warning" equal "warnings" 1 "$(warnings)" || return
+	equal "its key at the host" "$(ihmpctl --state "$TMP/state.c" -j key show | jq -r '.[] | select(.kind == "own").fingerprint') false" \
+		"$(ihmpctl --netns "${NS[m]}" --state "$TMP/state.m" -j host show "$C" | jq -r '"\(.[0].key) \(.[0]."key-listed")"')"
 	check "which the keys show" key_in ".kind == \"changed\" and .address == \"$C\" and .outcome == \"believed\""
 	check "and the host" equal outcome believed "$(ihmpctl --netns "${NS[m]}" --state "$TMP/state.m" -j host show "$C" | jq -r '.[0]."key-changed".outcome')"
 	ihmpctl --state "$TMP/state.m" key accept "$C" >/dev/null
@@ -158,8 +166,10 @@ pinned() {
 
 	keys "$1" pin || return
 	traffic m "$1" "$C" tcp:5000,rate=20000 || return
+	equal "mode" pin "$(agent m mode)"
 	must "the other one is refused" busywait 30 host_is m "$C" '.state == "classic"' || return
 	equal "warnings" 1 "$(warnings)"
+	figure_of "another key, mode pin, IPv$1" warnings "$(warnings)" 1
 	check "which the keys show" key_in ".kind == \"changed\" and .address == \"$C\" and .outcome == \"refused\""
 	must "the connection is as any" goes_on m || return
 	traffic_end m
@@ -170,8 +180,26 @@ pinned() {
 	equal "warnings" 1 "$(warnings)"
 }
 
-# visit FAMILY ADDR BACKLOG PORT: a server at c that listens with this backlog, and twenty connections to it from m, each with an
-# octet there and back.
+STRANGERS=50
+
+# crowd FAMILY: m is so many strangers: an address for each, in CROWD.
+crowd() {
+	local i lines=''
+
+	CROWD=()
+	dad "$1"
+	for ((i = 0; i < STRANGERS; i++)); do
+		case $1 in
+		4) CROWD+=("192.0.2.$((150 + i))") ;;
+		6) CROWD+=("2001:db8:1::7:$i") ;;
+		esac
+		lines+="addr add ${CROWD[i]}/${WIDTH[$1]} dev eth0 $DAD"$'\n'
+	done
+	batch m <<<"$lines"
+}
+
+# visit FAMILY ADDR BACKLOG PORT: a server at c that listens with this backlog, and a connection to it from each of the crowd, with
+# an octet there and back.
 visit() {
 	start c python3 - "$1" "$3" "$4" >"$TMP/server.log" 2>&1 <<-'END'
 		import socket, sys
@@ -187,11 +215,12 @@ visit() {
 		    peer.close()
 	END
 	busywait 20 has_line "$TMP/server.log" '^ready' || fail "no server: $(cat "$TMP/server.log")" || return
-	in_ns m python3 - "$1" "$2" "$4" <<-'END'
+	in_ns m python3 - "$1" "$2" "$4" "${CROWD[@]}" <<-'END'
 		import socket, sys
 		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
-		for _ in range(20):
+		for own in sys.argv[4:]:
 		    client = socket.socket(family)
+		    client.bind((own, 0))
 		    client.connect((sys.argv[2], int(sys.argv[3])))
 		    client.sendall(b"x")
 		    assert client.recv(1) == b"x"
@@ -199,21 +228,24 @@ visit() {
 	END
 }
 
-# visited FAMILY BACKLOG: a server greets none of its clients; they greet it. What it opens itself it greets for.
+# visited FAMILY BACKLOG: a server greets none of fifty clients; they greet it. What it opens itself it greets for.
 visited() {
 	local family=$1 M C
 
 	FAMILIES=$family topo_pair delay 1ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
-	agent_start c && capture m eth0 udp port 61453 && visit "$family" "$C" "$2" 5100 || return
+	crowd "$family" && agent_start c && capture m eth0 udp port 61453 && visit "$family" "$C" "$2" 5100 || return
 	equal "asked about" 0 "$(figure c discovered)"
 	equal "hosts" 0 "$(figure c hosts)"
+	equal "messages" 0 "$(captured m eth0 61453)"
+	figure_of "a server with $STRANGERS strangers, backlog $2, IPv$family" "greetings" "$(captured m eth0 61453)" 1
 	serve m "$family" tcp:5000 && traffic c "$family" "$M" tcp:5000,rate=20000 || return
 	must "control: it asks about a server of its own" busywait 5 asked c || return
 	must "and greets it" busywait 5 has_line "$TMP/cap.m.eth0" "IP6? $C" || return
 	ctl c host flush
 	ctl c policy add "$M" auto-in && visit "$family" "$C" "$2" 5101 || return
 	must "by policy it greets clients, too" busywait 5 figure_at_least c discovered 2
+	figure_of "the same with the policy auto-in, backlog $2, IPv$family" "hosts asked" "$(($(figure c discovered) - 1))" 1
 }
 
 # datagrams FAMILY: a service that answers datagrams greets nobody; who sends first does.
@@ -228,6 +260,8 @@ datagrams() {
 	# A service that answers from a port of its own, as TFTP does.
 	ask "$family" "$C" 5201 || return
 	equal "asked about" 0 "$(figure c discovered)"
+	equal "messages" 0 "$(captured m eth0 61453)"
+	figure_of "a service that answers 20 datagrams, IPv$family" "messages to whom it answers" "$(captured m eth0 61453)" 1
 	# Control: c speaks first.
 	in_ns c python3 - "$family" "$M" <<-'END'
 		import socket, sys

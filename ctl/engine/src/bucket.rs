@@ -18,6 +18,8 @@ const SWEEP: Duration = Duration::from_millis(100);
 pub struct Bucket {
     rate: Rate,
     full_at: Instant,
+    /// How often there was no token.
+    empty: u64,
 }
 
 impl Bucket {
@@ -26,6 +28,7 @@ impl Bucket {
         Bucket {
             rate,
             full_at: Instant::ZERO,
+            empty: 0,
         }
     }
 
@@ -45,6 +48,16 @@ impl Bucket {
         now.after(missing)
     }
 
+    /// How fast it fills, and how many tokens it holds.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// How often a token was asked for and there was none.
+    pub fn empty(&self) -> u64 {
+        self.empty
+    }
+
     /// How many tokens there are.
     pub fn left(&self, now: Instant) -> u32 {
         let used = self.full_at.max(now).since(now).as_nanos();
@@ -58,6 +71,7 @@ impl Bucket {
     #[must_use]
     pub fn take(&mut self, now: Instant) -> bool {
         if self.ready_at(now) > now {
+            self.empty = self.empty.saturating_add(1);
             return false;
         }
         self.full_at = self.full_at.max(now).after(self.token());
@@ -121,6 +135,7 @@ mod tests {
         let next = bucket.ready_at(start);
         assert_eq!(next.since(start), Duration::from_millis(100));
         assert_eq!((bucket.left(start), bucket.left(next)), (0, 1));
+        assert_eq!(bucket.empty(), 2);
         assert!(bucket.take(next));
         assert!(!bucket.take(next));
         let later = start.after(Duration::from_secs(60));

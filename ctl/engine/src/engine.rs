@@ -6,14 +6,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use ihmp_core::addr::Addr;
 use ihmp_core::time::Instant;
 
-use crate::bucket::Bucket;
 use crate::host::{Entry, Host};
 use crate::io::{Input, Key, Moment, Output, State};
 use crate::keys::{Fact, Policy, PublicKey};
-use crate::limits::Limits;
+use crate::limits::{Limits, Rate};
 use crate::note::Note;
 use crate::share::Shares;
 use crate::world::World;
+
+/// Names of the figures of a budget: what is left now, what it holds, what comes back in a second.
+type Names = [&'static str; 3];
+
+const NEWCOMERS: Names = ["left-newcomers", "most-newcomers", "second-newcomers"];
+const STRANGERS: Names = ["left-strangers", "most-strangers", "second-strangers"];
+const ANSWERS: Names = ["left-answers", "most-answers", "second-answers"];
+const CHALLENGES: Names = ["left-challenges", "most-challenges", "second-challenges"];
+const GREETINGS: Names = ["left-greetings", "most-greetings", "second-greetings"];
 
 /// The signalling of one machine with all its hosts.
 ///
@@ -191,20 +199,35 @@ impl Engine {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let [networks, largest] = self.shares.sizes();
         let [sent, good] = world.baker.counts;
-        let left = |bucket: &Bucket| u64::from(bucket.left(world.now));
-        vec![
+        let mut figures = vec![
             ("hosts-most", count(world.limits.max_hosts)),
             ("networks", count(networks)),
             ("network-largest", count(largest)),
             ("evicted", self.shares.evicted),
             ("cookies-sent", sent),
             ("cookies-good", good),
-            ("left-newcomers", left(&world.hello_in)),
-            ("left-strangers", left(&world.keyring.strangers)),
-            ("left-answers", left(&world.keyring.answers)),
-            ("left-challenges", left(&world.wrong)),
-            ("left-greetings", left(&world.hello_out)),
-        ]
+            ("greetings-waiting", count(self.queue.len())),
+        ];
+        let ring = &world.keyring;
+        for (names, bucket) in [
+            (NEWCOMERS, &world.hello_in),
+            (STRANGERS, &ring.strangers),
+            (ANSWERS, &ring.answers),
+            (CHALLENGES, &world.wrong),
+            (GREETINGS, &world.hello_out),
+        ] {
+            let Rate { per_second, burst } = bucket.rate();
+            let numbers = [bucket.left(world.now), burst, per_second].map(u64::from);
+            figures.extend(names.into_iter().zip(numbers));
+        }
+        // Hosts that wait for their greeting ask for a token again and again.
+        figures.extend([
+            ("empty-newcomers", world.hello_in.empty()),
+            ("empty-strangers", ring.strangers.empty()),
+            ("empty-answers", ring.answers.empty()),
+            ("empty-challenges", world.wrong.empty()),
+        ]);
+        figures
     }
 
     /// What to write down at a clean end.

@@ -37,6 +37,12 @@ pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, own: Own
     line("port", &config.port);
     line("enabled", &if own.enabled { "on" } else { "off" });
     line("mode", &config.security.mode.name());
+    // One word: an entry has no blanks.
+    let tell = match config.interfaces.tell.is_empty() {
+        true => "all".to_owned(),
+        false => config.interfaces.tell.join(","),
+    };
+    line("tell", &tell);
     line("hosts-new", &new);
     line("hosts-up", &up);
     line("hosts-classic", &classic);

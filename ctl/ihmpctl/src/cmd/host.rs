@@ -108,13 +108,13 @@ impl Action {
     ) -> std::result::Result<(), Failure> {
         match self {
             Self::Show(which) => {
-                let changes = State::at(state).known().map(|known| known.changes);
+                let known = State::at(state).known();
                 let mut hosts = which.fetch(client)?;
                 if out.style.family.is_some() {
                     paths_of_family(&mut hosts, client, out.style)?;
                 }
                 // Who may not read the folder sees the rest.
-                out.hosts(hosts, &changes.unwrap_or_default())?
+                out.hosts(hosts, &known.unwrap_or_default())?
             }
             Self::Add(host) => out.id(client.host_new(&host)?)?,
             Self::Set(host) => client.host_set(&host)?,

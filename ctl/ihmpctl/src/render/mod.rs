@@ -98,6 +98,9 @@ pub(crate) struct Switched {
     pub(crate) staying: u64,
 }
 
+/// A host, where another key was than the one that is remembered, and that one: whether it is listed.
+type Row = (Option<Changed>, Option<(PublicKey, bool)>, Host);
+
 /// Where to print, and how.
 pub(crate) struct Output<'a> {
     pub(crate) to: &'a mut dyn Write,
@@ -120,12 +123,8 @@ impl Output<'_> {
         }
     }
 
-    /// Hosts, and where another key was than the one that is remembered.
-    pub(crate) fn hosts(
-        &mut self,
-        mut hosts: Vec<Host>,
-        changes: &BTreeMap<Addr, Changed>,
-    ) -> io::Result<()> {
+    /// Hosts, with their keys, and where another key was than the one that is remembered.
+    pub(crate) fn hosts(&mut self, mut hosts: Vec<Host>, known: &Known) -> io::Result<()> {
         if self.style.family.is_some() {
             for host in &mut hosts {
                 host.addrs.retain(|addr| self.style.shows(addr.addr));
@@ -134,27 +133,37 @@ impl Output<'_> {
             }
             hosts.retain(|host| !host.addrs.is_empty());
         }
-        let changed = |host: &Host| {
+        let mut keys = BTreeMap::new();
+        for (key, peer) in &known.peers {
+            let places = peer.known.at.iter().chain(&peer.known.accepted);
+            let key = (*key, peer.known.pinned);
+            keys.extend(places.map(|addr| (*addr, key)));
+        }
+        let row = |host: Host| {
             let addrs = host.addrs.iter().filter(|addr| addr.set == AddrSet::Active);
-            let addrs = addrs.map(|addr| Addr::from(addr.addr));
-            addrs.filter_map(|addr| changes.get(&addr)).next().copied()
+            let addrs = addrs.map(|addr| Addr::from(addr.addr)).collect::<Vec<_>>();
+            let changed = addrs.iter().find_map(|addr| known.changes.get(addr));
+            let key = addrs.iter().find_map(|addr| keys.get(addr));
+            (changed.copied(), key.copied(), host)
         };
-        let rows: Vec<(Host, Option<Changed>)> = hosts
-            .into_iter()
-            .map(|host| {
-                let changed = changed(&host);
-                (host, changed)
-            })
-            .collect();
-        let json = |(host, changed): &(Host, Option<Changed>)| {
+        let rows: Vec<Row> = hosts.into_iter().map(row).collect();
+        let json = |(changed, key, host): &Row| {
             let mut value = json::host(host);
+            if let Some((key, listed)) = key {
+                value["key"] = key.fingerprint().to_string().into();
+                value["key-listed"] = (*listed).into();
+            }
             if let Some(changed) = changed {
                 value["key-changed"] = json::changed(changed);
             }
             value
         };
-        self.rows(&rows, json, |(host, changed), to| {
+        self.rows(&rows, json, |(changed, key, host), to| {
             text::host(host, "\n    ", to)?;
+            if let Some((key, listed)) = key {
+                let kind = if *listed { "listed" } else { "seen" };
+                write!(to, "\n    key {} {kind}", key.fingerprint())?;
+            }
             match changed {
                 Some(changed) => {
                     write!(to, "\n    ")?;

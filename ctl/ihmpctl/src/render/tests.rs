@@ -155,8 +155,8 @@ fn other_nat() -> Nat {
 
 #[test]
 fn objects() {
-    all("host", |out| out.hosts(hosts(), &BTreeMap::new()));
-    all("none", |out| out.hosts(Vec::new(), &BTreeMap::new()));
+    all("host", |out| out.hosts(hosts(), &Known::default()));
+    all("none", |out| out.hosts(Vec::new(), &Known::default()));
     all("id", |out| out.id(7));
     let path = Path {
         host_id: 7,
@@ -331,11 +331,11 @@ fn one_family() {
     };
     golden(
         "host.4.txt",
-        &printed(v4, |out| out.hosts(hosts(), &BTreeMap::new())),
+        &printed(v4, |out| out.hosts(hosts(), &Known::default())),
     );
     golden(
         "host.6.txt",
-        &printed(v6, |out| out.hosts(hosts(), &BTreeMap::new())),
+        &printed(v6, |out| out.hosts(hosts(), &Known::default())),
     );
 }
 
@@ -343,7 +343,7 @@ fn one_family() {
 fn names_cannot_write_on_the_terminal() {
     let mut hosts = hosts();
     hosts[0].name = Some("a\x1b[31m\nhost 9".to_owned());
-    let text = printed(TEXT, |out| out.hosts(hosts, &BTreeMap::new()));
+    let text = printed(TEXT, |out| out.hosts(hosts, &Known::default()));
     assert!(
         text.starts_with("host 7 name a\\u{1b}[31m\\nhost 9 state up"),
         "{text}"
