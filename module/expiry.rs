@@ -44,6 +44,7 @@ pub(crate) fn run(netns: &Netns) {
             netns.host_remove(host, &config);
             return;
         }
+        netns.note_taken(host, &config);
         if host.nats.load(Relaxed) != 0 {
             netns.nats_expire(host, now, &config);
         }

@@ -250,7 +250,8 @@ impl Row {
         self.here.load(Relaxed)
     }
 
-    /// Whether packets come from another address than the foreign identifier.
+    /// Whether packets came from another address than the foreign identifier.
+    #[inline]
     pub(crate) fn roams_there(&self) -> bool {
         self.there.load(Relaxed)
     }

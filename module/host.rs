@@ -5,6 +5,7 @@
 //! A hand-off publishes one new [`View`]; no row of the host is touched, however many it has.
 
 use crate::{
+    credit::Account,
     ffi::{
         clock,
         object::{
@@ -99,6 +100,13 @@ pub(crate) struct Host {
     pub(crate) nats: Atomic<u32>,
     pub(crate) tx: Atomic<u64>,
     pub(crate) rx: Atomic<u64>,
+    /// Octets that were sent to validated addresses.
+    taken: Atomic<u64>,
+    /// Those of them that `account` knows of; changed under the configuration lock.
+    noted: Atomic<u64>,
+    /// Packets to an address that is not validated were dropped.
+    short: Atomic<bool>,
+    pub(crate) account: Account,
     last: Atomic<u64>,
     expires: Atomic<u64>,
     /// Jiffies when the last path went; 0 while there is one, [`TOLD`] once the sockets know.
@@ -121,6 +129,10 @@ impl Host {
             nats: Atomic::new(0),
             tx: Atomic::new(0),
             rx: Atomic::new(0),
+            taken: Atomic::new(0),
+            noted: Atomic::new(0),
+            short: Atomic::new(false),
+            account: Account::new(),
             last: Atomic::new(clock::jiffies()),
             expires: Atomic::new(0),
             lost: Atomic::new(0),
@@ -174,6 +186,31 @@ impl Host {
     pub(crate) fn received(&self, now: u64) {
         self.rx.add(1, Relaxed);
         self.touch(now);
+    }
+
+    /// Counts octets that were sent to an address of the host, if that is validated.
+    #[inline]
+    pub(crate) fn takes(&self, view: &View, addr: Addr, octets: u64) {
+        if view.is_validated(addr) {
+            self.taken.add(octets, Relaxed);
+        }
+    }
+
+    /// Octets that the host took at validated addresses since this was last asked; by the holder of the configuration lock.
+    pub(crate) fn newly_taken(&self) -> u64 {
+        let taken = self.taken.load(Relaxed);
+        let noted = self.noted.xchg(taken, Relaxed);
+        taken.wrapping_sub(noted)
+    }
+
+    /// A packet to an address that is not validated was dropped.
+    pub(crate) fn note_short(&self) {
+        self.short.store(true, Relaxed);
+    }
+
+    /// Whether there was one since this was last asked.
+    pub(crate) fn was_short(&self) -> bool {
+        self.short.xchg(false, Relaxed)
     }
 
     #[inline]

@@ -6,6 +6,7 @@
 //! This file holds the order of registration and nothing else.
 
 mod control;
+mod credit;
 mod datapath;
 mod discover;
 mod expiry;

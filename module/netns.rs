@@ -246,6 +246,7 @@ impl Netns {
         host: &Shared<Host>,
         config: &mut Config,
     ) -> Result<PathChanges, Conflict> {
+        self.note_taken(host, config);
         let Config {
             draft,
             other,
@@ -282,6 +283,8 @@ impl Netns {
         let old_paths = FAMILIES.map(|family| before.path(family));
         let was_up = before.state() == HostState::Up;
         let was_asleep = before.asleep;
+        let validated = view.validates(before);
+        let (old_network, new_network) = (before.network(), view.network());
         drop(guard);
         let is_up = view.state() == HostState::Up;
         // May sleep. Only the holder of the lock replaces the view, so it is still the same one.
@@ -307,6 +310,9 @@ impl Netns {
             wake = true;
             we_moved |= vacated.ours();
         }
+        if validated && host.was_short() && reachable {
+            (wake, away) = (true, true);
+        }
         if was_asleep && reachable {
             (wake, we_moved, all) = (true, true, true);
         }
@@ -316,6 +322,7 @@ impl Netns {
             && self.flows.load(Relaxed) > WAKE_AT_ONCE
             && new_paths.iter().flatten().any(unproven);
         view.edit().asleep = asleep;
+        self.network_change(host, old_network, new_network);
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
         host.view.replace(view);
@@ -488,7 +495,9 @@ impl Netns {
             }
         }
         self.natted_remove(lists, Lists::EMPTY);
+        let network = host.view.read(&guard).network();
         drop(guard);
+        self.network_leave(network);
         self.nats_forget(host, config);
         self.flows_remove(host);
         notify::host_deleted(self, host.id());

@@ -58,7 +58,7 @@ pub(crate) fn host(netns: &Netns, host: &Host, changes: &PathChanges) {
                 fill_path(message, host.id(), path.as_ref(), *cause)
             });
         }
-        events.add(Command::HOST_NTF.0, |message| fill(message, host));
+        events.add(Command::HOST_NTF.0, |message| fill(netns, message, host));
     });
 }
 
@@ -66,6 +66,14 @@ pub(crate) fn host(netns: &Netns, host: &Host, changes: &PathChanges) {
 pub(crate) fn host_deleted(netns: &Netns, id: u32) {
     event(&netns.net, Command::HOST_DEL_NTF.0, SMALL, |message| {
         message.u32(HostAttr::ID.0, id)
+    });
+}
+
+/// The credit of a host runs out; sent once for each set of addresses that it has.
+pub(crate) fn credit(netns: &Netns, id: u32, left: u64) {
+    event(&netns.net, Command::CREDIT_NTF.0, SMALL, |message| {
+        message.u32(HostAttr::ID.0, id)?;
+        message.uint(HostAttr::CREDIT.0, left)
     });
 }
 

@@ -5,9 +5,12 @@
 //! A view is as long as what it holds: with ten thousand hosts, what a hand-off has to read and write is what it costs.
 
 use crate::{
-    ffi::object::{
-        Owned,
-        Trail, //
+    ffi::{
+        object::{
+            Owned,
+            Trail, //
+        },
+        table::AddrKey, //
     },
     uapi::{
         HostState,
@@ -21,6 +24,7 @@ use ihmp_core::{
         Addr,
         Family, //
     },
+    credit,
     paths::{
         Path,
         Paths, //
@@ -127,6 +131,12 @@ pub(crate) struct Facts {
     pub(crate) asleep: bool,
     /// Some local address is behind a NAT, and no locator.
     hides: bool,
+    /// Some active address is not validated.
+    tries: bool,
+    /// Listeners were told that the credit runs out.
+    told: Atomic<bool>,
+    /// The network whose account the host shares.
+    network: Option<AddrKey>,
     pub(crate) said: Said,
 }
 
@@ -172,6 +182,18 @@ impl View {
             paths: Paths::of(lists),
             asleep: before.is_some_and(|before| before.asleep),
             hides: lists.list(Role::Local).iter().any(|entry| entry.nat),
+            tries: lists
+                .list(Role::Active)
+                .iter()
+                .any(|entry| entry.unvalidated),
+            told: Atomic::new(false),
+            network: match said.state {
+                HostState::Up => credit::network_of(
+                    lists.list(Role::Active),
+                    before.and_then(|before| before.network),
+                ),
+                _ => None,
+            },
             said,
         };
         let [active, unreachable, local, alias] = lists.0;
@@ -384,6 +406,35 @@ impl View {
     #[inline]
     pub(crate) fn hides(&self, local: Addr) -> bool {
         self.hides && self.is_natted(local)
+    }
+
+    /// Whether the host has shown that it is at this address, and has it.
+    #[inline]
+    pub(crate) fn is_validated(&self, remote: Addr) -> bool {
+        let mut active = self.list(Role::Active).iter();
+        active.any(|entry| entry.addr == remote && !entry.unvalidated)
+    }
+
+    /// Whether the host has the address, and has not shown that it is there.
+    #[inline]
+    pub(crate) fn tries(&self, remote: Addr) -> bool {
+        self.tries && !self.is_validated(remote) && has(self.list(Role::Active), remote)
+    }
+
+    /// Whether the host has shown that it is at an address at which `before` did not know it.
+    pub(crate) fn validates(&self, before: &View) -> bool {
+        let mut active = self.list(Role::Active).iter();
+        before.tries && active.any(|entry| !entry.unvalidated && before.tries(entry.addr))
+    }
+
+    /// The network whose account the host shares.
+    pub(crate) fn network(&self) -> Option<AddrKey> {
+        self.network
+    }
+
+    /// Whether listeners are to be told that the credit runs out; says so once.
+    pub(crate) fn tells_credit(&self) -> bool {
+        !self.told.load(Relaxed) && !self.told.xchg(true, Relaxed)
     }
 
     #[cold]

@@ -149,6 +149,16 @@ impl Addr {
         }
     }
 
+    /// The network that it is counted in: the first 24 bits of an address of IPv4, 48 of one of IPv6, and zeros.
+    pub fn network(&self) -> [u8; 16] {
+        let mut octets = self.octets();
+        let kept = if self.is_v4() { 15 } else { 6 };
+        for octet in octets.iter_mut().skip(kept) {
+            *octet = 0;
+        }
+        octets
+    }
+
     /// Whether packets from or to the address may be rewritten: unicast that is valid beyond its own link.
     #[inline]
     pub fn translatable(&self) -> bool {

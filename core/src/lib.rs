@@ -32,6 +32,7 @@
 )]
 
 pub mod addr;
+pub mod credit;
 pub mod csum;
 pub mod ends;
 pub mod entry;

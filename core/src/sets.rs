@@ -21,6 +21,8 @@ pub struct Entry {
     /// An active address that is that of a NAT in front of the host, and perhaps of others. A local address behind one
     /// that gives no port mappings: no locator, flows that begin there are left alone.
     pub nat: bool,
+    /// An active address at which the host has not shown that it hears us ([`crate::credit`]).
+    pub unvalidated: bool,
     /// A number of the namespace, of what happened to the address:
     ///
     /// - local: when it was left; flows that are older use another one. 0 when it was not.
@@ -35,7 +37,7 @@ impl Entry {
     /// In [`Entry::mark`]: it happens now, and has no number yet.
     pub const NOW: u32 = u32::MAX;
 
-    /// An entry with preference 0, proven, not left, and not behind a NAT.
+    /// An entry with preference 0, proven, validated, not left, and not behind a NAT.
     #[inline]
     pub const fn new(addr: Addr) -> Entry {
         Entry {
@@ -43,6 +45,7 @@ impl Entry {
             preference: 0,
             unproven: false,
             nat: false,
+            unvalidated: false,
             mark: 0,
             device: 0,
         }
@@ -106,7 +109,7 @@ struct List {
 #[derive(Clone, Copy, Debug)]
 pub struct Lists<'a>(pub [&'a [Entry]; ROLES]);
 
-/// The addresses of one host by role, with room for as many as there may be; about 1.8 KB, so pass it by reference and
+/// The addresses of one host by role, with room for as many as there may be; about 2.1 KB, so pass it by reference and
 /// change it in place.
 ///
 /// # Invariants

@@ -59,6 +59,8 @@ pub enum Reason {
     SameWire = 19,
     /// The namespace is off, and the flow stays between its own addresses, while the host goes on elsewhere.
     Stays = 20,
+    /// The host has not shown that it is at the address, and has no credit left.
+    NoCredit = 21,
 }
 
 impl Reason {
@@ -66,7 +68,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 22] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -88,6 +90,7 @@ impl Reason {
         Reason::Late,
         Reason::SameWire,
         Reason::Stays,
+        Reason::NoCredit,
     ];
 
     /// The number in the contract.
@@ -117,7 +120,8 @@ impl Reason {
             | Reason::LocalGone
             | Reason::Late
             | Reason::SameWire
-            | Reason::Stays => Effect::Drop,
+            | Reason::Stays
+            | Reason::NoCredit => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit

@@ -60,6 +60,14 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
             format_args!("only an active or a local address can be behind a NAT"),
         ));
     }
+    let unvalidated = nest.nested(AddrAttr::UNVALIDATED.0);
+    if let Some(flag) = unvalidated.filter(|_| role != Role::Active) {
+        return Err(request.refuse(
+            Some(flag),
+            EINVAL,
+            format_args!("only an active address can be unvalidated; others get no data"),
+        ));
+    }
     let left = nest.nested(AddrAttr::LEFT.0);
     let device = nest.nested(AddrAttr::DEVICE.0);
     for attr in [left, device].into_iter().flatten() {
@@ -83,6 +91,7 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
             .map_or(0, |preference| preference.u32() as u16),
         unproven: unproven.is_some(),
         nat: nat.is_some(),
+        unvalidated: unvalidated.is_some(),
         mark,
         device: device.map_or(0, |device| device.u32()),
     };

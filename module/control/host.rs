@@ -46,6 +46,7 @@ use ihmp_core::{
     addr::Addr,
     policy::Action,
     sets::{
+        Entry,
         Lists,
         Role,
         Sets, //
@@ -228,12 +229,16 @@ fn keep_names(before: Lists<'_>, sets: &mut Sets) {
                 continue;
             }
             let oldest = sets.list(Role::Alias).first().map(|entry| entry.addr);
-            if sets.insert(Role::Alias, *entry).is_err() {
+            let entry = Entry {
+                unvalidated: false,
+                ..*entry
+            };
+            if sets.insert(Role::Alias, entry).is_err() {
                 if let Some(oldest) = oldest {
                     sets.remove(Role::Alias, oldest);
                 }
                 // There is room now, and the address was in a set before.
-                let _ = sets.insert(Role::Alias, *entry);
+                let _ = sets.insert(Role::Alias, entry);
             }
         }
     }
@@ -270,7 +275,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
         }
         None => find(netns, request)?,
     };
-    request.reply()?.send(|message| fill(message, &host))
+    request.reply()?.send(|message| fill(netns, message, &host))
 }
 
 /// `host-get`, all of them
@@ -278,7 +283,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let guard = rcu::read_lock();
     let mut id = dump.position()[0] as u32;
     while let Some(host) = netns.net.host_after(&mut id, &guard) {
-        if !dump.object(Command::HOST_GET.0, |message| fill(message, host))? {
+        if !dump.object(Command::HOST_GET.0, |message| fill(netns, message, host))? {
             break;
         }
         dump.position()[0] = id.into();
@@ -287,7 +292,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
 }
 
 /// Puts a host into a message.
-pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
+pub(crate) fn fill(netns: &Netns, message: &mut Message, host: &Host) -> Result {
     let guard = rcu::read_lock();
     let view = host.view.read(&guard);
     message.u32(HostAttr::ID.0, host.id())?;
@@ -308,6 +313,7 @@ pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
                 message.flag(AddrAttr::UNPROVEN.0, entry.unproven)?;
                 message.flag(AddrAttr::NAT.0, entry.nat)?;
                 message.flag(AddrAttr::LEFT.0, role == Role::Local && entry.mark != 0)?;
+                message.flag(AddrAttr::UNVALIDATED.0, entry.unvalidated)?;
                 match entry.device {
                     0 => Ok(()),
                     device => message.u32(AddrAttr::DEVICE.0, device),
@@ -327,7 +333,8 @@ pub(crate) fn fill(message: &mut Message, host: &Host) -> Result {
     message.uint(HostAttr::RX_PACKETS.0, host.rx.load(Relaxed))?;
     message.uint(HostAttr::IDLE.0, clock::to_ms(host.idle(clock::jiffies())))?;
     match host.staying.load(Relaxed) {
-        0 => Ok(()),
-        staying => message.u32(HostAttr::STAYING.0, staying),
+        0 => (),
+        staying => message.u32(HostAttr::STAYING.0, staying)?,
     }
+    message.uint(HostAttr::CREDIT.0, netns.credit(host, view, &guard))
 }

@@ -173,6 +173,10 @@ pub(super) fn output(
         Ok(Course::Home | Course::Untold | Course::Stays) => None,
         Err(why) => return netns.drop_for(why),
     };
+    let tried = leg.as_ref().is_some_and(|leg| view.tries(leg.path.remote));
+    if tried && !netns.pay(host, view, skb.wire_len(), guard) {
+        return netns.drop_for(Reason::NoCredit);
+    }
     let (local, remote, port) = match &leg {
         Some(leg) => (leg.path.local, leg.path.remote, leg.port),
         None => (key.laddr, key.faddr, key.fport),

@@ -192,6 +192,9 @@ fn receive(
         return Verdict::Accept;
     }
     let tuple = &packet.tuple;
+    if view.tries(tuple.src) {
+        netns.hear_unvalidated(host, view, skb.wire_len(), guard);
+    }
     let key = row.key();
     if row.stance.stays() {
         if key.faddr != tuple.src || key.laddr != tuple.dst {

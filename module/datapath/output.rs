@@ -172,25 +172,46 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         netns.keep_source(&sock);
     }
     let key = FlowKey::outbound(&packet.tuple);
-    match netns.course(&skb, row, view, &key, opens(packet), guard) {
-        Ok(Course::Home) => at_home(netns, skb, packet, row, &key, guard),
-        Ok(Course::Stays) => match pass(netns, &skb, packet.family == Family::V6) {
-            Verdict::Accept => at_home(netns, skb, packet, row, &key, guard),
-            refused => refused,
-        },
-        Ok(Course::Untold) => {
-            netns.count(Counter::OutUnchanged);
-            pass(netns, &skb, packet.family == Family::V6)
+    let course = match netns.course(&skb, row, view, &key, opens(packet), guard) {
+        Ok(course) => course,
+        Err(why) => return not_sent(netns, host, packet, why),
+    };
+    let to = match &course {
+        Course::Home => key.faddr,
+        Course::Away(leg) => leg.path.remote,
+        Course::Stays => {
+            return match pass(netns, &skb, packet.family == Family::V6) {
+                Verdict::Accept => at_home(netns, skb, packet, row, &key, guard),
+                refused => refused,
+            };
         }
-        Ok(Course::Away(leg)) => {
+        Course::Untold => {
+            netns.count(Counter::OutUnchanged);
+            return pass(netns, &skb, packet.family == Family::V6);
+        }
+    };
+    let octets = skb.wire_len();
+    // What is at home goes where the program sends it; its host has a part in that only if it was elsewhere before.
+    let directed = matches!(course, Course::Away(_)) || row.roams_there();
+    if directed && view.tries(to) && !netns.pay(host, view, octets, guard) {
+        return not_sent(netns, host, packet, Reason::NoCredit);
+    }
+    let verdict = match course {
+        Course::Away(leg) => {
             let ends = (leg.path.local, leg.path.remote);
             if row.has_twin() && netns.waits_for_twin(&skb, row, ends, false, guard) {
                 return not_sent(netns, host, packet, Reason::SameWire);
             }
             translate(netns, &mut skb, packet, &leg, (row.wire_port, leg.port))
         }
-        Err(why) => not_sent(netns, host, packet, why),
+        Course::Home | Course::Stays | Course::Untold => {
+            at_home(netns, skb, packet, row, &key, guard)
+        }
+    };
+    if matches!(verdict, Verdict::Accept) {
+        host.takes(view, to, octets);
     }
+    verdict
 }
 
 /// Who opens a connection means whoever has the address.

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     control,
+    credit::Network,
     datapath,
     expiry,
     flow::Row,
@@ -69,6 +70,7 @@ payloads! {
     PolicyTable => ihmp_kind_IHMP_KIND_POLICY;
     Nat => ihmp_kind_IHMP_KIND_NAT;
     Natted => ihmp_kind_IHMP_KIND_NATTED;
+    Network => ihmp_kind_IHMP_KIND_NETWORK;
 }
 
 // SAFETY: `ihmp_rs_drop` drops a `View` for this number; `whole` finds out how long it is.
@@ -92,6 +94,7 @@ const _: () = {
     assert!(core::mem::offset_of!(Nat, meant) == size_of::<SeenBytes>());
     assert!(size_of::<SeenBytes>() == 24 && size_of::<MeantBytes>() == 28);
     assert!(core::mem::offset_of!(Natted, key) == 0);
+    assert!(core::mem::offset_of!(Network, key) == 0);
     // With the header of 64 octets a row has at most 256.
     assert!(size_of::<Row>() <= 192);
 };
@@ -113,6 +116,7 @@ unsafe extern "C" fn ihmp_rs_drop(kind: u32, payload: *mut c_void) {
             PolicyTable::KIND => PolicyTable::at(payload).drop_in_place(),
             Nat::KIND => Nat::at(payload).drop_in_place(),
             Natted::KIND => Natted::at(payload).drop_in_place(),
+            Network::KIND => Network::at(payload).drop_in_place(),
             _ => (),
         }
     }

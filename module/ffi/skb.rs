@@ -120,6 +120,13 @@ impl<'a> Skb<'a> {
         unsafe { raw::ihmp_skb_len(self.raw()) }
     }
 
+    /// Octets of all the IP packets that are sent for this one, which may be cut into segments.
+    #[inline]
+    pub(crate) fn wire_len(&self) -> u64 {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_wire_len(self.raw()) }.into()
+    }
+
     /// The route out leads to this machine itself.
     pub(crate) fn out_is_loopback(&self) -> bool {
         // SAFETY: By the invariant.

@@ -14,6 +14,7 @@ use super::{
     raw, //
 };
 use crate::{
+    credit::Network,
     flow::Row,
     host::{
         AddrNode,
@@ -281,6 +282,40 @@ impl Net {
         // a host's addresses are serialised by the namespace's lock.
         unsafe {
             raw::ihmp_natted_remove(self.raw(), payload);
+            raw::ihmp_object_retire(payload);
+        }
+    }
+
+    /// The network with this key.
+    pub(crate) fn network<'a>(&self, key: &AddrKey, guard: &'a Guard) -> Option<&'a Network> {
+        // SAFETY: The key has the table's length; only `Network`s are inserted.
+        unsafe {
+            found(
+                raw::ihmp_network_lookup(self.raw(), key.as_ptr().cast()),
+                guard,
+            )
+        }
+    }
+
+    /// Adds a network that is not there yet.
+    pub(crate) fn network_insert(&self, network: Owned<Network>) -> Result {
+        let payload = network.into_raw();
+        // SAFETY: A live payload that begins with the key (`Network` is `repr(C)`).
+        let err = unsafe { raw::ihmp_network_insert(self.raw(), payload.as_ptr().cast()) };
+        if err != 0 {
+            // SAFETY: It was not published.
+            drop(unsafe { Owned::from_raw(payload) });
+        }
+        to_result(err)
+    }
+
+    /// Takes a network out. The caller is the only one that removes it.
+    pub(crate) fn network_remove(&self, network: &Network) {
+        let payload = core::ptr::from_ref(network).cast_mut().cast();
+        // SAFETY: It came from the table; removal and retirement happen once, because changes of
+        // the networks of hosts are serialised by the namespace's lock.
+        unsafe {
+            raw::ihmp_network_remove(self.raw(), payload);
             raw::ihmp_object_retire(payload);
         }
     }

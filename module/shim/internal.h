@@ -34,6 +34,7 @@ struct ihmp_net {
 	struct rhashtable seen;		/* NAT, proto, ports on the wire -> nat */
 	struct rhashtable meant;	/* host, NAT, proto, ports -> nat */
 	struct rhashtable natted;	/* address -> that of a NAT */
+	struct rhashtable networks;	/* /24 or /48 -> network of hosts */
 	struct xarray hosts;		/* id -> host */
 	u32 next_host;
 	struct xarray lent;		/* sockets that we let send from any address */

@@ -12,7 +12,7 @@
 struct ihmp_header {
 	union {
 		struct {
-			struct rhash_head first;	/* addrs, flows, seen, or natted */
+			struct rhash_head first;	/* addrs, flows, seen, natted, or networks */
 			struct rhash_head second;	/* wires, or meant */
 		};
 		struct xarray nats;	/* of a host */
@@ -113,6 +113,7 @@ static const struct rhashtable_params ihmp_seen_params = IHMP_PARAMS(first, 0, I
 static const struct rhashtable_params ihmp_meant_params =
 	IHMP_PARAMS(second, IHMP_SEEN_KEY, IHMP_MEANT_KEY);
 static const struct rhashtable_params ihmp_natted_params = IHMP_PARAMS(first, 0, IHMP_ADDR_KEY);
+static const struct rhashtable_params ihmp_networks_params = IHMP_PARAMS(first, 0, IHMP_ADDR_KEY);
 
 void *ihmp_addr_lookup(struct ihmp_net *in, const void *key)
 {
@@ -239,6 +240,22 @@ void ihmp_natted_remove(struct ihmp_net *in, void *payload)
 	rhashtable_remove_fast(&in->natted, &ihmp_header(payload)->first, ihmp_natted_params);
 }
 
+void *ihmp_network_lookup(struct ihmp_net *in, const void *key)
+{
+	return ihmp_payload(rhashtable_lookup(&in->networks, key, ihmp_networks_params));
+}
+
+int ihmp_network_insert(struct ihmp_net *in, void *payload)
+{
+	return rhashtable_lookup_insert_fast(&in->networks, &ihmp_header(payload)->first,
+					     ihmp_networks_params);
+}
+
+void ihmp_network_remove(struct ihmp_net *in, void *payload)
+{
+	rhashtable_remove_fast(&in->networks, &ihmp_header(payload)->first, ihmp_networks_params);
+}
+
 static int ihmp_link(struct xarray *of, void *payload)
 {
 	int err = xa_alloc_bh(of, &ihmp_header(payload)->id, payload, xa_limit_32b,
@@ -334,8 +351,13 @@ int ihmp_tables_init(struct ihmp_net *in)
 	if (err)
 		goto free_seen;
 	err = rhashtable_init(&in->natted, &ihmp_natted_params);
+	if (err)
+		goto free_meant;
+	err = rhashtable_init(&in->networks, &ihmp_networks_params);
 	if (!err)
 		return 0;
+	rhashtable_destroy(&in->natted);
+free_meant:
 	rhashtable_destroy(&in->meant);
 free_seen:
 	rhashtable_destroy(&in->seen);
@@ -351,6 +373,7 @@ free_addrs:
 /* The Rust side has emptied the tables. */
 void ihmp_tables_exit(struct ihmp_net *in)
 {
+	rhashtable_destroy(&in->networks);
 	rhashtable_destroy(&in->natted);
 	rhashtable_destroy(&in->meant);
 	rhashtable_destroy(&in->seen);

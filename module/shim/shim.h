@@ -49,6 +49,7 @@ enum ihmp_kind {
 	IHMP_KIND_POLICY,
 	IHMP_KIND_NAT,
 	IHMP_KIND_NATTED,
+	IHMP_KIND_NETWORK,
 	IHMP_KIND_MAX,
 };
 
@@ -121,6 +122,10 @@ void *ihmp_natted_lookup(struct ihmp_net *in, const void *key);
 int ihmp_natted_insert(struct ihmp_net *in, void *payload);
 void ihmp_natted_remove(struct ihmp_net *in, void *payload);
 
+void *ihmp_network_lookup(struct ihmp_net *in, const void *key);
+int ihmp_network_insert(struct ihmp_net *in, void *payload);
+void ihmp_network_remove(struct ihmp_net *in, void *payload);
+
 int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id);
 void *ihmp_host_by_id(struct ihmp_net *in, u32 id);
 void *ihmp_host_unlink(struct ihmp_net *in, u32 id);
@@ -134,6 +139,7 @@ void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mang
 void ihmp_skb_forget_csum(struct sk_buff *skb);
 u32 ihmp_skb_len(const struct sk_buff *skb);
 bool ihmp_skb_has_cookie(const struct sk_buff *skb, u32 l4, bool ipv6);
+u32 ihmp_skb_wire_len(const struct sk_buff *skb);
 bool ihmp_skb_out_loopback(const struct sk_buff *skb);
 bool ihmp_skb_in_loopback(const struct sk_buff *skb);
 struct sock *ihmp_skb_sock(struct sock *sk);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* One packet in a hook: skb->data is the network header. */
 #include <linux/skbuff.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
 #include <net/checksum.h>
 #include <net/dst.h>
 #include <net/request_sock.h>
@@ -89,6 +91,20 @@ bool ihmp_skb_has_cookie(const struct sk_buff *skb, u32 l4, bool ipv6)
 u32 ihmp_skb_len(const struct sk_buff *skb)
 {
 	return skb->len;
+}
+
+/* Octets of all the packets of IP that are sent for this one, or that it was made of: each segment has the headers again. */
+u32 ihmp_skb_wire_len(const struct sk_buff *skb)
+{
+	u32 head = skb_transport_offset(skb);
+
+	if (!skb_is_gso(skb) || skb_shinfo(skb)->gso_segs < 2)
+		return skb->len;
+	if (skb_is_gso_tcp(skb))
+		head += skb_headlen(skb) < head + sizeof(struct tcphdr) ? sizeof(struct tcphdr) : tcp_hdrlen(skb);
+	else
+		head += sizeof(struct udphdr);
+	return skb->len + (skb_shinfo(skb)->gso_segs - 1) * head;
 }
 
 bool ihmp_skb_out_loopback(const struct sk_buff *skb)

@@ -136,6 +136,8 @@ enum ihmp_path_cause {
  *   addresses and ports on the wire.
  * @IHMP_REASON_STAYS: Dropped; the namespace is off, and the flow stays
  *   between its own addresses, while the host goes on elsewhere.
+ * @IHMP_REASON_NO_CREDIT: Dropped; the host has announced the address and not
+ *   shown that it is there, and its credit is spent.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -159,6 +161,7 @@ enum ihmp_reason {
 	IHMP_REASON_LATE,
 	IHMP_REASON_SAME_WIRE,
 	IHMP_REASON_STAYS,
+	IHMP_REASON_NO_CREDIT,
 };
 
 /*
@@ -178,6 +181,7 @@ enum {
 	IHMP_A_ADDR_NAT,
 	IHMP_A_ADDR_LEFT,
 	IHMP_A_ADDR_DEVICE,
+	IHMP_A_ADDR_UNVALIDATED,
 
 	__IHMP_A_ADDR_MAX,
 	IHMP_A_ADDR_MAX = (__IHMP_A_ADDR_MAX - 1)
@@ -203,6 +207,7 @@ enum {
 	IHMP_A_HOST_PAD,
 	IHMP_A_HOST_DOUBT,
 	IHMP_A_HOST_STAYING,
+	IHMP_A_HOST_CREDIT,
 
 	__IHMP_A_HOST_MAX,
 	IHMP_A_HOST_MAX = (__IHMP_A_HOST_MAX - 1)
@@ -352,6 +357,7 @@ enum {
 	IHMP_CMD_NAT_NTF,
 	IHMP_CMD_NAT_DEL_NTF,
 	IHMP_CMD_PARAM_NTF,
+	IHMP_CMD_CREDIT_NTF,
 
 	__IHMP_CMD_MAX,
 	IHMP_CMD_MAX = (__IHMP_CMD_MAX - 1)

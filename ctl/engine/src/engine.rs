@@ -188,6 +188,11 @@ impl Engine {
         self.world.refused
     }
 
+    /// How many messages were sent: those that say something, and probes with their answers.
+    pub fn sent(&self) -> [u64; 2] {
+        self.world.sent_apart()
+    }
+
     /// How many answers to challenges are awaited, and how many keys of peers are known.
     pub fn key_counts(&self) -> [usize; 2] {
         self.world.keyring.sizes()

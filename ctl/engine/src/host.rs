@@ -154,8 +154,8 @@ pub(crate) struct Host {
     pub(crate) newest_list: Option<u16>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) probes: Vec<Probe>,
-    /// When the next one may begin.
-    pub(crate) next_probe: Instant,
+    /// How often one may begin.
+    pub(crate) probing_rate: Bucket,
     /// When it is looked for in the networks that we share; there it was looked for already.
     pub(crate) seek_at: Option<Instant>,
     pub(crate) sought: Vec<(Addr, Addr)>,
@@ -235,7 +235,7 @@ impl Host {
             newest_list: None,
             replies: Vec::new(),
             probes: Vec::new(),
-            next_probe: world.now,
+            probing_rate: Bucket::new(world.limits.probes_host),
             seek_at: None,
             sought: Vec::new(),
             retry_at: None,
@@ -546,6 +546,7 @@ impl Host {
         Record {
             state: self.state,
             active: self.active.clone(),
+            unvalidated: self.unvalidated(),
             nats,
             unreachable,
             local,

@@ -125,6 +125,8 @@ pub struct Record {
     pub state: State,
     /// Foreign addresses that are reachable.
     pub active: Vec<Addr>,
+    /// Those of them at which the host has not shown that it hears us: the kernel bounds what is sent there.
+    pub unvalidated: Vec<Addr>,
     /// Addresses of NATs in front of it that tell of their port mappings; active for flows that have one.
     pub nats: Vec<Addr>,
     /// Foreign addresses that may become reachable.
@@ -148,6 +150,8 @@ pub struct KernelHost {
     pub moved: bool,
     /// Foreign addresses that are reachable.
     pub active: Vec<Addr>,
+    /// Those of them at which the host has not shown that it hears us.
+    pub unvalidated: Vec<Addr>,
     /// Addresses of NATs in front of it.
     pub nats: Vec<Addr>,
     /// Foreign addresses that may become reachable.
@@ -262,6 +266,8 @@ pub struct Traffic {
     pub received: u64,
     /// Time since the last one in either direction.
     pub idle: Duration,
+    /// Octets that may still be sent where the host has not shown that it hears us; `None` when that is not known.
+    pub credit: Option<u64>,
 }
 
 /// What the engine wants done, in this order.

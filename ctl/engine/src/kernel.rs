@@ -17,6 +17,7 @@ impl KernelHost {
         Record {
             state: self.state,
             active: self.active,
+            unvalidated: self.unvalidated,
             nats: self.nats,
             unreachable: self.unreachable,
             local: self.local,
@@ -205,6 +206,13 @@ impl Engine {
             }
             if host.managed || host.state != State::Up {
                 return;
+            }
+            // What was on trial is again.
+            let local = host.anchor.unwrap_or(Addr::UNSPECIFIED);
+            for addr in known.unvalidated {
+                if host.active.contains(&addr) {
+                    host.try_out(addr, local, world);
+                }
             }
             // Their announcements were on the way when the agent ended.
             let unproven = known.local.iter().filter(|local| local.unproven);

@@ -57,8 +57,8 @@ pub struct Limits {
     pub prove_after: Duration,
     /// How often the kernel is asked meanwhile whether anything comes from there.
     pub look_after: Duration,
-    /// Least time between two probes to one host.
-    pub probe_pause: Duration,
+    /// Probes that begin to one host.
+    pub probes_host: Rate,
     /// How long a peer that was not where it said has to prove its addresses first.
     pub distrust: Duration,
     /// How long a host without flows is kept after the last packet.
@@ -108,7 +108,10 @@ impl Default for Limits {
             adopt: Duration::from_millis(20),
             prove_after: Duration::from_secs(20),
             look_after: Duration::from_secs(3),
-            probe_pause: Duration::from_secs(1),
+            probes_host: Rate {
+                per_second: 1,
+                burst: 2,
+            },
             distrust: Duration::from_secs(600),
             forget: Duration::from_secs(300),
             alias: Duration::from_secs(600),

@@ -9,6 +9,7 @@
 //! first.
 
 use ihmp_core::addr::{Addr, Scope};
+use ihmp_core::credit::LOW;
 use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
@@ -61,6 +62,8 @@ pub(crate) struct Trial {
     look_at: Option<Instant>,
     /// When it is probed; `None` while it is.
     probe_at: Option<Instant>,
+    /// It was probed already.
+    probed: bool,
     /// Until the next try, when it did not answer.
     pause: Duration,
     failed: bool,
@@ -115,6 +118,12 @@ impl Host {
         has.filter(|addr| self.hears.contains(addr)).collect()
     }
 
+    /// Active addresses at which the peer has not shown that it hears us.
+    pub(crate) fn unvalidated(&self) -> Vec<Addr> {
+        let tried = |addr: &Addr| self.trials.iter().any(|trial| trial.addr == *addr);
+        self.active.iter().copied().filter(tried).collect()
+    }
+
     /// Addresses that the peer has or says it has.
     pub(crate) fn has(&self) -> Vec<Addr> {
         let known = self.active.iter().chain(&self.unreachable);
@@ -136,6 +145,7 @@ impl Host {
             base: None,
             look_at: Some(world.now),
             probe_at: Some(world.now.after(world.jitter(world.limits.prove_after))),
+            probed: false,
             pause: world.limits.retry_first,
             failed: false,
             doubted: false,
@@ -156,6 +166,7 @@ impl Host {
                 base: None,
                 look_at: None,
                 probe_at: Some(world.now.after(world.jitter(world.limits.retry_first))),
+                probed: false,
                 pause: world.limits.retry_first,
                 failed: true,
                 doubted: false,
@@ -208,7 +219,7 @@ impl Host {
         self.hears = hears.into_iter().filter(|addr| self.knows(*addr)).collect();
         let may = self.state == State::Up && !self.managed && self.probes.len() < MAX_PROBES;
         let seeks = may && self.next_sought(world).is_some();
-        self.seek_at = seeks.then(|| self.next_probe.max(world.now));
+        self.seek_at = seeks.then(|| self.probing_rate.ready_at(world.now));
     }
 
     /// A private address that the peer says it has, in a network that we are connected to as well: the two may reach
@@ -293,7 +304,7 @@ impl Host {
     }
 
     pub(crate) fn may_probe(&self, world: &World) -> bool {
-        self.probes.len() < MAX_PROBES && self.next_probe <= world.now
+        self.probes.len() < MAX_PROBES && self.probing_rate.ready_at(world.now) <= world.now
     }
 
     /// Probes an address on trial, from where it was announced to, or from another address that reaches it.
@@ -305,7 +316,8 @@ impl Host {
         let other = others().find(known).or(others().next());
         let may = self.may_probe(world);
         let next = self
-            .next_probe
+            .probing_rate
+            .ready_at(world.now)
             .max(world.now.after(Duration::from_millis(100)));
         let Some(trial) = self.trials.iter_mut().find(|trial| trial.addr == addr) else {
             return;
@@ -319,14 +331,15 @@ impl Host {
         };
         trial.probe_at = (!may).then_some(next);
         if may {
-            trial.look_at = None;
+            (trial.look_at, trial.probed) = (None, true);
             self.probe(from, addr, false, world);
         }
     }
 
     /// Probes an address; `keeps` when nothing depends on the answer.
     pub(crate) fn probe(&mut self, from: Addr, to: Addr, keeps: bool, world: &mut World) {
-        self.next_probe = world.now.after(world.limits.probe_pause);
+        // Who calls has asked whether it may.
+        let _ = self.probing_rate.take(world.now);
         let time_out = self.time_out(world);
         self.probes.push(Probe {
             from,
@@ -447,12 +460,20 @@ impl Host {
     }
 
     /// What passed between the host and us, says the kernel. When we send much and nothing comes back, somebody may
-    /// get what he did not ask for.
+    /// get what he did not ask for. Where the credit would not last, the peer is asked at once.
     pub(crate) fn look(&mut self, traffic: Traffic, world: &World) {
+        let poor = traffic.flows > 0 && traffic.credit.is_none_or(|credit| credit < LOW);
         let (sent, received) = (traffic.sent, traffic.received);
         let next = world.now.after(world.limits.look_after);
         for trial in &mut self.trials {
-            if trial.failed || trial.probe_at.is_none() || trial.look_at.is_some() {
+            if trial.failed || trial.probe_at.is_none() {
+                continue;
+            }
+            if poor && !trial.probed {
+                trial.probe_at = Some(world.now);
+                continue;
+            }
+            if trial.look_at.is_some() {
                 continue;
             }
             match trial.base {

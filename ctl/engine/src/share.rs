@@ -23,18 +23,8 @@ const LOOKS: usize = 4;
 /// So long nothing has passed at a host that has to go: a newcomer's connection may not have been seen yet.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// A network: the first 24 bits of an address of IPv4, 48 of one of IPv6.
+/// A network: [`Addr::network`].
 pub(crate) type Network = [u8; 16];
-
-/// The network of an address.
-pub(crate) fn network(addr: Addr) -> Network {
-    let mut octets = addr.octets();
-    let kept = if addr.is_v4() { 15 } else { 6 };
-    for octet in octets.iter_mut().skip(kept) {
-        *octet = 0;
-    }
-    octets
-}
 
 /// Hosts that came, by network; the oldest first.
 #[derive(Debug, Default)]
@@ -130,7 +120,7 @@ impl Engine {
         if self.hosts.len() < most {
             return true;
         }
-        let oldest = self.shares.oldest(from.map(network));
+        let oldest = self.shares.oldest(from.map(|from| from.network()));
         oldest.is_some_and(|key| self.evict(key))
     }
 
@@ -143,7 +133,7 @@ impl Engine {
     /// Counts a host that came among those of its network.
     pub(crate) fn count_share(&mut self, key: Key, of: Addr) {
         if let Some(host) = self.hosts.get_mut(&key) {
-            let of = network(of);
+            let of = of.network();
             host.share = Some(of);
             self.shares.add(of, key);
         }

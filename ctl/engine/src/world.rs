@@ -82,6 +82,8 @@ pub(crate) struct World {
     pub(crate) sent: u64,
     /// The administrator switched the machine off.
     pub(crate) off: bool,
+    /// Those of them that are probes, or answer one.
+    probes: u64,
     pub(crate) hello_in: Bucket,
     pub(crate) hello_prefix: Prefixes,
     /// The same of those that have shown that they are from there.
@@ -118,6 +120,7 @@ impl World {
             moves: Bucket::new(limits.moves),
             sent: 0,
             off: false,
+            probes: 0,
             hello_in: Bucket::new(limits.hello_in),
             hello_prefix: Prefixes::new(limits.hello_prefix),
             proven_prefix: Prefixes::new(limits.hello_prefix),
@@ -271,6 +274,11 @@ impl World {
         local.family() == peer.family() && routes.is_some_and(|via| !there(via))
     }
 
+    /// How many messages were sent: probes and their answers apart from all others.
+    pub(crate) fn sent_apart(&self) -> [u64; 2] {
+        [self.sent - self.probes, self.probes]
+    }
+
     pub(crate) fn note(&mut self, note: Note) {
         self.outputs.push_back(Output::Note(note));
     }
@@ -304,6 +312,7 @@ impl World {
             }
         };
         self.sent += 1;
+        self.probes += u64::from(message.control == Control::PathProbe);
         let Place { addr: to, port, .. } = to;
         self.outputs.push_back(Output::Send {
             from,
@@ -371,6 +380,7 @@ impl World {
             own: host.and_then(|host| host.own),
         };
         let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
+        self.probes += u64::from(message.control == Control::PathProbe);
         self.acknowledge(to, place, message.seqno, options, addresses, answer)
     }
 }

@@ -7,7 +7,7 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control::*, Message, Options};
 use ihmp_core::time::Duration;
 use ihmp_engine::{Input, Limits, Note, Rate, State, Traffic};
-use sim::{addr, ms, own_key, secs, Sim, FAIR};
+use sim::{addr, ms, own_key, secs, Sim, BUSY, FAIR};
 
 const SERVER: &str = "198.51.100.1";
 const SERVER6: &str = "2001:db8:b1::1";
@@ -221,6 +221,7 @@ fn hosts_without_connections_make_room() {
         sent: 0,
         received: 9,
         idle: secs(30),
+        ..BUSY
     };
     // Each has said something, and holds its place by a datagram now and then.
     let many = (0..200).map(|number| format!("10.{}.{}.1", number / 100, number % 100));

@@ -104,6 +104,7 @@ impl One {
             managed,
             moved,
             active: vec![there()],
+            unvalidated: vec![],
             nats: vec![],
             unreachable: vec![],
             alias: vec![],

@@ -7,7 +7,7 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};
 use ihmp_core::message::{Addresses, Message, Options};
 use ihmp_engine::{Discretion, Input, Limits, Note, Policy, State, Traffic};
-use sim::{addr, ms, own_key, secs, Sim, Weather, FAIR};
+use sim::{addr, ms, own_key, secs, Sim, Weather, BUSY, FAIR};
 
 const A1: &str = "192.0.2.1";
 const A2: &str = "198.51.100.2";
@@ -28,7 +28,7 @@ fn traffic(sim: &mut Sim, at: usize, sent: u64, received: u64) {
         flows: 1,
         sent,
         received,
-        ..Traffic::default()
+        ..BUSY
     };
     sim.nodes[at].kernel.traffic.insert(id, traffic);
 }

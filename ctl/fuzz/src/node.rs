@@ -399,6 +399,7 @@ impl Node {
             sent: bits & 0xffff,
             received: if bits & 2 != 0 { bits & 0xff } else { 0 },
             idle: Duration::from_secs(bits & 0x3ff),
+            credit: (bits & 4 != 0).then_some(bits & 0x1_ffff),
         }
     }
 

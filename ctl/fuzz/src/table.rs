@@ -57,6 +57,7 @@ impl Table {
         Some(self.make(Record {
             state: State::New,
             active: vec![remote],
+            unvalidated: vec![],
             nats: vec![],
             unreachable: vec![],
             local: vec![local],
@@ -141,6 +142,7 @@ impl Table {
             managed: row.managed,
             moved: true,
             active: row.record.active.clone(),
+            unvalidated: row.record.unvalidated.clone(),
             nats: row.record.nats.clone(),
             unreachable: row.record.unreachable.clone(),
             alias: row.alias.clone(),

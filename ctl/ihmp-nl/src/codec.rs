@@ -155,6 +155,10 @@ pub(crate) fn read_event(message: &[u8]) -> Result<Option<Event>> {
         Command::PATH_NTF => read_path_change(message)?,
         Command::DISCOVER_NTF => read_discovery(message)?,
         Command::LIMIT_NTF => read_limit(message)?,
+        Command::CREDIT_NTF => {
+            let (host_id, credit) = read_credit(message)?;
+            Event::CreditLow { host_id, credit }
+        }
         Command::NAT_NTF => Event::NatChanged(read_nat(message)?),
         Command::NAT_DEL_NTF => Event::NatDeleted(read_nat(message)?),
         Command::PARAM_NTF => Event::ParamsChanged(read_params(message)?),

@@ -73,6 +73,13 @@ pub enum Event {
         /// How many packets met it.
         packets: u64,
     },
+    /// A host whose flows go to an address at which it has not shown that it is there has little credit left.
+    CreditLow {
+        /// The host.
+        host_id: u32,
+        /// Octets that are left.
+        credit: u64,
+    },
     /// A port mapping of a NAT was added or changed; this is what it is now.
     NatChanged(Nat),
     /// A port mapping was removed; those of a host that is removed go without a word.

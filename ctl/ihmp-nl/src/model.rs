@@ -61,6 +61,8 @@ pub struct HostAddr {
     pub nat: bool,
     /// Flows that are older than this mark use another address.
     pub left: bool,
+    /// An active address at which the host has not shown that it hears us: what goes there is paid from credit.
+    pub unvalidated: bool,
     /// Device by which packets leave from a local address; `None` for the one that has it.
     pub device: Option<u32>,
 }
@@ -75,6 +77,7 @@ impl HostAddr {
             unproven: false,
             nat: false,
             left: false,
+            unvalidated: false,
             device: None,
         }
     }
@@ -121,6 +124,8 @@ pub struct Host {
     pub idle: Option<Duration>,
     /// Flows that stay at their addresses, since the namespace is off.
     pub staying: u32,
+    /// Octets that may still be sent to unvalidated addresses; `None` when the module does not say.
+    pub credit: Option<u64>,
 }
 
 /// What `host_new` and `host_set` ask for; what is absent stays as it is, or gets its default.

@@ -51,6 +51,9 @@ pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, own: Own
     for (name, value) in engine.limits() {
         line(name, &value);
     }
+    let [messages, probes] = engine.sent();
+    line("messages", &messages);
+    line("probes", &probes);
     line("refused", &sum);
     for (reason, count) in counts {
         line(&format!("refused {reason}"), &count);

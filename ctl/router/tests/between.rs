@@ -9,10 +9,10 @@ use ihmp_core::addr::Addr;
 use ihmp_core::grant::Grant;
 use ihmp_core::message::{Control, Message, Options};
 use ihmp_core::policy::Prefix;
-use ihmp_core::time::{Duration, Instant};
+use ihmp_core::time::Instant;
 use ihmp_engine::{KnownKey, Moment, Note, OwnKey, PublicKey, Record, Refusal, Traffic};
 use ihmp_router::{Config, Input, Link, Output, Passing, Router, Verdict};
-use ihmp_sim::{addr, ms, own_key, secs, Crossing, Sim, FAIR};
+use ihmp_sim::{addr, ms, own_key, secs, Crossing, Sim, BUSY, FAIR};
 
 const HOME: &str = "192.0.2.10";
 const AWAY: &str = "198.51.100.10";
@@ -444,7 +444,7 @@ fn a_router_that_does_not_deliver_is_found_out() {
             flows: 1,
             sent: count,
             received: 5,
-            idle: Duration::ZERO,
+            ..BUSY
         };
         let id = *sim.nodes[0].kernel.rows.keys().next().unwrap();
         sim.nodes[0].kernel.traffic.insert(id, traffic);

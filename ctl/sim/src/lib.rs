@@ -28,12 +28,13 @@ use ihmp_engine::{
 use crate::nat::Nat;
 use crate::store::Store;
 
-/// A host with a flow, on which nothing passes.
+/// A host with a flow, on which nothing passes, and with more credit than it will need.
 pub const BUSY: Traffic = Traffic {
     flows: 1,
     sent: 0,
     received: 0,
     idle: Duration::ZERO,
+    credit: Some(1 << 30),
 };
 
 /// An address in text form.
@@ -206,6 +207,7 @@ impl Kernel {
             managed: row.name.is_some(),
             moved: true,
             active: row.record.active.clone(),
+            unvalidated: row.record.unvalidated.clone(),
             nats: row.record.nats.clone(),
             unreachable: row.record.unreachable.clone(),
             alias: row.alias.clone(),
@@ -835,6 +837,7 @@ impl Sim {
         let record = Record {
             state: State::New,
             active: vec![remote],
+            unvalidated: vec![],
             nats: vec![],
             unreachable: vec![],
             local: vec![ihmp_engine::Local::new(local)],

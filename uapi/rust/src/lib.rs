@@ -385,6 +385,9 @@ pub enum Reason {
     /// Dropped; the namespace is off, and the flow stays between its own addresses, while the host
     /// goes on elsewhere.
     Stays = 20,
+    /// Dropped; the host has announced the address and not shown that it is there, and its credit
+    /// is spent.
+    NoCredit = 21,
 }
 
 impl Reason {
@@ -411,6 +414,7 @@ impl Reason {
         Self::Late,
         Self::SameWire,
         Self::Stays,
+        Self::NoCredit,
     ];
 
     /// The number on the wire.
@@ -442,6 +446,7 @@ impl Reason {
             18 => Some(Self::Late),
             19 => Some(Self::SameWire),
             20 => Some(Self::Stays),
+            21 => Some(Self::NoCredit),
             _ => None,
         }
     }
@@ -470,6 +475,7 @@ impl Reason {
             Self::Late => "late",
             Self::SameWire => "same-wire",
             Self::Stays => "stays",
+            Self::NoCredit => "no-credit",
         }
     }
 
@@ -607,6 +613,9 @@ impl Command {
     pub const NAT_DEL_NTF: Self = Self(30);
     /// Settings were changed; these are all of them now.
     pub const PARAM_NTF: Self = Self(31);
+    /// A packet went, or was to go, to an unvalidated address of a host that has less than 64 KiB
+    /// of credit left; sent once after each change of the host.
+    pub const CREDIT_NTF: Self = Self(32);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -642,6 +651,7 @@ impl Command {
             Self::NAT_NTF => Some("nat-ntf"),
             Self::NAT_DEL_NTF => Some("nat-del-ntf"),
             Self::PARAM_NTF => Some("param-ntf"),
+            Self::CREDIT_NTF => Some("credit-ntf"),
             _ => None,
         }
     }
@@ -672,6 +682,9 @@ impl AddrAttr {
     /// Index of the device by which packets leave from the local address; when absent, the device
     /// that has the address.
     pub const DEVICE: Self = Self(7);
+    /// An active address at which the host has not shown that it hears us. What its flows send
+    /// there is paid from credit. An address without this flag is validated.
+    pub const UNVALIDATED: Self = Self(8);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -683,6 +696,7 @@ impl AddrAttr {
             Self::NAT => Some("nat"),
             Self::LEFT => Some("left"),
             Self::DEVICE => Some("device"),
+            Self::UNVALIDATED => Some("unvalidated"),
             _ => None,
         }
     }
@@ -738,6 +752,11 @@ impl HostAttr {
     /// How many of the flows stay between their own addresses, whatever happens, as long as the
     /// namespace is off; absent for none.
     pub const STAYING: Self = Self(19);
+    /// Octets of IP packets that may still be sent to unvalidated addresses of the host. What it
+    /// takes at validated ones earns as much, what comes from an unvalidated one three times as
+    /// much. At most what was earned in the best 30 seconds of the last ten minutes is kept; less,
+    /// where all hosts of its network (/24, /48) together have less.
+    pub const CREDIT: Self = Self(20);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -761,6 +780,7 @@ impl HostAttr {
             Self::PAD => Some("pad"),
             Self::DOUBT => Some("doubt"),
             Self::STAYING => Some("staying"),
+            Self::CREDIT => Some("credit"),
             _ => None,
         }
     }

@@ -43,6 +43,9 @@ fn write_addrs(out: &mut Writer, addrs: &[HostAddr]) {
         if one.left {
             nest.flag(AddrAttr::LEFT.0);
         }
+        if one.unvalidated {
+            nest.flag(AddrAttr::UNVALIDATED.0);
+        }
         if let Some(device) = one.device {
             nest.u32(AddrAttr::DEVICE.0, device);
         }
@@ -118,9 +121,24 @@ pub(crate) fn read_id(message: &[u8]) -> Result<u32> {
     need(id, "host id")
 }
 
+/// The id and the credit in `credit-ntf`.
+pub(crate) fn read_credit(message: &[u8]) -> Result<(u32, u64)> {
+    let (mut id, mut credit) = (None, None);
+    for attr in body(message)? {
+        let attr = attr?;
+        match HostAttr(attr.number) {
+            HostAttr::ID => id = Some(attr.u32()?),
+            HostAttr::CREDIT => credit = Some(attr.uint()?),
+            _ => (),
+        }
+    }
+    Ok((need(id, "host id")?, need(credit, "credit of a host")?))
+}
+
 fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
     let (mut addr, mut set, mut preference) = (None, None, 0);
     let (mut unproven, mut nat, mut left, mut device) = (false, false, false, None);
+    let mut unvalidated = false;
     for attr in attrs {
         let attr = attr?;
         match AddrAttr(attr.number) {
@@ -130,6 +148,7 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
             AddrAttr::UNPROVEN => unproven = true,
             AddrAttr::NAT => nat = true,
             AddrAttr::LEFT => left = true,
+            AddrAttr::UNVALIDATED => unvalidated = true,
             AddrAttr::DEVICE => device = Some(attr.u32()?),
             _ => (),
         }
@@ -141,6 +160,7 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
         unproven,
         nat,
         left,
+        unvalidated,
         device,
     })
 }
@@ -151,6 +171,7 @@ pub(crate) fn read_host(message: &[u8]) -> Result<Host> {
     let (mut flows, mut tx_packets, mut rx_packets, mut staying) = (None, None, None, 0);
     let (mut name, mut expires_in, mut local, mut remote, mut idle) =
         (None, None, None, None, None);
+    let mut credit = None;
     let mut addrs = Vec::new();
     for attr in body(message)? {
         let attr = attr?;
@@ -169,6 +190,7 @@ pub(crate) fn read_host(message: &[u8]) -> Result<Host> {
             HostAttr::RX_PACKETS => rx_packets = Some(attr.uint()?),
             HostAttr::IDLE => idle = Some(duration(attr)?),
             HostAttr::STAYING => staying = attr.u32()?,
+            HostAttr::CREDIT => credit = Some(attr.uint()?),
             _ => (),
         }
     }
@@ -187,5 +209,6 @@ pub(crate) fn read_host(message: &[u8]) -> Result<Host> {
         rx_packets: need(rx_packets, "rx-packets of a host")?,
         idle,
         staying,
+        credit,
     })
 }

@@ -109,7 +109,16 @@ const HOST_NTF: &str = "
     0c000d000000000000010000
     08000e0009000000
     08000f00dc050000
-    0800130002000000";
+    0800130002000000
+    08001400e8fd0000";
+const CREDIT_NTF: &str = "20010000 0800010007000000 08001400e8fd0000";
+const TRIED: &str = "
+    06010000
+    0800010007000000
+    18000680
+      08000100c6336407
+      0800020000000000
+      04000800";
 const HOST_MIN: &str = "
     01010000
     0800010001000000
@@ -362,6 +371,7 @@ fn hosts() {
         rx_packets: 9,
         idle: Some(Duration::from_millis(1500)),
         staying: 2,
+        credit: Some(65_000),
     };
     let event = octets(HOST_NTF);
     assert_eq!(read_host(&event), Ok(full.clone()));
@@ -383,6 +393,7 @@ fn hosts() {
         rx_packets: 0,
         idle: None,
         staying: 0,
+        credit: None,
         ..full
     };
     assert_eq!(read_host(&octets(HOST_MIN)), Ok(least));
@@ -391,6 +402,19 @@ fn hosts() {
         read_event(&octets(HOST_DEL_NTF)),
         Ok(Some(Event::HostDeleted(7)))
     );
+    let (host_id, credit) = (7, 65_000);
+    assert_eq!(
+        read_event(&octets(CREDIT_NTF)),
+        Ok(Some(Event::CreditLow { host_id, credit }))
+    );
+    let tried = HostAddr {
+        unvalidated: true,
+        ..HostAddr::active(v4(ACTIVE))
+    };
+    same(&host_addrs(Command::ADDR_NEW, 7, &[tried]), TRIED);
+    let mut reply = octets(HOST_MIN);
+    reply.extend_from_slice(&octets(TRIED)[12..]);
+    assert_eq!(read_host(&reply).map(|host| host.addrs), Ok(vec![tried]));
 }
 
 #[test]

@@ -249,6 +249,10 @@ fn address(set: AddrSet, words: &mut Words<'_>) -> Result<HostAddr> {
             // Not shortened either: a local address may follow.
             words.take();
             addr.left = true;
+        } else if words.peek() == Some("unvalidated") {
+            // Nor is this: the set "unreachable" may follow.
+            words.take();
+            addr.unvalidated = true;
         } else if words.keyword("device") {
             addr.device = Some(words.device()?);
         } else {

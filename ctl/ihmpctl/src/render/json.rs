@@ -60,6 +60,7 @@ fn address(addr: &HostAddr) -> Value {
         ("unproven", json!(addr.unproven)),
         ("nat", json!(addr.nat)),
         ("left", json!(addr.left)),
+        ("unvalidated", json!(addr.unvalidated)),
         ("device", json!(addr.device.map(device_name))),
     ])
 }
@@ -83,6 +84,7 @@ pub(super) fn host(host: &Host) -> Value {
             "staying",
             json!((host.staying != 0).then_some(host.staying)),
         ),
+        ("credit", json!(host.credit)),
     ])
 }
 
@@ -263,6 +265,9 @@ pub(super) fn event(event: &Event, timestamp: Option<String>) -> Value {
             "limit-ntf",
             json!({ "reason": reason.to_string(), "packets": packets }),
         ),
+        Event::CreditLow { host_id, credit } => {
+            ("credit-ntf", json!({ "id": host_id, "credit": credit }))
+        }
         Event::NatChanged(changed) => ("nat-ntf", nat(changed)),
         Event::NatDeleted(deleted) => ("nat-del-ntf", nat(deleted)),
         Event::ParamsChanged(changed) => ("param-ntf", params(changed)),

@@ -84,6 +84,7 @@ fn hosts() -> Vec<Host> {
             HostAddr::active(addr("198.51.100.7")),
             HostAddr {
                 preference: 10,
+                unvalidated: true,
                 ..HostAddr::active(addr("2001:db8::7"))
             },
             HostAddr {
@@ -111,6 +112,7 @@ fn hosts() -> Vec<Host> {
         rx_packets: 9,
         idle: Some(Duration::from_millis(1500)),
         staying: 2,
+        credit: Some(65_000),
     };
     let bare = Host {
         id: 8,
@@ -126,6 +128,7 @@ fn hosts() -> Vec<Host> {
         rx_packets: 0,
         idle: None,
         staying: 0,
+        credit: None,
         ..full.clone()
     };
     vec![full, bare]
@@ -286,6 +289,10 @@ fn events() {
         Event::Limit {
             reason: Reason(4),
             packets: 70000,
+        },
+        Event::CreditLow {
+            host_id: 7,
+            credit: 65_000,
         },
         Event::NatChanged(nat()),
         Event::NatDeleted(other_nat()),

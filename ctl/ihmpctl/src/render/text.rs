@@ -92,6 +92,9 @@ fn address(addr: &HostAddr, to: &mut dyn Write) -> io::Result<()> {
     if addr.left {
         write!(to, " left")?;
     }
+    if addr.unvalidated {
+        write!(to, " unvalidated")?;
+    }
     if let Some(device) = addr.device {
         write!(to, " device {}", Name(&device_name(device)))?;
     }
@@ -129,6 +132,9 @@ pub(super) fn host(host: &Host, separator: &str, to: &mut dyn Write) -> io::Resu
     }
     if let Some(time) = host.idle {
         write!(to, " idle {}", Seconds(time))?;
+    }
+    if let Some(octets) = host.credit {
+        write!(to, " credit {octets}")?;
     }
     Ok(())
 }
@@ -344,6 +350,7 @@ pub(super) fn event(event: &Event, to: &mut dyn Write) -> io::Result<()> {
             )
         }
         Event::Limit { reason, packets } => write!(to, "limit {reason} packets {packets}"),
+        Event::CreditLow { host_id, credit } => write!(to, "credit host {host_id} left {credit}"),
         Event::NatChanged(changed) => {
             write!(to, "nat ")?;
             nat(changed, to)

@@ -126,6 +126,8 @@ impl Driver<'_> {
                     }
                 }
                 Event::ParamsChanged(params) => self.switch(params.enabled)?,
+                // What it says is older than what a look says.
+                Event::CreditLow { host_id, .. } => self.look(host_id)?,
                 Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => (),
                 Event::Limit { reason, packets } => {
                     tracing::warn!(

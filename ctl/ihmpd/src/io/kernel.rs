@@ -56,13 +56,9 @@ fn state_of(state: State) -> HostState {
 pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
     let foreign = |set, addrs: &[Addr], nat| {
         let of = move |addr: &Addr| HostAddr {
-            addr: ip(*addr),
-            set,
-            preference: 0,
-            unproven: false,
             nat,
-            left: false,
-            device: None,
+            unvalidated: set == AddrSet::Active && record.unvalidated.contains(addr),
+            ..HostAddr::new(set, ip(*addr))
         };
         addrs.iter().map(of).collect::<Vec<_>>()
     };
@@ -73,6 +69,7 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
         unproven: local.unproven,
         nat: local.nat,
         left: local.left,
+        unvalidated: false,
         device: local.device,
     });
     let mut addrs = foreign(AddrSet::Active, &record.active, false);
@@ -117,6 +114,7 @@ pub(crate) fn traffic(host: &Host) -> Traffic {
         idle: host.idle.map_or(Duration::ZERO, |idle| {
             Duration::from_nanos(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX))
         }),
+        credit: host.credit,
     }
 }
 
@@ -144,6 +142,10 @@ pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
         moved: host.flows > host.staying,
         active: of(AddrSet::Active, false),
         nats: of(AddrSet::Active, true),
+        unvalidated: {
+            let unvalidated = host.addrs.iter().filter(|entry| entry.unvalidated);
+            unvalidated.map(|entry| addr(entry.addr)).collect()
+        },
         unreachable: of(AddrSet::Unreachable, false),
         alias: of(AddrSet::Alias, false),
         local: local
@@ -170,6 +172,7 @@ mod tests {
         let record = Record {
             state: State::Up,
             active: vec![a("192.0.2.1"), a("2001:db8::1")],
+            unvalidated: vec![a("2001:db8::1")],
             nats: vec![a("203.0.113.2")],
             unreachable: vec![a("10.0.0.1")],
             local: vec![Local {
@@ -199,10 +202,13 @@ mod tests {
             rx_packets: 0,
             idle: None,
             staying: 0,
+            credit: Some(1 << 40),
         };
+        assert_eq!(traffic(&host).credit, Some(1 << 40));
         let back = adopted(&host, Vec::new());
         assert_eq!(back.active, record.active);
         assert_eq!(back.nats, record.nats);
+        assert_eq!(back.unvalidated, record.unvalidated);
         assert_eq!(back.unreachable, record.unreachable);
         assert_eq!(back.local, record.local);
         assert!(!back.managed);
