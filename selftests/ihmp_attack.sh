@@ -8,6 +8,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/onlink.sh"
 
 # Messages: of all five kinds together, and greetings. IPv6 has less of what differs. A million of each takes some minutes:
 #
@@ -17,83 +18,6 @@ declare -A FORGED=([4]=${FORGED:-100000} [6]=20000) GREETINGS=([4]=${GREETINGS:-
 RATE=${RATE:-60000}
 # KiB by which an agent may grow.
 MOST_GROWTH=4096
-declare -A MALLORY=([4]=192.0.2.66 [6]=2001:db8:1::66) VICTIM=([4]=192.0.2.77 [6]=2001:db8:1::77)
-
-# stage FAMILY [FLOW...]: two hosts; on the same link the attacker x, who has seen the messages of a move and back, and the
-# bystander v.
-stage() {
-	local family=$1 sniffer
-	shift
-
-	[ $# -gt 0 ] || set -- tcp:5000,rate=20000 udpc:5001
-	FAMILIES=$family topo_pair && setup_ns x v && plug s x0 x eth0 && plug s v0 v eth0 || return
-	ADDR[x.eth0.$family]=${MALLORY[$family]} ADDR[v.eth0.$family]=${VICTIM[$family]}
-	join x eth0 && join v eth0 || return
-	hub on || return
-	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
-	X=${MALLORY[$family]} V=${VICTIM[$family]} SEEN=$TMP/seen
-	rm -f "$SEEN"
-	start x python3 "$SELFTESTS/attacker.py" sniff eth0 "$SEEN" >"$TMP/sniff.log" 2>&1
-	sniffer=$BG
-	busywait 20 has_line "$TMP/sniff.log" '^ready' || fail "no attacker: $(cat "$TMP/sniff.log")" || return
-	agent_start m c && serve c "$family" tcp:5000 udpc:5001 || return
-	traffic m "$family" "$C" "$@" || return
-	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least m flows $# || return
-	move eth0 wifi0 "$NEW" && move wifi0 eth0 "$M" || return
-	must "messages are seen" busywait 10 at_least_lines 8 "$SEEN" || return
-	must "of c as well" busywait 10 has_line "$SEEN" "^$C $M " || return
-	stop_process "$sniffer"
-	# From now on a frame goes where it is to go: what is counted is what was sent.
-	hub off && meters "$family"
-}
-
-# hub on|off: a switch that does not learn is a hub.
-hub() {
-	local port learning=off
-
-	[ "$1" = on ] || learning=on
-	for port in m0 m1 c0 x0 v0; do
-		ipn s link set "$port" type bridge_slave learning "$learning" flood on fdb_flush || return
-	done
-}
-
-at_least_lines() {
-	[ "$(wc -l <"$2")" -ge "$1" ]
-}
-
-# move FROM TO ADDRESS: a soft move of m.
-move() {
-	join m "$2" 50 || return
-	must "c hears of $3" busywait 10 host_is c "$3" "any(.addr[]; .address == \"$3\" and .set == \"active\")" || return
-	must "traffic moves" goes_on m || return
-	leave m "$1"
-	must "c sends to $3" busywait 10 path_is c "$3" - "$3" || return
-	# So that the last message was seen as well.
-	must "c heard the last of it" busywait 10 has_line "$TMP/ihmpd.c.log" "event=received control=addr-down .* from=$3 " || return
-	must "traffic goes on" goes_on m
-}
-
-# meters FAMILY: what comes to the port at each host, and what leaves c for the bystander.
-meters() {
-	local host
-
-	for host in m c; do
-		in_ns "$host" nft -f - <<-END || return
-			table inet meters {
-				counter came {}
-				counter went {}
-				chain input { type filter hook input priority 0; udp dport 61453 counter name came; }
-				chain output { type filter hook output priority 0; ip daddr ${VICTIM[4]} counter name went; ip6 daddr ${VICTIM[6]} counter name went; }
-			}
-		END
-	done
-}
-
-# metered HOST COUNTER packets|bytes
-metered() {
-	in_ns "$1" nft -j list counter inet meters "$2" | jq ".nftables[] | .counter? // empty | .$3"
-}
 
 # agent HOST FIGURE: of what its agent says.
 agent() {
@@ -115,10 +39,6 @@ tables() {
 	ctl "$1" -j host show | jq -cS '[.[] | {id, state, local, remote, addr: (.addr | sort_by(.set, .address))}] | sort_by(.id)'
 	ctl "$1" -j flow show | jq -cS '[.[] | del(.idle, .tx_packets, .rx_packets)] | sort_by(tostring)'
 	ihmpctl --state "$TMP/state.$1" key | awk '{ print $1, $2, $3 }'
-}
-
-mac_of() {
-	ipn "$1" -j link show eth0 | jq -r '.[0].address'
 }
 
 # all_counted HOST REFUSED SENT: so many were refused since then.
@@ -249,12 +169,6 @@ flooded() {
 	figure_of "forged HELLOs, IPv$family" accepted "$(accepted)" 1
 	figure_of "forged HELLOs, IPv$family" "growth of the agent" $((($(rss c) - before) * 1024)) octets
 	figure_of "forged HELLOs, IPv$family" "hosts of the module" "$(figure c hosts)" 1
-}
-
-# lie AHEAD: m says, with its key, that it is at the bystander's address.
-lie() {
-	in_ns x ihmp-attack lie eth0 "$(mac_of c)" "$C" "$TMP/copy" "$M" "$V" "$TMP/state.m" --ahead "$1" >"$TMP/lie" ||
-		fail "the liar fails: $(cat "$TMP/lie")"
 }
 
 # liar FAMILY: a host with a key has its traffic sent to a bystander who says nothing: for so long at most, and

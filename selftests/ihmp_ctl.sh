@@ -84,14 +84,14 @@ host_show() {
 	prints 3 host new state new remote 192.0.2.77 || return
 	json 'map(.id)' '[1,2,3]' host show
 	json '.[0] | del(.idle)' "$(jq -cn '{id: 1, mode: "stack-trans", state: "up", name: "lab", addr: [
-		{address: "198.51.100.7", set: "active", preference: 0, unproven: false, nat: false, left: false},
-		{address: "203.0.113.7", set: "active", preference: 10, unproven: false, nat: false, left: false},
-		{address: "2001:db8::7", set: "active", preference: 0, unproven: false, nat: false, left: false},
-		{address: "203.0.113.9", set: "unreachable", preference: 0, unproven: false, nat: false, left: false},
-		{address: "192.0.2.1", set: "local", preference: 0, unproven: false, nat: false, left: false},
-		{address: "2001:db8:1::1", set: "local", preference: 3, unproven: true, nat: false, left: false},
-		{address: "198.51.100.6", set: "alias", preference: 0, unproven: false, nat: false, left: false}],
-		local: "192.0.2.1", remote: "198.51.100.7", flows: 0, "tx-packets": 0, "rx-packets": 0}')" host show 1
+		{address: "198.51.100.7", set: "active", preference: 0, unproven: false, nat: false, left: false, unvalidated: false},
+		{address: "203.0.113.7", set: "active", preference: 10, unproven: false, nat: false, left: false, unvalidated: false},
+		{address: "2001:db8::7", set: "active", preference: 0, unproven: false, nat: false, left: false, unvalidated: false},
+		{address: "203.0.113.9", set: "unreachable", preference: 0, unproven: false, nat: false, left: false, unvalidated: false},
+		{address: "192.0.2.1", set: "local", preference: 0, unproven: false, nat: false, left: false, unvalidated: false},
+		{address: "2001:db8:1::1", set: "local", preference: 3, unproven: true, nat: false, left: false, unvalidated: false},
+		{address: "198.51.100.6", set: "alias", preference: 0, unproven: false, nat: false, left: false, unvalidated: false}],
+		local: "192.0.2.1", remote: "198.51.100.7", flows: 0, "tx-packets": 0, "rx-packets": 0, credit: 0}')" host show 1
 	json '.[0] | [.state, .scheduler, .name, .local, ."expires-in" > 590000, ."expires-in" <= 600000, (.idle | type)]' \
 		'["classic","backup","office 2",null,true,true,"number"]' host show 2
 	# The same as text, line by line.
@@ -105,7 +105,7 @@ host_show() {
     local 2001:db8:1::1 preference 3 unproven
     alias 198.51.100.6
     path 192.0.2.1 198.51.100.7' "$(sed '$d' "$TMP/out")"
-	check "the last line" has_line "$TMP/out" '^    flows 0 tx 0 rx 0 idle [0-9.]+s$'
+	check "the last line" has_line "$TMP/out" '^    flows 0 tx 0 rx 0 idle [0-9.]+s credit 0$'
 	c host show 2
 	check "names with a blank, times" has_line "$TMP/out" '^host 2 name office 2 state classic mode stack-trans scheduler backup expires [0-9.]+s$'
 	check "no path" has_line "$TMP/out" '^    path none$'
@@ -195,6 +195,7 @@ host_set_whole() {
 	refused '198.51.100.20 belongs to host 2 (addr)' host set 1 name x state classic clear local remote 198.51.100.20
 	refused '224.0.0.1 is not an address to be translated (addr)' host set 1 name x remote 198.51.100.9 remote 224.0.0.1
 	refused 'only a local address can be unproven (addr.unproven)' host set 1 name x remote 198.51.100.9 unproven
+	refused 'only an active address can be unvalidated; others get no data (addr.unvalidated)' host set 1 name x local 192.0.2.9 unvalidated
 	refused 'only an active or a local address can be behind a NAT (addr.nat)' host set 1 name x unreachable 198.51.100.9 nat
 	refused 'only a local address is left, or has a device (addr.left)' host set 1 name x remote 198.51.100.9 left
 	refused 'only a local address is left, or has a device (addr.device)' host set 1 name x alias 198.51.100.9 device lo
@@ -524,7 +525,7 @@ examples() {
 }
 
 example() {
-	[ -z "$command" ] || equal "$command" "${want%$'\n'}" "$(in_ns m sh -c "$command" 2>&1 | sed 's/ idle [0-9.]*s$/ idle 0s/')"
+	[ -z "$command" ] || equal "$command" "${want%$'\n'}" "$(in_ns m sh -c "$command" 2>&1 | sed 's/ idle [0-9.]*s/ idle 0s/')"
 }
 
 nobody() {

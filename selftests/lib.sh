@@ -608,6 +608,11 @@ captured_else() {
 	grep -E '^[0-9.]+ ' "$TMP/cap.$1.$2" | grep -cvE -- "$3" || true
 }
 
+# probed NAME: probes that its agent has sent so far. They and their answers are no messages of a move.
+probed() {
+	grep -c 'event=sent control=path-probe' "$TMP/ihmpd.$1.log" || true
+}
+
 # --- traffic
 
 declare -A SERVER=() CLIENT=()

@@ -572,7 +572,7 @@ def complete(f):
               "flow-flush", "policy-get", "policy-new", "policy-del", "policy-flush", "param-get", "param-set", "stats-get",
               "stats-flush", "nat-get", "nat-new", "nat-del", "nat-flush"}
     equal("operations", driven, {name for name, op in f.ynl.ops.items()})
-    events = {"host-ntf", "host-del-ntf", "path-ntf", "discover-ntf", "limit-ntf", "nat-ntf", "nat-del-ntf", "param-ntf"}
+    events = {"host-ntf", "host-del-ntf", "path-ntf", "discover-ntf", "limit-ntf", "nat-ntf", "nat-del-ntf", "param-ntf", "credit-ntf"}
     equal("events", events, {name for name, op in f.ynl.msgs.items() if op.is_async})
 
 
@@ -619,6 +619,36 @@ def events(f):
     f.do("host-del", id=number)
     gone = [e for e in heard(listener, 2, 1) if e["name"] == "host-del-ntf"]
     equal("host-del-ntf", [number], [e["msg"]["id"] for e in gone])
+    listener.ynl.close()
+
+
+@case("credit: what goes to an address that is not validated is paid, and who listens hears of its end")
+def credit(f):
+    here, there, new = b"\xc6\x33\x64\x01", b"\xc6\x33\x64\x03", b"\xc6\x33\x64\x04"
+    listener = Family(ynl_module())
+    with Link():
+        number = f.do("host-new", addr=[address(there, "active"), address(here, "local")])["id"]
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.connect(("198.51.100.3", 9))
+        one.send(bytes(1000))
+        f.do("host-set", id=number, addr=[address(there, "active")])
+        equal("what it took", 1028, f.do("host-get", id=number)["credit"])
+        for role in ("local", "unreachable", "alias"):
+            f.refused(errno.EINVAL, "host-set", {"id": number, "addr": [address(new, role, unvalidated=True)]},
+                      text="only an active address can be unvalidated", bad=".addr.unvalidated")
+        f.do("host-set", id=number, addr=[address(new, "active", unvalidated=True)])
+        host = f.do("host-get", id=number)
+        by = {octets(a["address"]): bool(a.get("unvalidated")) for a in host["addr"]}
+        equal("unvalidated", {new: True, there: False, here: False}, by)
+        listener.ynl.ntf_subscribe("events")
+        for size in (900, 200, 90):
+            one.send(bytes(size))
+        told = [e["msg"] for e in heard(listener, 9, 2) if e["name"] == "credit-ntf"]
+        equal("credit-ntf", [{"id": number, "credit": 100}], told)
+        equal("credit", 100, f.do("host-get", id=number)["credit"])
+        counters = {c["reason"]: c["packets"] for c in f.do("stats-get")["counter"]}
+        equal("no-credit", 2, counters["no-credit"])
+        one.close()
     listener.ynl.close()
 
 

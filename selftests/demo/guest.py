@@ -684,6 +684,13 @@ def load(run, part):
         return json.load(file)
 
 
+def apart(messages):
+    """Probes, with the ACKs that answer them, apart from other messages: control in the first octet, number in the last two of four."""
+    asked = {m[3][4:8] for m in messages if m[3][:2] == "01"}
+    probes = [m for m in messages if m[3][:2] == "01" or (m[3][:2] == "08" and m[3][4:8] in asked)]
+    return [m for m in messages if m not in probes], probes
+
+
 def findings(run, plain):
     """The rows of all cases of one run: (case, {metric: value})."""
     about, seen = load(run, "run"), load(run, "observer")
@@ -693,7 +700,7 @@ def findings(run, plain):
                  + [e[0] for e in events if e[1:] == ["route", "wifi0"]][:1])
     gone = min(e[0] for e in events if e[1:] == ["gone", "eth0"])
     first, second = (usable, gone) if run.move == "soft" else (gone, usable)
-    messages = [m for m in seen["messages"] if m[0] > t0 + FIRST - 0.5]
+    messages, probes = apart([m for m in seen["messages"] if m[0] > t0 + FIRST - 0.5])
     after = [m[0] for m in messages if m[0] > t0 + (FIRST if run.move == "soft" else SECOND) - 0.01 and m[1] == "out"]
     for kind in run.kinds:
         got, base = load(run, kind), load(plain, kind)
@@ -719,13 +726,13 @@ def findings(run, plain):
         yield case, {
             "goodput_ratio": round(ratio, 4), "gap_ms": gap and round(gap, 1),
             "control_ms": round((after[0] - usable) * 1000, 1) if after else None,
-            "messages": len(messages), "app_errors": len(errors), "corrupt_bytes": got["corrupt"],
+            "messages": len(messages), "probes": len(probes), "app_errors": len(errors), "corrupt_bytes": got["corrupt"],
             "received": got["received"], "plain": base["received"],
             "events": (first - t0, second - t0), "bins": got["bins"],
         }
 
 
-UNITS = {"goodput_ratio": "1", "gap_ms": "ms", "control_ms": "ms", "messages": "1", "app_errors": "1",
+UNITS = {"goodput_ratio": "1", "gap_ms": "ms", "control_ms": "ms", "messages": "1", "probes": "1", "app_errors": "1",
          "corrupt_bytes": "B"}
 
 
@@ -748,8 +755,8 @@ def misses(case, row):
 
 
 def table(rows):
-    widths = (22, 9, 9, 11, 10, 8, 9)
-    heads = ("case", "goodput", "gap ms", "control ms", "messages", "errors", "corrupt")
+    widths = (22, 9, 9, 11, 10, 8, 8, 9)
+    heads = ("case", "goodput", "gap ms", "control ms", "messages", "probes", "errors", "corrupt")
     lines = ["".join(h.ljust(w) if not i else h.rjust(w) for i, (h, w) in enumerate(zip(heads, widths)))]
     for case, row in rows:
         values = [f"{row['goodput_ratio']:.3f}"] + ["-" if row[m] is None else str(row[m]) for m in list(UNITS)[1:]]
