@@ -279,6 +279,44 @@ no_hooks() {
 	[ "$(figure "$1" hooks)" = 0 ]
 }
 
+# A connection from port 4000 to a server of c's; another one from port 4000 to an address that NAT makes that very server. NAT
+# gives it another port on the wire, and exchanges port and address back in two steps: between them its packets look like the
+# first one's, whose socket they are offered. Ours to lend is the flag that would keep the kernel from noticing.
+behind_dnat() {
+	FAMILIES=4 topo_trio || return
+	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} VIRTUAL=198.51.100.77
+	[ "$1" = without ] || introduce m "$M" c "$C" || return
+	in_ns m sysctl -qw net.ipv4.ip_local_port_range='4000 4000'
+	in_ns m ip route add "$VIRTUAL" via "$C" || return
+	in_ns m nft -f - <<-END || return
+		table ip moved {
+			chain out {
+				type nat hook output priority dstnat
+				ip daddr $VIRTUAL tcp dport 443 dnat to $C:5001
+			}
+		}
+	END
+	start c socat -u TCP-LISTEN:5001,fork,reuseaddr "OPEN:$TMP/got,creat,append"
+	must "a server" busywait 5 listens c 5001 || return
+	start m socat -u "EXEC:sleep 60" "TCP:$C:5001"
+	must "the first connection" busywait 5 connected m 5001 || return
+	[ "$1" = without ] || must "it is a flow" busywait 5 has_flow m || return
+	echo second | in_ns m socat -u STDIN "TCP:$VIRTUAL:443,connect-timeout=5" || fail "the second connection was not opened"
+	must "what was sent arrives" busywait 5 has_line "$TMP/got" second
+}
+
+listens() {
+	in_ns "$1" ss -Htln "sport = :$2" | grep -q .
+}
+
+connected() {
+	in_ns "$1" ss -Htn state established "dport = :$2" | grep -q .
+}
+
+has_flow() {
+	[ "$(figure "$1" flows)" -gt 0 ]
+}
+
 run_case "without a flow the kernel refuses; with privileges everything goes on" control
 run_case "a socket goes on from its address that is gone" gone_address
 run_case "the address that is gone serves its flow only" gone_address_to_others
@@ -299,4 +337,6 @@ run_case "an IPv6 socket that speaks IPv4: its own addresses stay usable" dual_s
 run_case "an IPv6 socket: its former address and another's by IPV6_PKTINFO" six
 run_case "an IPv6 socket in a VRF: its own address stays usable" six_vrf
 run_case "nothing is left to sockets when the hooks go" without_hooks
+run_case "a connection by DNAT beside one from the same port, without hosts" behind_dnat without
+run_case "the same with a host at its other end" behind_dnat with
 suite_end

@@ -59,6 +59,7 @@ static unsigned int ihmp_in4(void *priv, struct sk_buff *skb, const struct nf_ho
 	struct ihmp_net *in = priv;
 
 	WRITE_ONCE(in->okfn[0], state->okfn);
+	ihmp_skb_check_sock(skb, false);
 	return ihmp_hook_run(in, skb, NULL, IHMP_HOOK_IN4);
 }
 
@@ -67,6 +68,7 @@ static unsigned int ihmp_in6(void *priv, struct sk_buff *skb, const struct nf_ho
 	struct ihmp_net *in = priv;
 
 	WRITE_ONCE(in->okfn[1], state->okfn);
+	ihmp_skb_check_sock(skb, true);
 	return ihmp_hook_run(in, skb, NULL, IHMP_HOOK_IN6);
 }
 

@@ -145,6 +145,7 @@ bool ihmp_skb_in_loopback(const struct sk_buff *skb);
 struct sock *ihmp_skb_sock(struct sock *sk);
 bool ihmp_skb_request(const struct sk_buff *skb, const struct sock *sk, u32 *device);
 void ihmp_skb_forget_sock(struct sk_buff *skb);
+void ihmp_skb_check_sock(struct sk_buff *skb, bool ipv6);
 u32 ihmp_skb_ifindex(const struct sk_buff *skb);
 
 /* route.c: where a packet goes after rewriting */

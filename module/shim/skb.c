@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* One packet in a hook: skb->data is the network header. */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <net/checksum.h>
 #include <net/dst.h>
+#include <net/inet_timewait_sock.h>
+#include <net/ipv6.h>
 #include <net/request_sock.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -152,4 +156,33 @@ void ihmp_skb_forget_sock(struct sk_buff *skb)
 u32 ihmp_skb_ifindex(const struct sk_buff *skb)
 {
 	return skb->dev ? skb->dev->ifindex : 0;
+}
+
+/*
+ * Early demultiplexing comes before NAT, so it may find the socket of another flow: one with the addresses and ports that the packet
+ * has half way through NAT. NAT undoes that itself (nf_nat_ipv4_local_in), but not for sockets with the transparent flag, which a
+ * proxy's rules may have chosen. Where the flag is lent it is undone here; NAT is before us. What is left of a connection
+ * in time-wait has the flag without our mark; of a proxy's, its addresses are those of its packets, and it stays.
+ */
+void ihmp_skb_check_sock(struct sk_buff *skb, bool ipv6)
+{
+	const struct sock *sk = skb->sk;
+	const __be16 *sport;
+	__be16 port;
+	bool same;
+
+	if (!sk || !sk->sk_dport)
+		return;
+	if (sk->sk_state == TCP_TIME_WAIT ? !inet_twsk(sk)->tw_transparent
+					  : !sk_fullsock(sk) || !ihmp_sock_watched(sk))
+		return;
+	sport = skb_header_pointer(skb, skb_transport_offset(skb), sizeof(port), &port);
+#if IS_ENABLED(CONFIG_IPV6)
+	if (ipv6)
+		same = ipv6_addr_equal(&sk->sk_v6_daddr, &ipv6_hdr(skb)->saddr);
+	else
+#endif
+		same = sk->sk_daddr == ip_hdr(skb)->saddr;
+	if (!sport || *sport != sk->sk_dport || !same)
+		skb_orphan(skb);
 }
