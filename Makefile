@@ -4,7 +4,7 @@
 VM := selftests/vm
 ENTER := $(VM)/enter
 
-.PHONY: help module guest-modules ctl kernels regen check fmt test fuzz demo sim crowds clean
+.PHONY: help module guest-modules ctl kernels regen check fmt test test-kernel fuzz demo sim crowds clean
 
 help:
 	@echo 'make module         ihmp.ko for KDIR=..., this machine'\''s kernel, or the stock guest'
@@ -14,6 +14,7 @@ help:
 	@echo 'make regen          everything that is generated from uapi/ihmp.yaml'
 	@echo 'make check          formatting, lints, stale generated files, house rules'
 	@echo 'make test           cargo tests, then the selftests in the guests'
+	@echo 'make test-kernel    the kernel'\''s own tests of its network, with us and without (hours; KERNEL_TESTS="GROUP...")'
 	@echo 'make fuzz           parser and engine under libFuzzer, 600 s each (FUZZ="SECONDS TARGET...")'
 	@echo 'make demo           the demonstration on the stock kernel: a table and a picture in build/results'
 	@echo 'make sim            the signalling of 2 to 10,000 hosts in simulation: a table and a picture in build/results'
@@ -49,6 +50,9 @@ fmt:
 
 test:
 	@$(VM)/test
+
+test-kernel:
+	@selftests/kernel/run $(KERNEL_TESTS)
 
 fuzz:
 	@$(VM)/fuzz $(FUZZ)

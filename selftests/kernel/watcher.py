@@ -5,6 +5,7 @@ No namespace is held: a test may rely on it that one which it deletes is gone. S
 counters, those of each namespace are read again and again, and what was read last counts.
 """
 
+import ctypes
 import errno
 import os
 import select
@@ -18,7 +19,9 @@ from netlink import NLM_F_ACK, NLM_F_DUMP, Ihmp, Netlink, attrs, messages, numbe
 
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_LISTEN_ALL_NSID = 270, 1, 8
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR, RTM_NEWNSID, RTM_GETNSID = 20, 21, 22, 88, 90
-GROUPS = (5, 9)  # RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR
+GROUPS = (1, 5, 9)  # RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR
+RTM_NEWLINK, RTM_DELLINK = 16, 17
+IN_CREATE, IN_CLOEXEC, IN_NONBLOCK = 0x100, 0o2000000, 0o4000
 NETNSA_NSID, NETNSA_FD = 1, 3
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RT_SCOPE_UNIVERSE = 0
@@ -77,6 +80,11 @@ class Watcher(threading.Thread):
             self.events.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
         self.events.setblocking(False)
         self.route = Netlink(socket.NETLINK_ROUTE)
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.names = libc.inotify_init1(IN_CLOEXEC | IN_NONBLOCK)
+        os.makedirs(RUN, exist_ok=True)
+        if self.names < 0 or libc.inotify_add_watch(self.names, RUN.encode(), IN_CREATE) < 0:
+            raise OSError(ctypes.get_errno(), "inotify")
 
     # --- for the program that runs the tests
 
@@ -111,7 +119,9 @@ class Watcher(threading.Thread):
     def follow(self):
         due = 0.0
         while True:
-            select.select([self.events], [], [], TICK)
+            ready, _, _ = select.select([self.events, self.names], [], [], TICK)
+            if self.names in ready:
+                self.named()
             with self.lock:
                 self.drain()
                 self.look()
@@ -121,17 +131,34 @@ class Watcher(threading.Thread):
                     self.read_all()
                     due = time.monotonic() + READ
 
+    def named(self):
+        """A name was made. Its namespace follows at once; where time travels, only who does not wait for it is there in time."""
+        os.read(self.names, 1 << 16)
+        for _ in range(1000):
+            if all(self.is_space(f"{RUN}/{name}") for name in os.listdir(RUN)):
+                return
+            os.sched_yield()
+
+    def is_space(self, path):
+        try:
+            return os.stat(path).st_dev == self.kind
+        except FileNotFoundError:
+            return True
+
     def drain(self):
         """Takes in whose addresses have changed."""
         while True:
             try:
-                _, control, _, _ = self.events.recvmsg(1 << 16, 64)
+                data, control, _, _ = self.events.recvmsg(1 << 16, 64)
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self.dirty |= set(self.spaces)
+                continue
+            # Links only wake us: where there is one there may be a new namespace.
+            if all(kind in (RTM_NEWLINK, RTM_DELLINK) for kind, _ in messages(data)):
                 continue
             nsid = next((struct.unpack("=i", data)[0] for _, kind, data in control if kind == NETLINK_LISTEN_ALL_NSID), -1)
             ino = self.by_nsid.get(nsid, self.first if nsid < 0 else None)
