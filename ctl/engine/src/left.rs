@@ -110,7 +110,7 @@ impl Host {
 
     /// Has what is awaited announced again when it is time.
     pub(crate) fn awaited_due(&mut self, world: &World) {
-        if !self.left.next().is_some_and(|at| at <= world.now) {
+        if self.left.next().is_none_or(|at| at > world.now) {
             return;
         }
         // The pause is kept for the next time.
