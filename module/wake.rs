@@ -144,6 +144,10 @@ impl Whom<'_> {
 /// When it was us who moved, what was in flight to the host has mostly arrived, and something new is
 /// of more use to it.
 pub(crate) fn host(netns: &Netns, host: &Shared<Host>, whom: Whom<'_>, we_moved: bool) {
+    if we_moved {
+        // What still waits for a neighbour is not sent again.
+        netns.net.drop_unresolved();
+    }
     netns.each_row(host, |row, _| {
         if row.key().proto != TCP || row.plain || row.stance.stays() || !whom.has(row) {
             return;

@@ -107,6 +107,12 @@ impl Net {
         unsafe { raw::ihmp_hold_release(self.raw()) }
     }
 
+    /// Drops what waits for neighbours on devices without a carrier.
+    pub(crate) fn drop_unresolved(&self) {
+        // SAFETY: The namespace is valid by the invariant.
+        unsafe { raw::ihmp_neighbours_drop(self.ns()) }
+    }
+
     /// Forgets the dead ones among the sockets that may send from any address by us.
     pub(crate) fn forget_dead(&self) {
         // SAFETY: By the invariant; the caller may sleep.

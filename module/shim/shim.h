@@ -190,6 +190,7 @@ bool ihmp_sock_calls(const struct sock *sk);
 
 /* wake.c: TCP after a gap */
 bool ihmp_sock_wake(struct sock *sk, bool probe);
+void ihmp_neighbours_drop(struct net *net);
 
 /* lose.c: a host without a path for too long */
 bool ihmp_sock_lose(struct sock *sk);

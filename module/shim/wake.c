@@ -9,6 +9,8 @@
  * (draft-ietf-tsvwg-careful-resume) does on a path that it cannot know; and it
  * acknowledges what it has, so that the other end begins at once, too.
  */
+#include <net/arp.h>
+#include <net/ndisc.h>
 #include <net/tcp.h>
 
 #include "shim.h"
@@ -117,4 +119,27 @@ bool ihmp_sock_wake(struct sock *sk, bool probe)
 		ihmp_tcp_fire(sk, ICSK_TIME_LOSS_PROBE);
 	local_bh_enable();
 	return waits;
+}
+
+static void ihmp_neighbour_drop(struct neighbour *n, void *net)
+{
+	if (!net_eq(dev_net(n->dev), net) || netif_carrier_ok(n->dev))
+		return;
+	write_lock_bh(&n->lock);
+	__skb_queue_purge(&n->arp_queue);
+	n->arp_queue_len_bytes = 0;
+	write_unlock_bh(&n->lock);
+}
+
+/*
+ * Drops what waits for neighbours on devices without a carrier. The kernel
+ * forgets its neighbours there as the carrier goes, and asks for them again
+ * with the next packets, for three seconds. As long as a packet waits for the
+ * answer TCP does not send it again by another device, since it takes it for
+ * not sent yet (skb_still_in_host_queue).
+ */
+void ihmp_neighbours_drop(struct net *net)
+{
+	neigh_for_each(&arp_tbl, ihmp_neighbour_drop, net);
+	neigh_for_each(&nd_tbl, ihmp_neighbour_drop, net);
 }
