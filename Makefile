@@ -4,7 +4,7 @@
 VM := selftests/vm
 ENTER := $(VM)/enter
 
-.PHONY: help module guest-modules ctl kernels regen check fmt test test-kernel fuzz demo sim crowds clean
+.PHONY: help module guest-modules ctl kernels regen check fmt test test-kernel fuzz demo sim crowds clean test-machines demo-vm
 
 help:
 	@echo 'make module         ihmp.ko for KDIR=..., this machine'\''s kernel, or the stock guest'
@@ -15,8 +15,10 @@ help:
 	@echo 'make check          formatting, lints, stale generated files, house rules'
 	@echo 'make test           cargo tests, then the selftests in the guests'
 	@echo 'make test-kernel    the kernel'\''s own tests of its network, with us and without (hours; KERNEL_TESTS="GROUP...")'
+	@echo 'make test-machines  the cases with two whole machines under systemd, NetworkManager and networkd'
 	@echo 'make fuzz           parser and engine under libFuzzer, 600 s each (FUZZ="SECONDS TARGET...")'
 	@echo 'make demo           the demonstration on the stock kernel: a table and a picture in build/results'
+	@echo 'make demo-vm        two whole machines, and the cable of one is pulled: a table and JSON in build/results'
 	@echo 'make sim            the signalling of 2 to 10,000 hosts in simulation: a table and a picture in build/results'
 	@echo 'make crowds         crowds of 100 hosts for 2 minutes, with seeds from the commit, or from SEED=N on'
 	@echo 'make fmt            formats the Rust sources'
@@ -54,12 +56,18 @@ test:
 test-kernel:
 	@selftests/kernel/run $(KERNEL_TESTS)
 
+test-machines:
+	@selftests/machines/run test.py
+
 fuzz:
 	@$(VM)/fuzz $(FUZZ)
 
 demo: ctl
 	@$(VM)/module stock
 	@selftests/demo/run
+
+demo-vm:
+	@selftests/machines/run demo.py
 
 sim:
 	@$(VM)/ctl ihmp-sim
