@@ -33,7 +33,8 @@ class Pull:
 
     def noise(self, name, flow):
         """The longest silence in the calm before it, ms."""
-        return longest(flow, self.calm[name[-1]], self.start[name[-1]])
+        calm, start = self.calm[name[-1]], self.start[name[-1]]
+        return longest({"silences": [silence for silence in flow["silences"] if silence[1] < start]}, calm, start)
 
 
 def longest(flow, start, end):
