@@ -127,6 +127,8 @@ pub(crate) struct Netns {
     limit_second: Atomic<u64>,
     /// Number of what last happened to addresses of a host: [`ihmp_core::ends`].
     pub(crate) marks: Atomic<u32>,
+    /// When what waits for neighbours was dropped the last time, in jiffies.
+    pub(crate) dropped_unresolved: Atomic<u64>,
     /// Looks at what has expired, so far.
     pub(crate) looks: Atomic<u32>,
     #[pin]
@@ -164,6 +166,7 @@ impl Netns {
                 discover_count: Atomic::new(0),
                 limit_second: Atomic::new(0),
                 marks: Atomic::new(0),
+                dropped_unresolved: Atomic::new(0),
                 looks: Atomic::new(0),
                 pending <- Pending::new(),
                 config <- kernel::new_mutex!(config),

@@ -4,7 +4,10 @@
 //! end of a back-off that grew while there was none (RFC 6298 section 5 applies as at any time-out).
 
 use crate::{
-    ffi::object::Shared,
+    ffi::{
+        clock,
+        object::Shared, //
+    },
     flow::Row,
     host::Host,
     netns::Netns,
@@ -20,6 +23,7 @@ use ihmp_core::{
         MAX_ADDRS, //
     }, //
 };
+use kernel::sync::atomic::Relaxed;
 
 /// The addresses of a host and ours before a change, with the numbers by which flows had left them, and which of them go
 /// by it.
@@ -144,8 +148,9 @@ impl Whom<'_> {
 /// When it was us who moved, what was in flight to the host has mostly arrived, and something new is
 /// of more use to it.
 pub(crate) fn host(netns: &Netns, host: &Shared<Host>, whom: Whom<'_>, we_moved: bool) {
-    if we_moved {
-        // What still waits for a neighbour is not sent again.
+    let now = clock::jiffies();
+    // What still waits for a neighbour is not sent again. With thousands of hosts that move together, once is enough.
+    if we_moved && netns.dropped_unresolved.xchg(now, Relaxed) != now {
         netns.net.drop_unresolved();
     }
     netns.each_row(host, |row, _| {

@@ -16,6 +16,9 @@ more), identifiers of echo requests, sequence numbers, windows, IP's identificat
 of different flows or directions; how many bare acknowledgements a TCP flow has beside its other packets, which the phase of the clock's
 ticks decides; and ARP, neighbour discovery and multicast listeners, which depend on when a table forgets.
 
+A kind whose NAME ends with ~ is one whose programs decide by the clock what they put into a packet: only which flows there are is compared,
+and where they pass.
+
 What is left out is the signalling: UDP from or to port 61453, and ICMP errors about it.
 """
 
@@ -203,10 +206,13 @@ class Packet:
         if self.quote:
             yield from self.quote.protocols()
 
-    def shown(self):
+    def ends(self):
         echo = self.proto in (ICMP, ICMP6)
         sport, dport = (f".{mask(port)}" if port and not echo else "" for port in (self.sport, self.dport))
-        text = f"{self.src}{sport} > {self.dst}{dport} {NAMES.get(self.proto, self.proto)} {self.what.strip()}"
+        return f"{self.src}{sport} > {self.dst}{dport} {NAMES.get(self.proto, self.proto)}"
+
+    def shown(self):
+        text = f"{self.ends()} {self.what.strip()}"
         if self.quote:
             return text + f" about {self.quote.src} > {self.quote.dst} {NAMES.get(self.quote.proto, self.quote.proto)}"
         return " ".join(f"{text} {self.frag} ttl {self.ttl} tos {self.tos} length {self.length}".split())
@@ -245,11 +251,13 @@ def run(folder, kinds):
             count += 1
             device = names.get(str(index), f"device {index}")
             flows[device, direction, packet.flow()].append((packet, f"{direction} {packet.shown()}"))
-        for (device, _, _), sequence in flows.items():
+        for (device, direction, _), sequence in flows.items():
             kind = next((k for k in (kind_of(p, device, kinds) for p, _ in sequence) if k != "other"), "other")
             if sequence[0][0].later:
                 kind = next((name for name, what in kinds if "fragment" in what), kind)
             told = tuple(text for packet, text in sequence if not packet.acknowledges())
+            if kind.endswith("~"):
+                told = (f"{direction} {sequence[0][0].ends()}",)
             found[host, device][kind][told or (sequence[0][1],)] += 1
     return found, count, signalling
 
@@ -281,7 +289,7 @@ def main():
             found += [f"{' '.join(place)}: {text}" for text in differences(left, right)]
         if name != "other" and not seen:
             found = ["no packets"]
-        print(f"{name}: {'ok' if not found else f'{len(found)} differences: ' + '; '.join(found[:4])}")
+        print(f"{name.rstrip('~')}: {'ok' if not found else f'{len(found)} differences: ' + '; '.join(found[:4])}")
     print(f"# {count} packets, {none} messages without agents, {signalling} with them", file=sys.stderr)
 
 

@@ -201,8 +201,9 @@ slowly() {
 	dd bs="$OCTETS" oflag=sync status=none
 }
 
-! has_files || KINDS+=(files=tcp/2049)
+! has_files || KINDS+=(files~=tcp/2049)
 names=$(printf '%s ' "${KINDS[@]%%=*}")
+names=${names//\~/}
 for family in 4 6; do
 	run_cases "control without agents, IPv$family, two runs" "$names other traffic" compared $family strangers 0
 	for when in strangers known; do

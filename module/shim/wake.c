@@ -141,5 +141,7 @@ static void ihmp_neighbour_drop(struct neighbour *n, void *net)
 void ihmp_neighbours_drop(struct net *net)
 {
 	neigh_for_each(&arp_tbl, ihmp_neighbour_drop, net);
+#if IS_ENABLED(CONFIG_IPV6)
 	neigh_for_each(&nd_tbl, ihmp_neighbour_drop, net);
+#endif
 }
