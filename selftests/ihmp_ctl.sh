@@ -248,7 +248,7 @@ host 1 local 2001:db8:1::1 remote 2001:db8::7 preference 3 active unproven' "$OU
 	json 'map(."host-id")' '[1,1,1,2]' path
 	json . '[]' path show host 99
 	done_ok path add host 2 remote 198.51.100.21 preference 7 local 192.0.2.2
-	json 'map([.local, .remote, .preference])' '[["192.0.2.1","198.51.100.20",0],["192.0.2.2","198.51.100.20",0],["192.0.2.1","198.51.100.21",7],["192.0.2.2","198.51.100.21",7]]' \
+	json 'map([.local, .remote, .preference])' '[["192.0.2.2","198.51.100.20",0],["192.0.2.1","198.51.100.20",0],["192.0.2.2","198.51.100.21",7],["192.0.2.1","198.51.100.21",7]]' \
 		path show host 2
 	done_ok path set host 2 remote 198.51.100.21 preference 5 local 192.0.2.1 preference 9
 	json 'map([.local, .remote, .preference])' '[["192.0.2.2","198.51.100.20",0],["192.0.2.2","198.51.100.21",5],["192.0.2.1","198.51.100.20",9],["192.0.2.1","198.51.100.21",14]]' \
@@ -346,7 +346,8 @@ max-nats 65536
 udp-timeout 180
 hold-time 250
 path-timeout 0
-scheduler backup' "$(sed '$d' "$TMP/out")"
+scheduler backup
+enabled on' "$(sed '$d' "$TMP/out")"
 	equal "version" "version $(ctl m -j param | jq -r .version)" "$(tail -n 1 "$TMP/out")"
 	done_ok param set discovery on port 7 max-hosts 10 max-flows 20 udp-timeout 30 hold-time 0 path-timeout 0 scheduler backup max-nats 40 || return
 	json '[.discovery, .port, ."max-hosts", ."max-flows", ."udp-timeout", ."hold-time", ."path-timeout", ."max-nats"]' '[1,7,10,20,30,0,0,40]' param

@@ -218,8 +218,8 @@ impl Paths {
         self.len == 0
     }
 
-    /// Which of them are of a family: those of IPv4 come first, then those of IPv6, each sorted by preference, equal ones by
-    /// local preference, then in the order of the lists.
+    /// Which of them are of a family: those of IPv4 come first, then those of IPv6, each sorted by preference, of equal ones
+    /// those with an acknowledged local locator first, then by local preference, then in the order of the lists.
     #[inline]
     pub fn family(&self, family: Family) -> Range<usize> {
         match family {

@@ -80,6 +80,7 @@ fn credit_that_runs_out_asks_then() {
 #[test]
 fn both_families_are_asked_at_once() {
     let mut sim = Sim::pair(&[A1, A6[0]], &[B1, B6]);
+    sim.flow(0, A6[0], B6);
     sim.run(secs(5));
     sim.sent();
     credit(&mut sim, 2, Some(0));

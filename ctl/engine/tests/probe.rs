@@ -584,8 +584,9 @@ fn nobody_is_made_to_scan() {
         }
     }
     assert_eq!(firsts.len(), inside.len());
-    for pair in firsts.windows(2) {
-        assert!(pair[1].0.since(pair[0].0) >= ms(900), "{firsts:?}");
+    // One a second; two may begin at once, for there are two families.
+    for three in firsts.windows(3) {
+        assert!(three[2].0.since(three[0].0) >= ms(900), "{firsts:?}");
     }
 }
 
