@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2004
 # The same work twice, without agents and with them, and what captures.py finds different, beside lib.sh and paired.sh:
 #
 #   twice AGENTS WORK [ARGUMENT...]   does "WORK ARGUMENT... FOLDER" with AGENTS=0 and then with AGENTS as told, where 0 is the control; the
@@ -12,7 +12,7 @@ twice() {
 	local floor name text one='' other number=0
 
 	for AGENTS in 0 "$1"; do
-		floor=${#DEFERRED[@]} other=$TMP/twice.$((number++))
+		floor=${#DEFERRED[@]} other=$TMP/twice.$number number=$((number + 1))
 		rm -rf "$other"
 		"${@:2}" "$other"
 		run_deferred "$floor"
@@ -23,8 +23,8 @@ twice() {
 	done < <("$SELFTESTS/captures.py" "$one" "$other" "${KINDS[@]}" 2>"$TMP/compared")
 	note "$CASE: $(cat "$TMP/compared")"
 	# What failed in the work itself was noted.
-	RESULTS[traffic]=ok
-	[ -z "$CASE_STATUS" ] || RESULTS[traffic]="it did not go as it should"
+	RESULTS["traffic"]=ok
+	[ -z "$CASE_STATUS" ] || RESULTS["traffic"]="it did not go as it should"
 }
 
 recorded() {

@@ -11,6 +11,7 @@
 . "$(dirname "$0")/paired.sh"
 . "$(dirname "$0")/compared.sh"
 
+# shellcheck disable=SC2054 # captures.py's commas
 KINDS=(names=udp/53,tcp/53 times=udp/123)
 NFS='proto=tcp,vers=4.2,sec=sys,timeo=100,noresvport'
 # Octets of a file, and how many of them.
@@ -41,6 +42,7 @@ name_server() {
 		zone "example" { type primary; file "$dir/zone"; };
 	END
 	{
+		# shellcheck disable=SC2016 # the zone's own
 		printf '$TTL 60\n@ IN SOA ns root 1 3600 600 86400 60\n@ IN NS ns\nns IN A 192.0.2.1\nsmall IN A 192.0.2.2\n'
 		printf 'large IN TXT'
 		printf ' "%0200d"' {1..12}
@@ -99,15 +101,16 @@ has_files() {
 file_server() {
 	mkdir -p "$TMP/export" /var/lib/nfs/v4recovery && mount -t tmpfs export "$TMP/export" && defer umount "$TMP/export" || return
 	in_ns "$1" mount -t nfsd nfsd /proc/fs/nfsd && defer umount /proc/fs/nfsd || return
-	in_ns "$1" exportfs -o rw,sync,fsid=0,no_root_squash,insecure,no_subtree_check "*:$TMP/export" >"$TMP/exports" 2>&1 &&
+	{ in_ns "$1" exportfs -o rw,sync,fsid=0,no_root_squash,insecure,no_subtree_check "*:$TMP/export" >"$TMP/exports" 2>&1 &&
 		defer in_ns "$1" exportfs -ua && start "$1" rpc.mountd --foreground --no-nfs-version 3 --no-udp >>"$TMP/exports" 2>&1 &&
-		in_ns "$1" rpc.nfsd --no-nfs-version 3 --grace-time 10 --lease-time 10 2 2>>"$TMP/exports" && defer in_ns "$1" rpc.nfsd 0 ||
+		in_ns "$1" rpc.nfsd --no-nfs-version 3 --grace-time 10 --lease-time 10 2 2>>"$TMP/exports" && defer in_ns "$1" rpc.nfsd 0; } ||
 		fail "no file server: $(cat "$TMP/exports")"
 }
 
 # mounted HOST ADDR: what is exported there is at $TMP/files.
 mounted() {
-	mkdir -p "$TMP/files" && in_ns "$1" mount -t nfs4 -o "$NFS" "$(bracket "$2"):/" "$TMP/files" 2>"$TMP/mount" ||
+	mkdir -p "$TMP/files" || return
+	in_ns "$1" mount -t nfs4 -o "$NFS" "$(bracket "$2"):/" "$TMP/files" 2>"$TMP/mount" ||
 		fail "not mounted: $(cat "$TMP/mount")"
 }
 
@@ -129,11 +132,11 @@ daemons() {
 	local host
 
 	for host in m c; do
-		name_server $host && time_server $host || return
+		name_server "$host" && time_server "$host" || return
 	done
 	! has_files || file_server c || return
 	for host in m c; do
-		must "bind9 answers at $host" busywait 30 serves_names $host && must "chrony answers at $host" busywait 30 serves_time $host || return
+		must "bind9 answers at $host" busywait 30 serves_names "$host" && must "chrony answers at $host" busywait 30 serves_time "$host" || return
 	done
 }
 

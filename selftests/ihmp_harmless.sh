@@ -297,7 +297,7 @@ do_crowd() {
 	local part
 
 	for part in 0 1 2 3 4; do
-		says m "d+d 200" v roams "$(of_crowd $part '')" 1 200 5020 || return
+		says m "d+d 200" v roams "$(of_crowd "$part" '')" 1 200 5020 || return
 	done
 }
 

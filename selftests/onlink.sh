@@ -19,6 +19,7 @@ stage() {
 
 	[ $# -gt 0 ] || set -- tcp:5000,rate=20000 udpc:5001
 	FAMILIES=$family topo_pair && setup_ns x v && plug s x0 x eth0 && plug s v0 v eth0 || return
+	# shellcheck disable=SC2154 # keys, not variables
 	ADDR[x.eth0.$family]=${MALLORY[$family]} ADDR[v.eth0.$family]=${VICTIM[$family]}
 	join x eth0 && join v eth0 || return
 	hub on || return

@@ -22,7 +22,10 @@ pub const LOW: u64 = 64 << 10;
 /// The number of the slot of a moment.
 #[inline]
 pub const fn slot(since_start: Duration) -> u64 {
-    since_start.as_nanos() / SLOT.as_nanos()
+    match since_start.as_nanos().checked_div(SLOT.as_nanos()) {
+        Some(slot) => slot,
+        None => 0,
+    }
 }
 
 /// What was earned in each of the last [`SLOTS`] slots. The most of these is what may be kept.
