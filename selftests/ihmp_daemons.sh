@@ -13,7 +13,7 @@
 
 # shellcheck disable=SC2054 # captures.py's commas
 KINDS=(names=udp/53,tcp/53 times=udp/123)
-NFS='proto=tcp,vers=4.2,sec=sys,timeo=100,noresvport'
+NFS='vers=4.2,sec=sys,timeo=100,noresvport'
 # Octets of a file, and how many of them.
 OCTETS=20000 FILES=4
 
@@ -109,8 +109,11 @@ file_server() {
 
 # mounted HOST ADDR: what is exported there is at $TMP/files.
 mounted() {
+	local proto=tcp
+
+	[[ $2 != *:* ]] || proto=tcp6
 	mkdir -p "$TMP/files" || return
-	in_ns "$1" mount -t nfs4 -o "$NFS" "$(bracket "$2"):/" "$TMP/files" 2>"$TMP/mount" ||
+	in_ns "$1" mount -t nfs4 -o "$NFS,proto=$proto" "$(bracket "$2"):/" "$TMP/files" 2>"$TMP/mount" ||
 		fail "not mounted: $(cat "$TMP/mount")"
 }
 
