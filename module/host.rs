@@ -39,6 +39,9 @@ use kernel::{
 
 /// Paths that have a route cache; others look the route up for each packet.
 const CACHES: usize = 8;
+/// Data that goes to a former address of a host is lost if the host says within so many milliseconds that it has the address
+/// no more: a round trip, and what an agent takes on a busy machine.
+const OVERTAKEN_MS: u64 = 500;
 
 /// A foreign address in the table of addresses. The C side reads the key at its head.
 #[repr(C)]
@@ -113,6 +116,8 @@ pub(crate) struct Host {
     lost: Atomic<u64>,
     /// Jiffies when an address last left the active ones; 0 for never.
     moved: Atomic<u64>,
+    /// Jiffies when the path last followed the host; 0 for never.
+    followed: Atomic<u64>,
     /// The host was removed: what is being added to it at this moment must go again.
     pub(crate) gone: Atomic<bool>,
 }
@@ -137,6 +142,7 @@ impl Host {
             expires: Atomic::new(0),
             lost: Atomic::new(0),
             moved: Atomic::new(0),
+            followed: Atomic::new(0),
             gone: Atomic::new(false),
         };
         Ok(Owned::new(host, atomic)?.share())
@@ -247,6 +253,17 @@ impl Host {
     /// The host has lost an address.
     pub(crate) fn note_move(&self) {
         self.moved.store(clock::jiffies(), Relaxed);
+    }
+
+    /// The path follows the host to where a packet of it came from.
+    pub(crate) fn note_follow(&self) {
+        self.followed.store(clock::jiffies(), Relaxed);
+    }
+
+    /// Whether that was so shortly ago that what was sent to the former place may be lost with it, if it goes.
+    pub(crate) fn has_just_followed(&self) -> bool {
+        let followed = self.followed.load(Relaxed);
+        followed != 0 && clock::to_ms(clock::jiffies().saturating_sub(followed)) < OVERTAKEN_MS
     }
 
     /// When the host last lost an address, in jiffies; 0 for never.

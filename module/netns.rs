@@ -282,7 +282,7 @@ impl Netns {
             self.sync_nodes(host, draft.sets.lists(), &guard);
             return Err(Conflict::Memory);
         };
-        vacated.note(before, &view);
+        vacated.note(before, &view, host.has_just_followed());
         let old_paths = FAMILIES.map(|family| before.path(family));
         let was_up = before.state() == HostState::Up;
         let was_asleep = before.asleep;
@@ -312,6 +312,7 @@ impl Netns {
         if reachable && vacated.any() {
             wake = true;
             we_moved |= vacated.ours();
+            away |= vacated.overtaken();
         }
         if validated && host.was_short() && reachable {
             (wake, away) = (true, true);

@@ -31,6 +31,8 @@ use kernel::sync::atomic::Relaxed;
 pub(crate) struct Vacated {
     local: Before,
     active: Before,
+    /// The path has just followed the host, ahead of what it says of its addresses.
+    overtaken: bool,
 }
 
 /// The addresses of a role before a change.
@@ -69,11 +71,13 @@ impl Before {
         self.gone[..self.len].iter().any(|gone| *gone)
     }
 
-    /// Whether a flow was at its address of this role, by `age`, and whether that goes; `None` when it was away.
-    fn had(&self, addr: Addr, age: u32) -> Option<bool> {
+    /// Whether a flow was at its address of this role, by `age`, and whether that goes; `None` when it was away. One that
+    /// has left an address which goes was there all the same, if that was `just` now.
+    fn had(&self, addr: Addr, age: u32, just: bool) -> Option<bool> {
         let mut entries = self.entries[..self.len].iter();
-        let at = entries.position(|entry| entry.addr == addr && age >= entry.mark)?;
-        Some(self.gone[at])
+        let at = entries.position(|entry| entry.addr == addr)?;
+        let there = age >= self.entries[at].mark || (just && self.gone[at]);
+        there.then_some(self.gone[at])
     }
 }
 
@@ -82,10 +86,12 @@ impl Vacated {
     pub(crate) const NONE: Self = Self {
         local: Before::NONE,
         active: Before::NONE,
+        overtaken: false,
     };
 
-    /// Notes what `before` has, and what `after` has not.
-    pub(crate) fn note(&mut self, before: &View, after: &View) {
+    /// Notes what `before` has, and what `after` has not, and whether the path had just followed the host.
+    pub(crate) fn note(&mut self, before: &View, after: &View, overtaken: bool) {
+        self.overtaken = overtaken;
         self.local
             .note(before, after, Role::Local, |_, entry| entry.mark);
         self.active
@@ -102,6 +108,12 @@ impl Vacated {
         self.local.any()
     }
 
+    /// Whether the host loses an address from which its path has just gone: a packet from the next one came before what
+    /// it says of that. What was on the way to the former one is lost.
+    pub(crate) fn overtaken(&self) -> bool {
+        self.overtaken && self.theirs()
+    }
+
     /// Whether the host loses an address.
     pub(crate) fn theirs(&self) -> bool {
         self.active.any()
@@ -110,8 +122,8 @@ impl Vacated {
     /// Whether a flow was at an address that goes, or was away from home and `away` says that so does its path.
     fn interrupts(&self, row: &Row, away: bool) -> bool {
         let key = row.key();
-        let local = self.local.had(key.laddr, row.age());
-        let foreign = self.active.had(key.faddr, row.since());
+        let local = self.local.had(key.laddr, row.age(), false);
+        let foreign = self.active.had(key.faddr, row.since(), self.overtaken);
         match (local, foreign) {
             (Some(ours), Some(theirs)) => ours || theirs,
             (Some(true), None) | (None, Some(true)) => true,

@@ -94,6 +94,27 @@ pulled() {
 	at_most "longest gap" $((RTT_MS + LONGEST_MS + (1 - TRAVEL) * SLACK_MS)) "${gaps[RUNS - 1]}"
 }
 
+# overtaken FAMILY: the same, and the agent of c is slower than the data: c sends by the new path before it knows that the old one is
+# gone. What was on the way to there is lost, and is sent again as soon as c knows.
+overtaken() {
+	local M C NEW UP resumed family=$1
+
+	stage "$family" && join m wifi0 200 || return
+	must "c knows both" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	kill -STOP "${AGENT[c]}" || return
+	UP=$EPOCHREALTIME
+	ipn r1 link set lan down
+	POLL_MS=5 must "c hears m from there" busywait 5 path_is c "$M" "$C" "$NEW"
+	resumed=$EPOCHREALTIME
+	kill -CONT "${AGENT[c]}"
+	must "c knows" busywait 5 host_is c "$NEW" "all(.addr[]; .address != \"$M\" or .set == \"alias\")" || return
+	must "traffic goes on" goes_on m 20 && finish || return
+	# Half a round trip, or a whole one more where TCP at c has just given up on all that was on the way; else until its timer is over.
+	at_most "ms until there are answers again" $((RTT_MS * 3 / 2 + MEDIAN_MS + (1 - TRAVEL) * SLACK_MS)) \
+		"$(jq --argjson up "$UP" --argjson resumed "$resumed" '[.flows[] | select(.name == "tcp") | .silences[] | select(.[1] > $up)] |
+			max_by(.[1] - .[0]) | (.[1] - $resumed) * 1000 | round' "$TMP/run.m.json")"
+}
+
 # service FAMILY: an address of no network leaves by a device that works; the file names the dummy that has it.
 service() {
 	local M C NEW family=$1 address=198.18.0.77 width=32 r1=203.0.113.1
@@ -325,6 +346,7 @@ messages() {
 
 for family in 4 6; do
 	run_case "IPv$family: a cable is pulled, another network is there, and its routes stay" pulled $family
+	run_case "IPv$family: a cable is pulled, and data overtakes the announcement" overtaken $family
 	run_case "IPv$family: an address of no network leaves by the device that works" service $family
 	run_case "IPv$family: a soft move leaves an address when the peer has heard of the next" marks $family
 	run_case "IPv$family: several networks from the start" several $family

@@ -266,6 +266,7 @@ fn hear(
         view.hear(from)
     };
     if followed {
+        host.note_follow();
         let path = view.path(packet.family);
         notify::path(netns, host.id(), path.as_ref(), PathCause::Followed);
     }
