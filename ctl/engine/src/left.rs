@@ -148,6 +148,9 @@ impl Host {
         }
         left.young
             .retain(|addr| usable.iter().any(|via| via.local == *addr));
+        // What went and comes back is another event.
+        left.moved
+            .retain(|addr| usable.iter().any(|via| via.local == *addr));
         left.worn.clear();
         for addr in &left.young {
             let other = |via: &Via| {

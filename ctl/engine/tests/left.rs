@@ -193,6 +193,25 @@ fn what_comes_back_and_is_not_preferred_serves_what_began_there() {
 }
 
 #[test]
+fn what_was_left_and_went_is_home_again_when_it_comes_back() {
+    // A1 and A3 have one device, A2 another.
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.devices = [(addr(A1), 7), (addr(A3), 7), (addr(A2), 8)].into();
+    sim.network(0);
+    sim.run(secs(1));
+    sim.change(0, &[], &[A2]);
+    sim.run(secs(2));
+    assert_eq!(left(&sim), addrs(&[A1]));
+    for (lost, gained) in [(A1, None), (A2, Some(A3)), (A3, Some(A1))] {
+        let gained: Vec<&str> = gained.into_iter().collect();
+        sim.change(0, &[lost], &gained);
+        sim.run(secs(2));
+    }
+    assert_eq!((left(&sim), best(&sim)), (vec![], Some(addr(A1))));
+    sim.agree(0, 1);
+}
+
+#[test]
 fn what_was_left_is_better_than_what_nobody_has_heard_of() {
     let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[], &[A2]);
