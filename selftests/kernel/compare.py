@@ -23,7 +23,7 @@ import re
 import sys
 
 WORDS = r"PASS|FAIL|OK|SKIP|XFAIL|XPASS|ERROR|ok|fail|failed|not ok|passed"
-KTAP = re.compile(r"^[\s#]*(not ok|ok)\s+\d+\s*-?\s*(.*?)\s*(?:#\s*(SKIP|XFAIL|XPASS|TODO).*)?$")
+KTAP = re.compile(r"^[\s#]*(not ok|ok)\s+\d+\s*-?\s*(.*?)\s*(?:#\s*([A-Z]{4,})\b.*)?$")
 BEFORE = re.compile(rf"^\s*({WORDS})\b\s*[:\-]?\s*(.*)$")
 AFTER = re.compile(rf"^(.*?)[\s:.]*\[?\s*\b({WORDS})\s*\]?\s*$")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
