@@ -39,8 +39,8 @@ use kernel::{
 
 /// Paths that have a route cache; others look the route up for each packet.
 const CACHES: usize = 8;
-/// Data that goes to a former address of a host is lost if the host says within so many milliseconds that it has the address
-/// no more: a round trip, and what an agent takes on a busy machine.
+/// If a host says that an address is gone within so many milliseconds after the path has left it, what was sent there counts
+/// as lost. That is a round trip, and the time that an agent takes on a busy machine.
 const OVERTAKEN_MS: u64 = 500;
 
 /// A foreign address in the table of addresses. The C side reads the key at its head.
@@ -260,7 +260,7 @@ impl Host {
         self.followed.store(clock::jiffies(), Relaxed);
     }
 
-    /// Whether that was so shortly ago that what was sent to the former place may be lost with it, if it goes.
+    /// Whether the path has followed the host within the last [`OVERTAKEN_MS`].
     pub(crate) fn has_just_followed(&self) -> bool {
         let followed = self.followed.load(Relaxed);
         followed != 0 && clock::to_ms(clock::jiffies().saturating_sub(followed)) < OVERTAKEN_MS

@@ -31,7 +31,7 @@ use kernel::sync::atomic::Relaxed;
 pub(crate) struct Vacated {
     local: Before,
     active: Before,
-    /// The path has just followed the host, ahead of what it says of its addresses.
+    /// The path has followed the host to another address just before this change.
     overtaken: bool,
 }
 
@@ -71,8 +71,8 @@ impl Before {
         self.gone[..self.len].iter().any(|gone| *gone)
     }
 
-    /// Whether a flow was at its address of this role, by `age`, and whether that goes; `None` when it was away. One that
-    /// has left an address which goes was there all the same, if that was `just` now.
+    /// Whether a flow was at its address of this role, by `age`, and whether that goes; `None` when it was away. With
+    /// `just`, a flow that had left an address which goes counts as one that was still there.
     fn had(&self, addr: Addr, age: u32, just: bool) -> Option<bool> {
         let mut entries = self.entries[..self.len].iter();
         let at = entries.position(|entry| entry.addr == addr)?;
@@ -108,8 +108,8 @@ impl Vacated {
         self.local.any()
     }
 
-    /// Whether the host loses an address from which its path has just gone: a packet from the next one came before what
-    /// it says of that. What was on the way to the former one is lost.
+    /// Whether the host loses an address that its path has just left: data from the next address has overtaken the
+    /// message. What was on the way to the former one is lost.
     pub(crate) fn overtaken(&self) -> bool {
         self.overtaken && self.theirs()
     }

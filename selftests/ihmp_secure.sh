@@ -5,15 +5,14 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
-
-FORGED=([4]=192.0.2.66 [6]=2001:db8:1::66)
+. "$(dirname "$0")/onlink.sh"
 
 # stage FAMILY: two hosts and, on the same link, the attacker x, who sees everything; traffic; a move and back.
 stage() {
 	local family=$1 port
 
 	FAMILIES=$family topo_pair delay 5ms && setup_ns x && plug s x0 x eth0 || return
-	ADDR[x.eth0.$family]=${FORGED[$family]}
+	ADDR[x.eth0.$family]=${MALLORY[$family]}
 	join x eth0 || return
 	# A switch that does not learn is a hub.
 	for port in m0 m1 c0 x0; do
@@ -21,29 +20,13 @@ stage() {
 	done
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
 	SEEN=$TMP/seen
-	rm -f "$SEEN"
-	start x python3 "$SELFTESTS/attacker.py" sniff eth0 "$SEEN" >"$TMP/sniff.log" 2>&1
-	busywait 20 has_line "$TMP/sniff.log" '^ready' || fail "no attacker: $(cat "$TMP/sniff.log")" || return
+	sniff || return
 	agent_start m c && serve c "$family" tcp:5000 udpc:5001 || return
 	traffic m "$family" "$C" tcp:5000,rate=20000 udpc:5001 || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	must "flows" busywait 10 figure_at_least m flows 2 || return
 	move eth0 wifi0 "$NEW" && move wifi0 eth0 "$M" || return
 	must "messages are seen" at_least_lines 8 "$SEEN"
-}
-
-at_least_lines() {
-	[ "$(wc -l <"$2")" -ge "$1" ]
-}
-
-# move FROM TO ADDRESS: a soft move of m.
-move() {
-	join m "$2" 50 || return
-	must "c hears of $3" busywait 10 host_is c "$3" "any(.addr[]; .address == \"$3\" and .set == \"active\")" || return
-	must "traffic moves" goes_on m || return
-	leave m "$1"
-	must "c sends to $3" busywait 10 path_is c "$3" - "$3" || return
-	must "traffic goes on" goes_on m
 }
 
 # refused NAME: how many messages the agent of a host has refused; it writes that on SIGUSR1.
@@ -91,7 +74,7 @@ mac_of() {
 
 # attacks FAMILY KIND...: on both ends.
 attacks() {
-	local family=$1 M C NEW SEEN FORGER=${FORGED[$1]} kind
+	local family=$1 M C NEW SEEN FORGER=${MALLORY[$1]} kind
 	shift
 
 	stage "$family" || return
@@ -108,7 +91,7 @@ attacks() {
 
 # restarted FAMILY: what was valid before an agent was killed is not valid after it.
 restarted() {
-	local family=$1 M C NEW SEEN FORGER=${FORGED[$1]}
+	local family=$1 M C NEW SEEN FORGER=${MALLORY[$1]}
 
 	stage "$family" || return
 	cp "$SEEN" "$TMP/copy"

@@ -25,7 +25,8 @@ pub(crate) struct Left {
     worn: Vec<Addr>,
     /// Addresses that went, and that the host has not acknowledged since.
     gone: Vec<Addr>,
-    /// When the addresses of a preferred device from which nothing came back are tried again, and how long that was put off.
+    /// When the addresses of a preferred device are announced again, because nothing came back from them, and the pause
+    /// before that.
     again: Option<(Instant, Duration)>,
 }
 
@@ -64,7 +65,7 @@ impl Left {
 }
 
 impl Host {
-    /// Whether flows that are older than the mark do not begin from this address any more.
+    /// Whether this address is marked as left: flows that are older than the mark leave from the host's best locator instead.
     ///
     /// After a move this is so at once. Until the host has acknowledged an address of the preferred device, the one that was
     /// left is still the best locator, and packets leave by its device: not into a network of which nothing is known, where
@@ -113,7 +114,7 @@ impl Host {
         if self.left.next().is_none_or(|at| at > world.now) {
             return;
         }
-        // The pause is kept for the next time.
+        // If nothing comes back this time either, the pause is doubled from here.
         if let Some((at, pause)) = &mut self.left.again {
             *at = world.now.after(*pause);
         }

@@ -114,14 +114,19 @@ impl One {
     }
 }
 
+/// The kernel's new host `id`, found by a flow from here to there.
+fn discovered(id: u32) -> Input<'static> {
+    Input::Discovered {
+        id,
+        local: here(),
+        remote: there(),
+    }
+}
+
 #[test]
 fn who_is_taken_over_while_a_request_is_out_is_left_alone() {
     let mut one = One::new();
-    one.give(Input::Discovered {
-        id: 1,
-        local: here(),
-        remote: there(),
-    });
+    one.give(discovered(1));
     assert_eq!(one.sent, [0]);
     one.kernel(State::New, true);
     one.network(&[]);
@@ -154,11 +159,7 @@ fn who_is_given_back_is_greeted() {
 /// A greeting of somebody who takes part.
 fn greeting() -> Vec<u8> {
     let mut other = One::new();
-    other.give(Input::Discovered {
-        id: 7,
-        local: here(),
-        remote: there(),
-    });
+    other.give(discovered(7));
     other.bytes.remove(0)
 }
 
@@ -174,21 +175,13 @@ fn hello_from(from: Addr, bytes: &[u8]) -> Input<'_> {
 #[test]
 fn while_the_machine_is_off_nobody_is_asked_or_answered() {
     let mut one = One::new();
-    one.give(Input::Discovered {
-        id: 1,
-        local: here(),
-        remote: there(),
-    });
+    one.give(discovered(1));
     assert_eq!(one.sent, [0]);
     one.switch(false, State::New, false);
     assert_eq!(one.engine.counts(), [0, 0, 0]);
     one.pass(Duration::from_secs(3_600));
     // It was on its way.
-    one.give(Input::Discovered {
-        id: 2,
-        local: here(),
-        remote: there(),
-    });
+    one.give(discovered(2));
     let bytes = greeting();
     one.give(hello_from(Addr::v4([198, 51, 100, 9]), &bytes));
     one.pass(Duration::from_secs(3_600));
