@@ -6,7 +6,8 @@
 
 ONE and OTHER are folders with a file HOST.pcap for each host (tcpdump -i any -w, LINUX_SLL2) and a file HOST.links with its
 devices ("INDEX NAME" a line). A KIND is NAME=WHAT[,WHAT]..., where WHAT is tcp/PORT, udp/PORT, sctp/PORT, icmp or dev/NAME: the first
-one that fits is a packet's kind; "other" is for what has none. For each kind a line is printed: "NAME: ok" or "NAME: what differs".
+one that fits is a packet's kind; "other" is for what has none. PORT is below 32768: the kernel gives the others to any socket. For each
+kind a line is printed: "NAME: ok" or "NAME: what differs".
 
 A flow is what has the same addresses, protocol and ports; for echo requests and replies their identifier stands for the ports. Two runs
 are equal if each device of each host has the same flows, with the same packets in the same order in each direction: addresses, ports,
@@ -278,6 +279,10 @@ def differences(one, other):
 def main():
     one, other, *words = sys.argv[1:]
     kinds = [(name, set(what.split(","))) for name, what in (word.split("=") for word in words)]
+    for name, what in ((name, what) for name, whats in kinds for what in whats):
+        port = what.rpartition("/")[2]
+        if port.isdigit() and int(port) >= EPHEMERAL:
+            raise SystemExit(f"{name}={what}: a port below {EPHEMERAL} is needed; the kernel gives the others to any socket")
     (before, count, none), (after, _, signalling) = run(one, kinds), run(other, kinds)
     places = sorted(set(before) | set(after))
     for name in [name for name, _ in kinds] + ["other"]:
