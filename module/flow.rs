@@ -77,8 +77,8 @@ pub(crate) struct Row {
     twin: Atomic<bool>,
     /// Number since which the flow is known to be at its foreign identifier; 0 when it was heard from another address.
     since: Atomic<u32>,
-    /// The host was heard on the flow.
-    answered: Atomic<bool>,
+    /// When the host was last heard on the flow, in jiffies; 0 when it never was.
+    heard: Atomic<u64>,
     /// Packets of the flow come to another address than the local identifier.
     here: Atomic<bool>,
     /// Packets of the flow come from another address than the foreign identifier.
@@ -98,6 +98,9 @@ const CHECK_MS: u64 = 250;
 
 /// Milliseconds for which it may not be known yet that an address has another owner.
 const FRESH_MS: u64 = 1_000;
+
+/// Milliseconds after the last packet from a host for which a router's word that it cannot be reached is not believed.
+const GOING_ON_MS: u64 = 10_000;
 
 /// How the first packet of a flow that we see stands to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -228,9 +231,17 @@ impl Row {
 
     /// The host was heard on the flow.
     #[inline]
-    pub(crate) fn note_answer(&self) {
-        if !self.answered.load(Relaxed) {
-            self.answered.store(true, Relaxed);
+    pub(crate) fn hear(&self, now: u64) {
+        if self.heard.load(Relaxed) != now {
+            self.heard.store(now, Relaxed);
+        }
+    }
+
+    /// Whether the host was heard on the flow so shortly ago that it may be leaving the address that a router cannot reach.
+    pub(crate) fn is_going_on(&self, now: u64) -> bool {
+        match self.heard.load(Relaxed) {
+            0 => false,
+            heard => clock::to_ms(now.saturating_sub(heard)) < GOING_ON_MS,
         }
     }
 
@@ -238,9 +249,9 @@ impl Row {
     /// address that is still there: this machine's own netfilter may have sent it elsewhere.
     #[inline]
     pub(crate) fn age(&self) -> u32 {
-        match self.answered.load(Relaxed) {
-            true => self.born,
-            false => u32::MAX,
+        match self.heard.load(Relaxed) {
+            0 => u32::MAX,
+            _ => self.born,
         }
     }
 
@@ -499,7 +510,7 @@ impl Netns {
                 known: Atomic::new(place.known),
                 twin: Atomic::new(place.twin),
                 since: Atomic::new(born),
-                answered: Atomic::new(false),
+                heard: Atomic::new(0),
                 here: Atomic::new(false),
                 there: Atomic::new(false),
                 stance: Stance::new(),

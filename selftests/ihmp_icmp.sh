@@ -4,6 +4,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/speaker.sh"
 
 # stage FAMILY [FLOW...]: a translated flow of m, moved by hand.
 stage() {
@@ -129,7 +130,39 @@ ping_after_move() {
 	at_most "times that requests were lost" $((!TRAVEL)) "$(jq '.flows[0].lost_runs | length' "$TMP/run.m.json")"
 }
 
+# router_has_no_way FAMILY KNOWN: the way to c ends at a router, which says so. A socket that heard c just before is kept from hearing it
+# if c is a known host (KNOWN 1), which may be moving; all others hear it, and this one does after 10 s of silence.
+router_has_no_way() {
+	local family=$1 known=$2 M C error=EHOSTUNREACH
+
+	[ "$family" = 4 ] || error=ENETUNREACH
+	FAMILIES=$family topo_testbed || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	[ "$known" = 0 ] || introduce m "$M" c "$C" || return
+	speaker m "$family" && speaker c "$family" && server c u udp "$(any "$family")" 5001 c || return
+	says m ok old udp && says m ok old errors && ask m old connect "$C" 5001 && says m 3 old talk 3 || return
+	sysctl_in r1 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+	ipn r1 "-$family" route add unreachable "$C" || return
+	says m ok old write && heard_of_it "$known" || return
+	says m "$error 1" v visits "$C" 5000 1 || return
+	says m ok new udp && says m ok new errors && ask m new connect "$C" 5001 && says m ok new write && says m $error new hear || return
+	[ "$known" = 0 ] || busywait 30 passed "$(now_ms)" 10100
+	says m ok old write && says m $error old hear || return
+	equal "errors that were kept from a socket" "$known" "$(reason m path-unreachable)" || return
+	ipn r1 "-$family" route del unreachable "$C" && says m 3 old talk 3
+}
+
+heard_of_it() {
+	if [ "$1" = 0 ]; then
+		says m "$error" old hear
+	else
+		must "counted" busywait 5 reason_at_least m path-unreachable 1 && says m nothing old hear 1
+	fi
+}
+
 for family in 4 6; do
+	run_case "control without hosts, IPv$family: a router has no way to the peer, and says so" router_has_no_way $family 0
+	run_case "IPv$family: a router has no way to the peer, and whoever did not hear it just before is told" router_has_no_way $family 1
 	run_case "IPv$family: port unreachable from the peer reaches the socket that moved" port_unreachable $family
 	run_case "IPv$family: port unreachable from the host that moved reaches the peer" port_unreachable_at_mover $family
 	run_case "IPv$family: time exceeded from a router reaches its socket only" time_exceeded $family

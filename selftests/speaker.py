@@ -8,6 +8,7 @@
                                    opens a socket; header: the program makes the IP header
   NAME share                       SO_REUSEPORT
   NAME transparent, NAME freebind  IP_TRANSPARENT, IP_FREEBIND
+  NAME errors                      IP_RECVERR: routers' errors come to a datagram socket, too
   NAME unicast-if DEVICE           IP_UNICAST_IF
   NAME cork 0|1                    UDP_CORK
   NAME segment SIZE                UDP_SEGMENT
@@ -51,8 +52,8 @@ import sys
 
 from inject import network, transport
 
-IP_PKTINFO, IP_FREEBIND, IP_TRANSPARENT, IP_UNICAST_IF, IP_HDRINCL = 8, 15, 19, 50, 3
-IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_TRANSPARENT, IPV6_FREEBIND, IPV6_UNICAST_IF, IPV6_HDRINCL = 49, 50, 75, 78, 76, 36
+IP_PKTINFO, IP_FREEBIND, IP_TRANSPARENT, IP_UNICAST_IF, IP_HDRINCL, IP_RECVERR = 8, 15, 19, 50, 3, 11
+IPV6_RECVPKTINFO, IPV6_PKTINFO, IPV6_TRANSPARENT, IPV6_FREEBIND, IPV6_UNICAST_IF, IPV6_HDRINCL, IPV6_RECVERR = 49, 50, 75, 78, 76, 36, 25
 SO_BINDTODEVICE, TCP_MD5SIG, UDP_CORK, UDP_SEGMENT = 25, 14, 1, 103
 MPTCP, SCTP = 262, 132
 SILENCE = 3.0
@@ -352,6 +353,7 @@ VERBS = {
     "segment": option(socket.IPPROTO_UDP, UDP_SEGMENT), "md5": md5, "unicast-if": unicast_if,
     "transparent": option(IP, IPV6_TRANSPARENT if SIX else IP_TRANSPARENT),
     "freebind": option(IP, IPV6_FREEBIND if SIX else IP_FREEBIND),
+    "errors": option(IP, IPV6_RECVERR if SIX else IP_RECVERR),
     "bind": bind, "connect": connect, "begin": begin,
     "disconnect": disconnect, "say": say, "say-from": say_from, "say-by": say_by, "forge": forge, "write": write, "hear": hear,
     "talk": talk, "accept": accept, "greet": greet, "visits": visits, "roams": roams, "flag": flag,

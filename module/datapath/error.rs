@@ -9,7 +9,10 @@ use super::{
     Verdict, //
 };
 use crate::{
-    ffi::skb::Skb,
+    ffi::{
+        clock,
+        skb::Skb, //
+    },
     netns::Netns,
     stats::Counter,
     uapi::HostState, //
@@ -43,8 +46,8 @@ fn is_unreachable(skb: &Skb<'_>, packet: &Packet) -> bool {
     }
 }
 
-/// Whether the error says that there is no way to the address at the moment. That a locator is gone is
-/// what moves are about; sockets hear of ports, sizes and prohibitions only.
+/// Whether the error says that there is no way to the address at the moment. A flow that goes on is kept from hearing it:
+/// that a locator is gone is what moves are about.
 fn is_about_path(skb: &Skb<'_>, packet: &Packet) -> bool {
     let kind = skb.head().get(packet.l4).copied();
     let code = skb.head().get(packet.l4.saturating_add(1)).copied();
@@ -109,7 +112,7 @@ pub(super) fn input(
         if is_unreachable(&skb, packet) && view.unproven(sent.src) {
             return netns.drop_for(Reason::UnprovenReset);
         }
-        if is_about_path(&skb, packet) {
+        if is_about_path(&skb, packet) && row.is_going_on(clock::jiffies()) {
             return netns.drop_for(Reason::PathUnreachable);
         }
     }

@@ -185,7 +185,7 @@ fn receive(
     let now = clock::jiffies();
     let view = host.view.read(guard);
     row.touch(now);
-    row.note_answer();
+    row.hear(now);
     host.received(now);
     if view.state() != HostState::Up || row.plain || view.hides(packet.tuple.dst) {
         netns.count(Counter::InUnchanged);

@@ -57,13 +57,15 @@ class Stream(Flow):
     def __init__(self, name, sock, sends):
         super().__init__(name, sock, sends)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.unsent = b""
 
     def tick(self):
-        # What does not fit stays in the program: a record is sent whole or not at all.
+        # What does not fit stays in the program, also the rest of a record.
         try:
-            if self.sock.send(RECORD.pack(self.sent)) != RECORD.size:
-                self.errors.append([time.time(), "short write"])
-            self.sent += RECORD.size
+            if not self.unsent:
+                self.unsent = RECORD.pack(self.sent)
+                self.sent += RECORD.size
+            self.unsent = self.unsent[self.sock.send(self.unsent):]
         except OSError as problem:
             self.failed(problem)
             self.over = problem.errno != errno.EAGAIN
