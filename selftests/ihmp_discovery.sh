@@ -4,6 +4,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/speaker.sh"
 
 # lone FAMILY: m has an agent, c has nothing.
 lone() {
@@ -197,6 +198,28 @@ recorded_while_new() {
 	check "c sends to the new address" path_is c "$M" "$C" "$NEW"
 }
 
+has_no_hosts() {
+	[ "$(figure "$1" hosts)" = 0 ]
+}
+
+# removed_at_the_peer OPENER: the hosts know each other by IPv6; c removes m, and OPENER finds the other by IPv4.
+removed_at_the_peer() {
+	local opener=$1 near=m far=c one two
+
+	topo_pair delay 10ms && agent_start m c || return
+	[ "$opener" = m ] || near=c far=m
+	one=${ADDR[$far.eth0.4]} two=${ADDR[m.eth0.6]}
+	speaker m 6 && speaker c 6 && server c six tcp :: 5001 c || return
+	says m ok s tcp && ask m s connect "${ADDR[c.eth0.6]}" 5001 && says m 3 s talk 3 || return
+	must "they know each other by IPv6" hosts_up m "${ADDR[c.eth0.6]}" c "$two" || return
+	ctl c host flush && must "removed" busywait 5 has_no_hosts c || return
+	speaker "$near@four" 4 && speaker "$far@four" 4 && server "$far@four" four tcp 0.0.0.0 5000 "$far" || return
+	says "$near@four" ok s tcp && ask "$near@four" s connect "$one" 5000 && says "$near@four" 3 s talk 3 || return
+	must "they know each other by IPv4" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
+	must "and by IPv6" hosts_up m "${ADDR[c.eth0.6]}" c "$two" || return
+	equal "hosts" "1 1" "$(figure m hosts) $(figure c hosts)"
+}
+
 for family in 4 6; do
 	run_case "IPv$family: a peer without us: three HELLOs, nothing changes, nothing waits" classic $family
 	run_case "IPv$family: a namespace without an agent stays without hooks" peer_untouched $family
@@ -205,6 +228,9 @@ for family in 4 6; do
 	run_case "IPv$family: policy by the longest prefix" policy $family
 	run_case "IPv$family: known lets in who asks" hello_from_known $family
 	run_case "IPv$family: flows of a new host move when it is up" recorded_while_new $family
+done
+for opener in m c; do
+	run_case "a host that its peer removed is known to it by both families once $opener opens a connection by the other" removed_at_the_peer $opener
 done
 run_case "negative entries expire" expires
 run_case "discovery requests are limited and counted" limited

@@ -182,6 +182,7 @@ impl Engine {
             host.window.accept(message.seqno);
             host.newest_stamp = signer.map_or(0, |signer| signer.stamp);
             if message.control == Control::AddrUp {
+                host.tell_forgetful(message.seqno, to);
                 host.came_back(from, world);
             }
             host.replace(received, &listed, &unreachable.free);

@@ -214,6 +214,8 @@ impl Engine {
             ("greetings-waiting", count(self.queue.len())),
         ];
         let ring = &world.keyring;
+        let [changed, refused] = ring.change_counts();
+        figures.extend([("keys-changed", changed), ("keys-refused", refused)]);
         for (names, bucket) in [
             (NEWCOMERS, &world.hello_in),
             (STRANGERS, &ring.strangers),

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A HELLO: who greets, and what is answered.
 
+use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Options, ADDRESS_LEN};
 
 use crate::authenticate::Signer;
 use crate::engine::Engine;
-use crate::host::{Entry, Host, Reply, Standing};
+use crate::host::{include, Entry, Host, Reply, Standing, Told};
 use crate::io::{Key, Refusal, State, Via};
 use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
@@ -209,6 +210,8 @@ impl Engine {
         host.take_claims(&claims);
         if host.window.greet(message.seqno) {
             host.window.learn(message.seqno);
+            let stranger = signer.is_some() && !restates && found.is_some();
+            host.strange_hello = stranger.then_some(message.seqno);
             // Its agent was started anew, perhaps while it was away.
             if found.is_some() && host.state == State::Up && host.active == before {
                 host.came_back(from, world);
@@ -222,6 +225,7 @@ impl Engine {
         }
         if host.state != State::Up || found.is_none() {
             host.state = State::Up;
+            host.met_at = Some(now);
             world.note(Note::Up { peer: from });
         }
         // While a hand-off to that address is out, this says that the peer found us there, not that it knows who we are.
@@ -259,6 +263,20 @@ impl Engine {
 }
 
 impl Host {
+    /// The peer lists its addresses right after it greeted us as a stranger, which we were not: it has forgotten us, and what it
+    /// was told of our addresses but for `to`. Who found another name of a host that it knows lists nothing.
+    pub(crate) fn tell_forgetful(&mut self, seqno: u16, to: Addr) {
+        let greeting = self.strange_hello.take();
+        if greeting.map(|greeting| greeting.wrapping_add(1)) != Some(seqno) {
+            return;
+        }
+        let other = |told: &&mut Told| told.standing == Standing::Active && told.addr != to;
+        for told in self.told.iter_mut().filter(other) {
+            told.standing = Standing::Maybe;
+            include(&mut self.prove, told.addr);
+        }
+    }
+
     /// Sends the ACKs that the host waits for: with all our addresses, as far as the HELLO's length allows; to a stranger,
     /// with none but the source.
     pub(crate) fn reply(&mut self, world: &mut World) {

@@ -130,6 +130,12 @@ pub(crate) struct Host {
     /// The one before.
     pub(crate) former: Option<Addr>,
     pub(crate) next_seqno: u16,
+    /// Since when it knows us.
+    pub(crate) met_at: Option<Instant>,
+    /// When it last answered a greeting as one that does not know our key.
+    pub(crate) strange_at: Option<Instant>,
+    /// The number of its last HELLO, if it greeted us as a stranger and we knew it.
+    pub(crate) strange_hello: Option<u16>,
     /// It does not know where our counter stands.
     pub(crate) needs_hello: bool,
     /// It knows us by a temporary address, or by a stable one.
@@ -222,6 +228,9 @@ impl Host {
             anchor: None,
             former: None,
             next_seqno: world.seqno(),
+            met_at: None,
+            strange_at: None,
+            strange_hello: None,
             needs_hello: false,
             by_temporary: None,
             owes_list: false,
@@ -280,6 +289,11 @@ impl Host {
             Some(told) => told.standing = standing,
             None => self.told.push(Told { addr, standing }),
         }
+    }
+
+    /// Whether the peer had forgotten us when it was greeted under another name after this.
+    pub(crate) fn was_forgotten(&self, other: &Host) -> bool {
+        other.strange_at.is_some() && self.met_at < other.strange_at
     }
 
     /// The peer knows us by this address.

@@ -130,6 +130,8 @@ pub(crate) struct Keyring {
     refused: HashMap<Addr, PublicKey>,
     /// How often it is said that keys changed.
     changes: Bucket,
+    /// Keys that were believed where another one was remembered.
+    changed: u64,
     /// Keys by how long they were of no use.
     order: BTreeSet<(u64, PublicKey)>,
     next_order: u64,
@@ -156,6 +158,7 @@ impl Keyring {
             remembered: HashMap::new(),
             refused: HashMap::new(),
             changes: Bucket::new(CHANGES),
+            changed: 0,
             order: BTreeSet::new(),
             next_order: 0,
             challenges: HashMap::new(),
@@ -269,6 +272,14 @@ impl Keyring {
         self.remembered.get(&addr).copied()
     }
 
+    /// How many keys were believed where another one was remembered, and at how many addresses one is refused for that.
+    pub(crate) fn change_counts(&self) -> [u64; 2] {
+        [
+            self.changed,
+            u64::try_from(self.refused.len()).unwrap_or(u64::MAX),
+        ]
+    }
+
     /// A key is at an address where another one is remembered; whether it may be believed, and what is worth saying.
     pub(crate) fn changed(
         &mut self,
@@ -283,6 +294,7 @@ impl Keyring {
         let believed = self.policy != Policy::Pin;
         let known = self.refused.get(&at) == Some(&key);
         if believed {
+            self.changed += 1;
             self.take_over(at, key);
         } else if self.refused.len() < MAX_REFUSED {
             self.refused.insert(at, key);

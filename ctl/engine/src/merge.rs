@@ -56,7 +56,7 @@ impl Engine {
         if busy(&kept) || busy(&gone) || apart || !self.fit(kept, gone) {
             return;
         }
-        let Some(other) = self.forget(gone) else {
+        let Some(mut other) = self.forget(gone) else {
             return;
         };
         if let Entry::Id(id) = other.entry {
@@ -92,9 +92,24 @@ impl Engine {
                     include(&mut host.alias, *addr);
                 }
             }
+            // What it was told before it forgot us it has to be told again.
+            let mut forgotten = Vec::new();
+            if other.was_forgotten(host) {
+                forgotten = std::mem::take(&mut other.told);
+            } else if host.was_forgotten(&other) {
+                forgotten = std::mem::take(&mut host.told);
+                host.anchor = other.anchor;
+                host.former = other.former;
+                host.next_seqno = other.next_seqno;
+            }
             for told in &other.told {
                 if host.standing(told.addr) != Some(Standing::Active) {
                     host.tell(told.addr, told.standing);
+                }
+            }
+            for told in forgotten {
+                if told.standing == Standing::Active {
+                    include(&mut host.prove, told.addr);
                 }
             }
             host.window.merge(&other.window);

@@ -277,6 +277,7 @@ impl Engine {
             host.note_nat(received);
             let greeting = |leg: &&Leg| answered(leg) && leg.control == Control::Hello;
             if signer.is_some() && host.legs.iter().any(|leg| greeting(&leg)) {
+                host.strange_at = Some(world.now);
                 host.greet_again(message.seqno, place, world);
             } else {
                 host.owe_answer(received);
@@ -317,6 +318,7 @@ impl Engine {
                 None => host.window.is_followed(leg.seqno),
             };
             host.window.learn_again(leg.seqno);
+            host.met_at = Some(world.now);
             host.needs_hello = false;
             host.greet_at = None;
             if !overtaken {

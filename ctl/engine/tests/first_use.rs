@@ -68,6 +68,13 @@ fn is_up(sim: &Sim) -> bool {
         .any(|row| row.record.state == ihmp_engine::State::Up)
 }
 
+/// Keys that were believed where another one was remembered, and addresses at which one is refused for that.
+fn counts(sim: &Sim) -> [u64; 2] {
+    let limits = sim.nodes[0].engine.as_ref().unwrap().limits();
+    let of = |name: &str| limits.iter().find(|(known, _)| *known == name).unwrap().1;
+    [of("keys-changed"), of("keys-refused")]
+}
+
 #[test]
 fn another_key_is_worth_a_warning() {
     for (client, server) in [(A1, B1), (A61, B61)] {
@@ -90,6 +97,7 @@ fn another_key_is_worth_a_warning() {
                 believed: true,
             };
             assert_eq!(changes(&sim), [changed]);
+            assert_eq!(counts(&sim), [1, 0]);
             // It is remembered in its turn.
             part(&mut sim);
             meet(&mut sim, client, server);
@@ -112,6 +120,7 @@ fn another_key_is_refused_until_it_is_accepted() {
             believed: false,
         };
         assert_eq!(changes(&sim), [changed]);
+        assert_eq!(counts(&sim), [0, 1]);
         // It is not believed when it greets either, and not after a restart.
         part(&mut sim);
         sim.restart(0);

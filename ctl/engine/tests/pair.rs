@@ -5,7 +5,7 @@ use ihmp_sim as sim;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};
-use ihmp_engine::{Limits, Note, Policy, Refusal, State};
+use ihmp_engine::{Input, Limits, Note, Policy, Refusal, State};
 use sim::{addr, ms, secs, Sim, Weather, FAIR};
 
 const A1: &str = "192.0.2.1";
@@ -624,6 +624,31 @@ fn four_and_six_found_at_the_same_time_are_one_host() {
         sim.run(secs(2));
         assert_eq!(sim.sent().len(), 4, "seed {seed}");
         sim.agree(0, 1);
+    }
+}
+
+#[test]
+fn peer_that_forgot_before_it_was_found_by_another_address_is_told_all() {
+    for opener in [0, 1] {
+        let mut sim = Sim::new(1, FAIR);
+        sim.add(&[A1, A61]);
+        sim.add(&[B1, B61]);
+        sim.flow(0, A61, B61);
+        sim.run(secs(1));
+        sim.agree(0, 1);
+        // Its administrator removes all hosts.
+        let ids: Vec<u32> = sim.nodes[1].kernel.rows.keys().copied().collect();
+        for id in ids {
+            sim.nodes[1].kernel.take(id);
+            sim.give(1, Input::Removed { id });
+        }
+        let (from, to) = if opener == 0 { (A1, B1) } else { (B1, A1) };
+        sim.flow(opener, from, to);
+        sim.run(secs(5));
+        assert_eq!(sim.nodes[0].kernel.rows.len(), 1, "{opener}");
+        for (at, of) in [(0, 1), (1, 0)] {
+            assert_eq!(active(&sim, at, of).len(), 2, "{opener}: {at}");
+        }
     }
 }
 
