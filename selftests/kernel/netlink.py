@@ -12,6 +12,7 @@ NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NESTED = 0x8000
 NETLINK_GENERIC, GENL_ID_CTRL, CTRL_CMD_GETFAMILY = 16, 16, 3
+SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NLMSGERR_ATTR_MSG = 270, 10, 11, 1
 
 
 def attr(kind, data):
@@ -50,6 +51,9 @@ class Netlink:
 
     def __init__(self, protocol):
         self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        # The reason of a refusal in words, and without the request.
+        self.sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self.sock.bind((0, 0))
 
     def __enter__(self):
@@ -67,7 +71,8 @@ class Netlink:
                 if what == NLMSG_ERROR:
                     error = -struct.unpack_from("=i", data)[0]
                     if error:
-                        raise OSError(error, errno.errorcode.get(error, "netlink"))
+                        why = dict(attrs(data[20:])).get(NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode()
+                        raise OSError(error, why or errno.errorcode.get(error, "netlink"))
                     return answers
                 if what == NLMSG_DONE:
                     return answers

@@ -25,6 +25,8 @@ IN_CREATE, IN_CLOEXEC, IN_NONBLOCK = 0x100, 0o2000000, 0o4000
 NETNSA_NSID, NETNSA_FD = 1, 3
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RT_SCOPE_UNIVERSE = 0
+# 169.254.0.0/16 may have any scope, and is never translated.
+LINK_LOCAL = bytes((169, 254))
 RUN = "/run/netns"
 # Seconds between two looks for new namespaces.
 TICK = 0.01
@@ -284,7 +286,9 @@ class Watcher(threading.Thread):
                 scope = body[3]
                 found = dict(attrs(body[8:]))
                 address = found.get(IFA_LOCAL, found.get(IFA_ADDRESS))
-                if scope == RT_SCOPE_UNIVERSE and address and address not in own and address[0] != 127:
+                if scope != RT_SCOPE_UNIVERSE or not address or address[0] == 127 or address[:2] == LINK_LOCAL:
+                    continue
+                if address not in own:
                     own.append(address)
         space.own = own
 
