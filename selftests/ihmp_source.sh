@@ -226,6 +226,36 @@ six_vrf() {
 	equal "refused by us" 0 "$(reason m foreign-source)"
 }
 
+# leaked_from_vrf FAMILY KNOWN: a route leads from one VRF into another, and the source stays that of the first. KNOWN 1: to a host.
+leaked_from_vrf() {
+	local family=$1 known=$2 own=fd55::1
+
+	[ "$family" = 6 ] || own=10.55.0.1
+	FAMILIES=$family topo_trio || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	dad "$family"
+	# Out of a VRF into another packets are forwarded.
+	sysctl_in m net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	batch m <<-END || { skip "no VRF in this kernel" && return; }
+		link add red type vrf table 10
+		link add blue type vrf table 11
+		link set red up
+		link set blue up
+		link set eth0 master red
+		link add local0 type dummy
+		link set local0 master blue
+		link set local0 up
+		addr add $own/${WIDTH[$family]} dev local0 $DAD
+	END
+	[ "$family" = 4 ] || batch m <<<"addr add $(own m eth0 6) dev eth0 nodad" || return
+	ipn m "-$family" route add vrf blue "$C" dev red && ipn m "-$family" route add vrf red "$own" dev blue &&
+		ipn c "-$family" route add "$own" via "$M" || return
+	[ "$known" = 0 ] || introduce m "$own" c "$C" || return
+	speaker m "$family" && speaker c "$family" && server c u udp "$(any "$family")" 5001 c || return
+	says m ok s udp blue && ask m s connect "$C" 5001 && says m 3 s talk 3 || return
+	equal "dropped" 0 "$(reason m local-gone)"
+}
+
 dual_stack_rebound() {
 	stage 6 && expect ok u udp && tell u connect "$C" 5001 && expect ok u write && expect 1 u flag && expect ok u disconnect || return
 	tell u bind "$X6"
@@ -336,6 +366,10 @@ run_case "an IPv6 socket that speaks IPv4: bound to another's IPv6 address" dual
 run_case "an IPv6 socket that speaks IPv4: its own addresses stay usable" dual_stack_own
 run_case "an IPv6 socket: its former address and another's by IPV6_PKTINFO" six
 run_case "an IPv6 socket in a VRF: its own address stays usable" six_vrf
+for family in 4 6; do
+	run_case "control without hosts, IPv$family: a route leads out of the socket's VRF" leaked_from_vrf $family 0
+	run_case "IPv$family: a route leads out of the socket's VRF" leaked_from_vrf $family 1
+done
 run_case "nothing is left to sockets when the hooks go" without_hooks
 run_case "a connection by DNAT beside one from the same port, without hosts" behind_dnat without
 run_case "the same with a host at its other end" behind_dnat with

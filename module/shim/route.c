@@ -260,10 +260,24 @@ static bool ihmp_addr_is_routed6(struct net *net, const struct in6_addr *addr, i
 	return local;
 }
 
-/* What the kernel would let any program send from (ip6_datagram_send_ctl), in the VRF by which the packet leaves, if any. */
-static bool ihmp_source_is_local6(struct net *net, const struct net_device *dev, const struct in6_addr *addr)
+/* Of the VRF in which the packet's socket is: a route may lead out of that, and the source stays. */
+static bool ihmp_addr_is_of_sock6(struct net *net, const struct sk_buff *skb, const struct in6_addr *addr)
 {
+	const struct sock *sk = sk_to_full_sk(skb->sk);
+	const struct net_device *dev = NULL;
+
+	if (sk && sk->sk_bound_dev_if)
+		dev = dev_get_by_index_rcu(net, sk->sk_bound_dev_if);
+	return dev && ipv6_chk_addr_and_flags(net, addr, dev, true, 0, 0);
+}
+
+/* What the kernel would let any program send from (ip6_datagram_send_ctl), in the VRF by which the packet leaves, if any. */
+static bool ihmp_source_is_local6(struct net *net, const struct sk_buff *skb, const struct in6_addr *addr)
+{
+	const struct net_device *dev = skb_dst_dev(skb);
+
 	return ipv6_chk_addr_and_flags(net, addr, dev, true, 0, 0) || ipv6_chk_addr_and_flags(net, addr, NULL, true, 0, 0) ||
+	       ihmp_addr_is_of_sock6(net, skb, addr) ||
 	       ihmp_addr_is_routed6(net, addr, l3mdev_master_ifindex_rcu(dev), RTF_LOCAL | RTF_ANYCAST);
 }
 
@@ -271,11 +285,11 @@ static bool ihmp_source_is_local6(struct net *net, const struct net_device *dev,
 bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6)
 {
 	if (ipv6)
-		return ihmp_source_is_local6(net, skb_dst_dev(skb), &ipv6_hdr(skb)->saddr);
+		return ihmp_source_is_local6(net, skb, &ipv6_hdr(skb)->saddr);
 	return inet_addr_type_dev_table(net, skb_dst_dev(skb), ip_hdr(skb)->saddr) == RTN_LOCAL;
 }
 
-/* IPv6 addresses are those of a VRF, or of none: that of the packet, or none. The caller holds the RCU lock. */
+/* IPv6 addresses are those of a VRF, or of none: that of the packet, that of its socket, or none. The caller holds the RCU lock. */
 static bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
 {
 	struct in6_addr addr6;
@@ -288,6 +302,7 @@ static bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const
 	memcpy(&addr6, addr, sizeof(addr6));
 	return ipv6_chk_addr_and_flags(net, &addr6, skb_dst_dev(skb), true, 0, 0) ||
 	       ipv6_chk_addr_and_flags(net, &addr6, NULL, true, 0, 0) ||
+	       ihmp_addr_is_of_sock6(net, skb, &addr6) ||
 	       ihmp_addr_is_routed6(net, &addr6, 0, RTF_LOCAL);
 }
 
