@@ -29,7 +29,7 @@ KINDS=(
 	udp-gso=udp/5009
 	sctp=sctp/5010
 	mptcp=tcp/5011
-	vpn=dev/wg0,udp/$VPN_PORT,tcp/5012,udp/5012
+	"vpn=dev/wg0,udp/$VPN_PORT,tcp/5012,udp/5012"
 	container=tcp/5013,udp/5013
 	direct-return=tcp/5014,udp/5014
 	opened-by-peer=tcp/5015,udp/5015
@@ -109,7 +109,7 @@ tunnel() {
 	[ -e "$TMP/key.m" ] || (umask 077 && wg genkey >"$TMP/key.m" && wg genkey >"$TMP/key.r2") || return
 	in_ns m wg set wg0 private-key "$TMP/key.m" peer "$(wg pubkey <"$TMP/key.r2")" allowed-ips 0.0.0.0/0,::/0 \
 		endpoint "$(bracket "${ADDR[r2.wan.$family]}"):$VPN_PORT" || return
-	in_ns r2 wg set wg0 private-key "$TMP/key.r2" listen-port $VPN_PORT peer "$(wg pubkey <"$TMP/key.m")" allowed-ips 0.0.0.0/0,::/0 || return
+	in_ns r2 wg set wg0 private-key "$TMP/key.r2" listen-port "$VPN_PORT" peer "$(wg pubkey <"$TMP/key.m")" allowed-ips 0.0.0.0/0,::/0 || return
 	ipn m link set wg0 up && ipn r2 link set wg0 up && ipn m "-$family" rule add from "$V" lookup 101 &&
 		ipn m "-$family" route add default dev wg0 table 101
 }

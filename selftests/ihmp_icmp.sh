@@ -145,9 +145,9 @@ router_has_no_way() {
 	ipn r1 "-$family" route add unreachable "$C" || return
 	says m ok old write && heard_of_it "$known" || return
 	says m "$error 1" v visits "$C" 5000 1 || return
-	says m ok new udp && says m ok new errors && ask m new connect "$C" 5001 && says m ok new write && says m $error new hear || return
+	says m ok new udp && says m ok new errors && ask m new connect "$C" 5001 && says m ok new write && says m "$error" new hear || return
 	[ "$known" = 0 ] || busywait 30 passed "$(now_ms)" 10100
-	says m ok old write && says m $error old hear || return
+	says m ok old write && says m "$error" old hear || return
 	equal "errors that were kept from a socket" "$known" "$(reason m path-unreachable)" || return
 	ipn r1 "-$family" route del unreachable "$C" && says m 3 old talk 3
 }

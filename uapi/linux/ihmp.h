@@ -124,8 +124,8 @@ enum ihmp_path_cause {
  * @IHMP_REASON_DISCOVER_LIMIT: Not reported; discovery requests came faster
  *   than allowed.
  * @IHMP_REASON_PATH_UNREACHABLE: Dropped; a router says that a locator of a
- *   host cannot be reached, which the host may be leaving. Only where the host
- *   was heard on the flow in the last 10 s.
+ *   host cannot be reached. The host was heard on the flow in the last 10 s,
+ *   and may be leaving.
  * @IHMP_REASON_NAT_UNMAPPED: Dropped; the host is behind a NAT, and no port
  *   mapping of it is known for the flow.
  * @IHMP_REASON_NAT_LIMIT: Not made; the table of NAT mappings is full.

@@ -367,8 +367,8 @@ pub enum Reason {
     IcmpNoFlow = 12,
     /// Not reported; discovery requests came faster than allowed.
     DiscoverLimit = 13,
-    /// Dropped; a router says that a locator of a host cannot be reached, which the host may be
-    /// leaving. Only where the host was heard on the flow in the last 10 s.
+    /// Dropped; a router says that a locator of a host cannot be reached. The host was heard on the
+    /// flow in the last 10 s, and may be leaving.
     PathUnreachable = 14,
     /// Dropped; the host is behind a NAT, and no port mapping of it is known for the flow.
     NatUnmapped = 15,
