@@ -279,10 +279,10 @@ def differences(one, other):
 def main():
     one, other, *words = sys.argv[1:]
     kinds = [(name, set(what.split(","))) for name, what in (word.split("=") for word in words)]
-    for name, what in ((name, what) for name, whats in kinds for what in whats):
+    for what in set().union(*(whats for _, whats in kinds)):
         port = what.rpartition("/")[2]
         if port.isdigit() and int(port) >= EPHEMERAL:
-            raise SystemExit(f"{name}={what}: a port below {EPHEMERAL} is needed; the kernel gives the others to any socket")
+            raise SystemExit(f"{what}: a port below {EPHEMERAL} is needed; the kernel gives the others to any socket")
     (before, count, none), (after, _, signalling) = run(one, kinds), run(other, kinds)
     places = sorted(set(before) | set(after))
     for name in [name for name, _ in kinds] + ["other"]:

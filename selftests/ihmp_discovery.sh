@@ -204,19 +204,18 @@ has_no_hosts() {
 
 # removed_at_the_peer OPENER: the hosts know each other by IPv6; c removes m, and OPENER finds the other by IPv4.
 removed_at_the_peer() {
-	local opener=$1 near=m far=c one two
+	local opener=$1 near=m far=c
 
 	topo_pair delay 10ms && agent_start m c || return
 	[ "$opener" = m ] || near=c far=m
-	one=${ADDR[$far.eth0.4]} two=${ADDR[m.eth0.6]}
 	speaker m 6 && speaker c 6 && server c six tcp :: 5001 c || return
 	says m ok s tcp && ask m s connect "${ADDR[c.eth0.6]}" 5001 && says m 3 s talk 3 || return
-	must "they know each other by IPv6" hosts_up m "${ADDR[c.eth0.6]}" c "$two" || return
+	must "they know each other by IPv6" hosts_up m "${ADDR[c.eth0.6]}" c "${ADDR[m.eth0.6]}" || return
 	ctl c host flush && must "removed" busywait 5 has_no_hosts c || return
 	speaker "$near@four" 4 && speaker "$far@four" 4 && server "$far@four" four tcp 0.0.0.0 5000 "$far" || return
-	says "$near@four" ok s tcp && ask "$near@four" s connect "$one" 5000 && says "$near@four" 3 s talk 3 || return
+	says "$near@four" ok s tcp && ask "$near@four" s connect "${ADDR[$far.eth0.4]}" 5000 && says "$near@four" 3 s talk 3 || return
 	must "they know each other by IPv4" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
-	must "and by IPv6" hosts_up m "${ADDR[c.eth0.6]}" c "$two" || return
+	must "and by IPv6" hosts_up m "${ADDR[c.eth0.6]}" c "${ADDR[m.eth0.6]}" || return
 	equal "hosts" "1 1" "$(figure m hosts) $(figure c hosts)"
 }
 

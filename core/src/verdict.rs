@@ -45,7 +45,8 @@ pub enum Reason {
     IcmpNoFlow = 12,
     /// Discovery requests came faster than allowed; this one was not reported.
     DiscoverLimit = 13,
-    /// A router says that a locator of a host cannot be reached, which the host may be leaving: it was heard on the flow just before.
+    /// A router says that a locator of a host cannot be reached. The host was heard on the flow in the last 10 s, and may be
+    /// leaving.
     PathUnreachable = 14,
     /// The host is behind a NAT, and no port mapping of it is known for the flow.
     NatUnmapped = 15,

@@ -260,7 +260,7 @@ static bool ihmp_addr_is_routed6(struct net *net, const struct in6_addr *addr, i
 	return local;
 }
 
-/* Of the VRF in which the packet's socket is: a route may lead out of that, and the source stays. */
+/* The address is one of the VRF to which the packet's socket is bound. A route may lead out of that VRF, and the source stays. */
 static bool ihmp_addr_is_of_sock6(struct net *net, const struct sk_buff *skb, const struct in6_addr *addr)
 {
 	const struct sock *sk = sk_to_full_sk(skb->sk);
@@ -271,14 +271,18 @@ static bool ihmp_addr_is_of_sock6(struct net *net, const struct sk_buff *skb, co
 	return dev && ipv6_chk_addr_and_flags(net, addr, dev, true, 0, 0);
 }
 
+/* An address is one of a VRF, or of none: here of the packet's VRF, of none, or of the socket's. */
+static bool ihmp_addr_is_assigned6(struct net *net, const struct sk_buff *skb, const struct in6_addr *addr)
+{
+	return ipv6_chk_addr_and_flags(net, addr, skb_dst_dev(skb), true, 0, 0) ||
+	       ipv6_chk_addr_and_flags(net, addr, NULL, true, 0, 0) || ihmp_addr_is_of_sock6(net, skb, addr);
+}
+
 /* What the kernel would let any program send from (ip6_datagram_send_ctl), in the VRF by which the packet leaves, if any. */
 static bool ihmp_source_is_local6(struct net *net, const struct sk_buff *skb, const struct in6_addr *addr)
 {
-	const struct net_device *dev = skb_dst_dev(skb);
-
-	return ipv6_chk_addr_and_flags(net, addr, dev, true, 0, 0) || ipv6_chk_addr_and_flags(net, addr, NULL, true, 0, 0) ||
-	       ihmp_addr_is_of_sock6(net, skb, addr) ||
-	       ihmp_addr_is_routed6(net, addr, l3mdev_master_ifindex_rcu(dev), RTF_LOCAL | RTF_ANYCAST);
+	return ihmp_addr_is_assigned6(net, skb, addr) ||
+	       ihmp_addr_is_routed6(net, addr, l3mdev_master_ifindex_rcu(skb_dst_dev(skb)), RTF_LOCAL | RTF_ANYCAST);
 }
 
 /* The caller holds the RCU lock. */
@@ -289,7 +293,7 @@ bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6)
 	return inet_addr_type_dev_table(net, skb_dst_dev(skb), ip_hdr(skb)->saddr) == RTN_LOCAL;
 }
 
-/* IPv6 addresses are those of a VRF, or of none: that of the packet, that of its socket, or none. The caller holds the RCU lock. */
+/* The caller holds the RCU lock. */
 static bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
 {
 	struct in6_addr addr6;
@@ -300,10 +304,7 @@ static bool ihmp_addr_is_local(struct net *net, const struct sk_buff *skb, const
 		return __ip_dev_find(net, addr4, false);
 	}
 	memcpy(&addr6, addr, sizeof(addr6));
-	return ipv6_chk_addr_and_flags(net, &addr6, skb_dst_dev(skb), true, 0, 0) ||
-	       ipv6_chk_addr_and_flags(net, &addr6, NULL, true, 0, 0) ||
-	       ihmp_addr_is_of_sock6(net, skb, &addr6) ||
-	       ihmp_addr_is_routed6(net, &addr6, 0, RTF_LOCAL);
+	return ihmp_addr_is_assigned6(net, skb, &addr6) || ihmp_addr_is_routed6(net, &addr6, 0, RTF_LOCAL);
 }
 
 /* Packets leave by it: they do not by what only keeps addresses. */

@@ -263,8 +263,9 @@ impl Engine {
 }
 
 impl Host {
-    /// The peer lists its addresses right after it greeted us as a stranger, which we were not: it has forgotten us, and what it
-    /// was told of our addresses but for `to`. Who found another name of a host that it knows lists nothing.
+    /// The peer announces itself at `to` with this number. If that comes right after it greeted us as strangers, though we know
+    /// it, it has forgotten our other addresses: they are announced again. (A peer that greets a second address of a host that
+    /// it knows announces nothing after it.)
     pub(crate) fn tell_forgetful(&mut self, seqno: u16, to: Addr) {
         let greeting = self.strange_hello.take();
         if greeting.map(|greeting| greeting.wrapping_add(1)) != Some(seqno) {

@@ -130,7 +130,7 @@ pub(crate) struct Host {
     /// The one before.
     pub(crate) former: Option<Addr>,
     pub(crate) next_seqno: u16,
-    /// Since when it knows us.
+    /// When it last acknowledged a greeting, or made itself known by one: then it knew us.
     pub(crate) met_at: Option<Instant>,
     /// When it last answered a greeting as one that does not know our key.
     pub(crate) strange_at: Option<Instant>,
@@ -291,7 +291,8 @@ impl Host {
         }
     }
 
-    /// Whether the peer had forgotten us when it was greeted under another name after this.
+    /// Whether the peer has forgotten what it was told here: later it answered the greeting of `other`, which is the same peer at
+    /// another address, as one that does not know our key.
     pub(crate) fn was_forgotten(&self, other: &Host) -> bool {
         other.strange_at.is_some() && self.met_at < other.strange_at
     }

@@ -92,7 +92,7 @@ impl Engine {
                     include(&mut host.alias, *addr);
                 }
             }
-            // What it was told before it forgot us it has to be told again.
+            // What the peer was told before it forgot us is announced again.
             let mut forgotten = Vec::new();
             if other.was_forgotten(host) {
                 forgotten = std::mem::take(&mut other.told);

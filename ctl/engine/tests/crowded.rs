@@ -6,7 +6,7 @@ use ihmp_sim as sim;
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control::*, Message, Options};
 use ihmp_core::time::Duration;
-use ihmp_engine::{Input, Limits, Note, Rate, State, Traffic};
+use ihmp_engine::{Limits, Note, Rate, State, Traffic};
 use sim::{addr, ms, own_key, secs, Sim, BUSY, FAIR};
 
 const SERVER: &str = "198.51.100.1";
@@ -264,8 +264,7 @@ fn largest_network_makes_room_and_no_other() {
 #[test]
 fn limits_are_shown() {
     let sim = crowd(64, (1..=5).map(|number| format!("10.0.0.{number}")), None);
-    let limits = sim.nodes[0].engine.as_ref().unwrap().limits();
-    let of = |name: &str| limits.iter().find(|(known, _)| *known == name).unwrap().1;
+    let of = |name| sim.limit(0, name);
     assert_eq!(
         (of("hosts-most"), of("networks"), of("network-largest")),
         (64, 1, 5)
@@ -279,11 +278,6 @@ fn limits_are_shown() {
 #[test]
 fn removed_hosts_are_not_counted() {
     let mut sim = crowd(64, (1..=5).map(|number| format!("10.0.0.{number}")), None);
-    let ids: Vec<u32> = sim.nodes[0].kernel.rows.keys().copied().collect();
-    for id in ids {
-        sim.nodes[0].kernel.take(id);
-        sim.give(0, Input::Removed { id });
-    }
-    let limits = sim.nodes[0].engine.as_ref().unwrap().limits();
-    assert!(limits.contains(&("networks", 0)));
+    sim.remove_hosts(0);
+    assert_eq!(sim.limit(0, "networks"), 0);
 }

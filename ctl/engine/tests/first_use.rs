@@ -3,7 +3,7 @@
 
 use ihmp_sim as sim;
 
-use ihmp_engine::{Changed, Input, Limits, Note, OwnKey, Policy, PublicKey};
+use ihmp_engine::{Changed, Limits, Note, OwnKey, Policy, PublicKey};
 use sim::{addr, own_key, secs, Sim, FAIR};
 
 const A1: &str = "192.0.2.1";
@@ -34,11 +34,7 @@ fn meet(sim: &mut Sim, client: &str, server: &str) {
 /// Five minutes after the last connection, both forget each other.
 fn part(sim: &mut Sim) {
     for at in [0, 1] {
-        let ids: Vec<u32> = sim.nodes[at].kernel.rows.keys().copied().collect();
-        for id in ids {
-            sim.nodes[at].kernel.take(id);
-            sim.give(at, Input::Removed { id });
-        }
+        sim.remove_hosts(at);
     }
     sim.run(secs(1));
 }
@@ -70,9 +66,7 @@ fn is_up(sim: &Sim) -> bool {
 
 /// Keys that were believed where another one was remembered, and addresses at which one is refused for that.
 fn counts(sim: &Sim) -> [u64; 2] {
-    let limits = sim.nodes[0].engine.as_ref().unwrap().limits();
-    let of = |name: &str| limits.iter().find(|(known, _)| *known == name).unwrap().1;
-    [of("keys-changed"), of("keys-refused")]
+    ["keys-changed", "keys-refused"].map(|name| sim.limit(0, name))
 }
 
 #[test]

@@ -5,7 +5,7 @@ use ihmp_sim as sim;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};
-use ihmp_engine::{Input, Limits, Note, Policy, Refusal, State};
+use ihmp_engine::{Limits, Note, Policy, Refusal, State};
 use sim::{addr, ms, secs, Sim, Weather, FAIR};
 
 const A1: &str = "192.0.2.1";
@@ -636,12 +636,7 @@ fn peer_that_forgot_before_it_was_found_by_another_address_is_told_all() {
         sim.flow(0, A61, B61);
         sim.run(secs(1));
         sim.agree(0, 1);
-        // Its administrator removes all hosts.
-        let ids: Vec<u32> = sim.nodes[1].kernel.rows.keys().copied().collect();
-        for id in ids {
-            sim.nodes[1].kernel.take(id);
-            sim.give(1, Input::Removed { id });
-        }
+        sim.remove_hosts(1);
         let (from, to) = if opener == 0 { (A1, B1) } else { (B1, A1) };
         sim.flow(opener, from, to);
         sim.run(secs(5));

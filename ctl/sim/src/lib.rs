@@ -963,6 +963,21 @@ impl Sim {
         refusals.get(reason).copied().unwrap_or(0)
     }
 
+    /// A figure that a node's agent shows of its limits; it must be one of [`Engine::limits`].
+    pub fn limit(&self, at: usize, name: &str) -> u64 {
+        let limits = self.nodes[at].engine.as_ref().unwrap().limits();
+        limits.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    /// The administrator of a node removes all hosts.
+    pub fn remove_hosts(&mut self, at: usize) {
+        let ids: Vec<u32> = self.nodes[at].kernel.rows.keys().copied().collect();
+        for id in ids {
+            self.nodes[at].kernel.take(id);
+            self.give(at, Input::Removed { id });
+        }
+    }
+
     /// How many notes of a node `pred` holds for.
     pub fn noted(&self, at: usize, pred: impl Fn(&Note) -> bool) -> usize {
         self.nodes[at]
