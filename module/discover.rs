@@ -74,7 +74,8 @@ pub(crate) fn consider<'a>(
     }
     let asks = match netns.action(addr, guard) {
         Action::Auto => netns.openers.speak(&packet.tuple, sock),
-        Action::AutoIn => true,
+        // Who has shaken hands is there; a datagram may have come in the name of somebody else.
+        Action::AutoIn => packet.tuple.proto == TCP || netns.openers.speak(&packet.tuple, sock),
         Action::Known | Action::Never => false,
     };
     if !asks || !worth_asking(netns, packet, sock) {

@@ -257,11 +257,19 @@ datagrams() {
 	agent_start c && capture m eth0 udp && ask "$family" "$C" 5200 || return
 	equal "asked about" 0 "$(figure c discovered)"
 	equal "messages" 0 "$(captured m eth0 61453)"
-	# A service that answers from a port of its own, as TFTP does.
+	# A service that answers from a port of its own, as TFTP does (here: one at an odd port).
 	ask "$family" "$C" 5201 || return
 	equal "asked about" 0 "$(figure c discovered)"
 	equal "messages" 0 "$(captured m eth0 61453)"
 	figure_of "a service that answers 20 datagrams, IPv$family" "messages to whom it answers" "$(captured m eth0 61453)" 1
+	# Nor where clients are to be greeted: a datagram may come in the name of a victim.
+	ctl c policy add "$M" auto-in && ask "$family" "$C" 5202 && ask "$family" "$C" 5203 || return
+	equal "asked about, by the policy auto-in" 0 "$(figure c discovered)"
+	capture_end m eth0
+	equal "octets of messages" 0 "$(octets m "$C" 61453)"
+	check "control: octets of datagrams" test "$(octets m "$M" 520)" -ge 40
+	figure_of "the same with the policy auto-in, IPv$family" "octets to whom it answers, to those that came in his name" \
+		"$(jq -n "$(octets m "$C" 61453) / $(octets m "$M" 520)")" 1
 	# Control: c speaks first.
 	in_ns c python3 - "$family" "$M" <<-'END'
 		import socket, sys
@@ -271,6 +279,12 @@ datagrams() {
 		        sock.sendto(b"x", (sys.argv[2], 5300))
 	END
 	must "control: it asks about whom it speaks to" busywait 5 asked c
+}
+
+# octets HOST SOURCE PORT: the octets of the datagrams that its eth0 had from SOURCE, of or to ports that begin with PORT, as captured.
+octets() {
+	awk -v from="$2." -v port="$3" 'index($3, from) == 1 && (index($3, from port) == 1 || index($5, "." port)) {
+		for (i = 6; i < NF; i++) if ($i == "length") sum += $(i + 1) } END { print sum + 0 }' "$TMP/cap.$1.eth0"
 }
 
 # ask FAMILY ADDR PORT: ten datagrams of m to a service at c, and their answers.
@@ -283,7 +297,7 @@ ask() {
 		print("ready", flush=True)
 		while True:
 		    data, peer = service.recvfrom(100)
-		    if sys.argv[2] == "5201":
+		    if int(sys.argv[2]) % 2:
 		        with socket.socket(family, socket.SOCK_DGRAM) as own:
 		            own.connect(peer)
 		            own.send(data)

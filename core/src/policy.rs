@@ -17,7 +17,7 @@ pub enum Action {
     Known = 1,
     /// No host is ever made for the prefix, and none may use it.
     Never = 2,
-    /// As [`Action::Auto`], whoever opened the flow.
+    /// As [`Action::Auto`], and a TCP connection whoever opened it.
     AutoIn = 3,
 }
 

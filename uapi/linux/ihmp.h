@@ -73,8 +73,8 @@ enum ihmp_scheduler {
  *   first take part.
  * @IHMP_POLICY_ACTION_NEVER: No host is ever made for the prefix, and none may
  *   use it.
- * @IHMP_POLICY_ACTION_AUTO_IN: As auto, also for flows that the other end
- *   opened.
+ * @IHMP_POLICY_ACTION_AUTO_IN: As auto, also for TCP connections that the
+ *   other end opened.
  */
 enum ihmp_policy_action {
 	IHMP_POLICY_ACTION_AUTO,

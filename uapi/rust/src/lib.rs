@@ -232,7 +232,7 @@ pub enum PolicyAction {
     Known = 1,
     /// No host is ever made for the prefix, and none may use it.
     Never = 2,
-    /// As auto, also for flows that the other end opened.
+    /// As auto, also for TCP connections that the other end opened.
     AutoIn = 3,
 }
 
