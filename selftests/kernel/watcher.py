@@ -7,6 +7,7 @@ counters, those of each namespace are read again and again, and what was read la
 
 import ctypes
 import errno
+import ipaddress
 import os
 import select
 import socket
@@ -25,8 +26,7 @@ IN_CREATE, IN_CLOEXEC, IN_NONBLOCK = 0x100, 0o2000000, 0o4000
 NETNSA_NSID, NETNSA_FD = 1, 3
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RT_SCOPE_UNIVERSE = 0
-# 169.254.0.0/16 may have any scope, and is never translated.
-LINK_LOCAL = bytes((169, 254))
+BROADCAST = ipaddress.ip_address("255.255.255.255")
 RUN = "/run/netns"
 # Seconds between two looks for new namespaces.
 TICK = 0.01
@@ -48,6 +48,13 @@ class Space:
         self.hosts = {}
         self.refused = set()
         self.counters = {}
+
+
+def translatable(address):
+    """What the module takes as the address of a host: the scope alone does not say so."""
+    ip = ipaddress.ip_address(address)
+    this_network = ip.version == 4 and address[0] == 0
+    return not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or this_network or ip == BROADCAST)
 
 
 class Watcher(threading.Thread):
@@ -286,9 +293,7 @@ class Watcher(threading.Thread):
                 scope = body[3]
                 found = dict(attrs(body[8:]))
                 address = found.get(IFA_LOCAL, found.get(IFA_ADDRESS))
-                if scope != RT_SCOPE_UNIVERSE or not address or address[0] == 127 or address[:2] == LINK_LOCAL:
-                    continue
-                if address not in own:
+                if scope == RT_SCOPE_UNIVERSE and address and translatable(address) and address not in own:
                     own.append(address)
         space.own = own
 
