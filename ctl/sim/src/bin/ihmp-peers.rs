@@ -2,12 +2,13 @@
 //! Many peers of one host, for the selftests: each has an address, a key and an engine of its own; they share a socket,
 //! which the routing table gives all their addresses (`ip route add local 10.0.0.0/8 dev lo`).
 //!
-//! They meet the host one after the other, so many a second, and answer from then on. The file has two lines, as they are
+//! They meet the host one after the other, so many a second, and answer from then on. With `--every` each sends the host a
+//! datagram of one octet when they meet, and again after so many seconds. The file has two lines, as they are
 //! every tenth of a second: how many know the host, and how many know it at another address than the first.
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -34,6 +35,10 @@ use nix::time::{clock_gettime, ClockId};
 /// How often the file is written.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// From and to which port the datagrams go that are no messages.
+const OWN_PORT: u16 = 9000;
+const HOST_PORT: u16 = 9;
+
 /// One peer.
 struct Peer {
     addr: Addr,
@@ -50,6 +55,26 @@ struct Peers {
     peers: Vec<Peer>,
     timers: BTreeSet<(Instant, usize)>,
     random: Random,
+    chat: Option<Chat>,
+}
+
+/// The datagrams that are no messages.
+struct Chat {
+    fd: OwnedFd,
+    every: Duration,
+    /// Who sends when, in this order.
+    next: VecDeque<(Instant, usize)>,
+}
+
+impl Chat {
+    /// Sends what is due at this moment.
+    fn send(&mut self, at: Instant, peers: &[Peer], host: Addr) {
+        while let Some((_, index)) = self.next.front().copied().filter(|(due, _)| *due <= at) {
+            self.next.pop_front();
+            send(&self.fd, peers[index].addr, (host, HOST_PORT), b"x");
+            self.next.push_back((at.after(self.every), index));
+        }
+    }
 }
 
 /// The address of a peer: each has a /24 of its own, as hosts on the Internet do.
@@ -81,17 +106,22 @@ fn ip(addr: Addr) -> Ipv4Addr {
 }
 
 impl Peers {
-    fn new(host: Addr, count: usize) -> nix::Result<Peers> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
+    fn new(host: Addr, count: usize, every: Option<Duration>) -> nix::Result<Peers> {
+        let fd = datagrams(PORT)?;
         setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
         // It is as many sockets as there are peers.
         setsockopt(&fd, sockopt::RcvBufForce, &(64 << 20))?;
-        let any = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT));
-        bind(fd.as_raw_fd(), &any)?;
+        let chat = |every| {
+            datagrams(OWN_PORT).map(|fd| Chat {
+                fd,
+                every,
+                next: VecDeque::new(),
+            })
+        };
         let mut all = Peers {
             fd,
             host,
+            chat: every.map(chat).transpose()?,
             peers: Vec::new(),
             timers: BTreeSet::new(),
             random: Random(61453),
@@ -137,7 +167,7 @@ impl Peers {
                     Output::Send {
                         from, to, bytes, ..
                     } => {
-                        send(&self.fd, from, to, &bytes);
+                        send(&self.fd, from, (to, PORT), &bytes);
                         continue;
                     }
                     Output::Table(Change::New { key, record }) => {
@@ -230,7 +260,13 @@ impl Peers {
                     remote: self.host,
                 };
                 self.tell(met, discovered)?;
+                if let Some(chat) = &mut self.chat {
+                    chat.next.push_front((at, met));
+                }
                 met += 1;
+            }
+            if let Some(chat) = &mut self.chat {
+                chat.send(at, &self.peers, self.host);
             }
             while let Some((_, index)) = self.timers.first().copied().filter(|(due, _)| *due <= at)
             {
@@ -254,7 +290,9 @@ impl Peers {
             let meeting =
                 (met < self.peers.len()).then(|| begun.after(pause.saturating_mul(met as u64)));
             let timer = self.timers.first().map(|(due, _)| *due);
-            let next = [Some(written.after(EVERY)), meeting, timer];
+            let chat = self.chat.as_ref().and_then(|chat| chat.next.front());
+            let chat = chat.map(|(due, _)| *due);
+            let next = [Some(written.after(EVERY)), meeting, timer, chat];
             let next = next.into_iter().flatten().min().unwrap_or(at);
             let wait = next.since(now()?).as_nanos().div_ceil(1_000_000);
             let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
@@ -276,8 +314,17 @@ impl Peer {
     }
 }
 
+/// A socket at this port of all addresses.
+fn datagrams(port: u16) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
+    let any = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port));
+    bind(fd.as_raw_fd(), &any)?;
+    Ok(fd)
+}
+
 /// What cannot leave is sent again.
-fn send(fd: &OwnedFd, from: Addr, to: Addr, bytes: &[u8]) {
+fn send(fd: &OwnedFd, from: Addr, (to, port): (Addr, u16), bytes: &[u8]) {
     let info = libc::in_pktinfo {
         ipi_ifindex: 0,
         ipi_spec_dst: libc::in_addr {
@@ -286,7 +333,7 @@ fn send(fd: &OwnedFd, from: Addr, to: Addr, bytes: &[u8]) {
         ipi_addr: libc::in_addr { s_addr: 0 },
     };
     let control = [ControlMessage::Ipv4PacketInfo(&info)];
-    let to = SockaddrIn::from(SocketAddrV4::new(ip(to), PORT));
+    let to = SockaddrIn::from(SocketAddrV4::new(ip(to), port));
     let slots = [IoSlice::new(bytes)];
     if let Err(error) = sendmsg(
         fd.as_raw_fd(),
@@ -315,10 +362,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .default_value("100")
                 .help("Greetings in a second"),
         )
+        .arg(
+            Arg::new("every")
+                .long("every")
+                .help("Seconds between two datagrams of a peer; none without it"),
+        )
         .get_matches();
     let word = |name| matches.get_one::<String>(name).map_or("", String::as_str);
     let host = word("host").parse().map_err(|_| "host: not an address")?;
-    let mut peers = Peers::new(host, word("count").parse()?)?;
+    let every = match word("every") {
+        "" => None,
+        seconds => Some(Duration::from_secs(seconds.parse()?)),
+    };
+    let mut peers = Peers::new(host, word("count").parse()?, every)?;
     println!("ready");
     peers.serve(word("rate").parse()?, word("file"))?;
     Ok(())

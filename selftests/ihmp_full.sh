@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Hosts that really answer, as many as the table of the module and of the agent has room for, each from a network of its own and with a
+# datagram now and then, fill them. A newcomer is heard nevertheless, and connections of others go on. The hosts are engines of
+# one program; all else is real. It takes minutes, and is run by name only.
+#
+# The figures of ihmp.json are left in $IHMP_RESULTS.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+PEERS=${PEERS:-65536}
+# Greetings in a second: fewer than an agent takes. Seconds between two datagrams of a peer.
+RATE=190
+EVERY=250
+
+# peers FIGURE: what they say.
+peers() {
+	sed -n "s/^$1 //p" "$TMP/peers" 2>/dev/null
+}
+
+# crowded: how many hosts of m were given up for others.
+crowded() {
+	ihmpctl --state "$TMP/state.m" -j agent | jq .evicted
+}
+
+have_come() {
+	[ "$(($(figure m hosts) + $(crowded)))" -ge "$1" ]
+}
+
+# meets WHAT FROM TO: a connection between hosts that do not know each other makes them known; for how long that took, and it ends.
+meets() {
+	local from=$2 to=$3 start
+
+	start=$(now_ms)
+	traffic "$from" 4 "${ADDR[$to.eth0.4]}" tcp:5000,rate=20000 || return
+	must "$1" hosts_up "$from" "${ADDR[$to.eth0.4]}" "$to" "${ADDR[$from.eth0.4]}" || return
+	TOOK=$(($(now_ms) - start))
+}
+
+full() {
+	local what="a table of $PEERS hosts that answer" M C took
+
+	[ "$TRAVEL" = 1 ] || { skip "all peers and the host share a processor, and their signatures take its time here" && return; }
+	FAMILIES=4 topo_trio delay 5ms limit 100000 || return
+	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]}
+	ipn c route add local 10.0.0.0/8 dev lo && ipn m route add 10.0.0.0/8 via "$C" dev eth0 || return
+	ctl m param set max-hosts "$PEERS" && printf '[peers]\nmax = %s\n' "$PEERS" >"$TMP/ihmpd.m.toml" || return
+	defer rm -f "$TMP/ihmpd.m.toml"
+	HOSTS=
+	agent_start m d && serve m 4 tcp:5000 && serve d 4 tcp:5000 || return
+	# Control: with an empty table.
+	meets "with an empty table, both know each other" d m || return
+	took=$TOOK
+	traffic_end d && ctl m host flush && ctl d host flush || return
+	must "forgotten" busywait 5 equal hosts "0 0" "$(figure m hosts) $(figure d hosts)" || return
+	start m socat -u UDP4-RECV:9 /dev/null >/dev/null 2>&1
+	start c ihmp-peers "$M" "$TMP/peers" --count "$PEERS" --rate "$RATE" --every "$EVERY" >"$TMP/peers.log" 2>&1
+	must "all have come" busywait $((PEERS / RATE + 60)) have_come "$PEERS" || { note "$(figure m hosts) hosts, $(crowded) given up" && return 1; }
+	note "$(figure m hosts) hosts, $(crowded) given up; $(peers known) know the host"
+	figure_of "$what" "hosts when all have come" "$(figure m hosts)" 1
+	meets "with a full table, a newcomer and the host know each other" d m || return
+	note "$TOOK ms, and $took ms with an empty table"
+	at_most "milliseconds, as with an empty table" $((took + SLACK_MS)) "$TOOK"
+	figure_of "$what" "until a newcomer is known" "$TOOK" ms
+	must "traffic goes on" goes_on d 20 && traffic_end d || return
+}
+
+run_case "a table full of hosts that answer" full
+suite_end
