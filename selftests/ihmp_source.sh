@@ -253,6 +253,9 @@ leaked_from_vrf() {
 	[ "$known" = 0 ] || introduce m "$own" c "$C" || return
 	speaker m "$family" && speaker c "$family" && server c u udp "$(any "$family")" 5001 c || return
 	says m ok s udp blue && ask m s connect "$C" 5001 && says m 3 s talk 3 || return
+	# What has no socket: an echo reply, and a reset.
+	check "echo replies" quiet in_ns c ping -qnc 2 -i 0.1 -W 1 "$own"
+	says c ok t tcp && says c ECONNREFUSED t connect "$own" 5999
 	equal "dropped" 0 "$(reason m local-gone)"
 }
 
