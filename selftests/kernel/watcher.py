@@ -47,7 +47,9 @@ class Space:
         self.told = []
         self.hosts = {}
         self.refused = set()
+        # What was counted since the test began, and before.
         self.counters = {}
+        self.before = {}
 
 
 def translatable(address):
@@ -230,7 +232,7 @@ class Watcher(threading.Thread):
                 finally:
                     os.close(fd)
             if self.with_hosts:
-                self.within(ino, lambda _: self.ihmp(Ihmp.discover))
+                self.within(ino, self.begin_counting)
         except OSError:
             # It is gone already, or is not there yet.
             del self.spaces[ino]
@@ -264,10 +266,11 @@ class Watcher(threading.Thread):
         finally:
             os.close(fd)
 
-    @staticmethod
-    def ihmp(what):
+    def begin_counting(self, space):
+        """The namespace of the guest itself goes from test to test, and its counters with it."""
         with Ihmp() as module:
-            return what(module)
+            module.discover()
+            space.before = module.stats(self.reasons) if self.reasons else {}
 
     def settle(self):
         """Hears which addresses there are now, and makes hosts of them wherever they are foreign."""
@@ -321,7 +324,8 @@ class Watcher(threading.Thread):
 
     def read(self, space):
         with Ihmp() as module:
-            space.counters = module.stats(self.reasons)
+            counted = module.stats(self.reasons)
+            space.counters = {name: value - space.before.get(name, 0) for name, value in counted.items()}
 
     @staticmethod
     def clear(_):

@@ -125,7 +125,8 @@ pub struct Record {
     pub state: State,
     /// Foreign addresses that are reachable.
     pub active: Vec<Addr>,
-    /// Those of them at which the host has not shown that it hears us: the kernel bounds what is sent there.
+    /// Those of them at which the host has not shown that it hears us, where the kernel bounds what is sent; and unreachable ones
+    /// where it was asked and did not answer, which the kernel only remembers.
     pub unvalidated: Vec<Addr>,
     /// Addresses of NATs in front of it that tell of their port mappings; active for flows that have one.
     pub nats: Vec<Addr>,
@@ -150,7 +151,7 @@ pub struct KernelHost {
     pub moved: bool,
     /// Foreign addresses that are reachable.
     pub active: Vec<Addr>,
-    /// Those of them at which the host has not shown that it hears us.
+    /// Those of them, and of the unreachable ones, at which the host has not shown that it hears us.
     pub unvalidated: Vec<Addr>,
     /// Addresses of NATs in front of it.
     pub nats: Vec<Addr>,

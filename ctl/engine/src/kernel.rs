@@ -212,6 +212,8 @@ impl Engine {
             for addr in known.unvalidated {
                 if host.active.contains(&addr) {
                     host.try_out(addr, local, world);
+                } else if host.unreachable.contains(&addr) {
+                    host.ask_again(addr, world);
                 }
             }
             // Their announcements were on the way when the agent ended.

@@ -64,6 +64,8 @@ pub(crate) struct Trial {
     probe_at: Option<Instant>,
     /// It was probed already.
     probed: bool,
+    /// The peer came back there while it was probed, and the probe began again; once.
+    renewed: bool,
     /// Until the next try, when it did not answer.
     pause: Duration,
     failed: bool,
@@ -92,6 +94,34 @@ pub(crate) fn is_connected(ours: Addr, other: Addr, len: u8) -> bool {
 }
 
 impl Trial {
+    /// One that begins now.
+    fn new(addr: Addr, local: Addr, world: &mut World) -> Trial {
+        Trial {
+            addr,
+            local,
+            base: None,
+            look_at: Some(world.now),
+            probe_at: Some(world.now.after(world.jitter(world.limits.prove_after))),
+            probed: false,
+            renewed: false,
+            pause: world.limits.retry_first,
+            failed: false,
+            doubted: false,
+            until: world.now.after(world.limits.distrust),
+        }
+    }
+
+    /// One of an address at which the peer did not answer, and where it is asked again.
+    fn again(addr: Addr, local: Addr, world: &mut World) -> Trial {
+        Trial {
+            look_at: None,
+            probe_at: Some(world.now.after(world.jitter(world.limits.retry_first))),
+            failed: true,
+            until: world.now,
+            ..Trial::new(addr, local, world)
+        }
+    }
+
     /// Whether it is that of this address.
     pub(crate) fn is_of(&self, addr: Addr) -> bool {
         self.addr == addr
@@ -118,10 +148,11 @@ impl Host {
         has.filter(|addr| self.hears.contains(addr)).collect()
     }
 
-    /// Active addresses at which the peer has not shown that it hears us.
+    /// Addresses at which the peer has not shown that it hears us: active ones, and those where it was asked and did not answer.
     pub(crate) fn unvalidated(&self) -> Vec<Addr> {
         let tried = |addr: &Addr| self.trials.iter().any(|trial| trial.addr == *addr);
-        self.active.iter().copied().filter(tried).collect()
+        let known = self.active.iter().chain(&self.unreachable);
+        known.copied().filter(tried).collect()
     }
 
     /// Addresses that the peer has or says it has.
@@ -130,48 +161,37 @@ impl Host {
         known.chain(&self.contested).copied().collect()
     }
 
-    /// The peer was seen to send from there, to `local`, which proves nothing.
+    /// The peer was seen to send from there, to `local`, which proves nothing. Saying so again puts no question off. But a
+    /// question that it may not have heard, since it was elsewhere, is asked anew.
     pub(crate) fn try_out(&mut self, addr: Addr, local: Addr, world: &mut World) {
-        self.trials
-            .retain(|trial| trial.addr != addr || trial.failed);
-        let known =
-            self.hears.contains(&addr) || self.trials.iter().any(|trial| trial.addr == addr);
-        if known || self.managed {
+        if self.hears.contains(&addr) || self.managed {
             return;
         }
-        let trial = Trial {
-            addr,
-            local,
-            base: None,
-            look_at: Some(world.now),
-            probe_at: Some(world.now.after(world.jitter(world.limits.prove_after))),
-            probed: false,
-            pause: world.limits.retry_first,
-            failed: false,
-            doubted: false,
-            until: world.now.after(world.limits.distrust),
+        let Some(trial) = self.trials.iter_mut().find(|trial| trial.addr == addr) else {
+            self.trials.push(Trial::new(addr, local, world));
+            return;
         };
-        self.trials.push(trial);
+        let asked = |probe: &Probe| probe.to == addr && !probe.keeps;
+        if !trial.failed && !trial.renewed && self.probes.iter().any(asked) {
+            (trial.renewed, trial.probe_at) = (true, Some(world.now));
+            self.probes.retain(|probe| !asked(probe));
+        }
+    }
+
+    /// The host did not answer at this address of it, and is asked there again.
+    pub(crate) fn ask_again(&mut self, addr: Addr, world: &mut World) {
+        let local = self.anchor.unwrap_or(Addr::UNSPECIFIED);
+        self.trials.push(Trial::again(addr, local, world));
     }
 
     /// The host is at no address that we know of: it is asked at each that it said it has, and that is not a private one.
     pub(crate) fn ask_everywhere(&mut self, world: &mut World) {
-        let local = self.anchor.unwrap_or(Addr::UNSPECIFIED);
-        let public = |addr: &&Addr| addr.scope() != Scope::Private;
-        for addr in self.unreachable.iter().filter(public) {
+        self.trials.clear();
+        let public = |addr: &Addr| addr.scope() != Scope::Private;
+        let asked: Vec<Addr> = self.unreachable.iter().copied().filter(public).collect();
+        for addr in asked {
             self.apart = true;
-            self.trials.push(Trial {
-                addr: *addr,
-                local,
-                base: None,
-                look_at: None,
-                probe_at: Some(world.now.after(world.jitter(world.limits.retry_first))),
-                probed: false,
-                pause: world.limits.retry_first,
-                failed: true,
-                doubted: false,
-                until: world.now,
-            });
+            self.ask_again(addr, world);
         }
     }
 

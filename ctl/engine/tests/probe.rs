@@ -301,6 +301,69 @@ fn restarted_agent_finds_a_host_that_was_nowhere() {
 }
 
 #[test]
+fn restarted_agent_asks_where_one_address_of_several_did_not_answer() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(0, &[], &[A2]);
+    sim.run(secs(2));
+    assert_eq!(active(&sim, 1), [addr(A1), addr(A2)]);
+    sim.blocked.insert((addr(B1), addr(A2)));
+    sim.run(secs(40));
+    assert_eq!(active(&sim, 1), [addr(A1)]);
+    sim.restart(1);
+    sim.blocked.clear();
+    sim.run(secs(60));
+    assert_eq!(active(&sim, 1), [addr(A1), addr(A2)]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn host_that_comes_back_while_it_is_asked_is_asked_again() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(2));
+    sim.change(0, &[A2], &[]);
+    let third = |note: &Note| {
+        matches!(
+            note,
+            Note::Sent {
+                control: PathProbe,
+                attempt: 3,
+                ..
+            }
+        )
+    };
+    while sim.noted(1, third) == 0 {
+        sim.run(ms(1));
+    }
+    // It hears none of them. This is not its only address, of which the kernel would be asked first.
+    sim.run(ms(200));
+    for new in [A2, A3] {
+        sim.change(0, &[], &[new]);
+        sim.run(ms(300));
+    }
+    sim.run(secs(10));
+    assert_eq!(unproven(&sim, 1), 0);
+    assert_eq!(active(&sim, 1), [addr(A2), addr(A3)]);
+    sim.agree(0, 1);
+}
+
+/// Who says again and again that he is where he is not is asked as soon as who says so once, and the question does not begin again
+/// for ever.
+#[test]
+fn repeated_lie_puts_nothing_off() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    for ahead in 1..=60 {
+        lie(&mut sim, V1, ahead);
+        sim.run(secs(1));
+        if unproven(&sim, 1) > 0 {
+            break;
+        }
+    }
+    let took = sim.now.as_nanos() / 1_000_000_000;
+    assert!(unproven(&sim, 1) == 1 && took <= 45, "{took}");
+}
+
+#[test]
 fn lost_doubled_and_overtaken_probes() {
     for seed in 0..60 {
         let weather = Weather {

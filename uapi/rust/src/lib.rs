@@ -682,8 +682,9 @@ impl AddrAttr {
     /// Index of the device by which packets leave from the local address; when absent, the device
     /// that has the address.
     pub const DEVICE: Self = Self(7);
-    /// An active address at which the host has not shown that it hears us. What its flows send
-    /// there is paid from credit. An address without this flag is validated.
+    /// An address at which the host has not shown that it hears us. What its flows send to an
+    /// active one is paid from credit; an active one without this flag is validated. An unreachable
+    /// one is only remembered as such, for an agent that is started again.
     pub const UNVALIDATED: Self = Self(8);
 
     /// The name in the spec, if the number has one there.
