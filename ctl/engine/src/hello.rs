@@ -180,7 +180,9 @@ impl Engine {
         let Some(host) = self.hosts.get_mut(&key) else {
             return Err(Refusal::UnknownHost);
         };
-        if host.window.is_stale(message.seqno) {
+        // A later one has overtaken it, and may have named other addresses. If it is still wanted, it is signed again.
+        let overtaken = signer.is_some_and(|signer| signer.stamp < host.newest_stamp);
+        if host.window.is_stale(message.seqno) || overtaken {
             return Err(Refusal::Stale);
         }
         // One that names all its addresses makes room for its source.
@@ -202,6 +204,7 @@ impl Engine {
         // An agent that was away does not know what it said before: by its key, only what it says now holds. One to which
         // we are strangers says nothing of it.
         if restates {
+            host.newest_stamp = signer.map_or(0, |signer| signer.stamp);
             host.restate(received, &listed);
             // Since when it has others is not said.
             host.doubt |= host.active != before;

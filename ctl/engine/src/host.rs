@@ -120,7 +120,7 @@ pub(crate) struct Host {
     /// Where its last message came from.
     pub(crate) heard: Option<Addr>,
     pub(crate) window: Window,
-    /// The timestamp of the last request accepted; 0 for one that was not signed.
+    /// The timestamp of the last request accepted, or HELLO that named all addresses; 0 for one that was not signed.
     pub(crate) newest_stamp: u64,
 
     // What the peer knows of us.

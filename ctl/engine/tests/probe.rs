@@ -421,6 +421,19 @@ fn probe_from_before_a_move_brings_nothing_back() {
 }
 
 #[test]
+fn overtaken_greeting_brings_nothing_back() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    let old = announcement(&sim, Hello, A2, &[A2, A3], 1);
+    sim.run(ms(2));
+    let new = announcement(&sim, Hello, A3, &[A3], 2);
+    sim.inject(1, addr(A3), addr(B1), &new);
+    assert_eq!(active(&sim, 1), [addr(A3)]);
+    sim.inject(1, addr(A2), addr(B1), &old);
+    assert_eq!(active(&sim, 1), [addr(A3)]);
+    assert_eq!(sim.refused(1, "stale"), 1);
+}
+
+#[test]
 fn probe_from_nobody_is_refused() {
     let mut sim = Sim::pair(&[A1], &[B1]);
     let rows = format!("{:?}", sim.nodes[1].kernel.rows);
