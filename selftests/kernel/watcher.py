@@ -282,7 +282,9 @@ class Watcher(threading.Thread):
         everywhere = list(dict.fromkeys([*self.extra, *(own for space in self.spaces.values() for own in space.own)]))
         for ino, space in self.spaces.items():
             foreign = [address for address in everywhere if address not in space.own][:MOST_HOSTS]
-            told = space.own[:MOST_LOCALS]
+            # An agent takes no address back that is still there.
+            told = [address for address in space.told if address in space.own]
+            told = [*told, *(address for address in space.own if address not in told)][:MOST_LOCALS]
             new = [address for address in foreign if address not in space.hosts and address not in space.refused]
             old = [address for address in space.hosts if address in space.own]
             if new or old or told != space.told:
