@@ -155,11 +155,12 @@ impl Engine {
         if let Some(first) = known.active.first().filter(|_| !alone) {
             self.count_share(key, *first);
         }
+        // Where it was asked last and did not answer, its key was seen, too.
         let names = match known.active.is_empty() {
-            true => &known.alias,
-            false => &known.active,
+            true => [&known.alias[..], &known.unvalidated].concat(),
+            false => known.active.clone(),
         };
-        let stored = self.world.keyring.at(names);
+        let stored = self.world.keyring.at(&names);
         let stored = stored.filter(|(peer, _)| !alone && self.bound(peer).is_none());
         if let Some((peer, _)) = stored {
             self.bound.insert(peer, key);

@@ -301,6 +301,23 @@ fn restarted_agent_finds_a_host_that_was_nowhere() {
 }
 
 #[test]
+fn restarted_agent_knows_a_host_that_was_nowhere_and_comes_elsewhere() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(2));
+    sim.blocked.insert((addr(B1), addr(A2)));
+    sim.run(secs(40));
+    assert_eq!(active(&sim, 1), []);
+    sim.restart(1);
+    sim.change(0, &[A2], &[A3]);
+    sim.run(secs(10));
+    // Its flows are those of the same entry.
+    assert_eq!(sim.nodes[1].kernel.rows.len(), 1);
+    assert_eq!(active(&sim, 1), [addr(A3)]);
+    sim.agree(0, 1);
+}
+
+#[test]
 fn restarted_agent_asks_where_one_address_of_several_did_not_answer() {
     let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[], &[A2]);
