@@ -24,8 +24,12 @@ crowded() {
 	ihmpctl --state "$TMP/state.m" -j agent | jq .evicted
 }
 
+# The agent, which lists all hosts for that, is asked once places get scarce.
 have_come() {
-	[ "$(($(figure m hosts) + $(crowded)))" -ge "$1" ]
+	local hosts
+
+	hosts=$(figure m hosts)
+	[ $((hosts * 16)) -ge $(($1 * 15)) ] && [ $((hosts + $(crowded))) -ge "$1" ]
 }
 
 # meets WHAT FROM TO: a connection between hosts that do not know each other makes them known; for how long that took, and it ends.

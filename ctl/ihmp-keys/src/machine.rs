@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whose keys these are. A copy of a machine's disk has its keys, too; peers would refuse the two by turns as replays.
+//! Whose keys these are. A copy of a machine's disk has its keys, too; peers would take the two for one host.
 
 use std::{
     fs::{
