@@ -60,7 +60,10 @@ full() {
 	must "forgotten" busywait 5 equal hosts "0 0" "$(figure m hosts) $(figure d hosts)" || return
 	start m socat -u UDP4-RECV:9 /dev/null >/dev/null 2>&1
 	start c ihmp-peers "$M" "$TMP/peers" --count "$PEERS" --rate "$RATE" --every "$EVERY" >"$TMP/peers.log" 2>&1
-	must "all have come" busywait $((PEERS / RATE + 60)) have_come "$PEERS" || { note "$(figure m hosts) hosts, $(crowded) given up" && return 1; }
+	must "all have come" busywait $((PEERS / RATE + 60)) have_come "$PEERS" || {
+		note "$(figure m hosts) hosts, $(crowded) given up; $(peers known) know the host; $(tail -n 3 "$TMP/peers.log")"
+		return 1
+	}
 	note "$(figure m hosts) hosts, $(crowded) given up; $(peers known) know the host"
 	figure_of "$what" "hosts when all have come" "$(figure m hosts)" 1
 	meets "with a full table, a newcomer and the host know each other" d m || return
