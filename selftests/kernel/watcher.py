@@ -47,7 +47,7 @@ class Space:
         self.told = []
         self.hosts = {}
         self.refused = set()
-        # What was counted since the test began, and before.
+        # What was counted since the test began, and what the counters were then.
         self.counters = {}
         self.before = {}
 

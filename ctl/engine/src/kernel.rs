@@ -155,7 +155,7 @@ impl Engine {
         if let Some(first) = known.active.first().filter(|_| !alone) {
             self.count_share(key, *first);
         }
-        // Where it was asked last and did not answer, its key was seen, too.
+        // A host at no address is known by its former addresses, and by those where it did not answer: its key was seen there.
         let names = match known.active.is_empty() {
             true => [&known.alias[..], &known.unvalidated].concat(),
             false => known.active.clone(),

@@ -186,6 +186,7 @@ impl Host {
 
     /// The host is at no address that we know of: it is asked at each that it said it has, and that is not a private one.
     pub(crate) fn ask_everywhere(&mut self, world: &mut World) {
+        // Among them are those where it did not answer before.
         self.trials.clear();
         let public = |addr: &Addr| addr.scope() != Scope::Private;
         let asked: Vec<Addr> = self.unreachable.iter().copied().filter(public).collect();

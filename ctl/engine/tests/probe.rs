@@ -283,8 +283,8 @@ fn silence_after_a_move_is_not_believed_for_long() {
     assert_eq!(active(&sim, 1), []);
 }
 
-#[test]
-fn restarted_agent_finds_a_host_that_was_nowhere() {
+/// The client did not answer at its only address, and the agent of the server is started again.
+fn restarted() -> Sim {
     let mut sim = Sim::pair(&[A1], &[B1]);
     sim.change(0, &[A1], &[A2]);
     sim.run(secs(2));
@@ -292,6 +292,12 @@ fn restarted_agent_finds_a_host_that_was_nowhere() {
     sim.run(secs(40));
     assert_eq!(active(&sim, 1), []);
     sim.restart(1);
+    sim
+}
+
+#[test]
+fn restarted_agent_finds_a_host_that_was_nowhere() {
+    let mut sim = restarted();
     sim.run(secs(10));
     assert_eq!(active(&sim, 1), []);
     sim.blocked.clear();
@@ -302,13 +308,7 @@ fn restarted_agent_finds_a_host_that_was_nowhere() {
 
 #[test]
 fn restarted_agent_knows_a_host_that_was_nowhere_and_comes_elsewhere() {
-    let mut sim = Sim::pair(&[A1], &[B1]);
-    sim.change(0, &[A1], &[A2]);
-    sim.run(secs(2));
-    sim.blocked.insert((addr(B1), addr(A2)));
-    sim.run(secs(40));
-    assert_eq!(active(&sim, 1), []);
-    sim.restart(1);
+    let mut sim = restarted();
     sim.change(0, &[A2], &[A3]);
     sim.run(secs(10));
     // Its flows are those of the same entry.

@@ -57,8 +57,7 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
     let foreign = |set, addrs: &[Addr], nat| {
         let of = move |addr: &Addr| HostAddr {
             nat,
-            unvalidated: matches!(set, AddrSet::Active | AddrSet::Unreachable)
-                && record.unvalidated.contains(addr),
+            unvalidated: record.unvalidated.contains(addr),
             ..HostAddr::new(set, ip(*addr))
         };
         addrs.iter().map(of).collect::<Vec<_>>()
