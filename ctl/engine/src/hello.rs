@@ -211,6 +211,9 @@ impl Engine {
         }
         host.heard_at(received, world);
         host.take_claims(&claims);
+        // Whose agent was started anew may have sent requests after an earlier copy of this HELLO: the peer takes others with
+        // their numbers for copies of them, until it is greeted.
+        let resumed = host.needs_hello && host.state == State::Up && host.window.is_fresh();
         if host.window.greet(message.seqno) {
             host.window.learn(message.seqno);
             let stranger = signer.is_some() && !restates && found.is_some();
@@ -222,8 +225,10 @@ impl Engine {
             // The sender may know nothing of our counter; it knows this number.
             if host.legs.is_empty() {
                 host.next_seqno = message.seqno.wrapping_add(1);
-                host.needs_hello = false;
-                host.greet_at = None;
+                if !resumed {
+                    host.needs_hello = false;
+                    host.greet_at = None;
+                }
             }
         }
         if host.state != State::Up || found.is_none() {

@@ -7,7 +7,7 @@ use ihmp_core::message::{Addresses, Control, Message, Options};
 use crate::authenticate::Signer;
 use crate::cookie::COOKIE;
 use crate::engine::Engine;
-use crate::host::{Claims, Host, Standing};
+use crate::host::{include, Claims, Host, Standing, Told};
 use crate::io::{Key, Refusal, State};
 use crate::leg::Leg;
 use crate::note::Note;
@@ -335,6 +335,7 @@ impl Engine {
         }
         let replaces = leg.complete && (leg.control != Control::Hello || signer.is_some());
         if replaces && host.newest_list == Some(leg.seqno) {
+            host.prove_unnamed(&leg);
             host.told.retain(|told| leg.list.contains(&told.addr));
             let legs = &host.legs;
             for told in &mut host.told {
@@ -437,6 +438,18 @@ impl Host {
             self.retarget(world);
         }
         self.reconcile(world);
+    }
+
+    /// The peer replaced what it knew of our addresses by the list of this request. What it confirmed while that was on the way
+    /// is told again.
+    fn prove_unnamed(&mut self, leg: &Leg) {
+        let unnamed =
+            |told: &&Told| told.standing == Standing::Active && !leg.list.contains(&told.addr);
+        for told in self.told.iter().filter(unnamed) {
+            if self.is_usable(told.addr) {
+                include(&mut self.prove, told.addr);
+            }
+        }
     }
 
     /// The peer said that our number is wrong: greet it, then repeat what it did not take.

@@ -251,6 +251,62 @@ fn address_that_comes_back_with_another_agent_is_told() {
     sim.agree(0, 1);
 }
 
+#[test]
+fn agent_that_starts_anew_under_a_greeting_says_so() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    // The first one greets again, and hears no answer, but what the second one has to say after it.
+    sim.restart(0);
+    sim.blocked.insert((addr(B1), addr(A1)));
+    sim.run(secs(1));
+    sim.change(1, &[], &[B2]);
+    let third = |note: &Note| {
+        matches!(
+            note,
+            Note::Sent {
+                control: Hello,
+                attempt: 3,
+                ..
+            }
+        )
+    };
+    while sim.noted(0, third) == 0 {
+        sim.run(ms(1));
+    }
+    assert_eq!(active(&sim, 0, 1), [addr(B2), addr(B1)]);
+    // The second one hears that greeting before it can greet.
+    sim.run(ms(20));
+    sim.restart(1);
+    sim.blocked.clear();
+    sim.run(secs(5));
+    sim.change(1, &[B1], &[]);
+    sim.run(secs(5));
+    assert_eq!(active(&sim, 0, 1), [addr(B2)]);
+    sim.agree(0, 1);
+}
+
+#[test]
+fn address_that_a_late_greeting_does_not_name_is_told_again() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.change(0, &[A1], &[]);
+    sim.restart(1);
+    sim.run(ms(900));
+    // The second one does not know the number of this, and wants to be greeted: that is lost for a while.
+    sim.change(0, &[], &[A2]);
+    sim.run(ms(40));
+    sim.blocked.insert((addr(A2), addr(B1)));
+    sim.run(ms(100));
+    sim.change(0, &[], &[A1]);
+    let known = |note: &Note| matches!(note, Note::Acked { control: Hello, .. });
+    while sim.noted(1, known) == 0 {
+        sim.run(ms(1));
+    }
+    // The greeting that comes now was made before the first address was there again.
+    sim.blocked.clear();
+    sim.run(secs(10));
+    assert_eq!(active(&sim, 1, 0), [addr(A1), addr(A2)]);
+    sim.agree(0, 1);
+}
+
 /// The first of two hosts with two addresses each has lost sight of the second one: what it announced was never proven, and
 /// it has gone.
 fn out_of_sight() -> Sim {
