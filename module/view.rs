@@ -283,6 +283,12 @@ impl View {
         has(self.list(Role::Local), addr) || has(self.former(), addr)
     }
 
+    /// Whether an address was one of ours towards this host, and is none now.
+    #[inline]
+    pub(crate) fn was_ours(&self, addr: Addr) -> bool {
+        has(self.former(), addr) && !has(self.list(Role::Local), addr)
+    }
+
     /// All addresses that sockets of ours may be bound to.
     pub(crate) fn own_addresses(&self) -> impl Iterator<Item = Addr> + '_ {
         let local = self.list(Role::Local).iter();

@@ -134,6 +134,30 @@ many_addresses() {
 	acquainted m "$C" c "$M"
 }
 
+# withdrawn FAMILY [SETTING]: m told c the address of its second network and tells it no more, since no route leads to c by that network; the
+# address is still there, and programs use it. m has that setting.
+withdrawn() {
+	local family=$1 M C N
+
+	FAMILIES=$family topo_testbed delay 5ms && { [ $# -lt 2 ] || sysctl_in m "$2"; } || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
+	speaker m "$family" && speaker c "$family" && server m first tcp "$M" 5000 first || return
+	agents m c && opened c old tcp "$M" 5000 first && acquainted m "$C" c "$M" || return
+	FAMILIES=$family join m wifi0 200 && knows c "$M" "$N" && server m second tcp "$N" 5000 second && server m usecond udp "$N" 5000 second || return
+	ipn m "-$family" route del default dev wifi0 && knows_former c "$M" "$N" || return
+	server c back tcp "$C" 5003 - && server c uback udp "$C" 5003 - || return
+	says m "$N 20" v visits "$C" 5003 20 "bind=$N"
+	says m "$M 20" v visits "$C" 5003 20 "bind=$M"
+	says m ok u udp && says m 7000 u bind "$N" 7000 && ask m u connect "$C" 5003 && says m ok u write hello || return
+	says m "$N hello $C 5003" u hear && says m 20 u talk 20
+	check "ping" quiet in_ns m ping -qnc 5 -i 0.02 -W 1 -I "$N" "$C"
+	says c "second 20" v visits "$N" 5000 20
+	opened c a tcp "$N" 5000 second && says c 20 a talk 20
+	opened c ua udp "$N" 5000 second && says c 20 ua talk 20
+	check "ping to it" quiet in_ns c ping -qnc 5 -i 0.02 -W 1 "$N"
+	says c 5 old talk 5
+}
+
 # one_socket FAMILY: one UDP socket speaks to both addresses of m, and hears each answer from where it asked.
 one_socket() {
 	local M C N
@@ -288,6 +312,8 @@ for family in 4 6; do
 			paired "IPv$family: a host with $count addresses, a connection to each, $opened" many_addresses $family "$count" "$opened"
 		done
 	done
+	paired "IPv$family: a second address that is told no more, and is still there" withdrawn $family
+	paired "IPv$family: such an address of a host that sends SYN cookies" withdrawn $family net.ipv4.tcp_syncookies=2
 	paired "IPv$family: one UDP socket speaks to two addresses of a host" one_socket $family
 	for kind in tcp udp; do
 		for begun in before after; do

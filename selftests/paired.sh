@@ -5,6 +5,8 @@
 #   paired "what it shows" FUNCTION [ARGUMENT...]   two cases: without agents, where no hook is registered, and with them
 #   agents HOST...                                  starts agents, in the second
 #   acquainted A ADDR_OF_B B ADDR_OF_A              both know each other, in the second
+#   knows HOST PEER ADDR                            that address of the peer is active to it, in the second
+#   knows_former HOST PEER ADDR                     that address of the peer is an alias to it, in the second
 #   taking_part                                     is it the second?
 
 AGENTS=1
@@ -34,8 +36,16 @@ acquainted() {
 	! taking_part || must "both hosts know each other" hosts_up "$@"
 }
 
-# knows HOST PEER ADDR: that address of the peer is active.
-knows() {
+# has_in HOST PEER ADDR SET
+has_in() {
 	! taking_part ||
-		must "$1 knows $3" busywait 10 host_is "$1" "$2" "any(.addr[]; .address == \"$3\" and .set == \"active\")"
+		must "$1 has $3, $4" busywait 10 host_is "$1" "$2" "any(.addr[]; .address == \"$3\" and .set == \"$4\")"
+}
+
+knows() {
+	has_in "$@" active
+}
+
+knows_former() {
+	has_in "$@" alias
 }

@@ -249,14 +249,16 @@ impl<'p, 'a> Arrival<'p, 'a> {
     }
 
     /// Makes a row between the identifiers `key` for the socket that gets the packet. What comes to an address behind a NAT
-    /// without mappings is never translated.
+    /// without mappings is never translated, nor is what begins at an address of which the host is told nothing more.
     fn open(&self, key: &FlowKey, sock: &Sock<'_>, start: Start) -> Result<&'a Row, NoRow> {
         let view = self.host.view.read(self.guard);
         let opening = Opening {
             key,
             wire: self.same.on_wire_by(self.host.id(), self.port),
             owner: Owner::sock(sock),
-            start: match view.hides(self.packet.tuple.dst) {
+            start: match view.hides(self.packet.tuple.dst)
+                || (key == &self.same && view.was_ours(key.laddr))
+            {
                 true => Start::OpensPlain,
                 false => start,
             },

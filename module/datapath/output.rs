@@ -321,8 +321,10 @@ fn open<'a>(
     if view.state() == HostState::Classic || netns.is_wire_form(skb, key, &wire, &sock, guard) {
         return Err(NoRow::Pass);
     }
+    // What begins at an address of which the host is told nothing more stays there, where a network has it still.
+    let withdrawn = view.was_ours(key.laddr) && netns.net.is_up(skb, key.laddr, guard);
     // What a socket that is bound to no address has begun elsewhere goes on there.
-    if view.hides(key.laddr) && !netns.goes_on(key, host, &sock, guard) {
+    if (withdrawn || view.hides(key.laddr)) && !netns.goes_on(key, host, &sock, guard) {
         start = Start::OpensPlain;
     }
     if sock.watched()

@@ -109,6 +109,13 @@ impl Net {
         u32::try_from(device).ok()
     }
 
+    /// Whether a device has an address and is up, with a carrier. IPv6 looks in the VRF of the packet.
+    pub(crate) fn is_up(&self, skb: &Skb<'_>, addr: Addr, _guard: &Guard) -> bool {
+        let octets = addr.octets();
+        // SAFETY: As in `device_of`.
+        unsafe { raw::ihmp_addr_is_up(self.ns(), skb.raw(), octets.as_ptr(), !addr.is_v4()) }
+    }
+
     /// Whether what leaves by a device may be of a socket that is bound to another, or to a VRF; 0 is none in particular.
     #[inline]
     pub(crate) fn device_serves(&self, device: u32, bound: u32) -> bool {

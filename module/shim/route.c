@@ -342,19 +342,33 @@ static struct net_device *ihmp_addr_dev6(struct net *net, const struct sk_buff *
 	return NULL;
 }
 
-/* Index of the device by which packets from an address of ours leave, 0 when routing decides alone; -1: not ours. */
-s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
+static struct net_device *ihmp_addr_dev(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
 {
-	struct net_device *dev;
 	struct in6_addr addr6;
 	__be32 addr4;
 
-	if (!ihmp_addr_is_local(net, skb, addr, ipv6))
-		return -1;
 	memcpy(&addr4, addr + 12, sizeof(addr4));
 	memcpy(&addr6, addr, sizeof(addr6));
-	dev = ipv6 ? ihmp_addr_dev6(net, skb, &addr6) : ihmp_addr_dev4(net, addr4);
+	return ipv6 ? ihmp_addr_dev6(net, skb, &addr6) : ihmp_addr_dev4(net, addr4);
+}
+
+/* Index of the device by which packets from an address of ours leave, 0 when routing decides alone; -1: not ours. */
+s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
+{
+	const struct net_device *dev;
+
+	if (!ihmp_addr_is_local(net, skb, addr, ipv6))
+		return -1;
+	dev = ihmp_addr_dev(net, skb, addr, ipv6);
 	return dev && ihmp_dev_carries(dev) ? dev->ifindex : 0;
+}
+
+/* A device has the address and is up, with a carrier. */
+bool ihmp_addr_is_up(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6)
+{
+	const struct net_device *dev = ihmp_addr_dev(net, skb, addr, ipv6);
+
+	return dev && netif_running(dev) && netif_carrier_ok(dev);
 }
 
 /* A socket that is bound to a device, or to the VRF of one, may leave by it. */

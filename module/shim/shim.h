@@ -156,6 +156,7 @@ int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct
 u32 ihmp_addrs_change(const struct net *net, bool ipv6);
 bool ihmp_device_serves(struct net *net, u32 device, u32 bound);
 s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
+bool ihmp_addr_is_up(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
 bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6);
 void ihmp_routes_renew6(struct net *net);
 void ihmp_route_last_resort6(const struct sk_buff *skb, struct sock *sk);
