@@ -109,11 +109,17 @@ acknowledged() {
 	traffic_end m && serve_end c && lossless m c
 }
 
-# captive FAMILY: the new network takes what is sent and answers nothing. The flows stay, and nothing of them is lost.
+# captive FAMILY NODE:DEVICE...: the new network takes what is sent and answers nothing, for what is to leave by these devices of its
+# routers is lost. The flows stay, and nothing of them is lost.
 captive() {
-	local M C NEW
+	local family=$1 M C NEW at
+	shift
 
-	stage "$1" && netem r2 wan loss 100% && netem r2 lan loss 100% || return
+	stage "$family" || return
+	for at in "$@"; do
+		# shellcheck disable=SC2086 # two words
+		netem ${at/:/ } loss 100% || return
+	done
 	watch && join m wifi0 50 || return
 	must "traffic goes on" goes_on m 50 || return
 	POLL_MS=1000 busywait 60 passed "$(now_ms)" 20000
@@ -121,7 +127,10 @@ captive() {
 	capture_end m eth0 && capture_end m wifi0
 	equal "data by the network that does not answer" 0 "$(captured m wifi0 " > $C\.500[0-3]:")"
 	# It works at last, and is used.
-	netem r2 wan delay 0ms && netem r2 lan delay 0ms || return
+	for at in "$@"; do
+		# shellcheck disable=SC2086 # two words
+		netem ${at/:/ } delay "${DELAY_MS}ms" || return
+	done
 	must "the flows leave when it works" busywait 120 path_is c "$M" "$C" "$NEW" || return
 	must "traffic goes on there" goes_on m 20 || return
 	traffic_end m && serve_end c && lossless m c
@@ -204,7 +213,9 @@ for family in 4 6; do
 	paired "IPv$family: a flow that is bound to its device stays there" bound $family
 	paired "IPv$family: younger flows stay where they began" younger $family
 	run_case "IPv$family: nothing leaves before the peer has acknowledged" acknowledged $family
-	run_case "IPv$family: a network that does not answer is not used" captive $family
+	run_case "IPv$family: a network that does not answer is not used" captive $family r2:wan r2:lan
+	run_case "IPv$family: nor is one whose router answers and leads nowhere" captive $family r2:wan
+	run_case "IPv$family: nor is one that carries what is sent, but nothing back" captive $family s:p2
 	paired "IPv$family: another address of the same device is no move" same_device $family
 	run_case "IPv$family: there and back again" to_and_fro $family
 done
