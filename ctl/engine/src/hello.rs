@@ -12,6 +12,7 @@ use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
 use crate::note::Note;
 use crate::receive::Received;
+use crate::seqno::AHEAD;
 use crate::world::{Answer, World};
 
 impl Engine {
@@ -224,9 +225,16 @@ impl Engine {
             }
             // The sender may know nothing of our counter; it knows this number.
             if host.legs.is_empty() {
+                let ahead = host.next_seqno.wrapping_sub(message.seqno);
+                // By chance it is a little before our last ones, which the peer may have taken to follow it.
+                let near = host.state == State::Up && (2..=AHEAD + 1).contains(&ahead);
                 host.next_seqno = message.seqno.wrapping_add(1);
-                if !resumed {
-                    host.needs_hello = false;
+                host.needs_hello &= resumed;
+                if near {
+                    host.next_seqno = world.seqno();
+                    host.needs_hello = true;
+                    host.greet_at = Some(now);
+                } else if !resumed {
                     host.greet_at = None;
                 }
             }

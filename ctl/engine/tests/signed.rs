@@ -367,6 +367,27 @@ fn who_signed_once_does_not_fall_back() {
 }
 
 #[test]
+fn greeting_with_a_number_shortly_before_ours_is_followed_by_our_own() {
+    for (before, greets) in [(3, true), (16, true), (17, false), (100, false)] {
+        let mut sim = Sim::pair(&[A1], &[B1]);
+        sim.hand_off(1, &[B1], &[B2]);
+        sim.sent();
+        // The agent of the first one was started anew, and began where the other's numbers are by chance.
+        let seqno = sniffed(&sim, B2).wrapping_sub(before);
+        let own = sim.nodes[0].store.own[0].clone();
+        let bytes = own.seal(
+            &message(Hello, seqno, A1, A1, &[A1]),
+            addr(B2),
+            u64::MAX / 2,
+            0,
+        );
+        sim.inject(1, addr(A1), addr(B2), &bytes);
+        sim.run(secs(1));
+        assert_eq!(sim.sent().contains(&Hello), greets, "{before}");
+    }
+}
+
+#[test]
 fn new_key_that_the_old_one_named_is_believed() {
     let mut sim = Sim::pair(&[A1], &[B1]);
     let old = sim.nodes[0].store.own[0].clone();
