@@ -107,6 +107,8 @@ const GOING_ON_MS: u64 = 10_000;
 pub(crate) enum Start {
     /// The flow is older than we know; its ports are fixed.
     Joins,
+    /// A TCP connection that was accepted, before any data; its ports are fixed.
+    Accepted,
     /// The other end opens it; its ports are fixed.
     Accepts,
     /// This end opens it, and may choose another port on the wire.
@@ -253,6 +255,12 @@ impl Row {
             0 => u32::MAX,
             _ => self.born,
         }
+    }
+
+    /// Whether the flow began, or was heard from its foreign identifier, when that was the host's no more for certain: after this
+    /// number. One that was heard from elsewhere is the host's.
+    pub(crate) fn is_younger(&self, mark: u32) -> bool {
+        self.since() >= mark || (!self.roams_there() && self.born >= mark)
     }
 
     /// Whether packets come to another address than the local identifier, or will.
@@ -494,6 +502,11 @@ impl Netns {
             Start::Joins => 0,
             _ => self.marks.load(Relaxed),
         };
+        // It leaves with its host at once. Whose it is from the start is told by `born`.
+        let since = match start {
+            Start::Accepted => 0,
+            _ => born,
+        };
         let row = Owned::new(
             Row {
                 flow: key.bytes(),
@@ -509,7 +522,7 @@ impl Netns {
                 apart: place.apart,
                 known: Atomic::new(place.known),
                 twin: Atomic::new(place.twin),
-                since: Atomic::new(born),
+                since: Atomic::new(since),
                 heard: Atomic::new(0),
                 here: Atomic::new(false),
                 there: Atomic::new(false),
@@ -600,7 +613,7 @@ impl Netns {
             self.flow_close(other);
             return Ok(own);
         }
-        if matches!(start, Start::Joins | Start::Accepts) {
+        if matches!(start, Start::Joins | Start::Accepted | Start::Accepts) {
             return Err(NoRow::Pass);
         }
         let signalling = self.params.port.load(Relaxed) as u16;

@@ -430,7 +430,7 @@ impl Netns {
             drop(guard);
             // What began there since is this host's; its next packet says so.
             self.each_row(&owner, |row, _| {
-                let younger = row.plain || since.is_some_and(|since| row.since() >= since);
+                let younger = row.plain || since.is_some_and(|since| row.is_younger(since));
                 if younger && row.key().faddr == addr {
                     self.flow_close(row);
                 }

@@ -298,6 +298,55 @@ masqueraded() {
 	says m 5 old talk 5
 }
 
+# roamer FAMILY: m at its first network, and servers at both ends that greet.
+roamer() {
+	FAMILIES=$1 topo_testbed delay 5ms || return
+	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} N=${ADDR[m.wifi0.$1]}
+	speaker m "$1" && speaker c "$1" && server c t tcp "$C" 5000 far && server c u udp "$C" 5000 far &&
+		server m mt tcp "$(any "$1")" 5000 near
+}
+
+# gagged FAMILY: m moves into a network that carries all but the signalling. What begins there is as without agents, and so is what
+# is refused.
+gagged() {
+	local M C N family=$1
+
+	roamer "$family" && agents m c && opened m old tcp "$C" 5000 far && acquainted m "$C" c "$M" || return
+	in_ns r2 nft 'table inet f { chain fo { type filter hook forward priority 0; udp dport 61453 drop; }; }' || return
+	FAMILIES=$family leave m eth0 && FAMILIES=$family join m wifi0 || return
+	opened m a tcp "$C" 5000 far && says m 10 a talk 10
+	says m "far 5" v visits "$C" 5000 5
+	says m "ECONNREFUSED 5" v visits "$C" 5002 5
+	opened m w udp "$C" 5000 far && says m 10 w talk 10
+	says m ok y udp && ask m y connect "$C" 5002 && says m ok y write hello && says m ECONNREFUSED y hear
+	says c "near 5" v visits "$N" 5000 5
+	says c "ECONNREFUSED 5" v visits "$N" 5002 5
+}
+
+# ruled FAMILY uid|port|source: a rule keeps a program at the first network of m. A better one comes, which does not carry it.
+ruled() {
+	local M C N family=$1 rule
+
+	roamer "$family" && server c s tcp "$C" 5001 far || return
+	case $2 in
+	uid) rule="uidrange 4242-4242" ;;
+	port) rule="ipproto tcp dport 5001" ;;
+	source) rule="from $M" ;;
+	esac
+	speaker m@ruled "$family" setpriv --reuid 4242 || return
+	ipn m "-$family" route add default via "${GATE[m.eth0.$family]}" dev eth0 table 100 || return
+	# shellcheck disable=SC2086 # some words
+	ipn m "-$family" rule add $rule lookup 100 || return
+	agents m c && opened m old tcp "$C" 5000 far && acquainted m "$C" c "$M" && opened m@ruled a tcp "$C" 5001 far || return
+	says m@ruled 5 a talk 5
+	in_ns r2 nft 'table inet f { chain fo { type filter hook forward priority 0; tcp dport 5001 drop; }; }' || return
+	capture m wifi0 "tcp port 5001" && FAMILIES=$family join m wifi0 50 && knows c "$M" "$N" || return
+	says m 20 old talk 20
+	says m@ruled 20 a talk 20
+	capture_end m wifi0
+	equal "packets of the ruled program by the better network" 0 "$(captured m wifi0 .)"
+}
+
 for family in 4 6; do
 	for what in claimed told; do
 		paired "IPv$family: connections to another address of a host reach that address, $what" second_address $family $what
@@ -326,6 +375,10 @@ for family in 4 6; do
 		paired "IPv$family: a firewall that lets in what is established, and a host with two networks, metric $metric" filtered $family $metric
 	done
 	paired "IPv$family: a container that is hidden behind another network than its host's own" masqueraded $family
+	paired "IPv$family: a network that does not carry the signalling" gagged $family
+	for rule in uid port source; do
+		paired "IPv$family: a rule for a program by $rule, and a better network comes" ruled $family $rule
+	done
 	paired "IPv$family: what the machine itself redirects or translates goes on when a better network comes" redirected $family
 done
 SPEAKS=6

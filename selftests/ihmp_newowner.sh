@@ -171,11 +171,58 @@ sibling() {
 }
 
 # One control is enough.
+# unsaid FAMILY m|c: c goes without a word, and d, which takes part, gets its address. One of the two had called the other before.
+unsaid() {
+	local M C D NEW family=$1
+
+	stage "$family" && agents m c d || return
+	case $2 in
+	m) says m ok old tcp && ask m old connect "$C" 5000 && says m "$M" old hear || return ;;
+	c) says c ok old tcp && ask c old connect "$M" 5000 && says c m old hear || return ;;
+	esac
+	acquainted m "$C" c "$M" && ipn c link set eth0 down || return
+	POLL_MS=1000 busywait 90 passed "$(now_ms)" 60000
+	address d eth0 "$family" "$C" "$D" && ipn m neigh flush dev eth0 || return
+	must "d is there" busywait 10 quiet in_ns d ping -qnc 1 -W 1 "$M" || return
+	first_and_second d "$M"
+}
+
+# first_and_second HOST ADDR: the connection that it opens first, and another one, work, then and later.
+first_and_second() {
+	local name
+
+	for name in a b; do
+		says "$1" ok "$name" tcp && ask "$1" "$name" connect "$2" 5000 && says "$1" m "$name" hear && says "$1" 5 "$name" talk 5
+	done
+	acquainted m "${ADDR[c.eth0.$family]}" "$1" "$2"
+	says "$1" 5 a talk 5 && says "$1" 5 b talk 5
+}
+
+# installed FAMILY same|other: c has lost what it knew, as a machine that is installed anew, and all but the same key or that as well.
+installed() {
+	local M C D NEW family=$1
+
+	stage "$family" && agents m c || return
+	says m ok old tcp && ask m old connect "$C" 5000 && says m "$M" old hear && acquainted m "$C" c "$M" || return
+	! taking_part || { agent_stop c && in_ns c ihmpd --flush || return; }
+	[ "$2" = same ] || rm -rf "$TMP/state.c"
+	agents c && first_and_second c "$M" || return
+	says m "$M 5" v visits "$C" 5000 5
+	# With another key it is another host, which has no part in older connections.
+	[ "$2" = other ] || says m 5 old talk 5
+}
+
 declare -A HOW=([plain]=paired [agent]=run_case)
 for family in 4 6; do
 	for newcomer in plain agent; do
 		"${HOW[$newcomer]}" "IPv$family: a client's former address has a new owner, $newcomer" client_left $family $newcomer
 		"${HOW[$newcomer]}" "IPv$family: a server's former address has a new owner, $newcomer" server_left $family $newcomer
+	done
+	for who in m c; do
+		paired "IPv$family: a newcomer at the address of a host that left without a word, $who had called" unsaid $family $who
+	done
+	for key in same other; do
+		paired "IPv$family: a host that is installed anew, with the $key key" installed $family $key
 	done
 	paired "IPv$family: a UDP server answers from the address that was asked" chosen $family
 	for seconds in 0 10; do

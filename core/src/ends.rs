@@ -13,7 +13,9 @@ use crate::sets::{Lists, Role};
 pub enum Local {
     /// At home; the identifier is at this place of the local addresses.
     Home(usize),
-    /// On the host's path.
+    /// On the host's path, since a move left the identifier, which is still at this place.
+    Left(usize),
+    /// On the host's path: the identifier is no local address any more.
     Away,
     /// The identifier was never told to the host: the flow is not translated.
     Untold,
@@ -35,7 +37,7 @@ pub fn local(lists: &Lists<'_>, addr: Addr, born: u32, known: bool) -> Local {
     let mut locals = (0_usize..).zip(lists.list(Role::Local));
     match locals.find(|(_, entry)| entry.addr == addr) {
         Some((_, entry)) if entry.nat => Local::Untold,
-        Some((_, entry)) if entry.mark != 0 && born < entry.mark => Local::Away,
+        Some((at, entry)) if entry.mark != 0 && born < entry.mark => Local::Left(at),
         Some((at, _)) => Local::Home(at),
         None if known => Local::Away,
         None => Local::Untold,

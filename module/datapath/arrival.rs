@@ -132,7 +132,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
             let known = row.is_known(view, key.laddr);
             let end = ends::local(&view.lists(), key.laddr, row.age(), known);
             let sock = Sock::udp(&self.netns.net, &self.same, self.skb.ifindex());
-            if let Some(sock) = sock.filter(|_| end != Local::Away) {
+            if let Some(sock) = sock.filter(|_| !matches!(end, Local::Left(_) | Local::Away)) {
                 return self.open(&self.same, &sock, Start::Accepts);
             }
         }
@@ -213,12 +213,9 @@ impl<'p, 'a> Arrival<'p, 'a> {
         if row.is_some() {
             return Ok(row);
         }
-        let (sock, start) = match self.same.proto {
-            TCP => (Sock::tcp(net, &self.same, ifindex), Start::Joins),
-            UDP => (
-                Sock::udp(net, &self.same, ifindex).filter(Sock::established),
-                Start::Accepts,
-            ),
+        let sock = match self.same.proto {
+            TCP => Sock::tcp(net, &self.same, ifindex),
+            UDP => Sock::udp(net, &self.same, ifindex).filter(Sock::established),
             _ => return Ok(None),
         };
         let Some(sock) = sock else {
@@ -230,6 +227,11 @@ impl<'p, 'a> Arrival<'p, 'a> {
         if sock.cookie() == 0 {
             return Err(NoRow::Pass);
         }
+        let start = match self.same.proto {
+            TCP if sock.is_new() => Start::Accepted,
+            TCP => Start::Joins,
+            _ => Start::Accepts,
+        };
         self.open(&self.same, &sock, start).map(Some)
     }
 

@@ -57,6 +57,17 @@ pub(crate) struct Leg<'a> {
     pub(crate) device: u32,
 }
 
+/// For what it is asked where a flow goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// For the packet, which opens the flow.
+    Opening,
+    /// For the packet, which is one of the flow.
+    Packet,
+    /// For another one: where the next packet of the flow would go.
+    Next,
+}
+
 /// What a path must be like.
 struct Wanted {
     family: Family,
@@ -69,8 +80,9 @@ struct Wanted {
 }
 
 impl Netns {
-    /// Where the packets of a flow go that leave as `key` says: its identifiers. What `opens` the flow stays at the foreign
-    /// one.
+    /// Where the packets of a flow go that leave as `key` says: its identifiers. What opens the flow stays at the foreign
+    /// one. An address that was left is used on where the routing tables still lead by its device: rules do so that the
+    /// administrator has made for the flow.
     #[inline]
     pub(crate) fn course<'a>(
         &self,
@@ -78,7 +90,7 @@ impl Netns {
         row: &'a Row,
         view: &'a View,
         key: &FlowKey,
-        opens: bool,
+        asked: Asked,
         guard: &'a Guard,
     ) -> Result<Course<'a>, Reason> {
         if row.stance.stays() {
@@ -93,7 +105,11 @@ impl Netns {
                 gone = self.device_at(skb, view, at, key.laddr, guard).is_none();
                 (!gone).then_some(key.laddr)
             }
-            Local::Away => {
+            Local::Left(at) if self.stays_by_route(skb, row, view, at, asked, guard) => {
+                row.note_known();
+                Some(key.laddr)
+            }
+            Local::Left(_) | Local::Away => {
                 row.note_known();
                 row.leave_here();
                 None
@@ -101,7 +117,9 @@ impl Netns {
         };
         let remote = match self.foreign_end(row, view, key.faddr) {
             Foreign::Home => Some(key.faddr),
-            Foreign::Away if opens || self.is_doubtful(row, view, key.faddr, guard) => {
+            Foreign::Away
+                if asked == Asked::Opening || self.is_doubtful(row, view, key.faddr, guard) =>
+            {
                 Some(key.faddr)
             }
             Foreign::Away => None,
@@ -125,6 +143,31 @@ impl Netns {
             Err(Reason::NoPath) if gone => Err(Reason::LocalGone),
             Err(why) => Err(why),
         }
+    }
+
+    /// Whether a flow uses its local identifier on, which a move left.
+    fn stays_by_route(
+        &self,
+        skb: &Skb<'_>,
+        row: &Row,
+        view: &View,
+        at: usize,
+        asked: Asked,
+        guard: &Guard,
+    ) -> bool {
+        if asked == Asked::Next {
+            return !row.roams_here();
+        }
+        let out = skb.out_device();
+        let laddr = row.key().laddr;
+        let own = self.device_at(skb, view, at, laddr, guard);
+        // An address that was left for another one of the same device is no matter of routes.
+        let beside = view.path(laddr.family()).is_some_and(|path| {
+            out == self
+                .device_at(skb, view, path.local_at, path.local, guard)
+                .unwrap_or(0)
+        });
+        out != 0 && own == Some(out) && !beside
     }
 
     /// Whether a flow began so shortly before its host gave up the foreign identifier that this may be another's.
@@ -168,7 +211,7 @@ impl Netns {
     ) -> Option<(Addr, Addr)> {
         let key = row.key();
         let view = row.host().under(guard).view.read(guard);
-        match self.course(skb, row, view, &key, false, guard).ok()? {
+        match self.course(skb, row, view, &key, Asked::Next, guard).ok()? {
             Course::Away(leg) => Some((leg.path.local, leg.path.remote)),
             Course::Home | Course::Untold | Course::Stays => Some((key.laddr, key.faddr)),
         }

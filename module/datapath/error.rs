@@ -4,7 +4,10 @@
 //! path-MTU discovery and unreachables find their socket, here and at the other end.
 
 use super::{
-    course::Course,
+    course::{
+        Asked,
+        Course, //
+    },
     is_signalling,
     Verdict, //
 };
@@ -109,7 +112,8 @@ pub(super) fn input(
         return Verdict::Accept;
     }
     if !row.stance.stays() {
-        if is_unreachable(&skb, packet) && view.unproven(sent.src) {
+        let elsewhere = row.key().laddr != sent.src;
+        if elsewhere && is_unreachable(&skb, packet) && view.unproven(sent.src) {
             return netns.drop_for(Reason::UnprovenReset);
         }
         if is_about_path(&skb, packet) && row.is_going_on(clock::jiffies()) {
@@ -171,7 +175,7 @@ pub(super) fn output(
     if view.state() != HostState::Up {
         return Verdict::Accept;
     }
-    let leg = match netns.course(&skb, row, view, &key, false, guard) {
+    let leg = match netns.course(&skb, row, view, &key, Asked::Next, guard) {
         Ok(Course::Away(leg)) => Some(leg),
         Ok(Course::Home | Course::Untold | Course::Stays) => None,
         Err(why) => return netns.drop_for(why),

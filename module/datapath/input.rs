@@ -201,7 +201,9 @@ fn receive(
             return netns.drop_for(Reason::Stays);
         }
     } else {
+        // The host does not know who speaks from there yet; what begins there is as it would be without us.
         if matches!(packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0)
+            && key.laddr != tuple.dst
             && view.unproven(tuple.dst)
         {
             return netns.drop_for(Reason::UnprovenReset);

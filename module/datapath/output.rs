@@ -4,6 +4,7 @@
 
 use super::{
     course::{
+        Asked,
         Course,
         Leg, //
     },
@@ -172,7 +173,11 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         netns.keep_source(&sock);
     }
     let key = FlowKey::outbound(&packet.tuple);
-    let course = match netns.course(&skb, row, view, &key, opens(packet), guard) {
+    let asked = match opens(packet) {
+        true => Asked::Opening,
+        false => Asked::Packet,
+    };
+    let course = match netns.course(&skb, row, view, &key, asked, guard) {
         Ok(course) => course,
         Err(why) => return not_sent(netns, host, packet, why),
     };
@@ -286,6 +291,7 @@ fn open<'a>(
         .filter(|sock| sock.sends(key.proto, key.lport) && !sock.own_source())
         .ok_or(NoRow::Pass)?;
     let mut start = match key.proto {
+        TCP if sock.is_new() => Start::Accepted,
         TCP if !sock.opening() => Start::Joins,
         _ => Start::Opens,
     };

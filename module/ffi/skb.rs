@@ -133,6 +133,12 @@ impl<'a> Skb<'a> {
         unsafe { raw::ihmp_skb_out_loopback(self.raw()) }
     }
 
+    /// Index of the device by which the packet leaves, as it is routed now.
+    pub(crate) fn out_device(&self) -> u32 {
+        // SAFETY: By the invariant; in LOCAL_OUT it has a route.
+        unsafe { raw::ihmp_skb_out_device(self.raw()) }
+    }
+
     /// The packet came from this machine itself.
     pub(crate) fn in_is_loopback(&self) -> bool {
         // SAFETY: By the invariant.

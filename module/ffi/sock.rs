@@ -122,6 +122,12 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_opening(self.sk.as_ptr()) }
     }
 
+    /// TCP, past the handshake: no data has come, nor gone and been acknowledged.
+    pub(crate) fn is_new(&self) -> bool {
+        // SAFETY: By the invariant; a socket past the handshake is a full one of TCP, which the caller says.
+        self.established() && unsafe { raw::ihmp_sock_is_new(self.sk.as_ptr()) }
+    }
+
     /// Remembers that it opens a connection: its SYN has passed.
     pub(crate) fn opens(&self) {
         // SAFETY: By the invariant.

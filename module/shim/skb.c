@@ -116,6 +116,12 @@ bool ihmp_skb_out_loopback(const struct sk_buff *skb)
 	return skb_dst(skb) && (skb_dst_dev(skb)->flags & IFF_LOOPBACK);
 }
 
+/* Index of the device by which it leaves, 0 without a route. */
+u32 ihmp_skb_out_device(const struct sk_buff *skb)
+{
+	return skb_dst(skb) ? skb_dst_dev(skb)->ifindex : 0;
+}
+
 bool ihmp_skb_in_loopback(const struct sk_buff *skb)
 {
 	return skb->dev && (skb->dev->flags & IFF_LOOPBACK);

@@ -93,6 +93,14 @@ bool ihmp_sock_opening(const struct sock *sk)
 	return READ_ONCE(sk->sk_state) == TCP_SYN_SENT;
 }
 
+/* A TCP connection on which no data has come, nor gone and been acknowledged: the SYN counts as an octet. */
+bool ihmp_sock_is_new(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	return !READ_ONCE(tp->bytes_received) && READ_ONCE(tp->bytes_acked) <= 1;
+}
+
 /* The file by which a process has the socket; the caller holds RCU. */
 static const struct file *ihmp_sock_file(const struct sock *sk)
 {
