@@ -35,8 +35,8 @@ fn only_what_is_older_leaves_an_address_that_is_left() {
     let mut sets = Sets::new();
     sets.insert(Role::Local, marked("192.0.2.1", 5)).unwrap();
     let of = |born| local(&sets.lists(), addr("192.0.2.1"), born, true);
-    assert_eq!(of(0), Local::Away);
-    assert_eq!(of(4), Local::Away);
+    assert_eq!(of(0), Local::Left(0));
+    assert_eq!(of(4), Local::Left(0));
     assert_eq!(of(5), Local::Home(0));
     assert_eq!(of(6), Local::Home(0));
 }

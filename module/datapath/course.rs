@@ -155,8 +155,10 @@ impl Netns {
         asked: Asked,
         guard: &Guard,
     ) -> bool {
-        if asked == Asked::Next {
-            return !row.roams_here();
+        // What has left comes back when the mark goes: until then the peer may not know the address again. And sockets that
+        // are bound to no address take their packets elsewhere themselves, before their flow has left.
+        if asked == Asked::Next || row.roams_here() {
+            return false;
         }
         let out = skb.out_device();
         let laddr = row.key().laddr;
