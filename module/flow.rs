@@ -257,8 +257,8 @@ impl Row {
         }
     }
 
-    /// Whether the flow began, or was heard from its foreign identifier, when that was the host's no more for certain: after this
-    /// number. One that was heard from elsewhere is the host's.
+    /// Whether the flow was heard from its foreign identifier at this number or later; or began then, and was never heard from
+    /// elsewhere.
     pub(crate) fn is_younger(&self, mark: u32) -> bool {
         self.since() >= mark || (!self.roams_there() && self.born >= mark)
     }
@@ -502,7 +502,7 @@ impl Netns {
             Start::Joins => 0,
             _ => self.marks.load(Relaxed),
         };
-        // It leaves with its host at once. Whose it is from the start is told by `born`.
+        // It leaves with its host. If another host turns up at the address, `born` decides whose it is.
         let since = match start {
             Start::Accepted => 0,
             _ => born,

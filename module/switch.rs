@@ -105,7 +105,7 @@ impl Netns {
         let local = ends::local(&view.lists(), key.laddr, row.age(), known);
         row.roams_here()
             || row.roams_there()
-            || matches!(local, Local::Left(_) | Local::Away)
+            || local.is_away()
             || (local != Local::Untold && self.foreign_end(row, view, key.faddr) == Foreign::Away)
     }
 }

@@ -170,7 +170,6 @@ sibling() {
 	done
 }
 
-# One control is enough.
 # unsaid FAMILY m|c: c goes without a word, and d, which takes part, gets its address. One of the two had called the other before.
 unsaid() {
 	local M C D NEW family=$1
@@ -198,7 +197,7 @@ first_and_second() {
 	says "$1" 5 a talk 5 && says "$1" 5 b talk 5
 }
 
-# installed FAMILY same|other: c has lost what it knew, as a machine that is installed anew, and all but the same key or that as well.
+# installed FAMILY same|other: c has lost all that it knew of others, as a machine that is installed anew; its key is the same or another.
 installed() {
 	local M C D NEW family=$1
 
@@ -212,6 +211,7 @@ installed() {
 	[ "$2" = other ] || says m 5 old talk 5
 }
 
+# One control is enough.
 declare -A HOW=([plain]=paired [agent]=run_case)
 for family in 4 6; do
 	for newcomer in plain agent; do

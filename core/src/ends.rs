@@ -21,6 +21,14 @@ pub enum Local {
     Untold,
 }
 
+impl Local {
+    /// Whether packets carry a locator of the host's path.
+    #[inline]
+    pub fn is_away(self) -> bool {
+        matches!(self, Local::Left(_) | Local::Away)
+    }
+}
+
 /// Where the other host's end of a flow is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {

@@ -21,10 +21,7 @@ use crate::{
 };
 use ihmp_core::{
     addr::Family,
-    ends::{
-        self,
-        Local, //
-    },
+    ends,
     flow::FlowKey,
     packet::{
         Kind,
@@ -132,7 +129,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
             let known = row.is_known(view, key.laddr);
             let end = ends::local(&view.lists(), key.laddr, row.age(), known);
             let sock = Sock::udp(&self.netns.net, &self.same, self.skb.ifindex());
-            if let Some(sock) = sock.filter(|_| !matches!(end, Local::Left(_) | Local::Away)) {
+            if let Some(sock) = sock.filter(|_| !end.is_away()) {
                 return self.open(&self.same, &sock, Start::Accepts);
             }
         }
@@ -254,13 +251,12 @@ impl<'p, 'a> Arrival<'p, 'a> {
     /// without mappings is never translated, nor is what begins at an address of which the host is told nothing more.
     fn open(&self, key: &FlowKey, sock: &Sock<'_>, start: Start) -> Result<&'a Row, NoRow> {
         let view = self.host.view.read(self.guard);
+        let withdrawn = key == &self.same && view.was_ours(key.laddr);
         let opening = Opening {
             key,
             wire: self.same.on_wire_by(self.host.id(), self.port),
             owner: Owner::sock(sock),
-            start: match view.hides(self.packet.tuple.dst)
-                || (key == &self.same && view.was_ours(key.laddr))
-            {
+            start: match withdrawn || view.hides(self.packet.tuple.dst) {
                 true => Start::OpensPlain,
                 false => start,
             },

@@ -81,8 +81,8 @@ struct Wanted {
 
 impl Netns {
     /// Where the packets of a flow go that leave as `key` says: its identifiers. What opens the flow stays at the foreign
-    /// one. An address that was left is used on where the routing tables still lead by its device: rules do so that the
-    /// administrator has made for the flow.
+    /// one. A flow keeps a local address that was left while the routing tables lead its packets by the device of that
+    /// address, as a rule of the administrator's does.
     #[inline]
     pub(crate) fn course<'a>(
         &self,
@@ -145,7 +145,7 @@ impl Netns {
         }
     }
 
-    /// Whether a flow uses its local identifier on, which a move left.
+    /// Whether a flow keeps its local identifier, at this place of the local addresses, although a move left it.
     fn stays_by_route(
         &self,
         skb: &Skb<'_>,
@@ -155,21 +155,19 @@ impl Netns {
         asked: Asked,
         guard: &Guard,
     ) -> bool {
-        // What has left comes back when the mark goes: until then the peer may not know the address again. And sockets that
-        // are bound to no address take their packets elsewhere themselves, before their flow has left.
+        // A flow that has left comes back when the mark goes, since the peer may not know the address before. The route of
+        // another packet says nothing of this flow.
         if asked == Asked::Next || row.roams_here() {
             return false;
         }
         let out = skb.out_device();
         let laddr = row.key().laddr;
         let own = self.device_at(skb, view, at, laddr, guard);
-        // An address that was left for another one of the same device is no matter of routes.
-        let beside = view.path(laddr.family()).is_some_and(|path| {
-            out == self
-                .device_at(skb, view, path.local_at, path.local, guard)
-                .unwrap_or(0)
-        });
-        out != 0 && own == Some(out) && !beside
+        // To another address of the same device it moves, which the route does not show.
+        let path = view.path(laddr.family());
+        let next =
+            path.and_then(|path| self.device_at(skb, view, path.local_at, path.local, guard));
+        out != 0 && own == Some(out) && next != Some(out)
     }
 
     /// Whether a flow began so shortly before its host gave up the foreign identifier that this may be another's.

@@ -327,7 +327,7 @@ fn open<'a>(
     if view.state() == HostState::Classic || netns.is_wire_form(skb, key, &wire, &sock, guard) {
         return Err(NoRow::Pass);
     }
-    // What begins at an address of which the host is told nothing more stays there, where a network has it still.
+    // What begins at an address that the host is told no more stays there while its device is up.
     let withdrawn = view.was_ours(key.laddr) && netns.net.is_up(skb, key.laddr, guard);
     // What a socket that is bound to no address has begun elsewhere goes on there.
     if (withdrawn || view.hides(key.laddr)) && !netns.goes_on(key, host, &sock, guard) {

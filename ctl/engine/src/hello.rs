@@ -212,8 +212,8 @@ impl Engine {
         }
         host.heard_at(received, world);
         host.take_claims(&claims);
-        // Whose agent was started anew may have sent requests after an earlier copy of this HELLO: the peer takes others with
-        // their numbers for copies of them, until it is greeted.
+        // This agent was started anew and has not greeted the peer. The one before it may have sent requests after an earlier
+        // copy of this HELLO: the peer would take our next ones, with the same numbers, for copies of those.
         let resumed = host.needs_hello && host.state == State::Up && host.window.is_fresh();
         if host.window.greet(message.seqno) {
             host.window.learn(message.seqno);
@@ -226,16 +226,17 @@ impl Engine {
             // The sender may know nothing of our counter; it knows this number.
             if host.legs.is_empty() {
                 let ahead = host.next_seqno.wrapping_sub(message.seqno);
-                // By chance it is a little before our last ones, which the peer may have taken to follow it.
-                let near = host.state == State::Up && (2..=AHEAD + 1).contains(&ahead);
-                host.next_seqno = message.seqno.wrapping_add(1);
-                host.needs_hello &= resumed;
-                if near {
+                // By chance it is shortly before that of our last request, which the peer may have taken to follow it.
+                if host.state == State::Up && (2..=AHEAD + 1).contains(&ahead) {
                     host.next_seqno = world.seqno();
                     host.needs_hello = true;
                     host.greet_at = Some(now);
-                } else if !resumed {
-                    host.greet_at = None;
+                } else {
+                    host.next_seqno = message.seqno.wrapping_add(1);
+                    if !resumed {
+                        host.needs_hello = false;
+                        host.greet_at = None;
+                    }
                 }
             }
         }

@@ -269,9 +269,7 @@ fn agent_that_starts_anew_under_a_greeting_says_so() {
             }
         )
     };
-    while sim.noted(0, third) == 0 {
-        sim.run(ms(1));
-    }
+    sim.run_until_noted(0, third);
     assert_eq!(active(&sim, 0, 1), [addr(B2), addr(B1)]);
     // The second one hears that greeting before it can greet.
     sim.run(ms(20));
@@ -297,9 +295,7 @@ fn address_that_a_late_greeting_does_not_name_is_told_again() {
     sim.run(ms(100));
     sim.change(0, &[], &[A1]);
     let known = |note: &Note| matches!(note, Note::Acked { control: Hello, .. });
-    while sim.noted(1, known) == 0 {
-        sim.run(ms(1));
-    }
+    sim.run_until_noted(1, known);
     // The greeting that comes now was made before the first address was there again.
     sim.blocked.clear();
     sim.run(secs(10));

@@ -349,9 +349,7 @@ fn host_that_comes_back_while_it_is_asked_is_asked_again() {
             }
         )
     };
-    while sim.noted(1, third) == 0 {
-        sim.run(ms(1));
-    }
+    sim.run_until_noted(1, third);
     // It hears none of them. This is not its only address, of which the kernel would be asked first.
     sim.run(ms(200));
     for new in [A2, A3] {

@@ -978,6 +978,13 @@ impl Sim {
         }
     }
 
+    /// Lets time pass until `pred` holds for a note of a node.
+    pub fn run_until_noted(&mut self, at: usize, pred: impl Fn(&Note) -> bool) {
+        while self.noted(at, &pred) == 0 {
+            self.run(ms(1));
+        }
+    }
+
     /// How many notes of a node `pred` holds for.
     pub fn noted(&self, at: usize, pred: impl Fn(&Note) -> bool) -> usize {
         self.nodes[at]
