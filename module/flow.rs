@@ -102,6 +102,10 @@ const FRESH_MS: u64 = 1_000;
 /// Milliseconds after the last packet from a host for which a router's word that it cannot be reached is not believed.
 const GOING_ON_MS: u64 = 10_000;
 
+/// Milliseconds after a move of ours for which a reset of a flow on which the host was not heard since is not believed: an agent
+/// that has forgotten us greets us meanwhile.
+const UNHEARD_MS: u64 = 3_000;
+
 /// How the first packet of a flow that we see stands to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
@@ -205,7 +209,12 @@ impl Row {
     /// Whether the flow is a connection that began just before its host gave up an address: somebody else may have had it
     /// already. If it is the host's, the host says so at once from elsewhere.
     pub(crate) fn is_fresh(&self, host: &Host) -> bool {
-        self.since() != 0
+        self.since() != 0 && self.began_before_move(host)
+    }
+
+    /// Whether the flow is a connection that is known to have begun just before its host gave up an address, or later.
+    pub(crate) fn began_before_move(&self, host: &Host) -> bool {
+        self.born != 0
             && self.key().proto == TCP
             && clock::to_ms(host.moved().saturating_sub(self.made)) < FRESH_MS
     }
@@ -245,6 +254,13 @@ impl Row {
             0 => false,
             heard => clock::to_ms(now.saturating_sub(heard)) < GOING_ON_MS,
         }
+    }
+
+    /// Whether the host was not heard on the flow since we moved, at this time in jiffies, which is a moment ago.
+    pub(crate) fn is_unheard(&self, moved: u64, now: u64) -> bool {
+        moved != 0
+            && self.heard.load(Relaxed) <= moved
+            && clock::to_ms(now.saturating_sub(moved)) < UNHEARD_MS
     }
 
     /// The number by which marks of our addresses count the flow's age. One on which the host was never heard leaves no

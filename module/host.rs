@@ -116,6 +116,8 @@ pub(crate) struct Host {
     lost: Atomic<u64>,
     /// Jiffies when an address last left the active ones; 0 for never.
     moved: Atomic<u64>,
+    /// Jiffies when we last lost an address towards the host; 0 for never.
+    departed: Atomic<u64>,
     /// Jiffies when the path last followed the host; 0 for never.
     followed: Atomic<u64>,
     /// The host was removed: what is being added to it at this moment must go again.
@@ -142,6 +144,7 @@ impl Host {
             expires: Atomic::new(0),
             lost: Atomic::new(0),
             moved: Atomic::new(0),
+            departed: Atomic::new(0),
             followed: Atomic::new(0),
             gone: Atomic::new(false),
         };
@@ -253,6 +256,16 @@ impl Host {
     /// The host has lost an address.
     pub(crate) fn note_move(&self) {
         self.moved.store(clock::jiffies(), Relaxed);
+    }
+
+    /// We have lost an address towards the host.
+    pub(crate) fn note_departure(&self) {
+        self.departed.store(clock::jiffies(), Relaxed);
+    }
+
+    /// When we last lost an address towards the host, in jiffies; 0 for never.
+    pub(crate) fn departed(&self) -> u64 {
+        self.departed.load(Relaxed)
     }
 
     /// The path follows the host to where a packet of it came from.

@@ -238,7 +238,7 @@ impl Netns {
         };
         let row = self.net.row_by_wire(&wire.bytes(), guard);
         if let Some(row) = row.filter(|row| mapping.proto == TCP && !row.plain) {
-            if row.sock(self).is_some_and(|sock| sock.wake(false)) {
+            if row.sock(self).is_some_and(|sock| sock.wake(false, false)) {
                 self.count(crate::stats::Counter::TcpWoken);
             }
         }

@@ -338,6 +338,9 @@ impl Netns {
         if vacated.theirs() {
             host.note_move();
         }
+        if vacated.ours() {
+            host.note_departure();
+        }
         host.set_reachable(!is_up || new_paths.iter().any(Option::is_some));
 
         if is_classic {
@@ -356,7 +359,7 @@ impl Netns {
         }
         if wake && !asleep {
             let whom = match all {
-                true => Whom::All,
+                true => Whom::All { idle: draft.idle },
                 false => Whom::Moved { away, vacated },
             };
             wake::host(self, host, whom, we_moved);
@@ -430,7 +433,9 @@ impl Netns {
             drop(guard);
             // What began there since is this host's; its next packet says so.
             self.each_row(&owner, |row, _| {
-                let younger = row.plain || since.is_some_and(|since| row.is_younger(since));
+                let younger = since.is_some_and(|since| row.is_younger(since));
+                let recent = row.began_before_move(&owner) && !row.roams_there();
+                let younger = row.plain || younger || recent;
                 if younger && row.key().faddr == addr {
                     self.flow_close(row);
                 }

@@ -460,6 +460,8 @@ pub(crate) struct Draft {
     pub(crate) said: Said,
     /// The host was away: its sockets go on now.
     pub(crate) wake: bool,
+    /// It may not know since when we are away: those that have been idle are heard as well.
+    pub(crate) idle: bool,
     /// What leaves the active addresses may have been somebody else's for a while.
     pub(crate) doubt: bool,
     pub(crate) sets: Sets,
@@ -472,6 +474,7 @@ impl Draft {
     pub(crate) const EMPTY: Self = Self {
         said: Said::new(HostState::Up),
         wake: false,
+        idle: false,
         doubt: false,
         sets: Sets::new(),
         former: [Entry::new(Addr::UNSPECIFIED); FORMER],
@@ -482,6 +485,7 @@ impl Draft {
     pub(crate) fn clear(&mut self, said: Said) {
         self.said = said;
         self.wake = false;
+        self.idle = false;
         self.doubt = false;
         self.sets.copy_from(Lists::EMPTY);
         self.formers = 0;
@@ -491,6 +495,7 @@ impl Draft {
     pub(crate) fn load(&mut self, view: &View) {
         self.said = view.said;
         self.wake = false;
+        self.idle = false;
         self.doubt = false;
         self.sets.copy_from(view.lists());
         let former = view.former();

@@ -136,7 +136,10 @@ impl Vacated {
 #[derive(Clone, Copy)]
 pub(crate) enum Whom<'a> {
     /// All of the host.
-    All,
+    All {
+        /// Those that have been idle as well.
+        idle: bool,
+    },
     /// Those that were at addresses that are gone, and perhaps all that are away from home.
     Moved {
         /// All that are away from home.
@@ -149,9 +152,13 @@ pub(crate) enum Whom<'a> {
 impl Whom<'_> {
     fn has(&self, row: &Row) -> bool {
         match *self {
-            Whom::All => true,
+            Whom::All { .. } => true,
             Whom::Moved { away, vacated } => vacated.interrupts(row, away),
         }
+    }
+
+    fn idle(&self) -> bool {
+        matches!(*self, Whom::All { idle: true })
     }
 }
 
@@ -169,7 +176,8 @@ pub(crate) fn host(netns: &Netns, host: &Shared<Host>, whom: Whom<'_>, we_moved:
         if row.key().proto != TCP || row.plain || row.stance.stays() || !whom.has(row) {
             return;
         }
-        if row.sock(netns).is_some_and(|sock| sock.wake(we_moved)) {
+        let sock = row.sock(netns);
+        if sock.is_some_and(|sock| sock.wake(we_moved, whom.idle())) {
             netns.count(Counter::TcpWoken);
         }
     });

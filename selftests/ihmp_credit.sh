@@ -267,9 +267,9 @@ refused() {
 
 	by_hand 4 || return
 	before=$(ctl c -j host show "$ONE")
-	check "a local address" grep -q "only an active or an unreachable address can be unvalidated" \
+	check "a local address" grep -q "only a foreign address can be unvalidated" \
 		<(ctl c host set "$ONE" local "$C" unvalidated 2>&1)
-	check "a former address" grep -q "only an active or an unreachable address can be unvalidated" \
+	check "a former address" grep -q "only a foreign address can be unvalidated" \
 		<(ctl c host set "$ONE" remote "$V" alias "$X" unvalidated 2>&1)
 	equal "the host is as it was" "$before" "$(ctl c -j host show "$ONE")"
 }

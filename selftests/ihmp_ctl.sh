@@ -195,7 +195,7 @@ host_set_whole() {
 	refused '198.51.100.20 belongs to host 2 (addr)' host set 1 name x state classic clear local remote 198.51.100.20
 	refused '224.0.0.1 is not an address to be translated (addr)' host set 1 name x remote 198.51.100.9 remote 224.0.0.1
 	refused 'only a local address can be unproven (addr.unproven)' host set 1 name x remote 198.51.100.9 unproven
-	refused 'only an active or an unreachable address can be unvalidated (addr.unvalidated)' host set 1 name x local 192.0.2.9 unvalidated
+	refused 'only a foreign address can be unvalidated (addr.unvalidated)' host set 1 name x local 192.0.2.9 unvalidated
 	refused 'only an active or a local address can be behind a NAT (addr.nat)' host set 1 name x unreachable 198.51.100.9 nat
 	refused 'only a local address is left, or has a device (addr.left)' host set 1 name x remote 198.51.100.9 left
 	refused 'only a local address is left, or has a device (addr.device)' host set 1 name x alias 198.51.100.9 device lo

@@ -38,12 +38,13 @@ apart() {
 	host_is c "$M" "all(.addr[]; .address != \"$NEW\" or .set != \"active\") and any(.addr[]; .address == \"$M\" and .set == \"active\")"
 }
 
-# client_left FAMILY DPLAIN|DAGENT: m has a connection and a UDP flow to c and moves; d comes to its address, and speaks to c from the
+# client_left FAMILY plain|agent [cookies]: m has a connection and a UDP flow to c and moves; d comes to its address, and speaks to c from the
 # same port and from others.
 client_left() {
 	local M C D NEW family=$1 port
 
 	stage "$family" && agents m c && { [ "$2" = plain ] || agents d; } || return
+	[ "${3:-}" != cookies ] || sysctl_in c net.ipv4.tcp_syncookies=2
 	says m ok old tcp && ask m old connect "$C" 5000 && port=$ANSWER && says m "$M" old hear && says m 5 old talk 5 || return
 	says m ok mu udp && says m 7000 mu bind "$M" 7000 && says m 7000 mu connect "$C" 5001 && says m 5 mu talk 5 || return
 	acquainted m "$C" c "$M" || return
@@ -203,12 +204,138 @@ installed() {
 
 	stage "$family" && agents m c || return
 	says m ok old tcp && ask m old connect "$C" 5000 && says m "$M" old hear && acquainted m "$C" c "$M" || return
+	says c ok back tcp && ask c back connect "$M" 5000 && says c m back hear && says c 5 back talk 5 || return
 	! taking_part || { agent_stop c && in_ns c ihmpd --flush || return; }
 	[ "$2" = same ] || rm -rf "$TMP/state.c"
 	agents c && first_and_second c "$M" || return
 	says m "$M 5" v visits "$C" 5000 5
-	# With another key it is another host, which has no part in older connections.
+	# With another key it is another host. It has a part only in those connections that it speaks on.
+	says c 5 back talk 5
 	[ "$2" = other ] || says m 5 old talk 5
+}
+
+later() {
+	[[ $1 = 0 || $1 = mute ]] || POLL_MS=1000 busywait $(($1 + 30)) passed "$(now_ms)" $(($1 * 1000))
+}
+
+# unknown FAMILY: the table of c is emptied, and m leaves before c's agent is started again; d, which takes no part, has m's address, and a
+# connection from there. When m makes itself known c remembers by its key where it was. That connection is not m's.
+unknown() {
+	local M C D NEW family=$1
+
+	stage "$family" && agents m c || return
+	says m ok old tcp && ask m old connect "$C" 5000 && says m "$M" old hear && acquainted m "$C" c "$M" && says m 5 old talk 5 || return
+	! taking_part || { agent_stop c && in_ns c ihmpd --flush || return; }
+	# Nothing of m is on the way, not even a delayed acknowledgement: d would reset what c repeats.
+	later 1
+	address m eth0 "$family" "$NEW" "$M" && newcomer "$family" || return
+	says d ok l tcp && ask d l connect "$C" 5000 && says d "$M" l hear && says d 5 l talk 5 || return
+	! taking_part || { agent_start c && must "c knows m" busywait 90 host_is c "$NEW" 'any(.addr[]; .set == "active")' || return; }
+	! taking_part || must "and where it was" host_is c "$NEW" "any(.addr[]; .address == \"$M\" and .set == \"alias\" and .unvalidated)" || return
+	says d 5 l talk 5
+	says d "$M 5" v visits "$C" 5000 5
+	says d 5 l talk 5
+	! taking_part || says m 5 old talk 5 || return
+	says c "d 5" v visits "$M" 5000 5
+	says d 5 l talk 5
+}
+
+# --- hosts that go where others were
+
+# id_at ADDR: the number of the host that has the address for c. went ID ADDR: that host has this address now.
+id_at() {
+	ctl c -j host show "$1" | jq -r '.[0] | select(any(.addr[]; .address == $at and .set == "active")).id' --arg at "$1"
+}
+
+went() {
+	[ "$(id_at "$2")" = "$1" ]
+}
+
+# muted: nothing of the signalling of m and d gets through; c sends on a connection to each, and it comes to the other one. That is not
+# answered by a reset: c may have meant another machine, and has.
+muted() {
+	local host
+
+	capture c eth0 -Q in tcp || return
+	for host in m d; do
+		echo "to$host talk 3" >&"${SPEAKER_IN[c@$host]}"
+	done
+	later 1
+	capture_end c eth0
+	equal "resets to c" 0 "$(captured c eth0 'Flags \[R')"
+	at_least "resets that m kept" 1 "$(reason m unproven-reset)"
+	for host in m d; do
+		in_ns "$host" nft delete table inet mute || return
+	done
+}
+
+# exchanged FAMILY SECONDS|mute: m and d get each other's address, one step after the other; or at once, and it takes a while until c is told.
+exchanged() {
+	local M C D NEW m d family=$1 host
+
+	stage "$family" && agents m c d || return
+	for host in m d; do
+		says "$host" ok old tcp && ask "$host" old connect "$C" 5000 && says "$host" "$([ "$host" = m ] && echo "$M" || echo "$D")" old hear || return
+	done
+	acquainted m "$C" c "$M" && acquainted d "$C" c "$D" || return
+	says c ok tom tcp && ask c tom connect "$M" 5000 && says c m tom hear && says c ok tod tcp && ask c tod connect "$D" 5000 && says c d tod hear || return
+	for host in m d; do
+		says "$host" 3 old talk 3
+	done
+	for name in tom tod; do
+		says c 3 "$name" talk 3
+	done
+	! taking_part || { m=$(id_at "$M") && d=$(id_at "$D"); } || return
+	# What began just before a move may be another's.
+	later 2 && dad "$family"
+	if [ "$2" = mute ]; then
+		for host in m d; do
+			in_ns "$host" nft 'table inet mute { chain out { type filter hook output priority 0; udp dport 61453 drop; }; }' || return
+			speaker "c@$host" "$family" && says "c@$host" ok "to$host" tcp || return
+			ask "c@$host" "to$host" connect "$([ "$host" = m ] && echo "$M" || echo "$D")" 5000 && says "c@$host" "$host" "to$host" hear && says "c@$host" 3 "to$host" talk 3 || return
+		done
+		later 2
+	fi
+	ipn m addr del "$M/${WIDTH[$family]}" dev eth0 && later "$2" && ipn d addr del "$D/${WIDTH[$family]}" dev eth0 && later "$2" || return
+	batch m <<<"addr add $D/${WIDTH[$family]} dev eth0 $DAD" && later "$2" && batch d <<<"addr add $M/${WIDTH[$family]} dev eth0 $DAD" || return
+	ipn c neigh flush dev eth0
+	if [ "$2" = mute ]; then
+		muted || return
+	fi
+	! taking_part || { must "c knows m" busywait 30 went "$m" "$D" && must "c knows d" busywait 30 went "$d" "$M"; } || return
+	says c "d 5" v visits "$M" 5000 5
+	says c "m 5" v visits "$D" 5000 5
+	taking_part || return 0
+	for host in m d; do
+		says "$host" 3 old talk 3
+	done
+	for name in tom tod; do
+		says c 3 "$name" talk 3
+	done
+	[ "$2" = mute ] || return 0
+	for host in m d; do
+		read -rt 60 -u "${SPEAKER_OUT[c@$host]}" ANSWER
+		equal "c, on the connection to $host" 3 "$ANSWER"
+	done
+}
+
+# inherited FAMILY SECONDS: d sleeps for so long, and m gets its address.
+inherited() {
+	local M C D NEW m family=$1
+
+	stage "$family" && agents m c d || return
+	says m ok old tcp && ask m old connect "$C" 5000 && says m "$M" old hear && says d ok old tcp && ask d old connect "$C" 5000 && says d "$D" old hear || return
+	acquainted m "$C" c "$M" && acquainted d "$C" c "$D" || return
+	says c ok tom tcp && ask c tom connect "$M" 5000 && says c m tom hear && says c 3 tom talk 3 && says m 3 old talk 3 || return
+	! taking_part || m=$(id_at "$M") || return
+	ipn d link set eth0 down && later "$2" && dad "$family" || return
+	ipn m addr del "$M/${WIDTH[$family]}" dev eth0 && batch m <<<"addr add $D/${WIDTH[$family]} dev eth0 $DAD" && ipn c neigh flush dev eth0 || return
+	! taking_part || must "c knows m" busywait 30 went "$m" "$D" || return
+	says m "$D 5" v visits "$C" 5000 5
+	says c "m 5" v visits "$D" 5000 5
+	taking_part || return 0
+	says c 3 tom talk 3
+	says m 3 old talk 3
 }
 
 # One control is enough.
@@ -218,11 +345,20 @@ for family in 4 6; do
 		"${HOW[$newcomer]}" "IPv$family: a client's former address has a new owner, $newcomer" client_left $family $newcomer
 		"${HOW[$newcomer]}" "IPv$family: a server's former address has a new owner, $newcomer" server_left $family $newcomer
 	done
+	paired "IPv$family: a client's former address has a new owner, c answers with SYN cookies" client_left $family plain cookies
 	for who in m c; do
 		paired "IPv$family: a newcomer at the address of a host that left without a word, $who had called" unsaid $family $who
 	done
 	for key in same other; do
 		paired "IPv$family: a host that is installed anew, with the $key key" installed $family $key
+	done
+	paired "IPv$family: a newcomer at the address of a host that is no more in the table" unknown $family
+	for seconds in 0 1; do
+		paired "IPv$family: two hosts exchange their addresses, $seconds s a step" exchanged $family $seconds
+	done
+	run_case "IPv$family: two hosts exchange their addresses, and nobody hears of it for a while" exchanged $family mute
+	for seconds in 2 40; do
+		paired "IPv$family: a host gets the address of one that sleeps, $seconds s later" inherited $family $seconds
 	done
 	paired "IPv$family: a UDP server answers from the address that was asked" chosen $family
 	for seconds in 0 10; do

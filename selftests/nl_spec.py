@@ -635,7 +635,7 @@ def credit(f):
         equal("what it took", 1028, f.do("host-get", id=number)["credit"])
         for role in ("local", "alias"):
             f.refused(errno.EINVAL, "host-set", {"id": number, "addr": [address(new, role, unvalidated=True)]},
-                      text="only an active or an unreachable address can be unvalidated", bad=".addr.unvalidated")
+                      text="only a foreign address can be unvalidated", bad=".addr.unvalidated")
         f.do("host-set", id=number, addr=[address(new, "unreachable", unvalidated=True)])
         by = {octets(a["address"]): bool(a.get("unvalidated")) for a in f.do("host-get", id=number)["addr"]}
         equal("what an agent that is started again reads", {new: True, there: False, here: False}, by)

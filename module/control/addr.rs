@@ -61,11 +61,11 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
         ));
     }
     let unvalidated = nest.nested(AddrAttr::UNVALIDATED.0);
-    if let Some(flag) = unvalidated.filter(|_| !matches!(role, Role::Active | Role::Unreachable)) {
+    if let Some(flag) = unvalidated.filter(|_| role == Role::Local) {
         return Err(request.refuse(
             Some(flag),
             EINVAL,
-            format_args!("only an active or an unreachable address can be unvalidated"),
+            format_args!("only a foreign address can be unvalidated"),
         ));
     }
     let left = nest.nested(AddrAttr::LEFT.0);

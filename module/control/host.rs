@@ -209,7 +209,12 @@ pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
                 format_args!("only a host that is up is woken"),
             ));
         }
+        let idle = request.attr(HostAttr::WAKE_IDLE.0);
+        if idle.is_some() && wake.is_none() {
+            return Err(request.refuse(idle, EINVAL, format_args!("wake-idle goes with wake")));
+        }
         draft.wake = wake.is_some();
+        draft.idle = idle.is_some();
         draft.doubt = request.attr(HostAttr::DOUBT.0).is_some();
         Ok(())
     })?;

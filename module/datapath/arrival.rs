@@ -156,10 +156,13 @@ impl<'p, 'a> Arrival<'p, 'a> {
         let lookup = lookup_for(self.same.proto).ok_or(NoRow::Pass)?;
         if view.state() == HostState::Up && !view.hides(self.packet.tuple.dst) {
             let aliases = view.list(Role::Alias).iter();
+            let aliases = aliases.map(|entry| (entry.addr, entry.unvalidated));
             let others = view.list(Role::Active).iter();
             let others = others.filter(|entry| !entry.nat);
+            let others = others.map(|entry| (entry.addr, false));
             let mut tries = 0;
-            for faddr in aliases.chain(others).map(|entry| entry.addr) {
+            // Of what was the host's before we knew it, and may be another's since, only the host's own segments tell.
+            for (faddr, doubtful) in aliases.chain(others) {
                 for laddr in view.own_addresses() {
                     let key = FlowKey {
                         laddr,
@@ -179,6 +182,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
                     }
                     // A socket that is bound to a device is found only by a packet on that device.
                     let sock = lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
+                    let sock = sock.filter(|sock| !doubtful || self.is_within(sock));
                     match sock {
                         // Nobody here takes part in that, nor is the host to hear that nobody does.
                         Some(_) if !netns.params.is_on() => {
@@ -224,6 +228,10 @@ impl<'p, 'a> Arrival<'p, 'a> {
         if sock.cookie() == 0 {
             return Err(NoRow::Pass);
         }
+        // It may be at an address that another host had when the row was made.
+        if self.is_within(&sock) {
+            self.netns.flow_take_over(&self.same, self.host, self.guard);
+        }
         let start = match self.same.proto {
             TCP if sock.is_new() => Start::Accepted,
             TCP => Start::Joins,
@@ -236,6 +244,15 @@ impl<'p, 'a> Arrival<'p, 'a> {
     #[inline]
     fn opens(&self) -> bool {
         matches!(self.packet.kind, Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN)
+    }
+
+    /// Whether the packet is a segment that only who has the other end of the connection can send: it is in the window of the
+    /// socket, or shortly before it, as a keepalive is (RFC 5961 section 1).
+    fn is_within(&self, sock: &Sock<'_>) -> bool {
+        let at = self.packet.l4.saturating_add(4);
+        let sequence = self.skb.head().get(at..).and_then(<[u8]>::first_chunk);
+        self.same.proto == TCP
+            && sequence.is_some_and(|octets| sock.is_within(u32::from_be_bytes(*octets)))
     }
 
     /// Whether a listener makes a connection of the packet, which answers its SYN cookie.

@@ -33,6 +33,7 @@ use crate::{
         HostState,
         PathCause, //
     },
+    view::View, //
 };
 use ihmp_core::{
     addr::Addr,
@@ -184,6 +185,9 @@ fn receive(
 ) -> Verdict {
     let now = clock::jiffies();
     let view = host.view.read(guard);
+    if is_doubted(packet, host, view, row, now) {
+        return netns.drop_for(Reason::UnprovenReset);
+    }
     row.touch(now);
     row.hear(now);
     host.received(now);
@@ -201,13 +205,6 @@ fn receive(
             return netns.drop_for(Reason::Stays);
         }
     } else {
-        // The host does not know who speaks from there yet; what begins there is as it would be without us.
-        if matches!(packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0)
-            && key.laddr != tuple.dst
-            && view.unproven(tuple.dst)
-        {
-            return netns.drop_for(Reason::UnprovenReset);
-        }
         hear(netns, packet, host, row, key.faddr, by_nat, guard);
     }
     if key.faddr == tuple.src
@@ -237,6 +234,18 @@ fn receive(
     }
     netns.count(Counter::InTranslated);
     Verdict::Accept
+}
+
+/// Whether the packet resets a flow of ours that has left its address, and its host may not know yet who speaks from there: it has
+/// not acknowledged that address, or was not heard on the flow since we moved a moment ago.
+#[inline]
+fn is_doubted(packet: &Packet, host: &Host, view: &View, row: &Row, now: u64) -> bool {
+    matches!(packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0)
+        && view.state() == HostState::Up
+        && !row.plain
+        && !row.stance.stays()
+        && row.key().laddr != packet.tuple.dst
+        && (view.unproven(packet.tuple.dst) || row.is_unheard(host.departed(), now))
 }
 
 /// Takes note of where a packet of a flow comes from: the host has left the identifier by which the flow knows it, or has

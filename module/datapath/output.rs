@@ -42,6 +42,7 @@ use ihmp_core::{
         Packet,
         TCP,
         TCP_ACK,
+        TCP_RST,
         TCP_SYN, //
     },
     sets::Role,
@@ -284,6 +285,9 @@ fn open<'a>(
     if let Some(device) = skb.request() {
         return accept(netns, skb, key, Owner::request(device), guard);
     }
+    if resets_unproven(netns, packet, guard) {
+        return Err(NoRow::Drop(Reason::UnprovenReset));
+    }
     // Packets without a full socket (resets, SYN cookies, time-wait) begin no flow, nor do those of tunnels, which carry
     // the inner packet's socket, nor what a program sends from an address that it chose against the kernel's rules.
     let sock = skb
@@ -301,6 +305,11 @@ fn open<'a>(
         Some(_) => None,
         None => netns.net.addr(&key.faddr.octets(), guard),
     };
+    let doubtful = |host: &Host| {
+        let view = host.view.read(guard);
+        let alias = view.lists().lookup(Role::Alias, key.faddr);
+        alias.is_some_and(|alias| alias.unvalidated)
+    };
     let host = match (nat, node) {
         // It answers a flow that the host began behind the NAT, or is a translated packet already.
         (Some(nat), _) => {
@@ -312,9 +321,12 @@ fn open<'a>(
             let host = node.host(guard);
             match node.role() {
                 Role::Active => (),
-                // An older connection goes with its host; what opens now means whoever is there.
-                Role::Alias if key.proto == TCP && sock.established() => (),
+                // An older connection goes with its host; what opens now, or was just accepted, means whoever is there.
                 Role::Alias if key.proto == TCP && sock.opening() => start = Start::OpensPlain,
+                Role::Alias if start == Start::Accepted && sock.accepted() => {
+                    start = Start::OpensPlain
+                }
+                Role::Alias if key.proto == TCP && sock.established() && !doubtful(host) => (),
                 Role::Alias if netns.goes_on(key, host, &sock, guard) => start = Start::Joins,
                 _ => return Err(NoRow::Pass),
             }
@@ -355,6 +367,23 @@ fn open<'a>(
         discover::untold(netns, host, packet, &sock);
     }
     Ok(row)
+}
+
+/// Whether the packet resets a connection that this machine does not have, and its host may have meant another machine: it has not
+/// acknowledged yet that we are at that address. What answers a SYN has the flag ACK (RFC 9293 section 3.5.2).
+fn resets_unproven(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
+    let Kind::Tcp { flags } = packet.kind else {
+        return false;
+    };
+    if flags & (TCP_RST | TCP_ACK) != TCP_RST {
+        return false;
+    }
+    let node = netns.net.addr(&packet.tuple.dst.octets(), guard);
+    let node = node.filter(|node| node.role() == Role::Active);
+    node.is_some_and(|node| {
+        let view = node.host(guard).view.read(guard);
+        view.state() == HostState::Up && view.unproven(packet.tuple.src)
+    })
 }
 
 /// A connection that is being accepted. It is looked at where an end has left its address: the connection is younger than

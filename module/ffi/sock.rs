@@ -128,6 +128,12 @@ impl<'a> Sock<'a> {
         self.established() && unsafe { raw::ihmp_sock_is_new(self.sk.as_ptr()) }
     }
 
+    /// TCP: a segment with this sequence number is in the window, or shortly before it.
+    pub(crate) fn is_within(&self, sequence: u32) -> bool {
+        // SAFETY: By the invariant; a socket past the handshake is a full one of TCP, which the caller says.
+        self.established() && unsafe { raw::ihmp_sock_is_within(self.sk.as_ptr(), sequence) }
+    }
+
     /// Remembers that it opens a connection: its SYN has passed.
     pub(crate) fn opens(&self) {
         // SAFETY: By the invariant.
@@ -207,11 +213,11 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_shares(self.sk.as_ptr(), other.sk.as_ptr()) }
     }
 
-    /// Makes TCP retransmit and acknowledge now, and send something new if it is to `probe`; true
-    /// when something was waiting.
-    pub(crate) fn wake(&self, probe: bool) -> bool {
+    /// Makes TCP retransmit and acknowledge now, and send something new if it is to `probe`; one that has been `idle` for
+    /// long acknowledges only with that. True when something was waiting.
+    pub(crate) fn wake(&self, probe: bool, idle: bool) -> bool {
         // SAFETY: By the invariant; the function takes the socket's lock itself.
-        unsafe { raw::ihmp_sock_wake(self.sk.as_ptr(), probe) }
+        unsafe { raw::ihmp_sock_wake(self.sk.as_ptr(), probe, idle) }
     }
 
     /// Gives a connected socket the error EHOSTUNREACH, which ends TCP; false for other sockets. Sleeps.

@@ -65,7 +65,7 @@ static const struct nla_policy ihmp_host_new_nl_policy[IHMP_A_HOST_EXPIRES_IN + 
 };
 
 /* IHMP_CMD_HOST_SET - do */
-static const struct nla_policy ihmp_host_set_nl_policy[IHMP_A_HOST_DOUBT + 1] = {
+static const struct nla_policy ihmp_host_set_nl_policy[IHMP_A_HOST_WAKE_IDLE + 1] = {
 	[IHMP_A_HOST_ID] = NLA_POLICY_MIN(NLA_U32, 1),
 	[IHMP_A_HOST_STATE] = NLA_POLICY_MAX(NLA_U32, 2),
 	[IHMP_A_HOST_SCHEDULER] = NLA_POLICY_MAX(NLA_U32, 0),
@@ -75,6 +75,7 @@ static const struct nla_policy ihmp_host_set_nl_policy[IHMP_A_HOST_DOUBT + 1] = 
 	[IHMP_A_HOST_EXPIRES_IN] = { .type = NLA_UINT, },
 	[IHMP_A_HOST_WAKE] = { .type = NLA_FLAG, },
 	[IHMP_A_HOST_DOUBT] = { .type = NLA_FLAG, },
+	[IHMP_A_HOST_WAKE_IDLE] = { .type = NLA_FLAG, },
 };
 
 /* IHMP_CMD_HOST_DEL - do */
@@ -217,7 +218,7 @@ static const struct genl_split_ops ihmp_nl_ops[] = {
 		.cmd		= IHMP_CMD_HOST_SET,
 		.doit		= ihmp_nl_host_set_doit,
 		.policy		= ihmp_host_set_nl_policy,
-		.maxattr	= IHMP_A_HOST_DOUBT,
+		.maxattr	= IHMP_A_HOST_WAKE_IDLE,
 		.flags		= GENL_UNS_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{

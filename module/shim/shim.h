@@ -174,6 +174,7 @@ u64 ihmp_sock_cookie(struct sock *sk);
 bool ihmp_sock_established(const struct sock *sk);
 bool ihmp_sock_opening(const struct sock *sk);
 bool ihmp_sock_is_new(const struct sock *sk);
+bool ihmp_sock_is_within(const struct sock *sk, u32 sequence);
 bool ihmp_sock_is_user(const struct sock *sk);
 bool ihmp_sock_sends(const struct sock *sk, u8 proto, u16 sport);
 u32 ihmp_sock_device(const struct sock *sk);
@@ -192,7 +193,7 @@ bool ihmp_sock_accepted(const struct sock *sk);
 bool ihmp_sock_calls(const struct sock *sk);
 
 /* wake.c: TCP after a gap */
-bool ihmp_sock_wake(struct sock *sk, bool probe);
+bool ihmp_sock_wake(struct sock *sk, bool probe, bool idle);
 void ihmp_neighbours_drop(struct net *net);
 
 /* lose.c: a host without a path for too long */

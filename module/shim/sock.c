@@ -101,6 +101,18 @@ bool ihmp_sock_is_new(const struct sock *sk)
 	return !READ_ONCE(tp->bytes_received) && READ_ONCE(tp->bytes_acked) <= 1;
 }
 
+/*
+ * A segment of the connection begins here: in the window, or no farther before
+ * it than a window without scaling. The fields may change meanwhile.
+ */
+bool ihmp_sock_is_within(const struct sock *sk, u32 sequence)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	u32 before = U16_MAX;
+
+	return sequence - (READ_ONCE(tp->rcv_nxt) - before) <= before + READ_ONCE(tp->rcv_wnd);
+}
+
 /* The file by which a process has the socket; the caller holds RCU. */
 static const struct file *ihmp_sock_file(const struct sock *sk)
 {

@@ -68,11 +68,12 @@ static void ihmp_tcp_resume(struct sock *sk)
 	tcp_snd_cwnd_set(tp, min(tp->snd_cwnd_clamp, tcp_packets_in_flight(tp) + window));
 }
 
-static void ihmp_tcp_ack(struct sock *sk)
+static void ihmp_tcp_ack(struct sock *sk, bool idle)
 {
 	u32 silence = tcp_jiffies32 - inet_csk(sk)->icsk_ack.lrcvtime;
 
-	if (sk->sk_state == TCP_ESTABLISHED && silence < msecs_to_jiffies(IHMP_ACK_RECENT_MS))
+	if (sk->sk_state == TCP_ESTABLISHED &&
+	    (idle || silence < msecs_to_jiffies(IHMP_ACK_RECENT_MS)))
 		__tcp_send_ack(sk, tcp_sk(sk)->rcv_nxt, 0);
 }
 
@@ -88,9 +89,10 @@ static bool ihmp_tcp_can_probe(struct sock *sk)
 /*
  * True when something was waiting. When what was in flight has arrived and only
  * its acknowledgements are lost, what is sent again is of no use to the other
- * end, and something new is: the probe of RFC 8985 section 7.3.
+ * end, and something new is: the probe of RFC 8985 section 7.3. A socket that
+ * has been idle acknowledges only if it is to, so that the other end hears it.
  */
-bool ihmp_sock_wake(struct sock *sk, bool probe)
+bool ihmp_sock_wake(struct sock *sk, bool probe, bool idle)
 {
 	bool waits = false, window_probe = false;
 
@@ -109,7 +111,7 @@ bool ihmp_sock_wake(struct sock *sk, bool probe)
 	bh_lock_sock(sk);
 	if (!sock_owned_by_user(sk)) {
 		ihmp_tcp_resume(sk);
-		ihmp_tcp_ack(sk);
+		ihmp_tcp_ack(sk, idle);
 		probe = probe && waits && !window_probe && ihmp_tcp_can_probe(sk);
 	} else {
 		probe = false;

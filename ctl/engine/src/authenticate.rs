@@ -21,6 +21,8 @@ pub(crate) struct Signer {
     pub(crate) stamp: u64,
     /// It covers the timestamp of a message that we sent to where it came from: it is no forged source.
     pub(crate) proven: bool,
+    /// It answers our challenge to the announcement of a move: until that, the host was where it was before.
+    pub(crate) moved: bool,
 }
 
 impl Engine {
@@ -69,13 +71,13 @@ impl Engine {
         let settled = !place.is_behind() || host.is_some_and(|host| host.is_there(place, to));
         let answers = message.options.has(Options::INCORRECT_SEQNO);
         let who = (key, place, to);
-        let (echoes, proven) = match message.control {
-            Control::Ack => (self.awaited(received, &name)?, true),
+        let (echoes, proven, moved) = match message.control {
+            Control::Ack => (self.awaited(received, &name)?, true, false),
             Control::Hello if answers => {
                 let awaited = ring.challenged(&who, now).ok_or(Refusal::LateAnswer)?;
-                (vec![awaited], true)
+                (vec![awaited.stamp], true, awaited.moved)
             }
-            _ => (vec![0], false),
+            _ => (vec![0], false, false),
         };
         let greets = message.control == Control::Hello && !proven;
         let rated = peer.is_some_and(|peer| peer.greetings.ready_at(now) > now);
@@ -93,7 +95,12 @@ impl Engine {
             false => sort,
         };
         self.verify(&claim, received, bytes, &echoes, sort)?;
-        let signer = Signer { key, stamp, proven };
+        let signer = Signer {
+            key,
+            stamp,
+            proven,
+            moved,
+        };
         self.remember(received, &signer)?;
         let ring = &mut self.world.keyring;
         if let Some(peer) = ring.peers.get_mut(&key).filter(|_| greets) {
@@ -226,17 +233,17 @@ impl Engine {
     }
 
     /// `from` is proven to be an address of `key`, and was held for one of `other`: what has no key yet becomes part of
-    /// `key`, what has another one loses the address.
-    pub(crate) fn hand_over(&mut self, from: Addr, other: Key, key: Key) {
+    /// `key`, what has another one loses the address. Where `key` has just `moved` there, its flows there are new.
+    pub(crate) fn hand_over(&mut self, from: Addr, other: Key, key: Key, moved: bool) {
         if self.is_unbound(other) {
             self.merge(key, other);
         } else {
-            self.mistaken(other, from);
+            self.mistaken(other, from, !moved);
         }
     }
 
-    /// Somebody else answers at an address of this host.
-    pub(crate) fn mistaken(&mut self, key: Key, addr: Addr) {
+    /// Somebody else answers at an address of this host; perhaps, where there is `doubt`, since it was last heard of.
+    pub(crate) fn mistaken(&mut self, key: Key, addr: Addr, doubt: bool) {
         self.with(key, |host, world| {
             if host.managed {
                 return;
@@ -244,7 +251,7 @@ impl Engine {
             world.note(Note::Mistaken { peer: addr });
             let before = host.active.clone();
             host.retire(addr);
-            host.doubt = true;
+            host.doubt |= doubt;
             host.follow(&before, world);
         });
     }

@@ -237,7 +237,7 @@ impl Host {
             return;
         };
         if there.all(|other| *other == addr) && self.active.contains(&addr) {
-            let change = Change::Wake { id };
+            let change = Change::Wake { id, idle: false };
             world.outputs.push_back(Output::Table(change));
         }
     }

@@ -109,7 +109,10 @@ impl Engine {
         let who = (key, received.place, to);
         let answers = message.options.has(Options::INCORRECT_SEQNO);
         let echo = match answers {
-            true => ring.challenged(&who, now).ok_or(Refusal::LateAnswer)?,
+            true => {
+                let awaited = ring.challenged(&who, now);
+                awaited.ok_or(Refusal::LateAnswer)?.stamp
+            }
             false => 0,
         };
         let sort = if answers { Sort::Answer } else { Sort::There };
@@ -122,6 +125,7 @@ impl Engine {
                 key,
                 stamp,
                 proven: false,
+                moved: false,
             };
             let signed = Received {
                 signer: Some(signer),

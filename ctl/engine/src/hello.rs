@@ -2,12 +2,13 @@
 //! A HELLO: who greets, and what is answered.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Addresses, Control, Options, ADDRESS_LEN};
+use ihmp_core::message::{Addresses, Control, Options, ADDRESS_LEN, MAX_ADDRESSES};
 
 use crate::authenticate::Signer;
 use crate::engine::Engine;
 use crate::host::{include, Entry, Host, Reply, Standing, Told};
 use crate::io::{Key, Refusal, State, Via};
+use crate::keys::PublicKey;
 use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
 use crate::note::Note;
@@ -105,6 +106,18 @@ impl Engine {
         Err(Some(Refusal::Challenged))
     }
 
+    /// Where a host was that is not in the table any more, by its key, and is not now: nobody else is known to be there.
+    fn seen_before(&self, key: &PublicKey, from: Addr, listed: &[Addr]) -> Vec<Addr> {
+        let mut seen = self.world.keyring.seen(key);
+        let elsewhere = |addr: &Addr| {
+            let named = *addr == from || listed.contains(addr);
+            !named && self.active(*addr).is_none() && !self.world.local.contains(addr)
+        };
+        seen.retain(elsewhere);
+        seen.truncate(MAX_ADDRESSES);
+        seen
+    }
+
     pub(crate) fn hello(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
             from,
@@ -169,10 +182,9 @@ impl Engine {
         };
         let taken = self.active(from).filter(|other| *other != key && !behind);
         if let Some(other) = taken {
-            if signer.is_some() {
-                self.hand_over(from, other, key);
-            } else {
-                self.merge(key, other);
+            match &signer {
+                Some(signer) => self.hand_over(from, other, key, signer.moved),
+                None => self.merge(key, other),
             }
             if self.active(from).is_some_and(|other| other != key) {
                 return Err(Refusal::OtherHost);
@@ -197,6 +209,10 @@ impl Engine {
         self.received(received);
         let listed = received.listed(1);
         let claims = self.claims(key, &listed);
+        let former = match &signer {
+            Some(signer) if found.is_none() => self.seen_before(&signer.key, from, &listed),
+            _ => Vec::new(),
+        };
         let Some(host) = self.hosts.get_mut(&key) else {
             return Err(Refusal::UnknownHost);
         };
@@ -207,8 +223,9 @@ impl Engine {
         if restates {
             host.newest_stamp = signer.map_or(0, |signer| signer.stamp);
             host.restate(received, &listed);
-            // Since when it has others is not said.
-            host.doubt |= host.active != before;
+            // Since when it has others is not said, unless it has just announced that.
+            let moved = signer.is_some_and(|signer| signer.moved);
+            host.doubt |= host.active != before && !moved;
         }
         host.heard_at(received, world);
         host.take_claims(&claims);
@@ -266,7 +283,10 @@ impl Engine {
             },
         });
         match found {
-            None => host.make(world),
+            None => {
+                host.alias = former;
+                host.make(world);
+            }
             Some(_) => {
                 host.publish(world);
                 host.reply(world);

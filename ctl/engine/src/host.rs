@@ -596,6 +596,7 @@ impl Host {
         world.outputs.push_back(Output::Table(Change::New {
             key: self.key,
             record,
+            former: self.alias.clone(),
         }));
     }
 

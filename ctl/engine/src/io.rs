@@ -310,6 +310,8 @@ pub enum Change {
         key: Key,
         /// Its sets.
         record: Record,
+        /// Addresses that it had, by its key: connections there that nobody has a part in may be its own.
+        former: Vec<Addr>,
     },
     /// Replace the sets of a host.
     Set {
@@ -320,10 +322,12 @@ pub enum Change {
         /// Addresses that it had and has no more may have been somebody else's for a while.
         doubt: bool,
     },
-    /// A host was away and is where it was: its sockets go on now.
+    /// A host was away and is where it was, or did not know where we are: its sockets go on now.
     Wake {
         /// The kernel's number of it.
         id: u32,
+        /// It may not know since when we are elsewhere: sockets that have been idle for long are heard as well.
+        idle: bool,
     },
     /// Remove a host.
     Del {

@@ -106,8 +106,10 @@ impl Peer {
 
 /// What is awaited of somebody who has to show that he hears us.
 #[derive(Debug)]
-struct Challenge {
-    stamp: u64,
+pub(crate) struct Challenge {
+    pub(crate) stamp: u64,
+    /// What was challenged announced a move.
+    pub(crate) moved: bool,
     until: Instant,
     order: u64,
 }
@@ -265,6 +267,14 @@ impl Keyring {
             }
         }
         peer.seen.clone()
+    }
+
+    /// Where this key is remembered.
+    pub(crate) fn seen(&self, key: &PublicKey) -> Vec<Addr> {
+        let seen = self.peers.get(key).map(|peer| peer.seen.clone());
+        let mut seen = seen.unwrap_or_default();
+        seen.retain(|addr| self.remembered(*addr) == Some(*key));
+        seen
     }
 
     /// The key that is remembered at an address.
@@ -493,8 +503,14 @@ impl Keyring {
         Fact::Sent(self.stamps.sent())
     }
 
-    /// Who answers with this key, from there to here, has to name this timestamp.
-    pub(crate) fn challenge(&mut self, who: (PublicKey, Place, Addr), stamp: u64, now: Instant) {
+    /// Who answers with this key, from there to here, has to name this timestamp. `moved` says that he announced a move.
+    pub(crate) fn challenge(
+        &mut self,
+        who: (PublicKey, Place, Addr),
+        stamp: u64,
+        moved: bool,
+        now: Instant,
+    ) {
         if let Some(old) = self.challenges.remove(&who) {
             self.challenge_order.remove(&old.order);
         }
@@ -508,6 +524,7 @@ impl Keyring {
         self.challenge_order.insert(order, who);
         let challenge = Challenge {
             stamp,
+            moved,
             until: now.after(CHALLENGE),
             order,
         };
@@ -515,9 +532,13 @@ impl Keyring {
     }
 
     /// What is awaited of this one.
-    pub(crate) fn challenged(&self, who: &(PublicKey, Place, Addr), now: Instant) -> Option<u64> {
+    pub(crate) fn challenged(
+        &self,
+        who: &(PublicKey, Place, Addr),
+        now: Instant,
+    ) -> Option<&Challenge> {
         let challenge = self.challenges.get(who)?;
-        (challenge.until > now).then_some(challenge.stamp)
+        (challenge.until > now).then_some(challenge)
     }
 
     /// It has shown that it hears us.
@@ -626,17 +647,21 @@ mod tests {
                 here,
             )
         };
+        let stamp = |ring: &Keyring, number, now| {
+            let challenge = ring.challenged(&who(number), now);
+            challenge.map(|challenge| challenge.stamp)
+        };
         let now = Instant::from_nanos(1);
         for number in 0..100_000 {
-            ring.challenge(who(number), number.into(), now);
-            ring.challenge(who(number), u64::from(number) + 1, now);
+            ring.challenge(who(number), number.into(), false, now);
+            ring.challenge(who(number), u64::from(number) + 1, false, now);
         }
         assert_eq!(ring.sizes()[0], Limits::default().max_pending);
         assert_eq!(ring.challenge_order.len(), ring.challenges.len());
-        assert_eq!(ring.challenged(&who(99_999), now), Some(100_000));
-        assert_eq!(ring.challenged(&who(0), now), None);
-        assert_eq!(ring.challenged(&who(99_999), now.after(CHALLENGE)), None);
+        assert_eq!(stamp(&ring, 99_999, now), Some(100_000));
+        assert_eq!(stamp(&ring, 0, now), None);
+        assert_eq!(stamp(&ring, 99_999, now.after(CHALLENGE)), None);
         ring.answered(&who(99_999));
-        assert_eq!(ring.challenged(&who(99_999), now), None);
+        assert_eq!(stamp(&ring, 99_999, now), None);
     }
 }

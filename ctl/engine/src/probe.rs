@@ -619,7 +619,7 @@ impl Engine {
             (Some(peer), Some(signer)) if peer != signer.key => {
                 // Somebody else is there, and it said that it was.
                 host.distrust(&self.world);
-                self.mistaken(key, from);
+                self.mistaken(key, from, true);
                 return Err(Refusal::WrongKey);
             }
             _ => (),

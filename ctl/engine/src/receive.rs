@@ -7,8 +7,8 @@ use ihmp_core::message::{Addresses, Control, Message, Options};
 use crate::authenticate::Signer;
 use crate::cookie::COOKIE;
 use crate::engine::Engine;
-use crate::host::{include, Claims, Host, Standing, Told};
-use crate::io::{Key, Refusal, State};
+use crate::host::{include, Claims, Entry, Host, Standing, Told};
+use crate::io::{Change, Key, Output, Refusal, State};
 use crate::leg::Leg;
 use crate::note::Note;
 use crate::place::Place;
@@ -241,7 +241,7 @@ impl Engine {
             (Some(_), None) => return Err(Refusal::Unsigned),
             (Some(peer), Some(signer)) if peer != signer.key => {
                 // What went there did not reach the host: another one is there.
-                self.mistaken(key, from);
+                self.mistaken(key, from, true);
                 return Err(Refusal::WrongKey);
             }
             (None, Some(signer)) if !refused => {
@@ -260,7 +260,7 @@ impl Engine {
             .filter(|other| *other != key && !place.is_behind());
         if let Some(other) = taken {
             match signer {
-                Some(_) if !refused && same.is_none() => self.hand_over(from, other, key),
+                Some(_) if !refused && same.is_none() => self.hand_over(from, other, key, false),
                 _ => return Err(Refusal::OtherHost),
             }
         }
@@ -335,6 +335,9 @@ impl Engine {
         }
         let replaces = leg.complete && (leg.control != Control::Hello || signer.is_some());
         if replaces && host.newest_list == Some(leg.seqno) {
+            if leg.control == Control::Hello && host.leaves_by(&leg) {
+                host.speak_up(world);
+            }
             host.prove_unnamed(&leg);
             host.told.retain(|told| leg.list.contains(&told.addr));
             let legs = &host.legs;
@@ -425,7 +428,9 @@ impl Engine {
         let stamp = world.answer(received, host, Options::INCORRECT_SEQNO);
         if let Some(signer) = &received.signer {
             let pair = (signer.key, received.place, received.to);
-            world.keyring.challenge(pair, stamp, world.now);
+            let control = received.message.control;
+            let moved = matches!(control, Control::Handoff | Control::AddrUp);
+            world.keyring.challenge(pair, stamp, moved, world.now);
         }
     }
 }
@@ -438,6 +443,22 @@ impl Host {
             self.retarget(world);
         }
         self.reconcile(world);
+    }
+
+    /// Whether the peer gives up an address of ours by the list of this request.
+    fn leaves_by(&self, leg: &Leg) -> bool {
+        let known = |told: &&Told| matches!(told.standing, Standing::Active | Standing::Maybe);
+        let mut known = self.told.iter().filter(known).map(|told| told.addr);
+        known.any(|addr| !leg.list.contains(&addr) && !self.is_usable(addr))
+    }
+
+    /// The peer learned by a greeting that we have left an address, which does not say since when. So it believes only of the flows
+    /// that it hears from elsewhere that they are ours: each is heard now.
+    fn speak_up(&self, world: &mut World) {
+        if let Entry::Id(id) = self.entry {
+            let change = Change::Wake { id, idle: true };
+            world.outputs.push_back(Output::Table(change));
+        }
     }
 
     /// The peer replaced what it knew of our addresses by the list of this request. What it confirmed while that was on the way

@@ -119,3 +119,64 @@ fn newcomer_without_signalling_gets_nothing_of_the_old_host() {
     sim.agree(0, 1);
     assert_eq!(sim.row(1, 0).alias, [addr(A1)]);
 }
+
+/// Two hosts that the server knows exchange their addresses.
+fn exchange(sim: &mut Sim) {
+    sim.change(0, &[A1], &[]);
+    sim.change(2, &[A2], &[]);
+    sim.run(secs(2));
+    sim.change(0, &[], &[A2]);
+    sim.change(2, &[], &[A1]);
+}
+
+#[test]
+fn hosts_that_exchange_their_addresses_say_since_when() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    let other = sim.add(&[A2]);
+    sim.flow(other, A2, B1);
+    sim.run(secs(5));
+    exchange(&mut sim);
+    sim.run(secs(10));
+    for mover in [0, other] {
+        sim.agree(mover, 1);
+        assert_eq!(sim.row(1, mover).doubts, 0, "{mover}");
+    }
+    // Agents that were dead meanwhile do not.
+    let engines = [0, other].map(|mover| sim.nodes[mover].engine.take());
+    assert!(engines.iter().all(Option::is_some));
+    for (mover, lose, gain) in [(0, A2, A1), (other, A1, A2)] {
+        sim.change(mover, &[lose], &[gain]);
+    }
+    for mover in [0, other] {
+        sim.restart(mover);
+    }
+    sim.run(secs(60));
+    assert!([0, other].iter().all(|mover| sim.row(1, *mover).doubts > 0));
+}
+
+#[test]
+fn who_is_no_more_in_the_table_is_known_by_where_its_key_was() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.remove_hosts(1);
+    sim.restart(1);
+    sim.change(0, &[A1], &[A3]);
+    sim.run(secs(10));
+    sim.agree(0, 1);
+    assert_eq!(sim.row(1, 0).alias, [addr(A1)]);
+    // A key that was seen nowhere has no former address.
+    let stranger = sim.add(&[A2]);
+    sim.flow(stranger, A2, B1);
+    sim.run(secs(5));
+    assert!(sim.row(1, stranger).alias.is_empty());
+    // Nor has one where somebody else is.
+    sim.remove_hosts(1);
+    sim.restart(1);
+    sim.change(0, &[A3], &[]);
+    let newcomer = sim.add(&[A3]);
+    sim.flow(newcomer, A3, B1);
+    sim.run(secs(5));
+    sim.change(0, &[], &[A1]);
+    sim.run(secs(60));
+    sim.agree(0, 1);
+    assert!(!sim.row(1, 0).alias.contains(&addr(A3)));
+}

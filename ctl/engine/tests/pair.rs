@@ -1042,3 +1042,20 @@ fn removed_by_the_administrator_is_gone() {
     sim.run(secs(5));
     sim.agree(0, 1);
 }
+
+#[test]
+fn who_moved_without_an_agent_is_heard_on_each_flow() {
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.nodes[0].engine = None;
+    sim.change(0, &[A1], &[A2]);
+    sim.run(secs(10));
+    assert_eq!(sim.row(0, 1).spoken_up, 0);
+    sim.restart(0);
+    sim.run(secs(10));
+    sim.agree(0, 1);
+    assert_eq!((sim.row(0, 1).spoken_up, sim.row(1, 0).spoken_up), (1, 0));
+    // Where nobody moved meanwhile, nobody is.
+    sim.restart(0);
+    sim.run(secs(10));
+    assert_eq!(sim.row(0, 1).spoken_up, 1);
+}

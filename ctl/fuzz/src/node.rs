@@ -348,12 +348,16 @@ impl Node {
                 }
                 Output::Table(Change::Map { id, mapping, .. }) => self.table.map(id, mapping),
                 Output::Table(Change::Unmap { id, mapping }) => self.table.unmap(id, mapping),
-                Output::Table(Change::New { key, record }) => {
+                Output::Table(Change::New {
+                    key,
+                    record,
+                    former,
+                }) => {
                     if self.full {
                         inputs.insert(0, Input::Refused { key });
                     } else {
                         let id = self.table.take_over(&record);
-                        let id = id.unwrap_or_else(|| self.table.make(record));
+                        let id = id.unwrap_or_else(|| self.table.make(record, former));
                         // As the agent does: at once, before what was decided after it.
                         let mut nested = vec![];
                         self.one(now, Input::Made { key, id }, sent, &mut nested);
@@ -365,7 +369,7 @@ impl Node {
                     self.table.set(id, record);
                     inputs.extend(gone.into_iter().map(|id| Input::Removed { id }));
                 }
-                Output::Table(Change::Wake { id }) => self.table.wake(id),
+                Output::Table(Change::Wake { id, .. }) => self.table.wake(id),
                 Output::Table(Change::Del { id }) => {
                     let row = self.table.remove(id).expect("an entry that is there");
                     assert!(!row.managed, "the administrator's entry is removed");

@@ -34,13 +34,13 @@ impl Table {
         self.rows.iter().find(has).map(|(id, _)| *id)
     }
 
-    pub(crate) fn make(&mut self, record: Record) -> u32 {
+    pub(crate) fn make(&mut self, record: Record, former: Vec<Addr>) -> u32 {
         table::check(None, &record, |addr| self.owner(addr));
         self.last += 1;
         let local = record.local.first().map(|local| local.addr);
         let row = Row {
             record,
-            alias: vec![],
+            alias: former,
             managed: false,
             local: local.unwrap_or(Addr::UNSPECIFIED),
         };
@@ -54,15 +54,18 @@ impl Table {
             return None;
         }
         let local = Local::new(local);
-        Some(self.make(Record {
-            state: State::New,
-            active: vec![remote],
-            unvalidated: vec![],
-            nats: vec![],
-            unreachable: vec![],
-            local: vec![local],
-            expires: None,
-        }))
+        Some(self.make(
+            Record {
+                state: State::New,
+                active: vec![remote],
+                unvalidated: vec![],
+                nats: vec![],
+                unreachable: vec![],
+                local: vec![local],
+                expires: None,
+            },
+            vec![],
+        ))
     }
 
     /// Entries for flows that an agent did not take up: when it hears of the host in another way, they are in its way.

@@ -149,6 +149,8 @@ pub struct HostRequest {
     pub expires_in: Option<Duration>,
     /// The host was away: the TCP sockets of its flows go on now; only for `host_set`.
     pub wake: bool,
+    /// With `wake`: also those that have been idle for long are heard.
+    pub wake_idle: bool,
     /// Active addresses that go by this may have been somebody else's for a while.
     pub doubt: bool,
 }

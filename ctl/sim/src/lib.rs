@@ -97,6 +97,10 @@ pub struct Row {
     pub name: Option<String>,
     /// How often its sockets were woken though no path changed.
     pub woken: u32,
+    /// How often those that were idle were heard as well.
+    pub spoken_up: u32,
+    /// How often it was in doubt since when an address is the host's no more.
+    pub doubts: u32,
     /// When it is removed.
     pub expires: Option<Instant>,
 }
@@ -127,7 +131,8 @@ impl Kernel {
     fn put(&mut self, id: u32, record: Record, alias: Vec<Addr>, now: Instant) {
         let before = self.rows.get(&id);
         let name = before.and_then(|row| row.name.clone());
-        let woken = before.map_or(0, |row| row.woken);
+        let counts = before.map(|row| (row.woken, row.spoken_up, row.doubts));
+        let (woken, spoken_up, doubts) = counts.unwrap_or_default();
         let mappings = std::mem::take(&mut self.mappings);
         self.take(id);
         self.mappings = mappings;
@@ -141,6 +146,8 @@ impl Kernel {
             alias,
             name,
             woken,
+            spoken_up,
+            doubts,
             expires,
         };
         self.rows.insert(id, row);
@@ -160,14 +167,14 @@ impl Kernel {
     }
 
     /// Makes an entry; its number.
-    pub fn make(&mut self, record: Record, now: Instant) -> u32 {
+    pub fn make(&mut self, record: Record, former: Vec<Addr>, now: Instant) -> u32 {
         table::check(None, &record, |addr| self.owner(addr));
         self.next += 1;
-        self.put(self.next, record, vec![], now);
+        self.put(self.next, record, former, now);
         self.next
     }
 
-    fn set(&mut self, id: u32, record: Record, now: Instant) {
+    fn set(&mut self, id: u32, record: Record, doubt: bool, now: Instant) {
         table::check(Some(id), &record, |addr| self.owner(addr));
         let row = &self.rows[&id];
         let mut alias = row.alias.clone();
@@ -178,12 +185,18 @@ impl Kernel {
         }
         alias.retain(|alias| !record.active.contains(alias) && !record.unreachable.contains(alias));
         self.put(id, record, alias, now);
+        if let Some(row) = self.rows.get_mut(&id).filter(|_| doubt) {
+            row.doubts += 1;
+        }
     }
 
-    fn wake(&mut self, id: u32) {
+    fn wake(&mut self, id: u32, idle: bool) {
         let row = self.rows.get_mut(&id).expect("an entry that is there");
         assert_eq!(row.record.state, State::Up, "only who is up is woken");
-        row.woken += 1;
+        match idle {
+            true => row.spoken_up += 1,
+            false => row.woken += 1,
+        }
     }
 
     /// What passed between a host and this machine.
@@ -547,14 +560,18 @@ impl Sim {
                     port,
                     bytes,
                 } => self.transmit(at, from, to, port, bytes),
-                Output::Table(Change::New { key, record }) => {
-                    let id = node.kernel.make(record, self.now);
+                Output::Table(Change::New {
+                    key,
+                    record,
+                    former,
+                }) => {
+                    let id = node.kernel.make(record, former, self.now);
                     self.give(at, Input::Made { key, id });
                 }
-                Output::Table(Change::Set { id, record, .. }) => {
-                    node.kernel.set(id, record, self.now)
+                Output::Table(Change::Set { id, record, doubt }) => {
+                    node.kernel.set(id, record, doubt, self.now)
                 }
-                Output::Table(Change::Wake { id }) => node.kernel.wake(id),
+                Output::Table(Change::Wake { id, idle }) => node.kernel.wake(id, idle),
                 Output::Table(Change::Del { id }) => {
                     node.kernel.take(id).unwrap();
                 }
@@ -843,7 +860,7 @@ impl Sim {
             local: vec![ihmp_engine::Local::new(local)],
             expires: None,
         };
-        let id = node.kernel.make(record, self.now);
+        let id = node.kernel.make(record, vec![], self.now);
         node.kernel.identifiers.insert(id, vec![local]);
         self.give(at, Input::Discovered { id, local, remote });
     }

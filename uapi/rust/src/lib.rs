@@ -684,7 +684,9 @@ impl AddrAttr {
     pub const DEVICE: Self = Self(7);
     /// An address at which the host has not shown that it hears us. What its flows send to an
     /// active one is paid from credit; an active one without this flag is validated. An unreachable
-    /// one is only remembered as such, for an agent that is started again.
+    /// one is only remembered as such, for an agent that is started again. An alias with it was the
+    /// host's before the module knew the host, says the agent: a TCP connection there becomes the
+    /// host's by a segment in its window that comes from the host, and by nothing else.
     pub const UNVALIDATED: Self = Self(8);
 
     /// The name in the spec, if the number has one there.
@@ -758,6 +760,10 @@ impl HostAttr {
     /// much. At most what was earned in the best 30 seconds of the last ten minutes is kept; less,
     /// where all hosts of its network (/24, /48) together have less.
     pub const CREDIT: Self = Self(20);
+    /// In host-set with wake: TCP sockets that have been idle for long send an acknowledgement as
+    /// well. The host may not know since when we are elsewhere, and believes it of each flow that
+    /// it hears from there.
+    pub const WAKE_IDLE: Self = Self(21);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -782,6 +788,7 @@ impl HostAttr {
             Self::DOUBT => Some("doubt"),
             Self::STAYING => Some("staying"),
             Self::CREDIT => Some("credit"),
+            Self::WAKE_IDLE => Some("wake-idle"),
             _ => None,
         }
     }

@@ -82,6 +82,9 @@ pub(crate) fn host_request(command: Command, host: &HostRequest) -> Request {
     if host.wake {
         out.flag(HostAttr::WAKE.0);
     }
+    if host.wake_idle {
+        out.flag(HostAttr::WAKE_IDLE.0);
+    }
     if host.doubt {
         out.flag(HostAttr::DOUBT.0);
     }

@@ -6,6 +6,7 @@ use std::{
     net::IpAddr, //
 };
 
+use ihmp_core::addr::Addr;
 use ihmp_engine::{
     Change,
     Input,
@@ -17,6 +18,7 @@ use ihmp_nl::{
     Error,
     Event,
     Host,
+    HostAddr,
     HostRequest,
     HostState,
     Nat, //
@@ -161,15 +163,19 @@ impl Driver<'_> {
 
     pub(super) fn change(&mut self, change: Change) -> Result<(), Fatal> {
         match change {
-            Change::New { key, record } => {
-                let input = match self.make(&record)? {
+            Change::New {
+                key,
+                record,
+                former,
+            } => {
+                let input = match self.make(&record, &former)? {
                     Some(id) => Input::Made { key, id },
                     None => Input::Refused { key },
                 };
                 self.tell(input)
             }
             Change::Set { id, record, doubt } => self.set(id, &record, doubt),
-            Change::Wake { id } => self.wake(id),
+            Change::Wake { id, idle } => self.wake(id, idle),
             Change::Map {
                 id,
                 mapping,
@@ -208,9 +214,20 @@ impl Driver<'_> {
         }
     }
 
-    /// Makes a host, or takes the one that the module has just discovered under the same address.
-    fn make(&mut self, record: &Record) -> Result<Option<u32>, Fatal> {
-        match self.client.host_new(&request(None, record)) {
+    /// Makes a host, or takes the one that the module has just discovered under the same address. What it had before counts only
+    /// where the module knows of nobody else.
+    fn make(&mut self, record: &Record, former: &[Addr]) -> Result<Option<u32>, Fatal> {
+        let wish = request(None, record);
+        let mut known = wish.clone();
+        known.addrs.extend(former.iter().map(|addr| HostAddr {
+            unvalidated: true,
+            ..HostAddr::new(AddrSet::Alias, ip(*addr))
+        }));
+        let mut result = self.client.host_new(&known);
+        if matches!(result, Err(Error::Kernel { errno: EEXIST, .. })) && !former.is_empty() {
+            result = self.client.host_new(&wish);
+        }
+        match result {
             Ok(id) => Ok(Some(id)),
             Err(Error::Kernel { errno: EEXIST, .. }) => {
                 for peer in &record.active {
@@ -245,10 +262,11 @@ impl Driver<'_> {
         was_set(id, result)
     }
 
-    fn wake(&mut self, id: u32) -> Result<(), Fatal> {
+    fn wake(&mut self, id: u32, idle: bool) -> Result<(), Fatal> {
         let wish = HostRequest {
             id: Some(id),
             wake: true,
+            wake_idle: idle,
             ..HostRequest::default()
         };
         was_set(id, self.client.host_set(&wish))

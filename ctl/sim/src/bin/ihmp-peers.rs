@@ -170,7 +170,7 @@ impl Peers {
                         send(&self.fd, from, (to, PORT), &bytes);
                         continue;
                     }
-                    Output::Table(Change::New { key, record }) => {
+                    Output::Table(Change::New { key, record, .. }) => {
                         peer.knows(&record);
                         Input::Made { key, id: 1 }
                     }

@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# One side has lost what it knew of the other: the table of a server was emptied, or the agent of a host was dead while it moved. The
+# connections are there still, and go on after the move.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/speaker.sh"
+. "$(dirname "$0")/paired.sh"
+
+# stage FAMILY: m has a connection to c that is used, and one that is not; c has one to m.
+stage() {
+	local family=$1
+
+	FAMILIES=$family topo_testbed delay 5ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
+	speaker m "$family" && speaker c "$family" || return
+	server c t tcp "$C" 5000 here && server m t tcp "$(any "$family")" 5000 there && agents m c || return
+	for name in old idle; do
+		says m ok "$name" tcp && ask m "$name" connect "$C" 5000 && says m here "$name" hear || return
+	done
+	acquainted m "$C" c "$M" || return
+	says c ok back tcp && ask c back connect "$M" 5000 && says c there back hear && says c 5 back talk 5 && says m 5 old talk 5
+}
+
+quiet_for() {
+	POLL_MS=1000 busywait $(($1 + 30)) passed "$(now_ms)" $(($1 * 1000))
+}
+
+# move FAMILY hard|soft: m goes to its other network; without agents it stays. A soft one was `prepared` before.
+prepared() {
+	! taking_part || { FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N"; }
+}
+
+move() {
+	taking_part || return 0
+	FAMILIES=$1 leave m eth0 || return
+	[ "$2" = soft ] || FAMILIES=$1 join m wifi0
+}
+
+# emptied FAMILY silent|talking hard|soft: the table of c is emptied, its agent is started again and has its key and what it has learned
+# of keys; m does not hear of that.
+emptied() {
+	local M C N family=$1
+
+	stage "$family" || return
+	[ "$3" = hard ] || prepared "$family" || return
+	! taking_part || { agent_stop c && in_ns c ihmpd --flush && agent_start c; } || return
+	[ "$2" = silent ] || says m 5 old talk 5 || return
+	equal "hosts at c" 0 "$(figure c hosts)"
+	move "$family" "$3" || return
+	says m 5 old talk 5
+	says m 5 idle talk 5
+	says c 5 back talk 5
+	says m "here 5" v visits "$C" 5000 5
+	! taking_part || says c "there 5" v visits "$N" 5000 5
+}
+
+# absent FAMILY SECONDS: the connections are idle for so long; then m's agent dies, m moves, and the agent is started again. c speaks
+# first, on the connection that it has opened.
+absent() {
+	local M C N family=$1
+
+	stage "$family" && quiet_for "$2" || return
+	! taking_part || agent_stop m KILL || return
+	move "$family" hard || return
+	! taking_part || { agent_start m && knows c "$M" "$N" && must "m is acknowledged" busywait 10 path_is m "$C" "$N" "$C"; } || return
+	says c 5 back talk 5
+	says m 5 old talk 5
+	says m 5 idle talk 5
+}
+
+for family in 4 6; do
+	for how in silent talking; do
+		for kind in hard soft; do
+			paired "IPv$family: a server's table is emptied, and a client moves, $how, $kind" emptied $family $how $kind
+		done
+	done
+	for seconds in 2 200; do
+		paired "IPv$family: idle for $seconds s, the agent of the mover is dead, the peer speaks first" absent $family $seconds
+	done
+done
+suite_end
