@@ -486,25 +486,50 @@ impl Netns {
         opening: Opening<'_>,
         guard: &'a Guard,
     ) -> Result<&'a Row, NoRow> {
+        // While the switch is off, only what would be taken for a flow that is there is told from it.
+        let wire = opening.wire.bytes();
+        if !self.params.is_on() && self.net.row_by_wire(&wire, guard).is_none() {
+            return Err(NoRow::Pass);
+        }
+        let place = match opening.start {
+            // It is never on the path, so what looks like it there is another.
+            Start::OpensPlain => Place {
+                apart: true,
+                ..Place::new(opening.key.lport)
+            },
+            _ => self.place(skb, &opening, guard)?,
+        };
+        self.flow_add(host, opening, place, guard)
+    }
+
+    /// Makes the row of a flow whose local identifier is gone from this machine, so that no packet of it comes; true when it is
+    /// there. What has its ports is at other addresses.
+    pub(crate) fn flow_join(&self, host: &Host, opening: Opening<'_>, guard: &Guard) -> bool {
+        if !self.params.is_on() {
+            return false;
+        }
+        let mut place = Place::new(opening.key.lport);
+        if let Some(other) = self.net.row_by_wire(&opening.wire.bytes(), guard) {
+            other.twin.store(true, Relaxed);
+            (place.apart, place.twin) = (true, true);
+        }
+        self.flow_add(host, opening, place, guard).is_ok()
+    }
+
+    fn flow_add<'a>(
+        &self,
+        host: &Host,
+        opening: Opening<'_>,
+        place: Place,
+        guard: &'a Guard,
+    ) -> Result<&'a Row, NoRow> {
         let Opening {
             key,
             wire,
             owner,
             start,
         } = opening;
-        // While the switch is off, only what would be taken for a flow that is there is told from it.
-        if !self.params.is_on() && self.net.row_by_wire(&wire.bytes(), guard).is_none() {
-            return Err(NoRow::Pass);
-        }
         let cookie = owner.cookie();
-        let place = match start {
-            // It is never on the path, so what looks like it there is another.
-            Start::OpensPlain => Place {
-                apart: true,
-                ..Place::new(key.lport)
-            },
-            _ => self.place(skb, &opening, guard)?,
-        };
         let Some(shared) = Shared::try_from_ref(host, guard) else {
             return Err(NoRow::Pass);
         };

@@ -22,6 +22,7 @@ mod param;
 mod pending;
 mod policy;
 mod stats;
+mod stranded;
 mod switch;
 #[path = "../uapi/rust/src/lib.rs"]
 mod uapi;

@@ -129,6 +129,8 @@ pub(crate) struct Netns {
     pub(crate) marks: Atomic<u32>,
     /// When what waits for neighbours was dropped the last time, in jiffies.
     pub(crate) dropped_unresolved: Atomic<u64>,
+    /// Change of this machine's IPv4 addresses after which sockets were last looked for that cannot send any more.
+    pub(crate) searched: Atomic<u32>,
     /// Looks at what has expired, so far.
     pub(crate) looks: Atomic<u32>,
     #[pin]
@@ -167,6 +169,7 @@ impl Netns {
                 limit_second: Atomic::new(0),
                 marks: Atomic::new(0),
                 dropped_unresolved: Atomic::new(0),
+                searched: Atomic::new(0),
                 looks: Atomic::new(0),
                 pending <- Pending::new(),
                 config <- kernel::new_mutex!(config),
@@ -343,6 +346,9 @@ impl Netns {
         }
         host.set_reachable(!is_up || new_paths.iter().any(Option::is_some));
 
+        if is_up && vacated.ours_v4() {
+            self.find_stranded();
+        }
         if is_classic {
             self.flows_remove(host);
         }

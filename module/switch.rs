@@ -75,6 +75,9 @@ impl Netns {
                 }
             });
         });
+        if on {
+            self.net.schedule_stranded();
+        }
     }
 
     /// Has a row that was just made stay if the switch is off. What ran before this is ordered before the look at the switch.

@@ -71,6 +71,12 @@ impl Before {
         self.gone[..self.len].iter().any(|gone| *gone)
     }
 
+    /// Whether any of IPv4 goes.
+    fn any_v4(&self) -> bool {
+        let mut entries = Iterator::zip(self.entries[..self.len].iter(), &self.gone);
+        entries.any(|(entry, gone)| *gone && entry.addr.is_v4())
+    }
+
     /// Whether a flow was at its address of this role, by `age`, and whether that goes; `None` when it was away. With
     /// `just`, a flow that had left an address which goes counts as one that was still there.
     fn had(&self, addr: Addr, age: u32, just: bool) -> Option<bool> {
@@ -106,6 +112,11 @@ impl Vacated {
     /// Whether we lose an address.
     pub(crate) fn ours(&self) -> bool {
         self.local.any()
+    }
+
+    /// Whether we lose an IPv4 address.
+    pub(crate) fn ours_v4(&self) -> bool {
+        self.local.any_v4()
     }
 
     /// Whether the host loses an address that its path has just left: data from the next address has overtaken the

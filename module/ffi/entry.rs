@@ -13,6 +13,7 @@ use super::{
     object::PayloadKind,
     raw,
     skb::Skb,
+    sock::Sock,
     table::{
         AddrKey,
         FlowBytes,
@@ -37,6 +38,7 @@ use crate::{
     },
     netns::Netns,
     policy::PolicyTable,
+    stranded,
     view::View, //
 };
 use core::ptr::NonNull;
@@ -208,6 +210,21 @@ unsafe extern "C" fn ihmp_rs_hook(
 unsafe extern "C" fn ihmp_rs_gc(state: *mut c_void) {
     // SAFETY: The work is stopped before `ihmp_rs_net_exit`.
     expiry::run(unsafe { netns(state) });
+}
+
+/// One socket that is connected over IPv4 from an address that is gone.
+///
+/// # Safety
+///
+/// `state` is live until the work is stopped; `sk` is null, or a full socket that the caller holds.
+#[no_mangle]
+unsafe extern "C" fn ihmp_rs_stranded(state: *mut c_void, sk: *mut raw::sock) {
+    let Some(sk) = NonNull::new(sk) else {
+        return;
+    };
+    // SAFETY: The work is stopped before `ihmp_rs_net_exit`, and holds the socket during this call.
+    let (netns, sock) = unsafe { (netns(state), Sock::borrowed(sk)) };
+    stranded::join(netns, &sock);
 }
 
 /// Handlers that the generated table of operations names.

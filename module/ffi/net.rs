@@ -2,7 +2,7 @@
 
 //! One network namespace as C knows it.
 //!
-//! C header: `shim/shim.h` (net.c, hold.c)
+//! C header: `shim/shim.h` (net.c, hold.c, stranded.c)
 
 use super::{
     raw,
@@ -89,6 +89,12 @@ impl Net {
     pub(crate) fn schedule_expiry(&self, ms: u32) {
         // SAFETY: By the invariant.
         unsafe { raw::ihmp_gc_schedule(self.raw(), ms) }
+    }
+
+    /// Has [`crate::stranded::join`] called with every socket that is connected over IPv4 from an address that no device has.
+    pub(crate) fn schedule_stranded(&self) {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_stranded_schedule(self.raw()) }
     }
 
     /// Keeps a packet for `ms` milliseconds, or gives it back when `most` are kept already.

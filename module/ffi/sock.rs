@@ -2,7 +2,7 @@
 
 //! Sockets, found by their identifiers.
 //!
-//! C header: `shim/shim.h` (sock.c)
+//! C header: `shim/shim.h` (sock.c, opener.c, stranded.c, wake.c, lose.c)
 
 use super::{
     net::Net,
@@ -12,7 +12,10 @@ use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
-use ihmp_core::flow::FlowKey;
+use ihmp_core::{
+    addr::Addr,
+    flow::FlowKey, //
+};
 use kernel::{
     error::to_result,
     prelude::*,
@@ -162,6 +165,29 @@ impl<'a> Sock<'a> {
     pub(crate) fn sends(&self, proto: u8, sport: u16) -> bool {
         // SAFETY: By the invariant.
         unsafe { raw::ihmp_sock_sends(self.sk.as_ptr(), proto, sport) }
+    }
+
+    /// What it is connected to over IPv4, which the caller knows.
+    pub(crate) fn flow4(&self) -> FlowKey {
+        let (mut laddr, mut faddr) = ([0; 4], [0; 4]);
+        let (mut lport, mut fport) = (0, 0);
+        // SAFETY: By the invariant, and it is a full socket of TCP or UDP; both addresses have 4 octets.
+        let proto = unsafe {
+            raw::ihmp_sock_flow4(
+                self.sk.as_ptr(),
+                laddr.as_mut_ptr(),
+                &mut lport,
+                faddr.as_mut_ptr(),
+                &mut fport,
+            )
+        };
+        FlowKey {
+            proto,
+            laddr: Addr::v4(laddr),
+            faddr: Addr::v4(faddr),
+            lport,
+            fport,
+        }
     }
 
     /// Index of the device that it is bound to, or 0.

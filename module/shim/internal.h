@@ -39,6 +39,7 @@ struct ihmp_net {
 	u32 next_host;
 	struct xarray lent;		/* sockets that we let send from any address */
 	struct delayed_work gc;
+	struct work_struct stranded;	/* looks for sockets whose address is gone */
 	struct sk_buff_head held;	/* packets that wait for a move */
 	struct delayed_work release;
 	ihmp_okfn okfn[2];		/* what follows LOCAL_IN, by family */
@@ -46,6 +47,9 @@ struct ihmp_net {
 
 int ihmp_tables_init(struct ihmp_net *in);
 void ihmp_tables_exit(struct ihmp_net *in);
+void ihmp_stranded_init(struct ihmp_net *in);
+void ihmp_stranded_exit(struct ihmp_net *in);
+struct net_device *ihmp_addr_dev4(struct net *net, __be32 addr);
 void ihmp_hold_init(struct ihmp_net *in);
 void ihmp_hold_exit(struct ihmp_net *in);
 

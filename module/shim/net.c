@@ -166,6 +166,7 @@ static int __net_init ihmp_net_init(struct net *net)
 		in->ops[i].priv = in;
 	}
 	INIT_DELAYED_WORK(&in->gc, ihmp_gc_work);
+	ihmp_stranded_init(in);
 	ihmp_hold_init(in);
 	in->counters = alloc_percpu(struct ihmp_counters);
 	if (!in->counters)
@@ -190,6 +191,7 @@ static void __net_exit ihmp_net_pre_exit(struct net *net)
 
 	/* It changes the hooks, too. */
 	disable_delayed_work_sync(&in->gc);
+	ihmp_stranded_exit(in);
 	if (in->hooked)
 		ihmp_hooks_off(in);
 }

@@ -15,7 +15,7 @@
 #include <net/sock.h>
 #include <net/xfrm.h>
 
-#include "shim.h"
+#include "internal.h"
 
 struct dst_cache *ihmp_dst_cache_new(void)
 {
@@ -314,7 +314,7 @@ static bool ihmp_dev_carries(const struct net_device *dev)
 }
 
 /* The device that has the address, and not by a route alone. The caller holds the RCU lock, as for what follows. */
-static struct net_device *ihmp_addr_dev4(struct net *net, __be32 addr)
+struct net_device *ihmp_addr_dev4(struct net *net, __be32 addr)
 {
 	struct net_device *dev = __ip_dev_find(net, addr, false);
 	struct in_device *in_dev = dev ? __in_dev_get_rcu(dev) : NULL;

@@ -192,6 +192,10 @@ void ihmp_sock_opens(struct sock *sk);
 bool ihmp_sock_accepted(const struct sock *sk);
 bool ihmp_sock_calls(const struct sock *sk);
 
+/* stranded.c: sockets whose IPv4 address is gone */
+void ihmp_stranded_schedule(struct ihmp_net *in);
+u8 ihmp_sock_flow4(const struct sock *sk, u8 *laddr, u16 *lport, u8 *faddr, u16 *fport);
+
 /* wake.c: TCP after a gap */
 bool ihmp_sock_wake(struct sock *sk, bool probe, bool idle);
 void ihmp_neighbours_drop(struct net *net);
@@ -246,5 +250,6 @@ void ihmp_rs_net_exit(void *state);
 u32 ihmp_rs_hook(void *state, struct sk_buff *skb, struct sock *sk, u32 hook, bool may_hold);
 void ihmp_rs_drop(u32 kind, void *payload);
 void ihmp_rs_gc(void *state);
+void ihmp_rs_stranded(void *state, struct sock *sk);
 
 #endif

@@ -1,0 +1,120 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Who says nothing for long: connections that are older than the agents, on which nothing has passed since. After a move they go on,
+# whoever speaks first. In the control without agents nobody moves.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/speaker.sh"
+. "$(dirname "$0")/paired.sh"
+
+# stage FAMILY: m at its first network, and servers at both ends that greet. SPEAKS is the family of the sockets, if it is another one.
+stage() {
+	FAMILIES=$1 topo_testbed delay 5ms || return
+	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} N=${ADDR[m.wifi0.$1]}
+	speaker m "${SPEAKS:-$1}" && speaker c "${SPEAKS:-$1}" || return
+	server c t tcp "$C" 5000 here && server c u udp "$C" 5000 here && server m mt tcp "$M" 5000 there
+}
+
+# opened HOST NAME KIND ADDR PORT TEXT: a connection from there that is greeted so; datagrams are talked to that greet so.
+opened() {
+	says "$1" ok "$2" "$3" && ask "$1" "$2" connect "$4" "$5" || return
+	case $3 in
+	tcp) says "$1" "$6" "$2" hear ;;
+	udp) says "$1" ok "$2" write hello && says "$1" "$6 hello $4 $5" "$2" hear ;;
+	esac
+}
+
+wait_s() {
+	nap "$1"
+}
+
+# flagged HOST NAME: the socket is one of a flow that may have to send from an address that is gone.
+flagged() {
+	ask "$1" "$2" flag && [ "$ANSWER" = 1 ]
+}
+
+# moves FAMILY soft|hard|renumbered: m goes to its second network, or has another address in the first one, if there are agents.
+moves() {
+	taking_part || return 0
+	case $2 in
+	soft) FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N" && FAMILIES=$1 leave m eth0 ;;
+	hard) FAMILIES=$1 leave m eth0 && FAMILIES=$1 join m wifi0 ;;
+	renumbered) N=${M%10}77 && address m eth0 "$1" "$N" "$M" ;;
+	esac && knows c "$M" "$N"
+}
+
+# older FAMILY soft|hard|renumbered: nothing has passed on these since the agents are there, and m speaks first.
+older() {
+	local M C N
+
+	stage "$1" && opened m a tcp "$C" 5000 here && opened c b tcp "$M" 5000 there && opened m v udp "$C" 5000 here || return
+	agents m c && opened m old tcp "$C" 5000 here && acquainted m "$C" c "$M" && moves "$1" "$2" || return
+	[ "$1$AGENTS" != 41 ] || must "the sockets may send" busywait 5 flagged m v || return
+	says m 5 v talk 5
+	says m 5 a talk 5
+	says c 5 b talk 5
+	says m 5 old talk 5
+}
+
+# accepted FAMILY: m has accepted the connection, and is the first to speak.
+accepted() {
+	local M C N
+
+	stage "$1" && says m ok l tcp && says m 5001 l bind "$M" 5001 && says m ok l listen || return
+	says c ok b tcp && ask c b connect "$M" 5001 && says m ok l accept a || return
+	says c ok b write hello && says m hello a hear || return
+	agents m c && opened m old tcp "$C" 5000 here && acquainted m "$C" c "$M" && moves "$1" hard || return
+	says m ok a write first && says c first b hear && says c ok b write second && says m second a hear
+}
+
+# waiting FAMILY: m writes while it has no network, and what waits goes out when there is one, without waiting for a time-out.
+waiting() {
+	local M C N
+
+	stage "$1" && opened m a tcp "$C" 5000 here || return
+	agents m c && opened m old tcp "$C" 5000 here && acquainted m "$C" c "$M" || return
+	! taking_part || { FAMILIES=$1 leave m eth0 && wait_s 1; } || return
+	says m ok a write hello || return
+	! taking_part || { wait_s 30 && FAMILIES=$1 join m wifi0 && knows c "$M" "$N"; } || return
+	says m hello a hear
+	says m 5 a talk 5
+}
+
+# ports FAMILY: two connections from the same port, to two servers of c, and one of them is older than the agents.
+ports() {
+	local M C N
+
+	stage "$1" && server c t1 tcp "$C" 5001 other && says m ok a tcp && says m ok a share && says m 7000 a bind "$M" 7000 || return
+	says m 7000 a connect "$C" 5000 && says m here a hear || return
+	agents m c && says m ok b tcp && says m ok b share && says m 7000 b bind "$M" 7000 || return
+	says m 7000 b connect "$C" 5001 && says m other b hear && acquainted m "$C" c "$M" && moves "$1" hard || return
+	says m 5 a talk 5
+	says m 5 b talk 5
+}
+
+# strangers FAMILY: what m has connected to others, and what a program sends from elsewhere by itself, is not ours.
+strangers() {
+	local M C N
+
+	stage "$1" && opened m old tcp "$C" 5000 here && server c t1 tcp "$C" 5001 other && says m ok free tcp && says m ok free freebind || return
+	ask m free bind "$M" && ask m free connect "$C" 5001 && says m other free hear || return
+	ipn c addr add 10.99.0.1/24 dev eth0 && ipn m route add 10.99.0.1 via "${GATE[m.eth0.$1]}" && ipn r1 route add 10.99.0.1 via "$C" || return
+	server c far tcp 10.99.0.1 5000 far && opened m x tcp 10.99.0.1 5000 far || return
+	agents m c && opened m young tcp "$C" 5000 here && acquainted m "$C" c "$M" && moves "$1" hard || return
+	says m 5 old talk 5 || return
+	[ "$AGENTS" = 0 ] || equal "flags" "0 0 1" "$(for name in free x old; do ask m "$name" flag && echo "$ANSWER"; done | xargs)"
+}
+
+for family in 4 6; do
+	for how in soft hard renumbered; do
+		paired "IPv$family: what is older than the agents, and was silent since, goes on after a move, $how" older $family $how
+	done
+	paired "IPv$family: who has accepted such a connection speaks first" accepted $family
+	paired "IPv$family: what such a connection has to say when there is no network goes out when there is one" waiting $family
+	paired "IPv$family: such a connection beside one from the same port" ports $family
+done
+paired "IPv4: the sockets of others, and those that a program lets send from elsewhere, are left alone" strangers 4
+SPEAKS=6
+paired "IPv4 by IPv6 sockets: what is older than the agents, and was silent since, goes on after a move" older 4 hard
+suite_end
