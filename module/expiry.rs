@@ -12,7 +12,8 @@ use crate::{
         EXPIRY_MS, //
     },
     stats::Counter,
-    uapi::HostState, //
+    uapi::HostState,
+    view::View, //
 };
 use ihmp_core::{
     packet::{
@@ -32,6 +33,10 @@ const LOOKS_FOR_ROWS: u32 = 5;
 const TCP_GRACE_MS: u64 = 4_000;
 /// Milliseconds of silence after which a flow of ICMP or another protocol ends.
 const OTHER_IDLE_MS: u64 = 60_000;
+/// Rows of a host with which silent ones stay though nobody has moved. A program that uses a port for each question has more.
+const SILENT_ROWS: u32 = 256;
+/// They stay while fewer than one in so many flows of those that fit are there.
+const SILENT_SHARE: u32 = 8;
 
 /// One look at all hosts and rows of a namespace.
 pub(crate) fn run(netns: &Netns) {
@@ -80,7 +85,7 @@ fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
         UDP => {
             let timeout = u64::from(netns.params.udp_timeout.load(Relaxed)) * 1000;
             match row.sock(netns) {
-                Some(sock) => sock.established() || idle < timeout || is_needed(netns, row, guard),
+                Some(sock) => sock.established() || idle < timeout || is_kept(netns, row, guard),
                 None => idle < TCP_GRACE_MS,
             }
         }
@@ -88,17 +93,25 @@ fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
     }
 }
 
-/// Whether a program that has learned the row's identifiers could reach nobody by them without the row, or be known to nobody: one
-/// of them is no address of its host any more, or a port is another one on the wire. Such rows end only with the socket or the
-/// host, which the agent does not forget while it has rows, as long as both tables are less than half full.
-fn is_needed(netns: &Netns, row: &Row, guard: &Guard) -> bool {
-    let view = row.host().under(guard).view.read(guard);
+/// Whether the row of an unconnected UDP socket stays in spite of its silence, since a program may have learned its identifiers. It
+/// ends with the socket or the host then, which the agent does not forget while it has rows. While both tables are less than
+/// half full, that is so where the identifiers lead nowhere without the row. Where nobody has moved yet, the row takes less room: see
+/// [`SILENT_ROWS`] and [`SILENT_SHARE`].
+fn is_kept(netns: &Netns, row: &Row, guard: &Guard) -> bool {
+    let host = row.host().under(guard);
+    let view = host.view.read(guard);
     let params = &netns.params;
-    let room = netns.flows.load(Relaxed) < params.max_flows.load(Relaxed) / 2
-        && netns.hosts.load(Relaxed) < params.max_hosts.load(Relaxed) / 2;
+    let (flows, most) = (netns.flows.load(Relaxed), params.max_flows.load(Relaxed));
+    let room = flows < most / 2 && netns.hosts.load(Relaxed) < params.max_hosts.load(Relaxed) / 2;
     if row.plain || !room || view.state() != HostState::Up {
         return false;
     }
+    is_needed(row, view) || (host.flows.load(Relaxed) <= SILENT_ROWS && flows < most / SILENT_SHARE)
+}
+
+/// Whether a program that has learned the row's identifiers could reach nobody by them without the row, or be known to nobody: one
+/// of them is no address of its host any more, or a port is another one on the wire.
+fn is_needed(row: &Row, view: &View) -> bool {
     let (key, lists) = (row.key(), view.lists());
     lists.lookup(Role::Active, key.faddr).is_none()
         || lists.lookup(Role::Local, key.laddr).is_none()

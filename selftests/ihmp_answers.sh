@@ -108,13 +108,26 @@ quiet_for() {
 	caller "$1" && call 1
 }
 
-# Where nobody has moved the flow is forgotten in time.
+# Where nobody has moved, and there is no room, the flow is forgotten in time.
 learned_control() {
 	local M C NEW CALLS
 
 	quiet_for "$1" || return
+	nap 30
+	equal "flows at c and m" "1 1" "$(figure c flows) $(figure m flows)"
+	ctl m param set max-flows 8 && ctl c param set max-flows 8 || return
 	must "the flow goes" busywait 60 flows_are c 0 && must "at m, too" busywait 60 flows_are m 0 || return
 	call 2
+}
+
+# As learned, but all is forgotten before m moves that would be forgotten if there were no room.
+learned_early() {
+	local M C NEW CALLS
+
+	quiet_for "$1" || return
+	nap 30
+	address m eth0 "$1" "$NEW" "$M" && moved m c "$NEW" && call 2 || return
+	at_least "translated" 1 "$(figure c out-translated)"
 }
 
 # m moves; then nobody says anything until all that is forgotten is forgotten.
@@ -141,7 +154,8 @@ for family in 4 6; do
 	run_case "IPv$family: a server that names its source, without hosts" without $family
 	run_case "IPv$family: a server that names its source moves" server_moves $family
 	run_case "IPv$family: it is started again after the move" server_again $family
-	run_case "IPv$family: where to call was learned; nobody moves, and the flow is forgotten" learned_control $family
+	run_case "IPv$family: where to call was learned; nobody moves, and the flow is forgotten where an eighth of the table is full" learned_control $family
+	run_case "IPv$family: where to call was learned long before a move" learned_early $family
 	run_case "IPv$family: where to call was learned before a move, and is right after a long silence" learned $family closed
 	run_case "IPv$family: the same while the table is half full" learned $family full
 done

@@ -46,7 +46,7 @@ flows() {
 	equal "flows that were made" 4 "$(figure m flows-made)"
 }
 
-# quiet FAMILY: unconnected UDP without traffic goes after udp-timeout, a connected or listening flow with its socket.
+# timeouts FAMILY: unconnected UDP without traffic goes after udp-timeout when there is no room, a connected flow with its socket.
 timeouts() {
 	local family=$1 M C before
 
@@ -54,7 +54,10 @@ timeouts() {
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
 	ctl m param set udp-timeout 2 && introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic m "$family" "$C" tcp:5000,burst=1 udpc:5001,burst=1,size=100 udpu:5002,burst=1,size=100 || return
-	equal "flows" 3 "$(figure m flows)"
+	nap 30
+	equal "flows while there is room" 3 "$(figure m flows)"
+	# Fewer than three are less than an eighth.
+	ctl m param set max-flows 24 || return
 	must "the unconnected one goes" busywait 30 flows_are m 2 || return
 	check "TCP stays" has_flow m 6
 	check "connected UDP stays" has_flow m 17
@@ -69,6 +72,46 @@ timeouts() {
 
 flows_are() {
 	[ "$(figure "$1" flows)" = "$2" ]
+}
+
+# asker FAMILY ADDR COUNT: a program at m that asks from so many ports, hears nothing, and keeps its sockets.
+asker() {
+	start m python3 -c '
+import signal, socket, sys
+family, there, count = sys.argv[1:]
+sockets = [socket.socket(socket.AF_INET6 if family == "6" else socket.AF_INET, socket.SOCK_DGRAM) for _ in range(int(count))]
+for sock in sockets:
+    sock.sendto(b"question", (there, 5002))
+signal.pause()
+' "$@"
+	must "flows" busywait 20 figure_at_least m flows "$3"
+}
+
+receives() {
+	in_ns "$1" ss -Huln "sport = :$2" | grep -q .
+}
+
+# silent_ones FAMILY: of what is silent so much stays as there is room for.
+silent_ones() {
+	local family=$1 M C
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	ctl m param set udp-timeout 2 && ctl c param set udp-timeout 2 && introduce m "$M" c "$C" || return
+	start c socat -u "UDP$family-RECV:5002" OPEN:/dev/null
+	must "a receiver" busywait 5 receives c 5002 && asker "$family" "$C" 256 || return
+	nap 60
+	equal "256 flows of a host" "256 256" "$(figure m flows) $(figure c flows)"
+	asker "$family" "$C" 44 || return
+	nap 60
+	equal "flows of a host that has more" "256 256" "$(figure m flows) $(figure c flows)"
+	ctl m param set max-flows 1024 || return
+	nap 60
+	equal "flows at m, where 128 are an eighth, and at c" "127 256" "$(figure m flows) $(figure c flows)"
+	# A table of hosts that is half full.
+	ctl m param set max-hosts 2 || return
+	must "none at m" busywait 60 flows_are m 0 || return
+	equal "flows at c" 256 "$(figure c flows)"
 }
 
 has_flow() {
@@ -191,7 +234,8 @@ for family in 4 6; do
 	run_case "IPv$family: EHOSTUNREACH after path-timeout without a path, not before" no_path $family
 	run_case "IPv$family: 90 seconds without a network, without agents" away $family none
 	run_case "IPv$family: 90 seconds without a network end no connection" away $family both
-	run_case "IPv$family: flows go when they are idle or their sockets are closed" timeouts $family
+	run_case "IPv$family: flows go when they are idle and there is no room, or their sockets are closed" timeouts $family
+	run_case "IPv$family: of what is silent so much stays as there is room for" silent_ones $family
 done
 run_case "addresses: how many and which" addresses
 run_case "hosts expire" expiry

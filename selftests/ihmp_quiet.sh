@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Who says nothing for long: connections that are older than the agents, on which nothing has passed since. After a move they go on,
-# whoever speaks first. In the control without agents nobody moves.
+# Who says nothing for long: connections that are older than the agents, on which nothing has passed since, and endpoints that programs
+# have learned. After a move they go on, whoever speaks first. In the control without agents nobody moves.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -106,6 +106,25 @@ strangers() {
 	[ "$AGENTS" = 0 ] || equal "flags" "0 0 1" "$(for name in free x old; do ask m "$name" flag && echo "$ANSWER"; done | xargs)"
 }
 
+# silent FAMILY SECONDS c|m: a phone at m has registered at c, by sockets that are connected to nobody; nothing passes for so long, and
+# after a move that end speaks first.
+silent() {
+	local M C N
+
+	stage "$1" && agents m c && opened m old tcp "$C" 5000 here && acquainted m "$C" c "$M" || return
+	says c ok r udp && says c 5060 r bind "$(any "$1")" 5060 && says m ok s udp && says m 5060 s bind "$(any "$1")" 5060 || return
+	says m ok s say "$C" 5060 register && says c "register $M 5060" r hear || return
+	says c ok r say "$M" 5060 okay && says m "okay $C 5060" s hear || return
+	wait_s "$2" && moves "$1" hard || return
+	# What was earned has gone with time: without credit nothing is sent to an address that is not validated.
+	! taking_part || must "m has shown where it is" busywait 5 host_is c "$M" 'all(.addr[]; .unvalidated | not)' || return
+	case $3 in
+	c) says c ok r say "$M" 5060 call && says m "call $C 5060" s hear ;;
+	m) says m ok s say "$C" 5060 call && says c "call $M 5060" r hear && says c ok r say "$M" 5060 yes && says m "yes $C 5060" s hear ;;
+	esac
+	says m 5 old talk 5
+}
+
 for family in 4 6; do
 	for how in soft hard renumbered; do
 		paired "IPv$family: what is older than the agents, and was silent since, goes on after a move, $how" older $family $how
@@ -113,6 +132,10 @@ for family in 4 6; do
 	paired "IPv$family: who has accepted such a connection speaks first" accepted $family
 	paired "IPv$family: what such a connection has to say when there is no network goes out when there is one" waiting $family
 	paired "IPv$family: such a connection beside one from the same port" ports $family
+	for first in c m; do
+		paired "IPv$family: learned endpoints, silent for 250 s before a move, $first speaks first" silent $family 250 $first
+	done
+	paired "IPv$family: learned endpoints, silent for an hour before a move" silent $family 3600 c
 done
 paired "IPv4: the sockets of others, and those that a program lets send from elsewhere, are left alone" strangers 4
 SPEAKS=6

@@ -138,7 +138,7 @@ pktinfo() {
 
 # pktinfo_later KIND: the flow is gone, the socket is not.
 pktinfo_later() {
-	stage && marked u "$1" && ctl m param set udp-timeout 1 || return
+	stage && marked u "$1" && ctl m param set udp-timeout 1 max-flows 8 || return
 	must "the flow goes" no_flows || return
 	barred u say-from "$X4" "$D" 5001 && silence
 }
@@ -163,7 +163,7 @@ rebound() {
 twin() {
 	local n
 
-	stage && ctl m param set udp-timeout 1 || return
+	stage && ctl m param set udp-timeout 1 max-flows 8 || return
 	for n in 1 2 3 4 5 6; do
 		expect ok "u$n" udp && expect ok "u$n" share && expect 4000 "u$n" bind 0.0.0.0 4000 || return
 		expect ok "u$n" say "$C" "500$n" || return

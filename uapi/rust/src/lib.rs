@@ -914,7 +914,10 @@ impl ParamAttr {
     pub const MAX_HOSTS: Self = Self(3);
     /// Most flows.
     pub const MAX_FLOWS: Self = Self(4);
-    /// Seconds after which an idle flow without a connected socket is removed.
+    /// Seconds of silence after which a UDP flow without a connected socket is removed, if it
+    /// cannot stay: its host has more than 256 flows, or the table of flows is an eighth full, or
+    /// that of hosts half full. If its addresses or ports are others on the wire, it goes only when
+    /// one of the tables is half full.
     pub const UDP_TIMEOUT: Self = Self(5);
     /// Milliseconds that packets from an announced locator wait for the move to be applied; 0 to
     /// switch off.
@@ -1145,7 +1148,10 @@ pub mod limits {
     /// Most flows.
     pub const PARAM_MAX_FLOWS: RangeInclusive<u32> = 1..=4194304;
 
-    /// Seconds after which an idle flow without a connected socket is removed.
+    /// Seconds of silence after which a UDP flow without a connected socket is removed, if it
+    /// cannot stay: its host has more than 256 flows, or the table of flows is an eighth full, or
+    /// that of hosts half full. If its addresses or ports are others on the wire, it goes only when
+    /// one of the tables is half full.
     pub const PARAM_UDP_TIMEOUT: RangeInclusive<u32> = 1..=86400;
 
     /// Milliseconds that packets from an announced locator wait for the move to be applied; 0 to
