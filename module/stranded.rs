@@ -65,7 +65,7 @@ pub(crate) fn join(netns: &Netns, sock: &Sock<'_>) {
     // Who gives the host a path after this finds the row.
     let view = host.view.read(&guard);
     let goes_on = made && !view.asleep && view.path(Family::V4).is_some();
-    if goes_on && key.proto == TCP && sock.wake(true) {
+    if goes_on && key.proto == TCP && sock.wake(true, false) {
         netns.count(Counter::TcpWoken);
     }
 }
