@@ -102,10 +102,6 @@ const FRESH_MS: u64 = 1_000;
 /// Milliseconds after the last packet from a host for which a router's word that it cannot be reached is not believed.
 const GOING_ON_MS: u64 = 10_000;
 
-/// Milliseconds after a move of ours for which a reset of a flow on which the host was not heard since is not believed: an agent
-/// that has forgotten us greets us meanwhile.
-const UNHEARD_MS: u64 = 3_000;
-
 /// How the first packet of a flow that we see stands to it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
@@ -256,11 +252,9 @@ impl Row {
         }
     }
 
-    /// Whether the host was not heard on the flow since we moved, at this time in jiffies, which is a moment ago.
-    pub(crate) fn is_unheard(&self, moved: u64, now: u64) -> bool {
-        moved != 0
-            && self.heard.load(Relaxed) <= moved
-            && clock::to_ms(now.saturating_sub(moved)) < UNHEARD_MS
+    /// Whether the host was not heard on the flow since this time in jiffies.
+    pub(crate) fn is_unheard(&self, since: u64) -> bool {
+        self.heard.load(Relaxed) <= since
     }
 
     /// The number by which marks of our addresses count the flow's age. One on which the host was never heard leaves no

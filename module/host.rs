@@ -86,6 +86,10 @@ impl AddrNode {
     }
 }
 
+/// Milliseconds after a change of our addresses for which the host may not know yet who speaks from there, or may speak to who had the
+/// address before: an agent that has forgotten us is told meanwhile.
+const RELOCATED_MS: u64 = 3_000;
+
 /// In `lost`: the sockets were told.
 const TOLD: u64 = u64::MAX;
 
@@ -116,8 +120,8 @@ pub(crate) struct Host {
     lost: Atomic<u64>,
     /// Jiffies when an address last left the active ones; 0 for never.
     moved: Atomic<u64>,
-    /// Jiffies when we last lost an address towards the host; 0 for never.
-    departed: Atomic<u64>,
+    /// Jiffies when our addresses towards the host last changed; 0 for never.
+    relocated: Atomic<u64>,
     /// Jiffies when the path last followed the host; 0 for never.
     followed: Atomic<u64>,
     /// The host was removed: what is being added to it at this moment must go again.
@@ -144,7 +148,7 @@ impl Host {
             expires: Atomic::new(0),
             lost: Atomic::new(0),
             moved: Atomic::new(0),
-            departed: Atomic::new(0),
+            relocated: Atomic::new(0),
             followed: Atomic::new(0),
             gone: Atomic::new(false),
         };
@@ -258,14 +262,16 @@ impl Host {
         self.moved.store(clock::jiffies(), Relaxed);
     }
 
-    /// We have lost an address towards the host.
-    pub(crate) fn note_departure(&self) {
-        self.departed.store(clock::jiffies(), Relaxed);
+    /// Our addresses towards the host have changed.
+    pub(crate) fn note_relocation(&self) {
+        self.relocated.store(clock::jiffies(), Relaxed);
     }
 
-    /// When we last lost an address towards the host, in jiffies; 0 for never.
-    pub(crate) fn departed(&self) -> u64 {
-        self.departed.load(Relaxed)
+    /// When our addresses towards the host last changed, in jiffies, if that was within the last [`RELOCATED_MS`].
+    pub(crate) fn has_relocated(&self, now: u64) -> Option<u64> {
+        let relocated = self.relocated.load(Relaxed);
+        let recent = clock::to_ms(now.saturating_sub(relocated)) < RELOCATED_MS;
+        (relocated != 0 && recent).then_some(relocated)
     }
 
     /// The path follows the host to where a packet of it came from.

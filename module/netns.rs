@@ -341,8 +341,8 @@ impl Netns {
         if vacated.theirs() {
             host.note_move();
         }
-        if vacated.ours() {
-            host.note_departure();
+        if vacated.relocates() {
+            host.note_relocation();
         }
         host.set_reachable(!is_up || new_paths.iter().any(Option::is_some));
 

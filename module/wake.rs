@@ -31,6 +31,8 @@ use kernel::sync::atomic::Relaxed;
 pub(crate) struct Vacated {
     local: Before,
     active: Before,
+    /// We gain an address.
+    gains: bool,
     /// The path has followed the host to another address just before this change.
     overtaken: bool,
 }
@@ -92,12 +94,15 @@ impl Vacated {
     pub(crate) const NONE: Self = Self {
         local: Before::NONE,
         active: Before::NONE,
+        gains: false,
         overtaken: false,
     };
 
     /// Notes what `before` has, and what `after` has not, and whether the path had just followed the host.
     pub(crate) fn note(&mut self, before: &View, after: &View, overtaken: bool) {
         self.overtaken = overtaken;
+        let new = |entry: &Entry| before.lists().lookup(Role::Local, entry.addr).is_none();
+        self.gains = after.list(Role::Local).iter().any(new);
         self.local
             .note(before, after, Role::Local, |_, entry| entry.mark);
         self.active
@@ -107,6 +112,11 @@ impl Vacated {
     /// Whether anything goes.
     pub(crate) fn any(&self) -> bool {
         self.ours() || self.theirs()
+    }
+
+    /// Whether we lose or gain an address.
+    pub(crate) fn relocates(&self) -> bool {
+        self.gains || self.ours()
     }
 
     /// Whether we lose an address.

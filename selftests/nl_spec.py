@@ -241,6 +241,9 @@ def host_set_wake(f):
     f.refused(errno.EINVAL, "host-set", {"id": number, "name": "c", "wake": True}, text="only a host that is up is woken")
     equal("name", "b", f.do("host-get", id=number)["name"])
     f.do("host-set", id=number, state="up", wake=True)
+    f.refused(errno.EINVAL, "host-set", {"id": number, "name": "c", "wake-idle": True}, text="wake-idle goes with wake", bad=".wake-idle")
+    equal("name", "b", f.do("host-get", id=number)["name"])
+    f.do("host-set", id=number, **{"wake": True, "wake-idle": True})
 
 
 @case("host-set: all or nothing")
@@ -633,10 +636,12 @@ def credit(f):
         one.send(bytes(1000))
         f.do("host-set", id=number, addr=[address(there, "active")])
         equal("what it took", 1028, f.do("host-get", id=number)["credit"])
-        for role in ("local", "alias"):
-            f.refused(errno.EINVAL, "host-set", {"id": number, "addr": [address(new, role, unvalidated=True)]},
-                      text="only a foreign address can be unvalidated", bad=".addr.unvalidated")
-        f.do("host-set", id=number, addr=[address(new, "unreachable", unvalidated=True)])
+        f.refused(errno.EINVAL, "host-set", {"id": number, "addr": [address(new, "local", unvalidated=True)]},
+                  text="only a foreign address can be unvalidated", bad=".addr.unvalidated")
+        f.do("host-set", id=number, addr=[address(new, "alias", unvalidated=True)])
+        by = {octets(a["address"]): bool(a.get("unvalidated")) for a in f.do("host-get", id=number)["addr"]}
+        equal("a former address, by the word of an agent", {new: True, there: False, here: False}, by)
+        f.do("host-set", id=number, addr=[address(new, "unreachable", unvalidated=True)], clear=["alias"])
         by = {octets(a["address"]): bool(a.get("unvalidated")) for a in f.do("host-get", id=number)["addr"]}
         equal("what an agent that is started again reads", {new: True, there: False, here: False}, by)
         f.do("host-set", id=number, addr=[address(new, "unreachable")])

@@ -237,15 +237,24 @@ fn receive(
 }
 
 /// Whether the packet resets a flow of ours that has left its address, and its host may not know yet who speaks from there: it has
-/// not acknowledged that address, or was not heard on the flow since we moved a moment ago.
+/// not acknowledged that address, or answers what belongs to no connection (no ACK, RFC 9293 section 3.5.2) and was not heard on the flow
+/// since we moved a moment ago.
 #[inline]
 fn is_doubted(packet: &Packet, host: &Host, view: &View, row: &Row, now: u64) -> bool {
-    matches!(packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0)
-        && view.state() == HostState::Up
-        && !row.plain
-        && !row.stance.stays()
-        && row.key().laddr != packet.tuple.dst
-        && (view.unproven(packet.tuple.dst) || row.is_unheard(host.departed(), now))
+    let Kind::Tcp { flags } = packet.kind else {
+        return false;
+    };
+    if flags & TCP_RST == 0 || view.state() != HostState::Up {
+        return false;
+    }
+    let moves = !row.plain && !row.stance.stays();
+    let unknown = || {
+        flags & TCP_ACK == 0
+            && host
+                .has_relocated(now)
+                .is_some_and(|since| row.is_unheard(since))
+    };
+    moves && row.key().laddr != packet.tuple.dst && (view.unproven(packet.tuple.dst) || unknown())
 }
 
 /// Takes note of where a packet of a flow comes from: the host has left the identifier by which the flow knows it, or has

@@ -369,8 +369,8 @@ fn open<'a>(
     Ok(row)
 }
 
-/// Whether the packet resets a connection that this machine does not have, and its host may have meant another machine: it has not
-/// acknowledged yet that we are at that address. What answers a SYN has the flag ACK (RFC 9293 section 3.5.2).
+/// Whether the packet resets a connection that this machine does not have, and its host may have meant another machine: we came to that
+/// address a moment ago, which it has not acknowledged. What answers a SYN has the flag ACK (RFC 9293 section 3.5.2).
 fn resets_unproven(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
     let Kind::Tcp { flags } = packet.kind else {
         return false;
@@ -381,8 +381,11 @@ fn resets_unproven(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
     let node = netns.net.addr(&packet.tuple.dst.octets(), guard);
     let node = node.filter(|node| node.role() == Role::Active);
     node.is_some_and(|node| {
-        let view = node.host(guard).view.read(guard);
-        view.state() == HostState::Up && view.unproven(packet.tuple.src)
+        let host = node.host(guard);
+        let view = host.view.read(guard);
+        view.state() == HostState::Up
+            && view.unproven(packet.tuple.src)
+            && host.has_relocated(clock::jiffies()).is_some()
     })
 }
 
