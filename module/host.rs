@@ -267,8 +267,8 @@ impl Host {
         self.relocated.store(clock::jiffies(), Relaxed);
     }
 
-    /// When our addresses towards the host last changed, in jiffies, if that was within the last [`RELOCATED_MS`].
-    pub(crate) fn has_relocated(&self, now: u64) -> Option<u64> {
+    /// When our addresses towards the host last changed, in jiffies, if that was within [`RELOCATED_MS`].
+    pub(crate) fn relocated(&self, now: u64) -> Option<u64> {
         let relocated = self.relocated.load(Relaxed);
         let recent = clock::to_ms(now.saturating_sub(relocated)) < RELOCATED_MS;
         (relocated != 0 && recent).then_some(relocated)

@@ -251,7 +251,7 @@ fn is_doubted(packet: &Packet, host: &Host, view: &View, row: &Row, now: u64) ->
     let unknown = || {
         flags & TCP_ACK == 0
             && host
-                .has_relocated(now)
+                .relocated(now)
                 .is_some_and(|since| row.is_unheard(since))
     };
     moves && row.key().laddr != packet.tuple.dst && (view.unproven(packet.tuple.dst) || unknown())

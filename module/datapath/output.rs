@@ -385,7 +385,7 @@ fn resets_unproven(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
         let view = host.view.read(guard);
         view.state() == HostState::Up
             && view.unproven(packet.tuple.src)
-            && host.has_relocated(clock::jiffies()).is_some()
+            && host.relocated(clock::jiffies()).is_some()
     })
 }
 
