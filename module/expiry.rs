@@ -65,6 +65,10 @@ pub(crate) fn run(netns: &Netns) {
         }
     });
     netns.net.forget_dead();
+    if netns.hosts.load(Relaxed) != 0 {
+        // An address may go after the hosts have heard so.
+        netns.find_stranded();
+    }
     if rows_too {
         for sighting in &netns.sightings {
             sighting.store(0, Relaxed);

@@ -31,8 +31,7 @@ use kernel::sync::{
 };
 
 impl Netns {
-    /// A host has heard of the end of an IPv4 address of ours. The sockets of all hosts are looked at then, and the next host that
-    /// hears of it needs no other look.
+    /// An IPv4 address of ours may be gone. The sockets of all hosts are looked at, once for each change of this machine's addresses.
     pub(crate) fn find_stranded(&self) {
         let change = self.net.addresses_change(Family::V4);
         if self.searched.xchg(change, Relaxed) != change {

@@ -34,17 +34,22 @@ flagged() {
 	ask "$1" "$2" flag && [ "$ANSWER" = 1 ]
 }
 
-# moves FAMILY soft|hard|renumbered: m goes to its second network, or has another address in the first one, if there are agents.
+# moves FAMILY soft|hard|pulled|renumbered: m goes to its second network, or has another address in the first one, if there are agents.
 moves() {
 	taking_part || return 0
 	case $2 in
 	soft) FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N" && FAMILIES=$1 leave m eth0 ;;
 	hard) FAMILIES=$1 leave m eth0 && FAMILIES=$1 join m wifi0 ;;
+	# c hears of it at once, and the address stays for a while.
+	pulled)
+		FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N" && ipn r1 link set lan down && knows_former c "$N" "$M" && wait_s 5 &&
+			FAMILIES=$1 leave m eth0 && wait_s 2
+		;;
 	renumbered) N=${M%10}77 && address m eth0 "$1" "$N" "$M" ;;
 	esac && knows c "$M" "$N"
 }
 
-# older FAMILY soft|hard|renumbered: nothing has passed on these since the agents are there, and m speaks first.
+# older FAMILY soft|hard|pulled|renumbered: nothing has passed on these since the agents are there, and m speaks first.
 older() {
 	local M C N
 
@@ -126,7 +131,7 @@ silent() {
 }
 
 for family in 4 6; do
-	for how in soft hard renumbered; do
+	for how in soft hard pulled renumbered; do
 		paired "IPv$family: what is older than the agents, and was silent since, goes on after a move, $how" older $family $how
 	done
 	paired "IPv$family: who has accepted such a connection speaks first" accepted $family
