@@ -733,6 +733,17 @@ impl Netns {
         }
     }
 
+    /// Who is at the former address of a host opens a connection from the port of one that has moved from there. As long as that lives,
+    /// there is no other with its addresses and ports; after that the new one is nobody's yet.
+    #[cold]
+    pub(crate) fn flow_give_way(&self, row: &Row) -> Result<(), Reason> {
+        if row.sock(self).is_some_and(|sock| sock.cookie() != 0) {
+            return Err(Reason::SameWire);
+        }
+        self.flow_close(row);
+        Ok(())
+    }
+
     /// Removes a row; true for the caller that did it.
     pub(crate) fn flow_close(&self, row: &Row) -> bool {
         if !self.net.row_remove(row, row.apart) {

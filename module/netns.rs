@@ -289,6 +289,7 @@ impl Netns {
         let old_paths = FAMILIES.map(|family| before.path(family));
         let was_up = before.state() == HostState::Up;
         let was_asleep = before.asleep;
+        let idle = draft.idle || (was_asleep && before.idle);
         let validated = view.validates(before);
         let (old_network, new_network) = (before.network(), view.network());
         drop(guard);
@@ -329,6 +330,7 @@ impl Netns {
             && self.flows.load(Relaxed) > WAKE_AT_ONCE
             && new_paths.iter().flatten().any(unproven);
         view.edit().asleep = asleep;
+        view.edit().idle = asleep && idle;
         self.network_change(host, old_network, new_network);
         let guard = rcu::read_lock();
         let before = host.view.read(&guard);
@@ -365,7 +367,7 @@ impl Netns {
         }
         if wake && !asleep {
             let whom = match all {
-                true => Whom::All { idle: draft.idle },
+                true => Whom::All { idle },
                 false => Whom::Moved { away, vacated },
             };
             wake::host(self, host, whom, we_moved);

@@ -129,6 +129,8 @@ pub(crate) struct Facts {
     paths: Paths,
     /// The sockets are woken when the host has acknowledged where we are.
     pub(crate) asleep: bool,
+    /// Those that have been idle as well.
+    pub(crate) idle: bool,
     /// Some local address is behind a NAT, and no locator.
     hides: bool,
     /// Some active address is not validated.
@@ -181,6 +183,7 @@ impl View {
             }),
             paths: Paths::of(lists),
             asleep: before.is_some_and(|before| before.asleep),
+            idle: before.is_some_and(|before| before.idle),
             hides: lists.list(Role::Local).iter().any(|entry| entry.nat),
             tries: lists
                 .list(Role::Active)

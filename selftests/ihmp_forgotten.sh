@@ -56,18 +56,25 @@ emptied() {
 	! taking_part || says c "there 5" v visits "$N" 5000 5
 }
 
-# absent FAMILY SECONDS: the connections are idle for so long; then m's agent dies, m moves, and the agent is started again. c speaks
-# first, on the connection that it has opened.
+# absent FAMILY SECONDS [MORE]: the connections are idle for so long; then m's agent dies, m moves, and the agent is started again. c speaks
+# first, on the connection that it has opened. With so many MORE, sockets are woken only when the move is acknowledged.
 absent() {
-	local M C N family=$1
+	local M C N family=$1 i
 
-	stage "$family" && quiet_for "$2" || return
+	stage "$family" || return
+	for ((i = 0; i < ${3:-0}; i++)); do
+		says c ok "more$i" tcp && ask c "more$i" connect "$M" 5000 && says c there "more$i" hear || return
+	done
+	quiet_for "$2" || return
 	! taking_part || agent_stop m KILL || return
 	move "$family" hard || return
 	! taking_part || { agent_start m && knows c "$M" "$N" && must "m is acknowledged" busywait 10 path_is m "$C" "$N" "$C"; } || return
 	says c 5 back talk 5
 	says m 5 old talk 5
 	says m 5 idle talk 5
+	for ((i = 0; i < ${3:-0}; i += 10)); do
+		says c 5 "more$i" talk 5
+	done
 }
 
 for family in 4 6; do
@@ -79,5 +86,6 @@ for family in 4 6; do
 	for seconds in 2 200; do
 		paired "IPv$family: idle for $seconds s, the agent of the mover is dead, the peer speaks first" absent $family $seconds
 	done
+	paired "IPv$family: the same with 40 connections" absent $family 200 40
 done
 suite_end

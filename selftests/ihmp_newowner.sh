@@ -240,6 +240,37 @@ unknown() {
 	says d 5 l talk 5
 }
 
+# taken FAMILY plain|agent: m has moved, and d, which has its former address, connects from the very port of m's connection; and sends
+# segments of that connection whose sequence number is right, and what they acknowledge is not.
+taken() {
+	local M C D NEW family=$1 port next
+
+	stage "$family" && agents m c && { [ "$2" = plain ] || agents d; } || return
+	says m ok old tcp && ask m old connect "$C" 5000 && port=$ANSWER && says m "$M" old hear && acquainted m "$C" c "$M" && later 3 || return
+	capture c eth0 -S -Q in "tcp and dst port 5000 and src port $port" || return
+	says m 3 old talk 3 && later 1
+	capture_end c eth0
+	next=$(grep -oE 'seq [0-9]+:[0-9]+' "$TMP/cap.c.eth0" | tail -n 1)
+	! taking_part || { leaves "$family" && says m 3 old talk 3; } || return
+	newcomer "$family" || return
+	# Without agents the connection would not outlive the move.
+	taking_part || { says d "$M 5" v visits "$C" 5000 5 && return; }
+	says d "silence 1" v visits "$C" 5000 1 "sport=$port"
+	says m 3 old talk 3
+	says d "$M 5" v visits "$C" 5000 5
+	[ "$2" = plain ] || must "c knows the newcomer" busywait 10 apart
+	ipn d neigh replace "$C" lladdr "${HARDWARE[c.eth0]}" dev eth0
+	for offset in 100 20000; do
+		in_ns d "$SELFTESTS/inject.py" eth0 tcp "$M" "$C" --sport "$port" --dport 5000 --seq $(((${next##*:} + offset) % 4294967296)) --ack 12345 \
+			--mac "${HARDWARE[c.eth0]}" || return
+	done
+	later 1
+	says m 3 old talk 3
+	# The port is free when the connection is over.
+	says m ok old close && later 5
+	says d "$M 1" v visits "$C" 5000 1 "sport=$port"
+}
+
 # --- hosts that go where others were
 
 # id_at ADDR: the number of the host that has the address for c. went ID ADDR: that host has this address now.
@@ -351,6 +382,9 @@ for family in 4 6; do
 	done
 	for key in same other; do
 		paired "IPv$family: a host that is installed anew, with the $key key" installed $family $key
+	done
+	for newcomer in plain agent; do
+		"${HOW[$newcomer]}" "IPv$family: a newcomer from the port of a connection that has moved, $newcomer" taken $family $newcomer
 	done
 	paired "IPv$family: a newcomer at the address of a host that is no more in the table" unknown $family
 	for seconds in 0 1; do

@@ -147,6 +147,9 @@ impl<'p, 'a> Arrival<'p, 'a> {
         let view = self.host.view.read(guard);
         // What opens or resets a connection belongs to none that was there before.
         let resets = matches!(self.packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0);
+        if self.opens() {
+            self.make_way()?;
+        }
         if view.state() == HostState::Classic || resets || self.opens() {
             return Err(NoRow::Pass);
         }
@@ -203,6 +206,19 @@ impl<'p, 'a> Arrival<'p, 'a> {
         }
     }
 
+    /// What has the addresses and ports of the packet, which opens a connection, and is another host's, gives way if it is over.
+    fn make_way(&self) -> Result<(), NoRow> {
+        let row = self
+            .netns
+            .net
+            .row_by_flow(&self.same.bytes(), self.guard)
+            .filter(|row| row.host().id() != self.host.id() && !row.plain);
+        match row.map(|row| self.netns.flow_give_way(row)) {
+            Some(Err(why)) => Err(NoRow::Drop(why)),
+            _ => Ok(()),
+        }
+    }
+
     /// The row of the packet by its very addresses and ports: one that is found by nothing else, or one that is made for a
     /// socket which is connected to just this. `Err` when such a connection is still being accepted, also where a SYN cookie
     /// is all that there is of it.
@@ -246,13 +262,21 @@ impl<'p, 'a> Arrival<'p, 'a> {
         matches!(self.packet.kind, Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN)
     }
 
-    /// Whether the packet is a segment that only who has the other end of the connection can send: it is in the window of the
-    /// socket, or shortly before it, as a keepalive is (RFC 5961 section 1).
+    /// Whether the packet is a segment that only who has the other end of the connection can send, and no reset: what it sends and what
+    /// it acknowledges are in the windows of the socket, or shortly before, as a keepalive is (RFC 5961 section 5).
     fn is_within(&self, sock: &Sock<'_>) -> bool {
-        let at = self.packet.l4.saturating_add(4);
-        let sequence = self.skb.head().get(at..).and_then(<[u8]>::first_chunk);
-        self.same.proto == TCP
-            && sequence.is_some_and(|octets| sock.is_within(u32::from_be_bytes(*octets)))
+        let Kind::Tcp { flags } = self.packet.kind else {
+            return false;
+        };
+        let octets = |at: usize| {
+            let at = self.packet.l4.saturating_add(at);
+            let field = self.skb.head().get(at..).and_then(<[u8]>::first_chunk);
+            field.map(|octets| u32::from_be_bytes(*octets))
+        };
+        let (Some(sequence), Some(acknowledged)) = (octets(4), octets(8)) else {
+            return false;
+        };
+        flags & (TCP_ACK | TCP_RST) == TCP_ACK && sock.is_within(sequence, acknowledged)
     }
 
     /// Whether a listener makes a connection of the packet, which answers its SYN cookie.

@@ -308,8 +308,8 @@ fn stranger(
     if may_hold && netns.pending.waits(packet.tuple.src) {
         return hold(netns, skb, packet);
     }
-    if known.is_some() && passes_by(netns, packet, guard) {
-        return Verdict::Accept;
+    if let Some(verdict) = known.and_then(|_| pass_by(netns, packet, guard)) {
+        return verdict;
     }
     if is_late(netns, &skb, packet, known, guard) {
         return netns.drop_for(Reason::Late);
@@ -325,22 +325,33 @@ fn stranger(
     Verdict::Accept
 }
 
-/// Whether a packet from a former address of a host has the identifiers of a flow of that host. The socket gets it as it is.
-/// Who answers it means whoever sent it; but a TCP connection that is older than the move is none of who is there now.
-fn passes_by(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
+/// What becomes of a packet from a former address of a host that has the identifiers of a flow of that host. The socket gets it as it
+/// is. Who answers it means whoever sent it; but a TCP connection that is older than the move is none of who is there now.
+fn pass_by(netns: &Netns, packet: &Packet, guard: &Guard) -> Option<Verdict> {
     let key = FlowKey::inbound(&packet.tuple);
-    let Some(row) = netns.net.row_by_flow(&key.bytes(), guard) else {
-        return false;
-    };
+    let row = netns.net.row_by_flow(&key.bytes(), guard)?;
+    if row.plain {
+        return Some(Verdict::Accept);
+    }
     let host = row.host().under(guard);
     let there = match packet.kind {
-        Kind::Tcp { flags } => flags & TCP_SYN != 0 || row.is_fresh(host),
+        Kind::Tcp { flags } if flags & TCP_SYN != 0 && !row.is_fresh(host) => {
+            let view = host.view.read(guard);
+            if netns.foreign_end(row, view, key.faddr) == Foreign::Away {
+                return match netns.flow_give_way(row) {
+                    Ok(()) => None,
+                    Err(why) => Some(netns.drop_for(why)),
+                };
+            }
+            true
+        }
+        Kind::Tcp { .. } => row.is_fresh(host),
         _ => true,
     };
-    if there && !row.plain {
+    if there {
         row.hear_there(netns.marks.load(Relaxed));
     }
-    true
+    Some(Verdict::Accept)
 }
 
 /// Whether the packet was on the way when its host left that address, or the NAT there: a flow of the same ports goes on

@@ -131,10 +131,11 @@ impl<'a> Sock<'a> {
         self.established() && unsafe { raw::ihmp_sock_is_new(self.sk.as_ptr()) }
     }
 
-    /// TCP: a segment with this sequence number is in the window, or shortly before it.
-    pub(crate) fn is_within(&self, sequence: u32) -> bool {
+    /// TCP: a segment with these numbers is in the windows, or shortly before them.
+    pub(crate) fn is_within(&self, sequence: u32, acknowledged: u32) -> bool {
+        let sk = self.sk.as_ptr();
         // SAFETY: By the invariant; a socket past the handshake is a full one of TCP, which the caller says.
-        self.established() && unsafe { raw::ihmp_sock_is_within(self.sk.as_ptr(), sequence) }
+        self.established() && unsafe { raw::ihmp_sock_is_within(sk, sequence, acknowledged) }
     }
 
     /// Remembers that it opens a connection: its SYN has passed.

@@ -174,7 +174,7 @@ u64 ihmp_sock_cookie(struct sock *sk);
 bool ihmp_sock_established(const struct sock *sk);
 bool ihmp_sock_opening(const struct sock *sk);
 bool ihmp_sock_is_new(const struct sock *sk);
-bool ihmp_sock_is_within(const struct sock *sk, u32 sequence);
+bool ihmp_sock_is_within(const struct sock *sk, u32 sequence, u32 acknowledged);
 bool ihmp_sock_is_user(const struct sock *sk);
 bool ihmp_sock_sends(const struct sock *sk, u8 proto, u16 sport);
 u32 ihmp_sock_device(const struct sock *sk);

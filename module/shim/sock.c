@@ -103,14 +103,17 @@ bool ihmp_sock_is_new(const struct sock *sk)
 
 /*
  * A segment of the connection begins here: in the window, or no farther before
- * it than a window without scaling. The fields may change meanwhile.
+ * it than a window without scaling; and it acknowledges what TCP would believe
+ * (RFC 5961 section 5.2). The fields may change meanwhile.
  */
-bool ihmp_sock_is_within(const struct sock *sk, u32 sequence)
+bool ihmp_sock_is_within(const struct sock *sk, u32 sequence, u32 acknowledged)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
+	u32 oldest = READ_ONCE(tp->snd_una) - READ_ONCE(tp->max_window);
 	u32 before = U16_MAX;
 
-	return sequence - (READ_ONCE(tp->rcv_nxt) - before) <= before + READ_ONCE(tp->rcv_wnd);
+	return sequence - (READ_ONCE(tp->rcv_nxt) - before) <= before + READ_ONCE(tp->rcv_wnd) &&
+	       between(acknowledged, oldest, READ_ONCE(tp->snd_nxt));
 }
 
 /* The file by which a process has the socket; the caller holds RCU. */

@@ -106,12 +106,12 @@ impl Engine {
         Err(Some(Refusal::Challenged))
     }
 
-    /// Where a host was that is not in the table any more, by its key, and is not now: nobody else is known to be there.
+    /// Where a host was that is not in the table any more, by its key, and is not now: nobody else is known to be, or to have been, there.
     fn seen_before(&self, key: &PublicKey, from: Addr, listed: &[Addr]) -> Vec<Addr> {
         let mut seen = self.world.keyring.seen(key);
         let elsewhere = |addr: &Addr| {
             let named = *addr == from || listed.contains(addr);
-            !named && self.active(*addr).is_none() && !self.world.local.contains(addr)
+            !named && self.known(*addr).next().is_none() && !self.world.local.contains(addr)
         };
         seen.retain(elsewhere);
         seen.truncate(MAX_ADDRESSES);
