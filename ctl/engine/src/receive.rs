@@ -8,7 +8,7 @@ use crate::authenticate::Signer;
 use crate::cookie::COOKIE;
 use crate::engine::Engine;
 use crate::host::{include, Claims, Entry, Host, Standing, Told};
-use crate::io::{Change, Key, Output, Refusal, State};
+use crate::io::{Change, Key, Output, Record, Refusal, State};
 use crate::leg::Leg;
 use crate::note::Note;
 use crate::place::Place;
@@ -455,7 +455,9 @@ impl Host {
     /// The peer learned by a greeting that we have left an address, which does not say since when. So it believes only of the flows
     /// that it hears from elsewhere that they are ours: each is heard now.
     fn speak_up(&self, world: &mut World) {
-        if let Entry::Id(id) = self.entry {
+        // One that the kernel does not have as up yet knows none of our flows.
+        let up = |record: &&Record| record.state == State::Up;
+        if let (Entry::Id(id), Some(_)) = (self.entry, self.published.as_ref().filter(up)) {
             let change = Change::Wake { id, idle: true };
             world.outputs.push_back(Output::Table(change));
         }
