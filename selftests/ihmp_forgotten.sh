@@ -23,10 +23,6 @@ stage() {
 	says c ok back tcp && ask c back connect "$M" 5000 && says c there back hear && says c 5 back talk 5 && says m 5 old talk 5
 }
 
-quiet_for() {
-	POLL_MS=1000 busywait $(($1 + 30)) passed "$(now_ms)" $(($1 * 1000))
-}
-
 # move FAMILY hard|soft: m goes to its other network; without agents it stays. A soft one was `prepared` before.
 prepared() {
 	! taking_part || { FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N"; }
@@ -65,7 +61,7 @@ absent() {
 	for ((i = 0; i < ${3:-0}; i++)); do
 		says c ok "more$i" tcp && ask c "more$i" connect "$M" 5000 && says c there "more$i" hear || return
 	done
-	quiet_for "$2" || return
+	later "$2" || return
 	! taking_part || agent_stop m KILL || return
 	move "$family" hard || return
 	! taking_part || { agent_start m && knows c "$M" "$N" && must "m is acknowledged" busywait 10 path_is m "$C" "$N" "$C"; } || return

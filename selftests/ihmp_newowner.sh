@@ -214,10 +214,6 @@ installed() {
 	[ "$2" = other ] || says m 5 old talk 5
 }
 
-later() {
-	[[ $1 = 0 || $1 = mute ]] || POLL_MS=1000 busywait $(($1 + 30)) passed "$(now_ms)" $(($1 * 1000))
-}
-
 # unknown FAMILY: the table of c is emptied, and m leaves before c's agent is started again; d, which takes no part, has m's address, and a
 # connection from there. When m makes itself known c remembers by its key where it was. That connection is not m's.
 unknown() {
@@ -302,8 +298,9 @@ muted() {
 
 # exchanged FAMILY SECONDS|mute: m and d get each other's address, one step after the other; or at once, and it takes a while until c is told.
 exchanged() {
-	local M C D NEW m d family=$1 host
+	local M C D NEW m d family=$1 host step=$2
 
+	[ "$step" != mute ] || step=0
 	stage "$family" && agents m c d || return
 	for host in m d; do
 		says "$host" ok old tcp && ask "$host" old connect "$C" 5000 && says "$host" "$([ "$host" = m ] && echo "$M" || echo "$D")" old hear || return
@@ -327,8 +324,8 @@ exchanged() {
 		done
 		later 2
 	fi
-	ipn m addr del "$M/${WIDTH[$family]}" dev eth0 && later "$2" && ipn d addr del "$D/${WIDTH[$family]}" dev eth0 && later "$2" || return
-	batch m <<<"addr add $D/${WIDTH[$family]} dev eth0 $DAD" && later "$2" && batch d <<<"addr add $M/${WIDTH[$family]} dev eth0 $DAD" || return
+	ipn m addr del "$M/${WIDTH[$family]}" dev eth0 && later "$step" && ipn d addr del "$D/${WIDTH[$family]}" dev eth0 && later "$step" || return
+	batch m <<<"addr add $D/${WIDTH[$family]} dev eth0 $DAD" && later "$step" && batch d <<<"addr add $M/${WIDTH[$family]} dev eth0 $DAD" || return
 	ipn c neigh flush dev eth0
 	if [ "$2" = mute ]; then
 		muted || return

@@ -26,10 +26,6 @@ meet() {
 	agents m c && says m ok old tcp && ask m old connect "$C" 5000 && says m here old hear && acquainted m "$C" c "$M"
 }
 
-later() {
-	POLL_MS=1000 busywait $(($1 + 30)) passed "$(now_ms)" $(($1 * 1000))
-}
-
 # between HOST PEER ADDR: a connection x of HOST, which the peer calls a, on which both have spoken.
 between() {
 	says "$1" ok x tcp && ask "$1" x connect "$3" 5001 && says "$2" ok l accept a || return

@@ -8,6 +8,7 @@
 #   knows HOST PEER ADDR                            that address of the peer is active to it, in the second
 #   knows_former HOST PEER ADDR                     that address of the peer is an alias to it, in the second
 #   taking_part                                     is it the second?
+#   later SECONDS                                   so much time passes, in both
 
 AGENTS=1
 
@@ -48,4 +49,8 @@ knows() {
 
 knows_former() {
 	has_in "$@" alias
+}
+
+later() {
+	[ "$1" = 0 ] || POLL_MS=1000 busywait $(($1 + 30)) passed "$(now_ms)" $(($1 * 1000))
 }
