@@ -733,8 +733,8 @@ impl Netns {
         }
     }
 
-    /// Who is at the former address of a host opens a connection from the port of one that has moved from there. As long as that lives,
-    /// there is no other with its addresses and ports; after that the new one is nobody's yet.
+    /// Removes the row of a connection that has moved, when another machine opens one with the same addresses and ports. Fails while its
+    /// socket is alive: the stack cannot have both.
     #[cold]
     pub(crate) fn flow_give_way(&self, row: &Row) -> Result<(), Reason> {
         if row.sock(self).is_some_and(|sock| sock.cookie() != 0) {

@@ -28,15 +28,6 @@ told() {
 	ipn m addr del "$N/${WIDTH[$1]}" dev eth0 && address m eth0 "$1" "$N" && knows c "$M" "$N"
 }
 
-# opened HOST NAME KIND ADDR PORT TEXT: a connection from there that is greeted so; datagrams are talked to that greet so.
-opened() {
-	says "$1" ok "$2" "$3" && ask "$1" "$2" connect "$4" "$5" || return
-	case $3 in
-	tcp) says "$1" "$6" "$2" hear ;;
-	udp) says "$1" ok "$2" write hello && says "$1" "$6 hello $4 $5" "$2" hear ;;
-	esac
-}
-
 # --- the address that was dialled
 
 # second_address FAMILY claimed|told: c has a connection to one address of m and opens others to the second one.

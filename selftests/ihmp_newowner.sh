@@ -296,6 +296,14 @@ muted() {
 	done
 }
 
+# goes_both_ways: all four connections, two of each of m and d with c, carry data.
+goes_both_ways() {
+	says m 3 old talk 3
+	says d 3 old talk 3
+	says c 3 tom talk 3
+	says c 3 tod talk 3
+}
+
 # exchanged FAMILY SECONDS|mute: m and d get each other's address, one step after the other; or at once, and it takes a while until c is told.
 exchanged() {
 	local M C D NEW m d family=$1 host step=$2
@@ -307,12 +315,7 @@ exchanged() {
 	done
 	acquainted m "$C" c "$M" && acquainted d "$C" c "$D" || return
 	says c ok tom tcp && ask c tom connect "$M" 5000 && says c m tom hear && says c ok tod tcp && ask c tod connect "$D" 5000 && says c d tod hear || return
-	for host in m d; do
-		says "$host" 3 old talk 3
-	done
-	for name in tom tod; do
-		says c 3 "$name" talk 3
-	done
+	goes_both_ways
 	! taking_part || { m=$(id_at "$M") && d=$(id_at "$D"); } || return
 	# What began just before a move may be another's.
 	later 2 && dad "$family"
@@ -334,12 +337,7 @@ exchanged() {
 	says c "d 5" v visits "$M" 5000 5
 	says c "m 5" v visits "$D" 5000 5
 	taking_part || return 0
-	for host in m d; do
-		says "$host" 3 old talk 3
-	done
-	for name in tom tod; do
-		says c 3 "$name" talk 3
-	done
+	goes_both_ways
 	[ "$2" = mute ] || return 0
 	for host in m d; do
 		read -rt 60 -u "${SPEAKER_OUT[c@$host]}" ANSWER

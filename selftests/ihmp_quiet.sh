@@ -16,19 +16,6 @@ stage() {
 	server c t tcp "$C" 5000 here && server c u udp "$C" 5000 here && server m mt tcp "$M" 5000 there
 }
 
-# opened HOST NAME KIND ADDR PORT TEXT: a connection from there that is greeted so; datagrams are talked to that greet so.
-opened() {
-	says "$1" ok "$2" "$3" && ask "$1" "$2" connect "$4" "$5" || return
-	case $3 in
-	tcp) says "$1" "$6" "$2" hear ;;
-	udp) says "$1" ok "$2" write hello && says "$1" "$6 hello $4 $5" "$2" hear ;;
-	esac
-}
-
-wait_s() {
-	nap "$1"
-}
-
 # flagged HOST NAME: the socket is one of a flow that may have to send from an address that is gone.
 flagged() {
 	ask "$1" "$2" flag && [ "$ANSWER" = 1 ]
@@ -42,8 +29,8 @@ moves() {
 	hard) FAMILIES=$1 leave m eth0 && FAMILIES=$1 join m wifi0 ;;
 	# c hears of it at once, and the address stays for a while.
 	pulled)
-		FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N" && ipn r1 link set lan down && knows_former c "$N" "$M" && wait_s 5 &&
-			FAMILIES=$1 leave m eth0 && wait_s 2
+		FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N" && ipn r1 link set lan down && knows_former c "$N" "$M" && nap 5 &&
+			FAMILIES=$1 leave m eth0 && nap 2
 		;;
 	renumbered) N=${M%10}77 && address m eth0 "$1" "$N" "$M" ;;
 	esac && knows c "$M" "$N"
@@ -79,9 +66,9 @@ waiting() {
 
 	stage "$1" && opened m a tcp "$C" 5000 here || return
 	agents m c && opened m old tcp "$C" 5000 here && acquainted m "$C" c "$M" || return
-	! taking_part || { FAMILIES=$1 leave m eth0 && wait_s 1; } || return
+	! taking_part || { FAMILIES=$1 leave m eth0 && nap 1; } || return
 	says m ok a write hello || return
-	! taking_part || { wait_s 30 && FAMILIES=$1 join m wifi0 && knows c "$M" "$N"; } || return
+	! taking_part || { nap 30 && FAMILIES=$1 join m wifi0 && knows c "$M" "$N"; } || return
 	says m hello a hear
 	says m 5 a talk 5
 }
@@ -120,7 +107,7 @@ silent() {
 	says c ok r udp && says c 5060 r bind "$(any "$1")" 5060 && says m ok s udp && says m 5060 s bind "$(any "$1")" 5060 || return
 	says m ok s say "$C" 5060 register && says c "register $M 5060" r hear || return
 	says c ok r say "$M" 5060 okay && says m "okay $C 5060" s hear || return
-	wait_s "$2" && moves "$1" hard || return
+	nap "$2" && moves "$1" hard || return
 	# What was earned has gone with time: without credit nothing is sent to an address that is not validated.
 	! taking_part || must "m has shown where it is" busywait 5 host_is c "$M" 'all(.addr[]; .unvalidated | not)' || return
 	case $3 in

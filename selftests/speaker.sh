@@ -5,6 +5,8 @@
 #   speaker HOST FAMILY [PREFIX...]       begins; a prefix takes privileges away; a second one on a host is called HOST@LABEL
 #   ask HOST NAME VERB [WORD]...          the answer is in ANSWER
 #   says HOST ANSWER NAME VERB [WORD]...  it has to be that answer, or the case fails
+#   opened HOST NAME tcp|udp ADDR PORT TEXT
+#                                         a connection from there that is greeted so; datagrams are talked to that greet so
 #   any FAMILY                            the unspecified address
 #   server HOST NAME udp|tcp ADDR PORT TEXT [plain]
 #                                         a server that greets with the text
@@ -47,4 +49,12 @@ server() {
 
 any() {
 	[ "$1" = 4 ] && echo 0.0.0.0 || echo ::
+}
+
+opened() {
+	says "$1" ok "$2" "$3" && ask "$1" "$2" connect "$4" "$5" || return
+	case $3 in
+	tcp) says "$1" "$6" "$2" hear ;;
+	udp) says "$1" ok "$2" write hello && says "$1" "$6 hello $4 $5" "$2" hear ;;
+	esac
 }

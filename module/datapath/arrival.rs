@@ -148,9 +148,9 @@ impl<'p, 'a> Arrival<'p, 'a> {
         // What opens or resets a connection belongs to none that was there before.
         let resets = matches!(self.packet.kind, Kind::Tcp { flags } if flags & TCP_RST != 0);
         if self.opens() {
-            self.make_way()?;
+            return Err(self.make_way());
         }
-        if view.state() == HostState::Classic || resets || self.opens() {
+        if view.state() == HostState::Classic || resets {
             return Err(NoRow::Pass);
         }
         if let Some(row) = self.exact()? {
@@ -206,16 +206,17 @@ impl<'p, 'a> Arrival<'p, 'a> {
         }
     }
 
-    /// What has the addresses and ports of the packet, which opens a connection, and is another host's, gives way if it is over.
-    fn make_way(&self) -> Result<(), NoRow> {
+    /// What becomes of a packet that opens a connection. A flow of another host may have the same addresses and ports: the packet passes
+    /// if that is over, and is dropped otherwise.
+    fn make_way(&self) -> NoRow {
         let row = self
             .netns
             .net
             .row_by_flow(&self.same.bytes(), self.guard)
             .filter(|row| row.host().id() != self.host.id() && !row.plain);
         match row.map(|row| self.netns.flow_give_way(row)) {
-            Some(Err(why)) => Err(NoRow::Drop(why)),
-            _ => Ok(()),
+            Some(Err(why)) => NoRow::Drop(why),
+            _ => NoRow::Pass,
         }
     }
 
