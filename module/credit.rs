@@ -12,7 +12,10 @@ use crate::{
     ffi::{
         clock,
         object::Owned,
-        table::AddrKey, //
+        table::{
+            AddrKey,
+            Networks, //
+        }, //
     },
     host::Host,
     netns::{
@@ -140,8 +143,8 @@ pub(crate) struct Network {
 impl Netns {
     /// The account of the network in which a host is.
     fn account<'a>(&self, view: &View, guard: &'a Guard) -> Option<&'a Account> {
-        let network = self.net.network(&view.network()?, guard)?;
-        Some(&network.account)
+        let network = self.net.find::<Networks>(&view.network()?, guard)?;
+        Some(&network.get().account)
     }
 
     /// Octets that a host may have sent to addresses that are not validated.
@@ -201,7 +204,7 @@ impl Netns {
             return;
         }
         let guard = rcu::read_lock();
-        let left = old.and_then(|old| self.net.network(&old, &guard));
+        let left = old.and_then(|old| self.net.find::<Networks>(&old, &guard));
         let credit = left.map_or(0, |left| left.account.take(host.account.left()));
         drop(guard);
         self.network_leave(old);
@@ -213,7 +216,7 @@ impl Netns {
     /// One more host is in a network. Without memory for it, there is no credit.
     fn network_enter(&self, key: AddrKey, credit: u64) {
         let guard = rcu::read_lock();
-        if let Some(network) = self.net.network(&key, &guard) {
+        if let Some(network) = self.net.find::<Networks>(&key, &guard) {
             network.hosts.fetch_add(1, Relaxed);
             network.account.earn(credit, now());
             return;
@@ -225,7 +228,8 @@ impl Netns {
             account: Account::new(),
         };
         network.account.earn(credit, now());
-        let added = Owned::new(network, false).and_then(|network| self.net.network_insert(network));
+        let added =
+            Owned::new(network, false).and_then(|network| self.net.insert::<Networks>(network));
         if added.is_err() {
             self.refuse(Reason::NoMemory);
         }
@@ -234,10 +238,10 @@ impl Netns {
     /// One host less is in a network. One for which there was no memory may take the place of another: credit is lost then.
     pub(crate) fn network_leave(&self, key: Option<AddrKey>) {
         let guard = rcu::read_lock();
-        let network = key.and_then(|key| self.net.network(&key, &guard));
+        let network = key.and_then(|key| self.net.find::<Networks>(&key, &guard));
         if let Some(network) = network {
             if network.hosts.fetch_sub(1, Relaxed) == 1 {
-                self.net.network_remove(network);
+                self.net.remove::<Networks>(network);
             }
         }
     }

@@ -9,7 +9,9 @@
 use crate::{
     ffi::{
         clock,
-        sock::Sock, //
+        object::Found,
+        sock::Sock,
+        table::Addrs, //
     },
     host::{
         AddrNode,
@@ -67,7 +69,7 @@ pub(crate) fn consider<'a>(
     packet: &Packet,
     sock: &Sock<'_>,
     guard: &'a Guard,
-) -> Option<&'a Host> {
+) -> Option<Found<'a, Host>> {
     let addr = packet.tuple.dst;
     if !netns.params.discovers() || !sock.is_user() {
         return None;
@@ -94,7 +96,7 @@ pub(crate) fn consider<'a>(
         netns.refuse(Reason::NoMemory);
         return None;
     }
-    let host = netns.net.addr(&addr.octets(), guard)?.host(guard);
+    let host = netns.net.find::<Addrs>(&addr.octets(), guard)?.host(guard);
     if made.is_ok() {
         netns.count(Counter::Discovered);
         notify::discover(netns, host.id(), packet);
@@ -149,24 +151,23 @@ fn make(netns: &Netns, addr: Addr, local: Addr, guard: &Guard) -> Result {
     let view = View::new(Said::new(HostState::New), lists, &[], None, true)?;
     let host = Host::new(view, true)?;
     host.set_expiry(Some(UNANSWERED_MS));
+    let id = netns.net.host_link(&host)?;
+    host.set_id(id);
     netns.hosts.fetch_add(1, Relaxed);
-    let added = netns.net.host_link(&host).and_then(|id| {
-        host.set_id(id);
-        AddrNode::new(addr, Role::Active, host.clone(), true)
-            .and_then(|node| netns.net.addr_insert(node))
-            .inspect_err(|_| {
-                netns.net.host_unlink(id);
-            })
-    });
+    let added = AddrNode::new(addr, Role::Active, host.clone(), true)
+        .and_then(|node| netns.net.insert::<Addrs>(node));
     if let Err(error) = added {
-        netns.hosts.fetch_sub(1, Relaxed);
+        // A command may have removed it meanwhile, and counted that.
+        if netns.net.host_unlink(id) {
+            netns.hosts.fetch_sub(1, Relaxed);
+        }
         return Err(error);
     }
     // Removed by a command between the two: then the address must not stay behind.
     if host.gone.load(Acquire) {
-        if let Some(node) = netns.net.addr(&addr.octets(), guard) {
+        if let Some(node) = netns.net.find::<Addrs>(&addr.octets(), guard) {
             if node.host(guard).id() == host.id() {
-                netns.net.addr_remove(node);
+                netns.net.remove::<Addrs>(node);
             }
         }
     }

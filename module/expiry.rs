@@ -38,12 +38,20 @@ const SILENT_ROWS: u32 = 256;
 /// They stay while fewer than one in so many flows of those that fit are there.
 const SILENT_SHARE: u32 = 8;
 
-/// One look at all hosts and rows of a namespace.
+/// One look at all hosts and rows of a namespace, and what is to be told by it.
 pub(crate) fn run(netns: &Netns) {
+    if look(netns) {
+        lost::tell(netns);
+    }
+}
+
+/// Whether sockets are to be told that their host cannot be reached.
+fn look(netns: &Netns) -> bool {
     let config = netns.lock();
     let now = clock::jiffies();
     let patience = u64::from(netns.params.path_timeout.load(Relaxed)) * 1000;
     let rows_too = netns.looks.fetch_add(1, Relaxed) % LOOKS_FOR_ROWS == 0;
+    let mut tells = false;
     netns.each_host(|host| {
         if host.expired(now) {
             netns.host_remove(host, &config);
@@ -53,12 +61,10 @@ pub(crate) fn run(netns: &Netns) {
         if host.nats.load(Relaxed) != 0 {
             netns.nats_expire(host, now, &config);
         }
-        if patience != 0 && host.give_up(now, patience) {
-            lost::tell(netns, host);
-        }
+        tells |= host.gives_up(now, patience);
         if rows_too {
             netns.each_row(host, |row, guard| {
-                if !lives(netns, row, now, guard) && netns.flow_close(row) {
+                if !lives(netns, &row, now, guard) && netns.flow_close(row) {
                     netns.count(Counter::FlowsExpired);
                 }
             });
@@ -80,6 +86,7 @@ pub(crate) fn run(netns: &Netns) {
         // Nothing is left to do: the hooks go; unregistering cannot fail.
         let _ = netns.update_hooks(&config);
     }
+    tells
 }
 
 fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
@@ -88,7 +95,7 @@ fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
         TCP => idle < TCP_GRACE_MS || row.sock(netns).is_some(),
         UDP => {
             let timeout = u64::from(netns.params.udp_timeout.load(Relaxed)) * 1000;
-            match row.sock(netns) {
+            match row.full_sock(netns) {
                 Some(sock) => sock.established() || idle < timeout || is_kept(netns, row, guard),
                 None => idle < TCP_GRACE_MS,
             }

@@ -6,14 +6,20 @@ use crate::{
     ffi::{
         clock,
         object::{
+            Found,
             Owned,
             Shared, //
         },
         skb::Skb,
-        sock::Sock,
+        sock::{
+            AnySock,
+            Sock, //
+        },
         table::{
             FlowBytes,
-            WireBytes, //
+            Flows,
+            WireBytes,
+            Wires, //
         }, //
     },
     host::Host,
@@ -177,7 +183,7 @@ pub(crate) enum NoRow {
 impl Row {
     /// Lets the socket of the flow send when its address is no longer local.
     pub(crate) fn keep_source(&self, netns: &Netns) {
-        if let Some(sock) = self.sock(netns).filter(|_| self.lends) {
+        if let Some(sock) = self.full_sock(netns).filter(|_| self.lends) {
             netns.keep_source(&sock);
         }
     }
@@ -376,14 +382,19 @@ impl Row {
         now.saturating_sub(self.last.load(Relaxed))
     }
 
-    /// The socket of the flow, if the protocol has sockets that can be looked up.
-    pub(crate) fn sock(&self, netns: &Netns) -> Option<Sock<'static>> {
+    /// The socket of the flow, or what is left of it in time-wait, if the protocol has sockets that can be looked up.
+    pub(crate) fn sock(&self, netns: &Netns) -> Option<AnySock<'static>> {
         let key = self.key();
         match key.proto {
-            TCP => Sock::tcp(&netns.net, &key, self.device),
-            UDP => Sock::udp(&netns.net, &key, self.device),
+            TCP => AnySock::tcp(&netns.net, &key, self.device),
+            UDP => Sock::udp(&netns.net, &key, self.device).map(AnySock::from),
             _ => None,
         }
+    }
+
+    /// The socket of the flow, if it is a full one.
+    pub(crate) fn full_sock(&self, netns: &Netns) -> Option<Sock<'static>> {
+        self.sock(netns).and_then(AnySock::full)
     }
 }
 
@@ -427,7 +438,7 @@ impl Netns {
         guard: &Guard,
     ) -> bool {
         self.net
-            .row_by_wire(&key.on_wire(host.id()).bytes(), guard)
+            .find::<Wires>(&key.on_wire(host.id()).bytes(), guard)
             .is_some_and(|row| {
                 row.cookie == sock.cookie() && row.key().faddr == key.faddr && !row.plain
             })
@@ -444,11 +455,11 @@ impl Netns {
         sock: &Sock<'_>,
         guard: &Guard,
     ) -> bool {
-        let row = self.net.row_by_wire(&wire.bytes(), guard);
+        let row = self.net.find::<Wires>(&wire.bytes(), guard);
         row.is_some_and(|row| {
             !row.plain
-                && self.wire_ends(skb, row, guard) == Some((key.laddr, key.faddr))
-                && self.is_of(row, sock)
+                && self.wire_ends(skb, &row, guard) == Some((key.laddr, key.faddr))
+                && self.is_of(&row, sock)
         })
     }
 
@@ -460,7 +471,7 @@ impl Netns {
         }
         row.key().proto == UDP
             && !sock.established()
-            && row.sock(self).is_none_or(|other| other.shares(sock))
+            && row.full_sock(self).is_none_or(|other| other.shares(sock))
     }
 
     /// Lets a socket send from an address that is no longer local, if that is not allowed already.
@@ -476,13 +487,13 @@ impl Netns {
     pub(crate) fn flow_open<'a>(
         &self,
         skb: &Skb<'_>,
-        host: &Host,
+        host: Found<'_, Host>,
         opening: Opening<'_>,
         guard: &'a Guard,
-    ) -> Result<&'a Row, NoRow> {
+    ) -> Result<Found<'a, Row>, NoRow> {
         // While the switch is off, only what would be taken for a flow that is there is told from it.
         let wire = opening.wire.bytes();
-        if !self.params.is_on() && self.net.row_by_wire(&wire, guard).is_none() {
+        if !self.params.is_on() && self.net.find::<Wires>(&wire, guard).is_none() {
             return Err(NoRow::Pass);
         }
         let place = match opening.start {
@@ -498,12 +509,17 @@ impl Netns {
 
     /// Makes the row of a flow whose local identifier is gone from this machine, so that no packet of it comes; true when it is
     /// there. What has its ports is at other addresses.
-    pub(crate) fn flow_join(&self, host: &Host, opening: Opening<'_>, guard: &Guard) -> bool {
+    pub(crate) fn flow_join(
+        &self,
+        host: Found<'_, Host>,
+        opening: Opening<'_>,
+        guard: &Guard,
+    ) -> bool {
         if !self.params.is_on() {
             return false;
         }
         let mut place = Place::new(opening.key.lport);
-        if let Some(other) = self.net.row_by_wire(&opening.wire.bytes(), guard) {
+        if let Some(other) = self.net.find::<Wires>(&opening.wire.bytes(), guard) {
             other.twin.store(true, Relaxed);
             (place.apart, place.twin) = (true, true);
         }
@@ -512,11 +528,11 @@ impl Netns {
 
     fn flow_add<'a>(
         &self,
-        host: &Host,
+        host: Found<'_, Host>,
         opening: Opening<'_>,
         place: Place,
         guard: &'a Guard,
-    ) -> Result<&'a Row, NoRow> {
+    ) -> Result<Found<'a, Row>, NoRow> {
         let Opening {
             key,
             wire,
@@ -524,7 +540,7 @@ impl Netns {
             start,
         } = opening;
         let cookie = owner.cookie();
-        let Some(shared) = Shared::try_from_ref(host, guard) else {
+        let Some(shared) = host.share() else {
             return Err(NoRow::Pass);
         };
         // TCP needs it for IPv4 only; others name their source by IPV6_PKTINFO, too.
@@ -593,7 +609,7 @@ impl Netns {
                     self.flow_close(row);
                 }
                 // Ordered behind it as well: who switches off finds the row, or this finds the switch off.
-                self.hold_if_off(row, host);
+                self.hold_if_off(&row, &host);
                 return Ok(row);
             }
             // Another CPU was faster, below.
@@ -602,7 +618,9 @@ impl Netns {
         }
         self.flows.fetch_sub(1, Relaxed);
         host.flows.fetch_sub(1, Relaxed);
-        self.net.row_by_flow(&key.bytes(), guard).ok_or(NoRow::Pass)
+        self.net
+            .find::<Flows>(&key.bytes(), guard)
+            .ok_or(NoRow::Pass)
     }
 
     /// The place of a new flow on the wire: its own local port, unless an older flow of the same host is the same there at
@@ -615,13 +633,13 @@ impl Netns {
             start,
         } = *opening;
         let own = Place::new(key.lport);
-        let Some(other) = self.net.row_by_wire(&wire.bytes(), guard) else {
+        let Some(other) = self.net.find::<Wires>(&wire.bytes(), guard) else {
             return Ok(own);
         };
-        if self.wire_ends(skb, other, guard) != Some((key.laddr, key.faddr)) {
+        if self.wire_ends(skb, &other, guard) != Some((key.laddr, key.faddr)) {
             other.twin.store(true, Relaxed);
             // A socket that is bound to no address goes on by the newest way.
-            let goes_on = owner.sock.is_some_and(|sock| self.is_of(other, sock))
+            let goes_on = owner.sock.is_some_and(|sock| self.is_of(&other, sock))
                 && other.key().faddr == key.faddr;
             if goes_on {
                 self.net.row_unwire(other);
@@ -659,8 +677,8 @@ impl Netns {
                 ..*key
             };
             let taken = wire.lport == signalling
-                || self.net.row_by_wire(&wire.bytes(), guard).is_some()
-                || (key.proto == TCP && Sock::tcp(&self.net, &mapped, 0).is_some())
+                || self.net.find::<Wires>(&wire.bytes(), guard).is_some()
+                || (key.proto == TCP && AnySock::tcp(&self.net, &mapped, 0).is_some())
                 || (key.proto == UDP && Sock::udp(&self.net, &mapped, 0).is_some());
             if !taken {
                 self.count(Counter::PortMapped);
@@ -677,11 +695,11 @@ impl Netns {
         &self,
         skb: &Skb<'_>,
         wire: &FlowKey,
-        row: &'a Row,
+        row: Found<'a, Row>,
         guard: &'a Guard,
-    ) -> Option<&'a Row> {
+    ) -> Option<Found<'a, Row>> {
         let exact = self.row_between(wire, row.host().id(), guard)?;
-        match self.wire_ends(skb, row, guard) {
+        match self.wire_ends(skb, &row, guard) {
             Some(ends) if ends == (wire.laddr, wire.faddr) => Some(row),
             _ => Some(exact),
         }
@@ -693,8 +711,8 @@ impl Netns {
         wire: &FlowKey,
         host: u32,
         guard: &'a Guard,
-    ) -> Option<&'a Row> {
-        let row = self.net.row_by_flow(&wire.bytes(), guard)?;
+    ) -> Option<Found<'a, Row>> {
+        let row = self.net.find::<Flows>(&wire.bytes(), guard)?;
         (row.host().id() == host && row.wire_port == wire.lport).then_some(row)
     }
 
@@ -704,7 +722,7 @@ impl Netns {
     pub(crate) fn waits_for_twin(
         &self,
         skb: &Skb<'_>,
-        row: &Row,
+        row: Found<'_, Row>,
         ends: (Addr, Addr),
         home: bool,
         guard: &Guard,
@@ -712,13 +730,13 @@ impl Netns {
         if !row.apart {
             return false;
         }
-        match self.net.row_by_wire(&row.wire, guard) {
-            Some(other) if core::ptr::eq(other, row) => false,
+        match self.net.find::<Wires>(&row.wire, guard) {
+            Some(other) if other.is(row) => false,
             Some(other) if other.sock(self).is_none() => {
                 self.flow_close(other);
                 !home && self.net.row_wire(row).is_err()
             }
-            Some(other) if home => self.wire_ends(skb, other, guard) == Some(ends),
+            Some(other) if home => self.wire_ends(skb, &other, guard) == Some(ends),
             Some(_) => true,
             None => !home && self.net.row_wire(row).is_err(),
         }
@@ -727,7 +745,7 @@ impl Netns {
     /// A flow of a socket that is connected to nobody is whose it comes from: of this host, and no longer of one that had
     /// the address before.
     pub(crate) fn flow_take_over(&self, key: &FlowKey, host: &Host, guard: &Guard) {
-        let row = self.net.row_by_flow(&key.bytes(), guard);
+        let row = self.net.find::<Flows>(&key.bytes(), guard);
         if let Some(row) = row.filter(|row| row.host().id() != host.id()) {
             self.flow_close(row);
         }
@@ -736,8 +754,8 @@ impl Netns {
     /// Removes the row of a connection that has moved, when another machine opens one with the same addresses and ports. Fails while its
     /// socket is alive: the stack cannot have both.
     #[cold]
-    pub(crate) fn flow_give_way(&self, row: &Row) -> Result<(), Reason> {
-        if row.sock(self).is_some_and(|sock| sock.cookie() != 0) {
+    pub(crate) fn flow_give_way(&self, row: Found<'_, Row>) -> Result<(), Reason> {
+        if row.full_sock(self).is_some() {
             return Err(Reason::SameWire);
         }
         self.flow_close(row);
@@ -745,7 +763,7 @@ impl Netns {
     }
 
     /// Removes a row; true for the caller that did it.
-    pub(crate) fn flow_close(&self, row: &Row) -> bool {
+    pub(crate) fn flow_close(&self, row: Found<'_, Row>) -> bool {
         if !self.net.row_remove(row, row.apart) {
             return false;
         }

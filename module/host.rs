@@ -9,6 +9,7 @@ use crate::{
     ffi::{
         clock,
         object::{
+            Found,
             Owned,
             Shared,
             Slot, //
@@ -71,7 +72,7 @@ impl AddrNode {
     }
 
     /// The host that has the address.
-    pub(crate) fn host<'a>(&self, guard: &'a Guard) -> &'a Host {
+    pub(crate) fn host<'a>(&self, guard: &'a Guard) -> Found<'a, Host> {
         self.host.under(guard)
     }
 
@@ -92,6 +93,8 @@ const RELOCATED_MS: u64 = 3_000;
 
 /// In `lost`: the sockets were told.
 const TOLD: u64 = u64::MAX;
+/// In `lost`: the sockets are being told.
+const TELLING: u64 = TOLD - 1;
 
 /// A foreign host.
 pub(crate) struct Host {
@@ -116,7 +119,7 @@ pub(crate) struct Host {
     pub(crate) account: Account,
     last: Atomic<u64>,
     expires: Atomic<u64>,
-    /// Jiffies when the last path went; 0 while there is one, [`TOLD`] once the sockets know.
+    /// Jiffies when the last path went; 0 while there is one, [`TELLING`] and [`TOLD`] when that was long ago.
     lost: Atomic<u64>,
     /// Jiffies when an address last left the active ones; 0 for never.
     moved: Atomic<u64>,
@@ -290,19 +293,30 @@ impl Host {
         self.moved.load(Relaxed)
     }
 
-    /// Whether the sockets are to be told that there has been no path for `ms`; says so once.
-    pub(crate) fn give_up(&self, now: u64, ms: u64) -> bool {
+    /// Whether the sockets are to be told that there is no path, since it is true for `ms`; 0 for ever. The caller holds the
+    /// configuration lock.
+    pub(crate) fn gives_up(&self, now: u64, ms: u64) -> bool {
         let since = self.lost.load(Relaxed);
-        let over = since != 0 && since != TOLD && clock::to_ms(now.saturating_sub(since)) >= ms;
-        if over {
-            self.lost.store(TOLD, Relaxed);
+        let waits = since != 0 && !self.given_up();
+        if waits && ms != 0 && clock::to_ms(now.saturating_sub(since)) >= ms {
+            self.lost.store(TELLING, Relaxed);
         }
-        over
+        self.is_telling()
     }
 
-    /// The sockets were told, and there is no path yet.
+    /// The sockets are to be told.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.lost.load(Relaxed) == TELLING
+    }
+
+    /// All sockets were told. It may have a path again by now.
+    pub(crate) fn note_told(&self) {
+        let _ = self.lost.cmpxchg(TELLING, TOLD, Relaxed);
+    }
+
+    /// The sockets are told, or were, and there is no path yet.
     pub(crate) fn given_up(&self) -> bool {
-        self.lost.load(Relaxed) == TOLD
+        self.lost.load(Relaxed) >= TELLING
     }
 
     /// The entry's time is over.

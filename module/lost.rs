@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A host has had no path for longer than anybody waits: its sockets are told (papers/001 section
-//! III; PROTOCOL.md B.4.29).
+//! A host has had no path for longer than anybody waits: its sockets are told (DIME and IHMP, section III of the second paper).
+//!
+//! A socket may be in use, by a program that sleeps in it for as long as it likes. Nothing waits for that: neither is the configuration
+//! lock held here, nor is a socket told that is in use at this moment. It is told a second later.
 
 use crate::{
     ffi::{
         object::Shared,
+        sock::Lost,
         table::row_after, //
     },
     host::Host,
@@ -14,20 +17,31 @@ use crate::{
 };
 use kernel::sync::rcu;
 
-/// Tells the sockets of a host's flows that it cannot be reached: TCP connections end, connected
-/// sockets of UDP have an error pending. Sleeps.
-pub(crate) fn tell(netns: &Netns, host: &Shared<Host>) {
-    let mut index = 0;
+/// Tells the sockets of all hosts that have given up: TCP connections end, connected sockets of UDP have an error pending.
+/// Sleeps. Who is in use is told by the next call.
+pub(crate) fn tell(netns: &Netns) {
+    netns.each_host(|host| {
+        if host.is_telling() && tell_all(netns, host) {
+            host.note_told();
+        }
+    });
+}
+
+/// Whether all sockets of a host know.
+fn tell_all(netns: &Netns, host: &Shared<Host>) -> bool {
+    let (mut index, mut all) = (0, true);
     loop {
         let guard = rcu::read_lock();
-        let Some(row) = row_after(host, &mut index, &guard) else {
-            return;
+        let Some(row) = row_after(host.found(), &mut index, &guard) else {
+            return all;
         };
         let apart = row.plain || row.stance.stays();
-        let sock = if apart { None } else { row.sock(netns) };
+        let sock = if apart { None } else { row.full_sock(netns) };
         drop(guard);
-        if sock.is_some_and(|sock| sock.lose()) {
-            netns.count(Counter::Unreachable);
+        match sock.map(|sock| sock.lose()) {
+            Some(Lost::Told) => netns.count(Counter::Unreachable),
+            Some(Lost::InUse) => all = false,
+            Some(Lost::Passed) | None => (),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     ffi::{
         clock,
         object::{
+            Found,
             Owned,
             Shared, //
         },
@@ -17,7 +18,11 @@ use crate::{
             nat_after,
             AddrKey,
             MeantBytes,
-            SeenBytes, //
+            MeantNats,
+            NatAddrs,
+            SeenBytes,
+            SeenNats,
+            Wires, //
         }, //
     },
     flow::Row,
@@ -137,16 +142,16 @@ impl Netns {
 
     /// Whether a host has the address as that of a NAT.
     pub(crate) fn is_natted(&self, addr: Addr, guard: &Guard) -> bool {
-        self.net.natted(&addr.octets(), guard).is_some()
+        self.net.find::<NatAddrs>(&addr.octets(), guard).is_some()
     }
 
-    fn nat_by_wire<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<&'a Nat> {
-        self.net.nat_by_seen(&Seen::of(wire).bytes(), guard)
+    fn nat_by_wire<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<Found<'a, Nat>> {
+        self.net.find::<SeenNats>(&Seen::of(wire).bytes(), guard)
     }
 
     /// The mapping of a flow whose far end is, on the wire, behind a NAT.
     #[inline]
-    pub(crate) fn nat_of<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<&'a Nat> {
+    pub(crate) fn nat_of<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<Found<'a, Nat>> {
         if !self.has_nats() {
             return None;
         }
@@ -155,7 +160,7 @@ impl Netns {
     }
 
     /// The mapping of a flow whose host has left the NAT; the NAT may still have it.
-    pub(crate) fn nat_left<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<&'a Nat> {
+    pub(crate) fn nat_left<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<Found<'a, Nat>> {
         if self.nats.load(Relaxed) == 0 {
             return None;
         }
@@ -172,7 +177,7 @@ impl Netns {
             port: row.host_port,
             local_port: row.wire_port,
         };
-        let nat = self.net.nat_by_meant(&meant.bytes(), guard)?;
+        let nat = self.net.find::<MeantNats>(&meant.bytes(), guard)?;
         Some(nat.mapping.nat_port)
     }
 
@@ -188,13 +193,13 @@ impl Netns {
         let seen = mapping.seen().bytes();
         let meant = mapping.meant(host.id()).bytes();
         let guard = rcu::read_lock();
-        let named = self.net.nat_by_seen(&seen, &guard);
+        let named = self.net.find::<SeenNats>(&seen, &guard);
         if let Some(nat) = named.filter(|nat| nat.meant == meant) {
             nat.set_expiry(expires_in);
-            notify::nat(self, nat);
+            notify::nat(self, &nat);
             return Ok(());
         }
-        let takes = named.is_some() || self.net.nat_by_meant(&meant, &guard).is_some();
+        let takes = named.is_some() || self.net.find::<MeantNats>(&meant, &guard).is_some();
         drop(guard);
         let most = self.params.max_nats.load(Relaxed);
         if !takes && self.nats.load(Relaxed) >= most {
@@ -210,17 +215,17 @@ impl Netns {
         };
         let nat = Owned::new(nat, false).map_err(|_| Refusal::Memory)?;
         let guard = rcu::read_lock();
-        if let Some(old) = self.net.nat_by_seen(&seen, &guard) {
+        if let Some(old) = self.net.find::<SeenNats>(&seen, &guard) {
             self.nat_close(old);
         }
-        if let Some(old) = self.net.nat_by_meant(&meant, &guard) {
+        if let Some(old) = self.net.find::<MeantNats>(&meant, &guard) {
             self.nat_close(old);
         }
         self.net.nat_insert(nat).map_err(|_| Refusal::Memory)?;
         self.nats.fetch_add(1, Relaxed);
         host.nats.fetch_add(1, Relaxed);
-        if let Some(nat) = self.net.nat_by_seen(&seen, &guard) {
-            notify::nat(self, nat);
+        if let Some(nat) = self.net.find::<SeenNats>(&seen, &guard) {
+            notify::nat(self, &nat);
         }
         self.nat_wake(host, &mapping, &guard);
         drop(guard);
@@ -236,30 +241,38 @@ impl Netns {
             lport: mapping.local_port,
             fport: mapping.port,
         };
-        let row = self.net.row_by_wire(&wire.bytes(), guard);
+        let row = self.net.find::<Wires>(&wire.bytes(), guard);
         if let Some(row) = row.filter(|row| mapping.proto == TCP && !row.plain) {
-            if row.sock(self).is_some_and(|sock| sock.wake(false, false)) {
+            if row
+                .full_sock(self)
+                .is_some_and(|sock| sock.wake(false, false))
+            {
                 self.count(crate::stats::Counter::TcpWoken);
             }
         }
     }
 
-    fn nat_forget(&self, nat: &Nat) {
-        self.net.nat_remove(nat);
+    /// True for the caller that did it.
+    fn nat_forget(&self, nat: Found<'_, Nat>) -> bool {
+        if !self.net.nat_remove(nat) {
+            return false;
+        }
         self.nats.fetch_sub(1, Relaxed);
         nat.host.nats.fetch_sub(1, Relaxed);
+        true
     }
 
-    fn nat_close(&self, nat: &Nat) {
-        self.nat_forget(nat);
-        notify::nat_deleted(self, nat);
+    fn nat_close(&self, nat: Found<'_, Nat>) {
+        if self.nat_forget(nat) {
+            notify::nat_deleted(self, &nat);
+        }
     }
 
     /// Removes the mapping with this name; with `host`, only if it is that one's. False when there is
     /// none.
     pub(crate) fn nat_remove(&self, seen: Seen, host: Option<u32>, _: &Config) -> bool {
         let guard = rcu::read_lock();
-        let nat = self.net.nat_by_seen(&seen.bytes(), &guard);
+        let nat = self.net.find::<SeenNats>(&seen.bytes(), &guard);
         let Some(nat) = nat.filter(|nat| host.is_none_or(|id| id == nat.host.id())) else {
             return false;
         };
@@ -268,17 +281,19 @@ impl Netns {
     }
 
     /// Removes the mappings of a host.
-    pub(crate) fn nats_flush(&self, host: &Host, _: &Config) {
+    pub(crate) fn nats_flush(&self, host: &Shared<Host>, _: &Config) {
         self.each_nat(host, |nat| self.nat_close(nat));
     }
 
     /// Removes the mappings of a host that is going, of which nothing more is said.
-    pub(crate) fn nats_forget(&self, host: &Host, _: &Config) {
-        self.each_nat(host, |nat| self.nat_forget(nat));
+    pub(crate) fn nats_forget(&self, host: &Shared<Host>, _: &Config) {
+        self.each_nat(host, |nat| {
+            self.nat_forget(nat);
+        });
     }
 
     /// Removes the mappings of a host whose time is over.
-    pub(crate) fn nats_expire(&self, host: &Host, now: u64, _: &Config) {
+    pub(crate) fn nats_expire(&self, host: &Shared<Host>, now: u64, _: &Config) {
         self.each_nat(host, |nat| {
             if nat.expired(now) {
                 self.nat_close(nat);
@@ -287,12 +302,12 @@ impl Netns {
     }
 
     /// Does something with every mapping of a host; the grace period is not held up by many.
-    fn each_nat(&self, host: &Host, mut act: impl FnMut(&Nat)) {
+    fn each_nat(&self, host: &Shared<Host>, mut act: impl FnMut(Found<'_, Nat>)) {
         let mut index = 0;
         while host.nats.load(Relaxed) != 0 {
             let guard = rcu::read_lock();
             for _ in 0..crate::netns::ROWS_AT_ONCE {
-                match nat_after(host, &mut index, &guard) {
+                match nat_after(host.found(), &mut index, &guard) {
                     Some(nat) => act(nat),
                     None => return,
                 }
@@ -330,7 +345,7 @@ impl Netns {
     /// One more host has the address.
     fn natted_count(&self, addr: Addr) -> Result {
         let guard = rcu::read_lock();
-        if let Some(natted) = self.net.natted(&addr.octets(), &guard) {
+        if let Some(natted) = self.net.find::<NatAddrs>(&addr.octets(), &guard) {
             natted.hosts.fetch_add(1, Relaxed);
             return Ok(());
         }
@@ -339,7 +354,7 @@ impl Netns {
             key: addr.octets(),
             hosts: Atomic::new(1),
         };
-        self.net.natted_insert(Owned::new(natted, true)?)?;
+        self.net.insert::<NatAddrs>(Owned::new(natted, true)?)?;
         self.natted.fetch_add(1, Relaxed);
         Ok(())
     }
@@ -347,9 +362,8 @@ impl Netns {
     /// One host less has it.
     fn natted_uncount(&self, addr: Addr) {
         let guard = rcu::read_lock();
-        if let Some(natted) = self.net.natted(&addr.octets(), &guard) {
-            if natted.hosts.fetch_sub(1, Relaxed) == 1 {
-                self.net.natted_remove(natted);
+        if let Some(natted) = self.net.find::<NatAddrs>(&addr.octets(), &guard) {
+            if natted.hosts.fetch_sub(1, Relaxed) == 1 && self.net.remove::<NatAddrs>(natted) {
                 self.natted.fetch_sub(1, Relaxed);
             }
         }

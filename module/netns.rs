@@ -11,10 +11,14 @@ use crate::{
         net::Net,
         object::{
             copy_of,
+            Found,
             Shared,
             Slot, //
         },
-        table::row_after, //
+        table::{
+            row_after,
+            Addrs, //
+        }, //
     },
     flow::Row,
     host::{
@@ -216,9 +220,7 @@ impl Netns {
     /// The host with an id, held.
     pub(crate) fn host(&self, id: u32) -> Option<Shared<Host>> {
         let guard = rcu::read_lock();
-        self.net
-            .host(id, &guard)
-            .and_then(|host| Shared::try_from_ref(host, &guard))
+        self.net.host(id, &guard).and_then(Found::share)
     }
 
     /// Makes a host known, as the draft says.
@@ -238,9 +240,7 @@ impl Netns {
         match self.host_change(&host, config) {
             Ok(changes) => Ok((host, changes)),
             Err(conflict) => {
-                if self.net.host_unlink(id) {
-                    self.hosts.fetch_sub(1, Relaxed);
-                }
+                self.host_take_out(&host);
                 Err(conflict)
             }
         }
@@ -394,7 +394,7 @@ impl Netns {
         guard: &Guard,
     ) -> Result<(), Conflict> {
         for (addr, _) in lists.names() {
-            let Some(node) = self.net.addr(&addr.octets(), guard) else {
+            let Some(node) = self.net.find::<Addrs>(&addr.octets(), guard) else {
                 continue;
             };
             let owner = node.host(guard);
@@ -414,14 +414,14 @@ impl Netns {
     ) -> Result<(), Conflict> {
         for (addr, _) in lists.names() {
             let guard = rcu::read_lock();
-            let Some(node) = self.net.addr(&addr.octets(), &guard) else {
+            let Some(node) = self.net.find::<Addrs>(&addr.octets(), &guard) else {
                 continue;
             };
             let owner = node.host(&guard);
             if owner.id() == host.id() {
                 continue;
             }
-            let Some(owner) = Shared::try_from_ref(owner, &guard) else {
+            let Some(owner) = owner.share() else {
                 continue;
             };
             let before = owner.view.read(&guard);
@@ -433,9 +433,9 @@ impl Netns {
             draft.sets.remove(Role::Alias, addr);
             let view = draft.view(before).map_err(|_| Conflict::Memory)?;
             owner.view.replace(view);
-            if let Some(node) = self.net.addr(&addr.octets(), &guard) {
+            if let Some(node) = self.net.find::<Addrs>(&addr.octets(), &guard) {
                 if node.host(&guard).id() == owner.id() {
-                    self.net.addr_remove(node);
+                    self.net.remove::<Addrs>(node);
                 }
             }
             drop(guard);
@@ -456,7 +456,7 @@ impl Netns {
     fn add_nodes(&self, host: &Shared<Host>, lists: Lists<'_>) -> Result<(), Conflict> {
         for (addr, _) in lists.names() {
             let guard = rcu::read_lock();
-            if let Some(node) = self.net.addr(&addr.octets(), &guard) {
+            if let Some(node) = self.net.find::<Addrs>(&addr.octets(), &guard) {
                 let owner = node.host(&guard).id();
                 if owner != host.id() {
                     // Discovered between the check and now.
@@ -468,7 +468,7 @@ impl Netns {
             drop(guard);
             // Until the view is there the address only names the host.
             let added = AddrNode::new(addr, Role::Alias, host.clone(), false)
-                .and_then(|node| self.net.addr_insert(node));
+                .and_then(|node| self.net.insert::<Addrs>(node));
             if added.is_err() {
                 self.sync_nodes(host, lists, &rcu::read_lock());
                 return Err(Conflict::Memory);
@@ -482,7 +482,7 @@ impl Netns {
     fn sync_nodes(&self, host: &Host, old: Lists<'_>, guard: &Guard) {
         let lists = host.view.read(guard).lists();
         for (addr, _) in Iterator::chain(old.names(), lists.names()) {
-            let Some(node) = self.net.addr(&addr.octets(), guard) else {
+            let Some(node) = self.net.find::<Addrs>(&addr.octets(), guard) else {
                 continue;
             };
             if node.host(guard).id() != host.id() {
@@ -490,24 +490,36 @@ impl Netns {
             }
             match lists.name_role(addr) {
                 Some(role) => node.set_role(role),
-                None => self.net.addr_remove(node),
+                None => {
+                    self.net.remove::<Addrs>(node);
+                }
             }
         }
     }
 
-    /// Removes a host with its rows and addresses; true for the caller that did it.
-    pub(crate) fn host_remove(&self, host: &Shared<Host>, config: &Config) -> bool {
+    /// Takes a host out of the numbers, and its rows out of the tables: also those that packets are just making. True for the caller
+    /// that did it.
+    fn host_take_out(&self, host: &Shared<Host>) -> bool {
         if !self.net.host_unlink(host.id()) {
             return false;
         }
         host.gone.xchg(true, Full);
         self.hosts.fetch_sub(1, Relaxed);
+        self.flows_remove(host);
+        true
+    }
+
+    /// Removes a host with its rows and addresses; true for the caller that did it.
+    pub(crate) fn host_remove(&self, host: &Shared<Host>, config: &Config) -> bool {
+        if !self.host_take_out(host) {
+            return false;
+        }
         let guard = rcu::read_lock();
         let lists = host.view.read(&guard).lists();
         for (addr, _) in lists.names() {
-            if let Some(node) = self.net.addr(&addr.octets(), &guard) {
+            if let Some(node) = self.net.find::<Addrs>(&addr.octets(), &guard) {
                 if node.host(&guard).id() == host.id() {
-                    self.net.addr_remove(node);
+                    self.net.remove::<Addrs>(node);
                 }
             }
         }
@@ -516,18 +528,21 @@ impl Netns {
         drop(guard);
         self.network_leave(network);
         self.nats_forget(host, config);
-        self.flows_remove(host);
         notify::host_deleted(self, host.id());
         true
     }
 
     /// Does something with every row of a host; the grace period is not held up by many rows.
-    pub(crate) fn each_row(&self, host: &Shared<Host>, mut act: impl FnMut(&Row, &Guard)) {
+    pub(crate) fn each_row(
+        &self,
+        host: &Shared<Host>,
+        mut act: impl FnMut(Found<'_, Row>, &Guard),
+    ) {
         let mut index = 0;
         loop {
             let guard = rcu::read_lock();
             for _ in 0..ROWS_AT_ONCE {
-                match row_after(host, &mut index, &guard) {
+                match row_after(host.found(), &mut index, &guard) {
                     Some(row) => act(row, &guard),
                     None => return,
                 }
@@ -543,7 +558,7 @@ impl Netns {
             let Some(host) = self.net.host_after(&mut id, &guard) else {
                 return;
             };
-            let host = Shared::try_from_ref(host, &guard);
+            let host = host.share();
             drop(guard);
             if let Some(host) = host {
                 act(&host);

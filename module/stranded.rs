@@ -5,7 +5,14 @@
 //! switched on.
 
 use crate::{
-    ffi::sock::Sock,
+    ffi::{
+        object::Found,
+        sock::Sock,
+        table::{
+            Addrs,
+            Flows, //
+        },
+    },
     flow::{
         Opening,
         Owner,
@@ -44,7 +51,7 @@ impl Netns {
 pub(crate) fn join(netns: &Netns, sock: &Sock<'_>) {
     let guard = rcu::read_lock();
     let key = sock.flow4();
-    if sock.own_source() || netns.net.row_by_flow(&key.bytes(), &guard).is_some() {
+    if sock.own_source() || netns.net.find::<Flows>(&key.bytes(), &guard).is_some() {
         return;
     }
     let Some((host, port)) = host_of(netns, &key, &guard) else {
@@ -70,11 +77,11 @@ pub(crate) fn join(netns: &Netns, sock: &Sock<'_>) {
 }
 
 /// The host of a connection, and its own port there. Only of TCP it is sure that who had a former address of a host is meant.
-fn host_of<'a>(netns: &Netns, key: &FlowKey, guard: &'a Guard) -> Option<(&'a Host, u16)> {
+fn host_of<'a>(netns: &Netns, key: &FlowKey, guard: &'a Guard) -> Option<(Found<'a, Host>, u16)> {
     if let Some(nat) = netns.nat_of(key, guard) {
         return Some((nat.host().under(guard), nat.mapping.port));
     }
-    let node = netns.net.addr(&key.faddr.octets(), guard)?;
+    let node = netns.net.find::<Addrs>(&key.faddr.octets(), guard)?;
     let known = match node.role() {
         Role::Active => true,
         Role::Alias => key.proto == TCP,

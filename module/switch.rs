@@ -66,12 +66,12 @@ impl Netns {
             self.each_row(host, |row, guard| {
                 let view = host.view.read(guard);
                 if on {
-                    self.release(row, host);
+                    self.release(&row, host);
                     if view.state() == HostState::Up {
                         row.keep_source(self);
                     }
-                } else if !self.has_moved(row, view) {
-                    hold(row, host);
+                } else if !self.has_moved(&row, view) {
+                    hold(&row, host);
                 }
             });
         });

@@ -194,10 +194,10 @@ pub(crate) fn host(netns: &Netns, host: &Shared<Host>, whom: Whom<'_>, we_moved:
         netns.net.drop_unresolved();
     }
     netns.each_row(host, |row, _| {
-        if row.key().proto != TCP || row.plain || row.stance.stays() || !whom.has(row) {
+        if row.key().proto != TCP || row.plain || row.stance.stays() || !whom.has(&row) {
             return;
         }
-        let sock = row.sock(netns);
+        let sock = row.full_sock(netns);
         if sock.is_some_and(|sock| sock.wake(we_moved, whom.idle())) {
             netns.count(Counter::TcpWoken);
         }

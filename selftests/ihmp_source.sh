@@ -175,14 +175,44 @@ twin() {
 	silence
 }
 
-# What a listening socket accepts has the flag of the listening socket, which may have had a flow before.
+# accepted FAMILY plain|cookie|fast: a socket that listens may have had a flow before. What it accepts may be bound to nobody's address,
+# not with the hooks and not when they are gone.
 accepted() {
-	stage && serve c 4 tcp:5000 && expect ok l tcp && tell l connect "$C" 5000 && expect 1 l flag || return
-	expect ok l disconnect && expect 4001 l bind "$M" 4001 && expect ok l listen || return
-	expect ok k tcp && tell k connect "$M" 4001 && expect ok l accept u || return
-	expect ok u disconnect || return
-	tell u bind "$X4"
-	barred u begin "$D" 5000 && silence
+	local nobody=$X4
+
+	stage "$1" && serve c 4 tcp:5000 && expect ok l tcp && tell l connect "$C" 5000 && expect 1 l flag || return
+	expect ok l disconnect && expect 4001 l bind "$M" 4001 || return
+	sysctl_in m net.ipv4.tcp_fastopen=519
+	[ "$2" != cookie ] || sysctl_in m net.ipv4.tcp_syncookies=2
+	[ "$2" != fast ] || expect ok l fast || return
+	expect ok l listen && expect ok k tcp && expect ok n tcp || return
+	if [ "$2" = fast ]; then
+		expect ok k begin-fast "$M" 4001 && expect ok n begin-fast "$M" 4001
+	else
+		tell k connect "$M" 4001 && tell n connect "$M" 4001
+	fi || return
+	expect ok l accept u && expect ok l accept v || return
+	[ "$1" = 4 ] || nobody=$X6
+	expect 0 u flag && expect ok u disconnect && expect EADDRNOTAVAIL u bind "$nobody" || return
+	ctl m host flush && ctl c host flush || return
+	must "no hooks" busywait 5 no_hooks m || return
+	expect 0 v flag && expect ok v disconnect && expect EADDRNOTAVAIL v bind "$nobody" && silence
+}
+
+# With a port that the program chooses a socket may be bound anew after a flow, and IPv6 asks for the address at that moment only: it
+# is of no use when the hooks are gone. Its own addresses stay usable.
+rebound_without_hooks() {
+	stage 6 && expect ok u udp && tell u connect "$C" 5001 && expect ok u write && expect 1 u flag && expect ok u disconnect || return
+	expect ok o udp && tell o connect "$C" 5001 && expect ok o write && expect 1 o flag && expect ok o disconnect || return
+	tell u bind "$X6" && tell o bind "${ADDR[m.eth0.6]}" || return
+	ctl m host flush && ctl c host flush || return
+	must "no hooks" busywait 5 no_hooks m || return
+	expect 0 u flag && expect 0 o flag || return
+	expect ENETUNREACH u say "$C6" 5001
+	capture m eth0 -Q out "udp and src host ${ADDR[m.eth0.6]}" || return
+	expect ok o say "$C6" 5001 || return
+	must "its own address is used" busywait 5 has_line "$TMP/cap.m.eth0" "${ADDR[m.eth0.6]}" || return
+	silence
 }
 
 # An IPv6 socket that speaks IPv4 may not send from another's IPv6 address either.
@@ -363,7 +393,12 @@ for kind in udp tcp; do
 	run_case "$kind: the same when the flow has ended" rebound $kind later
 done
 run_case "sockets that share a port" twin
-run_case "a socket accepted by one that had a flow" accepted
+for family in 4 6; do
+	for kind in plain cookie fast; do
+		run_case "a socket accepted by one that had a flow, IPv$family socket, $kind" accepted $family $kind
+	done
+done
+run_case "an IPv6 socket bound to another's address while it had a flow, when the hooks go" rebound_without_hooks
 run_case "an IPv6 socket that speaks IPv4: another's IPv6 address by IPV6_PKTINFO" dual_stack
 run_case "an IPv6 socket that speaks IPv4: bound to another's IPv6 address" dual_stack_rebound
 run_case "an IPv6 socket that speaks IPv4: its own addresses stay usable" dual_stack_own

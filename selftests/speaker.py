@@ -29,6 +29,8 @@
   NAME talk COUNT [SIZE]           writes and hears what comes back, so many times; how often it went well is the answer, and what
                                    was wrong at last
   NAME listen
+  NAME fast                        TCP_FASTOPEN, for a listener
+  NAME begin-fast ADDR PORT        a SYN with data (MSG_FASTOPEN); does not wait
   NAME accept NEW                  the accepted socket is called NEW
   NAME greet TEXT|- [plain]        a server from now on: TCP connections get the text, and what they say comes back; a datagram
                                    comes back with the text before it, from the address that it went to, which IP_PKTINFO says,
@@ -130,6 +132,10 @@ def connect(name, addr, port):
 def begin(name, addr, port):
     SOCKETS[name].setblocking(False)
     connect(name, addr, port)
+
+
+def begin_fast(name, addr, port):
+    SOCKETS[name].sendto(payload(name), socket.MSG_FASTOPEN, (here(addr), int(port)))
 
 
 def disconnect(name):
@@ -354,6 +360,7 @@ VERBS = {
     "transparent": option(IP, IPV6_TRANSPARENT if SIX else IP_TRANSPARENT),
     "freebind": option(IP, IPV6_FREEBIND if SIX else IP_FREEBIND),
     "errors": option(IP, IPV6_RECVERR if SIX else IP_RECVERR),
+    "fast": option(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 8), "begin-fast": begin_fast,
     "bind": bind, "connect": connect, "begin": begin,
     "disconnect": disconnect, "say": say, "say-from": say_from, "say-by": say_by, "forge": forge, "write": write, "hear": hear,
     "talk": talk, "accept": accept, "greet": greet, "visits": visits, "roams": roams, "flag": flag,

@@ -15,7 +15,10 @@ use crate::{
             Message,
             Request, //
         },
-        table::row_after, //
+        table::{
+            row_after,
+            Flows, //
+        }, //
     },
     flow::Row,
     netns::Netns,
@@ -62,9 +65,9 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
     let guard = rcu::read_lock();
     let row = netns
         .net
-        .row_by_flow(&key.bytes(), &guard)
+        .find::<Flows>(&key.bytes(), &guard)
         .ok_or_else(|| not_there(request))?;
-    reply.send(|message| fill(message, row))
+    reply.send(|message| fill(message, &row))
 }
 
 /// `flow-get`, all of them
@@ -72,7 +75,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(FlowAttr::HOST_ID.0).map(|attr| attr.u32());
     dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
         row_after(host, at, guard)
-            .map(|row| dump.object(Command::FLOW_GET.0, |message| fill(message, row)))
+            .map(|row| dump.object(Command::FLOW_GET.0, |message| fill(message, &row)))
             .transpose()
     })
 }
@@ -81,7 +84,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
 pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
     let key = key(request)?;
     let guard = rcu::read_lock();
-    match netns.net.row_by_flow(&key.bytes(), &guard) {
+    match netns.net.find::<Flows>(&key.bytes(), &guard) {
         Some(row) if netns.flow_close(row) => Ok(()),
         _ => Err(not_there(request)),
     }

@@ -19,6 +19,7 @@ use crate::{
             Request, //
         },
         object::Shared,
+        table::Addrs, //
     },
     host::Host,
     netns::{
@@ -272,8 +273,8 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
             let guard = rcu::read_lock();
             netns
                 .net
-                .addr(&addr.octets(), &guard)
-                .and_then(|node| Shared::try_from_ref(node.host(&guard), &guard))
+                .find::<Addrs>(&addr.octets(), &guard)
+                .and_then(|node| node.host(&guard).share())
                 .ok_or_else(|| {
                     request.refuse(Some(attr), ENOENT, format_args!("no host has {addr}"))
                 })?
@@ -288,7 +289,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let guard = rcu::read_lock();
     let mut id = dump.position()[0] as u32;
     while let Some(host) = netns.net.host_after(&mut id, &guard) {
-        if !dump.object(Command::HOST_GET.0, |message| fill(netns, message, host))? {
+        if !dump.object(Command::HOST_GET.0, |message| fill(netns, message, &host))? {
             break;
         }
         dump.position()[0] = id.into();

@@ -19,7 +19,10 @@ use crate::{
             Dump,
             Request, //
         },
-        object::Shared, //
+        object::{
+            Found,
+            Shared, //
+        }, //
     },
     host::Host,
     netns::Netns, //
@@ -55,7 +58,7 @@ fn dump_of_hosts(
     netns: &Netns,
     dump: &mut Dump<'_>,
     wanted: Option<u32>,
-    one: impl Fn(&mut Dump<'_>, &Host, &mut u32, &rcu::Guard) -> Result<Option<bool>>,
+    one: impl Fn(&mut Dump<'_>, Found<'_, Host>, &mut u32, &rcu::Guard) -> Result<Option<bool>>,
 ) -> Result {
     let guard = rcu::read_lock();
     // Hosts up to here are done, and what the next one has up to this index.

@@ -14,7 +14,10 @@ use crate::{
             Message,
             Request, //
         },
-        table::nat_after, //
+        table::{
+            nat_after,
+            SeenNats, //
+        }, //
     },
     nat::{
         Nat,
@@ -61,9 +64,9 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
     let guard = rcu::read_lock();
     let nat = netns
         .net
-        .nat_by_seen(&seen.bytes(), &guard)
+        .find::<SeenNats>(&seen.bytes(), &guard)
         .ok_or_else(|| not_there(request))?;
-    reply.send(|message| fill(message, nat))
+    reply.send(|message| fill(message, &nat))
 }
 
 /// `nat-get`, all of them
@@ -71,7 +74,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(NatAttr::HOST_ID.0).map(|attr| attr.u32());
     dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
         nat_after(host, at, guard)
-            .map(|nat| dump.object(Command::NAT_GET.0, |message| fill(message, nat)))
+            .map(|nat| dump.object(Command::NAT_GET.0, |message| fill(message, &nat)))
             .transpose()
     })
 }
@@ -125,7 +128,7 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
 pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
     let config = netns.lock();
     match request.attr(NatAttr::HOST_ID.0) {
-        Some(attr) => netns.nats_flush(&*host_of(netns, request, attr)?, &config),
+        Some(attr) => netns.nats_flush(&host_of(netns, request, attr)?, &config),
         None => netns.each_host(|host| netns.nats_flush(host, &config)),
     }
     Ok(())

@@ -25,7 +25,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
             return Ok(None);
         };
         *at += 1;
-        one(dump, host, view, &path).map(Some)
+        one(dump, &host, view, &path).map(Some)
     })
 }
 

@@ -5,8 +5,16 @@
 
 use crate::{
     ffi::{
+        object::Found,
         skb::Skb,
-        sock::Sock, //
+        sock::{
+            AnySock,
+            Sock, //
+        },
+        table::{
+            Flows,
+            Wires, //
+        }, //
     },
     flow::{
         NoRow,
@@ -46,9 +54,7 @@ type Lookup = fn(&Netns, &FlowKey, u32) -> Option<Sock<'static>>;
 /// How the sockets of a protocol are found.
 fn lookup_for(proto: u8) -> Option<Lookup> {
     match proto {
-        TCP => Some(|netns, key, ifindex| {
-            Sock::tcp(&netns.net, key, ifindex).filter(|sock| sock.cookie() != 0)
-        }),
+        TCP => Some(|netns, key, ifindex| Sock::tcp(&netns.net, key, ifindex)),
         UDP => Some(|netns, key, ifindex| Sock::udp(&netns.net, key, ifindex)),
         _ => None,
     }
@@ -59,7 +65,7 @@ pub(super) struct Arrival<'p, 'a> {
     netns: &'a Netns,
     skb: &'p Skb<'p>,
     packet: &'p Packet,
-    host: &'a Host,
+    host: Found<'a, Host>,
     /// What the packet says: its addresses and ports, as the flow of a socket here.
     same: FlowKey,
     /// The host's own port, which a NAT may have changed.
@@ -73,7 +79,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
         netns: &'a Netns,
         skb: &'p Skb<'p>,
         packet: &'p Packet,
-        host: &'a Host,
+        host: Found<'a, Host>,
         port: u16,
         guard: &'a Guard,
     ) -> Self {
@@ -90,14 +96,14 @@ impl<'p, 'a> Arrival<'p, 'a> {
 
     /// The row of the host with the ports of the packet, if there is one.
     #[inline]
-    pub(super) fn row(&self) -> Option<&'a Row> {
+    pub(super) fn row(&self) -> Option<Found<'a, Row>> {
         let wire = self.same.on_wire_by(self.host.id(), self.port);
-        self.netns.net.row_by_wire(&wire.bytes(), self.guard)
+        self.netns.net.find::<Wires>(&wire.bytes(), self.guard)
     }
 
     /// The row of the packet, which has the ports of `row`.
     #[inline]
-    pub(super) fn row_like(&self, row: &'a Row) -> Result<&'a Row, NoRow> {
+    pub(super) fn row_like(&self, row: Found<'a, Row>) -> Result<Found<'a, Row>, NoRow> {
         if row.has_twin() {
             let twin = self
                 .netns
@@ -115,7 +121,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
     /// The row of a packet with the ports of `row`, but not from or to where that was so far: another flow of the host, or
     /// the same one, that has moved.
     #[cold]
-    fn stray(&self, row: &'a Row) -> Result<&'a Row, NoRow> {
+    fn stray(&self, row: Found<'a, Row>) -> Result<Found<'a, Row>, NoRow> {
         if self.opens() {
             return Err(NoRow::Pass);
         }
@@ -142,7 +148,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
     /// A row for the first packet of a flow that we see: its socket may know the host, and be known to it, by former
     /// addresses.
     #[inline(never)]
-    pub(super) fn adopt(&self) -> Result<&'a Row, NoRow> {
+    pub(super) fn adopt(&self) -> Result<Found<'a, Row>, NoRow> {
         let (netns, skb, guard) = (self.netns, self.skb, self.guard);
         let view = self.host.view.read(guard);
         // What opens or resets a connection belongs to none that was there before.
@@ -199,7 +205,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
         }
         match lookup(netns, &self.same, skb.ifindex()) {
             Some(sock) => {
-                netns.flow_take_over(&self.same, self.host, guard);
+                netns.flow_take_over(&self.same, &self.host, guard);
                 self.open(&self.same, &sock, Start::Accepts)
             }
             None => Err(NoRow::Pass),
@@ -212,7 +218,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
         let row = self
             .netns
             .net
-            .row_by_flow(&self.same.bytes(), self.guard)
+            .find::<Flows>(&self.same.bytes(), self.guard)
             .filter(|row| row.host().id() != self.host.id() && !row.plain);
         match row.map(|row| self.netns.flow_give_way(row)) {
             Some(Err(why)) => NoRow::Drop(why),
@@ -223,7 +229,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
     /// The row of the packet by its very addresses and ports: one that is found by nothing else, or one that is made for a
     /// socket which is connected to just this. `Err` when such a connection is still being accepted, also where a SYN cookie
     /// is all that there is of it.
-    fn exact(&self) -> Result<Option<&'a Row>, NoRow> {
+    fn exact(&self) -> Result<Option<Found<'a, Row>>, NoRow> {
         let (net, ifindex) = (&self.netns.net, self.skb.ifindex());
         let row = self
             .netns
@@ -232,8 +238,10 @@ impl<'p, 'a> Arrival<'p, 'a> {
             return Ok(row);
         }
         let sock = match self.same.proto {
-            TCP => Sock::tcp(net, &self.same, ifindex),
-            UDP => Sock::udp(net, &self.same, ifindex).filter(Sock::established),
+            TCP => AnySock::tcp(net, &self.same, ifindex),
+            UDP => Sock::udp(net, &self.same, ifindex)
+                .filter(Sock::established)
+                .map(AnySock::from),
             _ => return Ok(None),
         };
         let Some(sock) = sock else {
@@ -242,12 +250,13 @@ impl<'p, 'a> Arrival<'p, 'a> {
                 false => Ok(None),
             };
         };
-        if sock.cookie() == 0 {
+        let Some(sock) = sock.full() else {
             return Err(NoRow::Pass);
-        }
+        };
         // It may be at an address that another host had when the row was made.
         if self.is_within(&sock) {
-            self.netns.flow_take_over(&self.same, self.host, self.guard);
+            self.netns
+                .flow_take_over(&self.same, &self.host, self.guard);
         }
         let start = match self.same.proto {
             TCP if sock.is_new() => Start::Accepted,
@@ -291,7 +300,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
 
     /// Makes a row between the identifiers `key` for the socket that gets the packet. What comes to an address behind a NAT
     /// without mappings is never translated, nor is what begins at an address of which the host is told nothing more.
-    fn open(&self, key: &FlowKey, sock: &Sock<'_>, start: Start) -> Result<&'a Row, NoRow> {
+    fn open(&self, key: &FlowKey, sock: &Sock<'_>, start: Start) -> Result<Found<'a, Row>, NoRow> {
         let view = self.host.view.read(self.guard);
         let withdrawn = key == &self.same && view.was_ours(key.laddr);
         let opening = Opening {

@@ -133,7 +133,7 @@ impl Netns {
             remote,
             bound: row.device(),
         };
-        let host = row.host().under(guard);
+        let host = row.host().under(guard).get();
         let port = |path: &Path| match path.nat {
             true => self.nat_port(row, path.remote, guard),
             false => Some(row.host_port),
@@ -173,7 +173,7 @@ impl Netns {
     /// Whether a flow began so shortly before its host gave up the foreign identifier that this may be another's.
     #[inline]
     fn is_doubtful(&self, row: &Row, view: &View, faddr: Addr, guard: &Guard) -> bool {
-        view.lists().lookup(Role::Active, faddr).is_none() && row.is_fresh(row.host().under(guard))
+        view.lists().lookup(Role::Active, faddr).is_none() && row.is_fresh(&row.host().under(guard))
     }
 
     /// Where the host's end of a flow is.
@@ -210,7 +210,7 @@ impl Netns {
         guard: &Guard,
     ) -> Option<(Addr, Addr)> {
         let key = row.key();
-        let view = row.host().under(guard).view.read(guard);
+        let view = row.host().under(guard).get().view.read(guard);
         match self.course(skb, row, view, &key, Asked::Next, guard).ok()? {
             Course::Away(leg) => Some((leg.path.local, leg.path.remote)),
             Course::Home | Course::Untold | Course::Stays => Some((key.laddr, key.faddr)),

@@ -14,7 +14,12 @@ use super::{
 use crate::{
     ffi::{
         clock,
-        skb::Skb, //
+        skb::Skb,
+        table::{
+            Addrs,
+            Flows,
+            Wires, //
+        }, //
     },
     netns::Netns,
     stats::Counter,
@@ -92,14 +97,14 @@ pub(super) fn input(
     let nat = netns.nat_of(&key, guard).filter(|_| quoted.ports);
     let (host, port) = match nat {
         Some(nat) => (nat.host().under(guard), nat.mapping.port),
-        None => match netns.net.addr(&sent.dst.octets(), guard) {
+        None => match netns.net.find::<Addrs>(&sent.dst.octets(), guard) {
             Some(node) => (node.host(guard), sent.dport),
             None => return Verdict::Accept,
         },
     };
     let view = host.view.read(guard);
     let wire = key.on_wire_by(host.id(), port);
-    let row = match netns.net.row_by_wire(&wire.bytes(), guard) {
+    let row = match netns.net.find::<Wires>(&wire.bytes(), guard) {
         Some(row) if row.has_twin() => netns.among_twins(&skb, &key, row, guard).or(Some(row)),
         None => netns.row_between(&key, host.id(), guard),
         row => row,
@@ -133,7 +138,7 @@ pub(super) fn input(
         Some(nat) => from == nat.mapping.addr,
         None => netns
             .net
-            .addr(&from.octets(), guard)
+            .find::<Addrs>(&from.octets(), guard)
             .is_some_and(|node| node.host(guard).id() == host.id() && node.role() == Role::Active),
     };
     let outer = Rewrite {
@@ -166,7 +171,7 @@ pub(super) fn output(
 ) -> Verdict {
     let received = &quoted.tuple;
     let key = FlowKey::inbound(received);
-    let row = netns.net.row_by_flow(&key.bytes(), guard);
+    let row = netns.net.find::<Flows>(&key.bytes(), guard);
     let Some(row) = row.filter(|row| quoted.ports && !row.plain) else {
         return Verdict::Accept;
     };
@@ -175,13 +180,13 @@ pub(super) fn output(
     if view.state() != HostState::Up {
         return Verdict::Accept;
     }
-    let leg = match netns.course(&skb, row, view, &key, Asked::Next, guard) {
+    let leg = match netns.course(&skb, row.get(), view, &key, Asked::Next, guard) {
         Ok(Course::Away(leg)) => Some(leg),
         Ok(Course::Home | Course::Untold | Course::Stays) => None,
         Err(why) => return netns.drop_for(why),
     };
     let tried = leg.as_ref().is_some_and(|leg| view.tries(leg.path.remote));
-    if tried && !netns.pay(host, view, skb.wire_len(), guard) {
+    if tried && !netns.pay(&host, view, skb.wire_len(), guard) {
         return netns.drop_for(Reason::NoCredit);
     }
     let (local, remote, port) = match &leg {

@@ -14,8 +14,17 @@ use super::{
 use crate::{
     ffi::{
         clock,
+        object::Found,
         skb::Skb,
-        sock::Sock, //
+        sock::{
+            AnySock,
+            Sock, //
+        },
+        table::{
+            Addrs,
+            Flows,
+            Wires, //
+        }, //
     },
     flow::{
         NoRow,
@@ -94,7 +103,7 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
     if !packet.tuple.dst.translatable() {
         return Verdict::Accept;
     }
-    let known = netns.net.addr(&packet.tuple.src.octets(), &guard);
+    let known = netns.net.find::<Addrs>(&packet.tuple.src.octets(), &guard);
     let Some(host) = known
         .filter(|node| node.role() == Role::Active)
         .map(|node| node.host(&guard))
@@ -110,7 +119,7 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
         None => arrival.adopt(),
     };
     match found {
-        Ok(row) => receive(netns, skb, &packet, host, row, false, &guard),
+        Ok(row) => receive(netns, skb, &packet, &host, row, false, &guard),
         Err(why) => netns.without_row(why),
     }
 }
@@ -123,7 +132,7 @@ fn natted(
     netns: &Netns,
     skb: Skb<'_>,
     packet: &Packet,
-    at: Option<&Host>,
+    at: Option<Found<'_, Host>>,
     may_hold: bool,
     guard: &Guard,
 ) -> Verdict {
@@ -132,7 +141,7 @@ fn natted(
     }
     if let Some(host) = at {
         match Arrival::new(netns, &skb, packet, host, packet.tuple.sport, guard).adopt() {
-            Ok(row) => return receive(netns, skb, packet, host, row, false, guard),
+            Ok(row) => return receive(netns, skb, packet, &host, row, false, guard),
             Err(NoRow::Pass) => (),
             Err(why) => return netns.without_row(why),
         }
@@ -148,11 +157,17 @@ fn natted(
 }
 
 /// Delivers a packet of a host behind a NAT, if it has a flow for it.
-fn behind_nat(netns: &Netns, skb: Skb<'_>, packet: &Packet, nat: &Nat, guard: &Guard) -> Verdict {
+fn behind_nat(
+    netns: &Netns,
+    skb: Skb<'_>,
+    packet: &Packet,
+    nat: Found<'_, Nat>,
+    guard: &Guard,
+) -> Verdict {
     let host = nat.host().under(guard);
     let arrival = Arrival::new(netns, &skb, packet, host, nat.mapping.port, guard);
     match arrival.row().map_or_else(|| arrival.adopt(), Ok) {
-        Ok(row) => receive(netns, skb, packet, host, row, true, guard),
+        Ok(row) => receive(netns, skb, packet, &host, row, true, guard),
         Err(why) => netns.without_row(why),
     }
 }
@@ -164,7 +179,7 @@ fn answered(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> boo
     match packet.kind {
         Kind::Tcp { flags } => {
             flags & (TCP_SYN | TCP_ACK) == TCP_SYN
-                || Sock::tcp(&netns.net, &key, skb.ifindex()).is_some()
+                || AnySock::tcp(&netns.net, &key, skb.ifindex()).is_some()
                 || Sock::takes_cookie(&netns.net, &key, skb.ifindex(), guard)
         }
         Kind::Udp { .. } => Sock::udp(&netns.net, &key, skb.ifindex()).is_some(),
@@ -179,13 +194,13 @@ fn receive(
     mut skb: Skb<'_>,
     packet: &Packet,
     host: &Host,
-    row: &Row,
+    row: Found<'_, Row>,
     by_nat: bool,
     guard: &Guard,
 ) -> Verdict {
     let now = clock::jiffies();
     let view = host.view.read(guard);
-    if is_doubted(packet, host, view, row, now) {
+    if is_doubted(packet, host, view, &row, now) {
         return netns.drop_for(Reason::UnprovenReset);
     }
     row.touch(now);
@@ -205,7 +220,7 @@ fn receive(
             return netns.drop_for(Reason::Stays);
         }
     } else {
-        hear(netns, packet, host, row, key.faddr, by_nat, guard);
+        hear(netns, packet, host, &row, key.faddr, by_nat, guard);
     }
     if key.faddr == tuple.src
         && key.laddr == tuple.dst
@@ -298,7 +313,7 @@ fn stranger(
     netns: &Netns,
     skb: Skb<'_>,
     packet: &Packet,
-    known: Option<&AddrNode>,
+    known: Option<Found<'_, AddrNode>>,
     may_hold: bool,
     guard: &Guard,
 ) -> Verdict {
@@ -329,15 +344,15 @@ fn stranger(
 /// is. Who answers it means whoever sent it; but a TCP connection that is older than the move is none of who is there now.
 fn pass_by(netns: &Netns, packet: &Packet, guard: &Guard) -> Option<Verdict> {
     let key = FlowKey::inbound(&packet.tuple);
-    let row = netns.net.row_by_flow(&key.bytes(), guard)?;
+    let row = netns.net.find::<Flows>(&key.bytes(), guard)?;
     if row.plain {
         return Some(Verdict::Accept);
     }
     let host = row.host().under(guard);
     let there = match packet.kind {
-        Kind::Tcp { flags } if flags & TCP_SYN != 0 && !row.is_fresh(host) => {
+        Kind::Tcp { flags } if flags & TCP_SYN != 0 && !row.is_fresh(&host) => {
             let view = host.view.read(guard);
-            if netns.foreign_end(row, view, key.faddr) == Foreign::Away {
+            if netns.foreign_end(&row, view, key.faddr) == Foreign::Away {
                 return match netns.flow_give_way(row) {
                     Ok(()) => None,
                     Err(why) => Some(netns.drop_for(why)),
@@ -345,7 +360,7 @@ fn pass_by(netns: &Netns, packet: &Packet, guard: &Guard) -> Option<Verdict> {
             }
             true
         }
-        Kind::Tcp { .. } => row.is_fresh(host),
+        Kind::Tcp { .. } => row.is_fresh(&host),
         _ => true,
     };
     if there {
@@ -360,7 +375,7 @@ fn is_late(
     netns: &Netns,
     skb: &Skb<'_>,
     packet: &Packet,
-    known: Option<&AddrNode>,
+    known: Option<Found<'_, AddrNode>>,
     guard: &Guard,
 ) -> bool {
     let key = FlowKey::inbound(&packet.tuple);
@@ -372,7 +387,7 @@ fn is_late(
         },
     };
     let wire = key.on_wire_by(host.id(), port);
-    let row = netns.net.row_by_wire(&wire.bytes(), guard);
+    let row = netns.net.find::<Wires>(&wire.bytes(), guard);
     row.is_some_and(|row| !row.plain) && !answered(netns, skb, packet, guard)
 }
 
@@ -384,7 +399,7 @@ fn hold(netns: &Netns, skb: Skb<'_>, packet: &Packet) -> Verdict {
     let expected = match packet.kind {
         Kind::Tcp { flags } => {
             flags & (TCP_SYN | TCP_ACK) == TCP_SYN
-                || Sock::tcp(&netns.net, &key, skb.ifindex()).is_some()
+                || AnySock::tcp(&netns.net, &key, skb.ifindex()).is_some()
         }
         Kind::Udp { .. } => {
             Sock::udp(&netns.net, &key, skb.ifindex()).is_some_and(|sock| sock.established())
@@ -436,12 +451,12 @@ fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &
     };
     let named = netns
         .net
-        .addr(id, guard)
+        .find::<Addrs>(id, guard)
         .is_some_and(|node| node.host(guard).view.read(guard).state() == HostState::Up);
     let source = packet.tuple.src;
     let new = netns
         .net
-        .addr(&source.octets(), guard)
+        .find::<Addrs>(&source.octets(), guard)
         .is_none_or(|node| node.role() != Role::Active);
     if named && new && source.translatable() {
         netns.pending.announce(source, hold_ms);

@@ -19,8 +19,13 @@ use crate::{
     discover,
     ffi::{
         clock,
+        object::Found,
         skb::Skb,
-        sock::Sock, //
+        sock::Sock,
+        table::{
+            Addrs,
+            Flows, //
+        }, //
     },
     flow::{
         NoRow,
@@ -38,6 +43,7 @@ use ihmp_core::{
     addr::Family,
     flow::FlowKey,
     packet::{
+        parse,
         Kind,
         Packet,
         TCP,
@@ -73,7 +79,7 @@ pub(crate) fn output(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
         return pass(netns, &skb, ipv6);
     }
     let key = FlowKey::outbound(&packet.tuple);
-    let row = match netns.net.row_by_flow(&key.bytes(), &guard) {
+    let row = match netns.net.find::<Flows>(&key.bytes(), &guard) {
         Some(row) => row,
         None => match open(netns, &skb, &packet, &key, &guard) {
             Ok(row) => row,
@@ -89,7 +95,7 @@ pub(crate) fn output(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
 fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Verdict {
     let tuple = &packet.tuple;
     let ipv6 = packet.family == Family::V6;
-    let Some(node) = netns.net.addr(&tuple.dst.octets(), guard) else {
+    let Some(node) = netns.net.find::<Addrs>(&tuple.dst.octets(), guard) else {
         return pass(netns, &skb, ipv6);
     };
     let host = node.host(guard);
@@ -98,7 +104,7 @@ fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Ve
     let left = node.role() == Role::Active
         && view.state() == HostState::Up
         && local.is_some_and(|entry| entry.mark != 0 && !entry.nat);
-    let leg = left.then(|| netns.answer_leg(&skb, host, view, tuple.dst, guard));
+    let leg = left.then(|| netns.answer_leg(&skb, host.get(), view, tuple.dst, guard));
     match leg.flatten() {
         Some(leg) if leg.path.local != tuple.src => {
             let ports = (tuple.sport, tuple.dport);
@@ -144,12 +150,21 @@ fn translate(
 fn pass(netns: &Netns, skb: &Skb<'_>, ipv6: bool) -> Verdict {
     match skb.sock() {
         Some(sock) if sock.watched() => pass_watched(netns, skb, &sock, ipv6),
-        _ => Verdict::Accept,
+        Some(_) => Verdict::Accept,
+        None => {
+            keep_from_accepted(netns, skb, ipv6);
+            Verdict::Accept
+        }
     }
 }
 
 #[cold]
 fn pass_watched(netns: &Netns, skb: &Skb<'_>, sock: &Sock<'_>, ipv6: bool) -> Verdict {
+    if sock.accepting() {
+        // By TCP Fast Open: it was made before its listener's first packet.
+        sock.take_back();
+        return Verdict::Accept;
+    }
     if netns.net.source_is_local(skb, ipv6) || sock.may_spoof() {
         Verdict::Accept
     } else {
@@ -157,9 +172,44 @@ fn pass_watched(netns: &Netns, skb: &Skb<'_>, sock: &Sock<'_>, ipv6: bool) -> Ve
     }
 }
 
+/// A socket that had the permission of ours may listen later, and what it accepts would have the permission, too: it goes with the
+/// SYN-ACK, before anything is accepted.
+#[cold]
+fn keep_from_accepted(netns: &Netns, skb: &Skb<'_>, ipv6: bool) {
+    let guard = rcu::read_lock();
+    let listener = skb
+        .listener()
+        .or_else(|| sender_of_cookie(netns, skb, ipv6, &guard));
+    if let Some(listener) = listener {
+        listener.take_back();
+    }
+}
+
+/// The listener whose SYN cookie the packet is: no socket is named for it, and all of it is in one piece.
+fn sender_of_cookie<'a>(
+    netns: &Netns,
+    skb: &Skb<'_>,
+    ipv6: bool,
+    guard: &'a Guard,
+) -> Option<Sock<'a>> {
+    let packet = parse(skb.head(), family(ipv6)).ok()?;
+    let key = FlowKey::outbound(&packet.tuple);
+    let accepts = matches!(packet.kind, Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK);
+    match accepts {
+        true => Sock::listener(&netns.net, &key, skb.out_device(), guard),
+        false => None,
+    }
+}
+
 /// Sends a packet of a known flow: as it is, or on a path of its host.
 #[inline]
-fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Guard) -> Verdict {
+fn send(
+    netns: &Netns,
+    mut skb: Skb<'_>,
+    packet: &Packet,
+    row: Found<'_, Row>,
+    guard: &Guard,
+) -> Verdict {
     let now = clock::jiffies();
     let host = row.host().under(guard);
     let view = host.view.read(guard);
@@ -178,9 +228,9 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
         true => Asked::Opening,
         false => Asked::Packet,
     };
-    let course = match netns.course(&skb, row, view, &key, asked, guard) {
+    let course = match netns.course(&skb, row.get(), view, &key, asked, guard) {
         Ok(course) => course,
-        Err(why) => return not_sent(netns, host, packet, why),
+        Err(why) => return not_sent(netns, &host, packet, why),
     };
     let to = match &course {
         Course::Home => key.faddr,
@@ -199,14 +249,14 @@ fn send(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, row: &Row, guard: &Gua
     let octets = skb.wire_len();
     // What is at home goes where the program sends it; its host has a part in that only if it was elsewhere before.
     let directed = matches!(course, Course::Away(_)) || row.roams_there();
-    if directed && view.tries(to) && !netns.pay(host, view, octets, guard) {
-        return not_sent(netns, host, packet, Reason::NoCredit);
+    if directed && view.tries(to) && !netns.pay(&host, view, octets, guard) {
+        return not_sent(netns, &host, packet, Reason::NoCredit);
     }
     let verdict = match course {
         Course::Away(leg) => {
             let ends = (leg.path.local, leg.path.remote);
             if row.has_twin() && netns.waits_for_twin(&skb, row, ends, false, guard) {
-                return not_sent(netns, host, packet, Reason::SameWire);
+                return not_sent(netns, &host, packet, Reason::SameWire);
             }
             translate(netns, &mut skb, packet, &leg, (row.wire_port, leg.port))
         }
@@ -232,12 +282,12 @@ fn at_home(
     netns: &Netns,
     mut skb: Skb<'_>,
     packet: &Packet,
-    row: &Row,
+    row: Found<'_, Row>,
     key: &FlowKey,
     guard: &Guard,
 ) -> Verdict {
     if row.has_twin() && netns.waits_for_twin(&skb, row, (key.laddr, key.faddr), true, guard) {
-        return not_sent(netns, row.host().under(guard), packet, Reason::SameWire);
+        return not_sent(netns, &row.host().under(guard), packet, Reason::SameWire);
     }
     if row.wire_port == key.lport {
         netns.count(Counter::OutUnchanged);
@@ -281,8 +331,9 @@ fn open<'a>(
     packet: &Packet,
     key: &FlowKey,
     guard: &'a Guard,
-) -> Result<&'a Row, NoRow> {
+) -> Result<Found<'a, Row>, NoRow> {
     if let Some(device) = skb.request() {
+        keep_from_accepted(netns, skb, !key.laddr.is_v4());
         return accept(netns, skb, key, Owner::request(device), guard);
     }
     if resets_unproven(netns, packet, guard) {
@@ -292,8 +343,11 @@ fn open<'a>(
     // the inner packet's socket, nor what a program sends from an address that it chose against the kernel's rules.
     let sock = skb
         .sock()
-        .filter(|sock| sock.sends(key.proto, key.lport) && !sock.own_source())
+        .filter(|sock| sock.sends(&netns.net, key.proto, key.lport) && !sock.own_source())
         .ok_or(NoRow::Pass)?;
+    if sock.accepting() {
+        sock.take_back();
+    }
     let mut start = match key.proto {
         TCP if sock.is_new() => Start::Accepted,
         TCP if !sock.opening() => Start::Joins,
@@ -303,7 +357,7 @@ fn open<'a>(
     let nat = netns.nat_of(key, guard);
     let node = match nat {
         Some(_) => None,
-        None => netns.net.addr(&key.faddr.octets(), guard),
+        None => netns.net.find::<Addrs>(&key.faddr.octets(), guard),
     };
     let doubtful = |host: &Host| {
         let view = host.view.read(guard);
@@ -326,8 +380,8 @@ fn open<'a>(
                 Role::Alias if start == Start::Accepted && sock.accepted() => {
                     start = Start::OpensPlain
                 }
-                Role::Alias if key.proto == TCP && sock.established() && !doubtful(host) => (),
-                Role::Alias if netns.goes_on(key, host, &sock, guard) => start = Start::Joins,
+                Role::Alias if key.proto == TCP && sock.established() && !doubtful(&host) => (),
+                Role::Alias if netns.goes_on(key, &host, &sock, guard) => start = Start::Joins,
                 _ => return Err(NoRow::Pass),
             }
             host
@@ -342,7 +396,7 @@ fn open<'a>(
     // What begins at an address that the host is told no more stays there while its device is up.
     let withdrawn = view.was_ours(key.laddr) && netns.net.is_up(skb, key.laddr, guard);
     // What a socket that is bound to no address has begun elsewhere goes on there.
-    if (withdrawn || view.hides(key.laddr)) && !netns.goes_on(key, host, &sock, guard) {
+    if (withdrawn || view.hides(key.laddr)) && !netns.goes_on(key, &host, &sock, guard) {
         start = Start::OpensPlain;
     }
     if sock.watched()
@@ -364,7 +418,7 @@ fn open<'a>(
         guard,
     )?;
     if view.state() == HostState::Up && !row.is_known(view, key.laddr) {
-        discover::untold(netns, host, packet, &sock);
+        discover::untold(netns, &host, packet, &sock);
     }
     Ok(row)
 }
@@ -378,7 +432,7 @@ fn resets_unproven(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
     if flags & (TCP_RST | TCP_ACK) != TCP_RST {
         return false;
     }
-    let node = netns.net.addr(&packet.tuple.dst.octets(), guard);
+    let node = netns.net.find::<Addrs>(&packet.tuple.dst.octets(), guard);
     let node = node.filter(|node| node.role() == Role::Active);
     node.is_some_and(|node| {
         let host = node.host(guard);
@@ -398,15 +452,15 @@ fn accept<'a>(
     key: &FlowKey,
     request: Owner<'_>,
     guard: &'a Guard,
-) -> Result<&'a Row, NoRow> {
+) -> Result<Found<'a, Row>, NoRow> {
     let node = netns
         .net
-        .addr(&key.faddr.octets(), guard)
+        .find::<Addrs>(&key.faddr.octets(), guard)
         .ok_or(NoRow::Pass)?;
     let host = node.host(guard);
     let start = match node.role() {
         Role::Alias => Start::OpensPlain,
-        Role::Active if is_left(host, key, guard) => Start::Accepts,
+        Role::Active if is_left(&host, key, guard) => Start::Accepts,
         _ => return Err(NoRow::Pass),
     };
     let wire = key.on_wire(host.id());

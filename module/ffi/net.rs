@@ -22,7 +22,6 @@ pub(crate) const COUNTERS: usize = raw::IHMP_COUNTERS as usize;
 /// # Invariants
 ///
 /// The pointer is valid while the state that holds the handle is.
-#[derive(Clone, Copy)]
 pub(crate) struct Net(NonNull<raw::ihmp_net>);
 
 // SAFETY: All functions on the pointer may be called from any context.

@@ -224,6 +224,72 @@ impl<T: Payload + ?Sized> Drop for Owned<T> {
     }
 }
 
+/// A value that was found under RCU.
+///
+/// # Invariants
+///
+/// The value was made by [`Owned`], so there is a header in front of it, and it is not freed during `'a`.
+pub(crate) struct Found<'a, T: Payload>(&'a T);
+
+impl<'a, T: Payload> Found<'a, T> {
+    /// What a table gave out.
+    ///
+    /// # Safety
+    ///
+    /// `payload` is null, or a value made by [`Owned`] that is freed a grace period after it could last be found.
+    #[inline]
+    pub(super) unsafe fn from_raw(payload: *mut T, _: &'a Guard) -> Option<Self> {
+        // SAFETY: By the requirement, and the guard.
+        // INVARIANT: Likewise.
+        unsafe { payload.as_ref() }.map(Self)
+    }
+
+    /// The value.
+    #[inline]
+    pub(crate) fn get(self) -> &'a T {
+        self.0
+    }
+
+    /// Whether both are the same value.
+    pub(crate) fn is(self, other: Found<'_, T>) -> bool {
+        core::ptr::eq(self.0, other.0)
+    }
+
+    /// One more reference to the value; none when it is going.
+    pub(crate) fn share(self) -> Option<Shared<T>> {
+        let payload = NonNull::from(self.0);
+        // SAFETY: By the invariant there is a header, and it is not freed now.
+        if unsafe { raw::ihmp_object_get(payload.as_ptr().cast()) } {
+            // INVARIANT: One count was just taken.
+            Some(Shared(payload))
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn as_ptr(self) -> *mut T {
+        core::ptr::from_ref(self.0).cast_mut()
+    }
+}
+
+impl<T: Payload> Clone for Found<'_, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Payload> Copy for Found<'_, T> {}
+
+impl<T: Payload> Deref for Found<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.0
+    }
+}
+
 /// A counted reference to a value; the value goes a grace period after the last one.
 ///
 /// # Invariants
@@ -237,24 +303,21 @@ unsafe impl<T: Payload> Send for Shared<T> {}
 unsafe impl<T: Payload> Sync for Shared<T> {}
 
 impl<T: Payload> Shared<T> {
-    /// One more reference to a value that was found under RCU; none when it is going.
-    pub(crate) fn try_from_ref(value: &T, _: &Guard) -> Option<Self> {
-        let payload = NonNull::from(value);
-        // SAFETY: Values of this type are only made by `Owned`, so there is a header, and the
-        // guard keeps it.
-        if unsafe { raw::ihmp_object_get(payload.as_ptr().cast()) } {
-            // INVARIANT: One count was just taken.
-            Some(Self(payload))
-        } else {
-            None
-        }
-    }
-
     /// The value; it stays for a grace period even when this reference goes.
-    pub(crate) fn under<'a>(&self, _: &'a Guard) -> &'a T {
+    #[inline]
+    pub(crate) fn under<'a>(&self, _: &'a Guard) -> Found<'a, T> {
         // SAFETY: The value is freed a grace period after the last reference, and the guard is held
         // now, while `self` has one.
-        unsafe { &*self.0.as_ptr() }
+        // INVARIANT: Likewise; `Shared` is made of `Owned`.
+        Found(unsafe { &*self.0.as_ptr() })
+    }
+
+    /// The value, for as long as this reference is borrowed.
+    #[inline]
+    pub(crate) fn found(&self) -> Found<'_, T> {
+        // SAFETY: The count keeps the value.
+        // INVARIANT: Likewise; `Shared` is made of `Owned`.
+        Found(unsafe { self.0.as_ref() })
     }
 
     pub(super) fn as_ptr(&self) -> *mut T {

@@ -157,6 +157,14 @@ impl<'a> Skb<'a> {
         unsafe { NonNull::new(raw::ihmp_skb_sock(self.sock)).map(|sk| Sock::borrowed(sk)) }
     }
 
+    /// The listener of TCP whose SYN-ACK the packet is.
+    pub(crate) fn listener(&self) -> Option<Sock<'_>> {
+        // SAFETY: By the invariant; a request holds its listener, and who has its packet in a hook holds the request.
+        unsafe {
+            NonNull::new(raw::ihmp_skb_listener(self.raw(), self.sock)).map(|sk| Sock::borrowed(sk))
+        }
+    }
+
     /// If the packet is the SYN-ACK of a request that waits in the queue of a listener: index of the device that the
     /// connection is bound to, or 0.
     pub(crate) fn request(&self) -> Option<u32> {

@@ -8,7 +8,9 @@
 use super::{
     net::Net,
     object::{
+        Found,
         Owned,
+        Payload,
         Shared, //
     },
     raw, //
@@ -28,6 +30,10 @@ use crate::{
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
+    ffi::{
+        c_int,
+        c_void, //
+    },
     prelude::*,
     sync::rcu::Guard, //
 };
@@ -44,75 +50,113 @@ pub(crate) type SeenBytes = [u8; raw::IHMP_SEEN_KEY as usize];
 /// Second key of a port mapping: what goes to the host.
 pub(crate) type MeantBytes = [u8; raw::IHMP_MEANT_KEY as usize];
 
-/// Turns what a table gave out into a reference.
+/// Finds an entry by the octets of its key.
+type Find = unsafe extern "C" fn(*mut raw::ihmp_net, *const c_void) -> *mut c_void;
+/// Puts a payload into a table, or takes it out.
+type Change = unsafe extern "C" fn(*mut raw::ihmp_net, *mut c_void) -> c_int;
+
+/// A table of a namespace.
 ///
 /// # Safety
 ///
-/// `payload` is null, or a value of type `T` from a table whose entries are freed a grace period
-/// after they were taken out.
-#[inline]
-unsafe fn found<T>(payload: *mut kernel::ffi::c_void, _: &Guard) -> Option<&T> {
-    // SAFETY: By the requirement, and the guard.
-    unsafe { payload.cast::<T>().as_ref() }
+/// The functions are those of one table; `Key` has the length of its keys. Only this module puts entries in, they are
+/// values of `Value`, and are freed no sooner than a grace period after they were taken out.
+pub(crate) unsafe trait Table {
+    /// What an entry is found by.
+    type Key: AsRef<[u8]>;
+    /// What is in it.
+    type Value: Payload;
+    /// Finds.
+    const FIND: Find;
+    /// Puts in; `EEXIST` when the key is taken.
+    const INSERT: Change;
+    /// Takes out; an error for all callers but the one that did it.
+    const REMOVE: Change;
+}
+
+/// A table whose entries are in no other one.
+pub(crate) trait Only: Table {}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident: $key:ty => $value:ty, $find:ident, $insert:ident, $remove:ident;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        // SAFETY: The three are made by one `IHMP_TABLE` of object.c, for keys of this length at the place in `Value` that
+        // `entry` asserts. Entries go through `Net::insert`, `row_insert` and `nat_insert` only.
+        unsafe impl Table for $name {
+            type Key = $key;
+            type Value = $value;
+            const FIND: Find = raw::$find;
+            const INSERT: Change = raw::$insert;
+            const REMOVE: Change = raw::$remove;
+        }
+    )*};
+}
+
+tables! {
+    /// Foreign addresses and their hosts.
+    Addrs: AddrKey => AddrNode, ihmp_addrs_find, ihmp_addrs_insert, ihmp_addrs_remove;
+    /// Rows by the packets that go out.
+    Flows: FlowBytes => Row, ihmp_flows_find, ihmp_flows_insert, ihmp_flows_remove;
+    /// Rows by the packets that come in.
+    Wires: WireBytes => Row, ihmp_wires_find, ihmp_wires_insert, ihmp_wires_remove;
+    /// Port mappings by the packets that come from the NAT.
+    SeenNats: SeenBytes => Nat, ihmp_seen_find, ihmp_seen_insert, ihmp_seen_remove;
+    /// Port mappings by the packets that go to the NAT.
+    MeantNats: MeantBytes => Nat, ihmp_meant_find, ihmp_meant_insert, ihmp_meant_remove;
+    /// Addresses that are those of NATs.
+    NatAddrs: AddrKey => Natted, ihmp_natted_find, ihmp_natted_insert, ihmp_natted_remove;
+    /// Networks of hosts.
+    Networks: AddrKey => Network, ihmp_networks_find, ihmp_networks_insert, ihmp_networks_remove;
+}
+
+impl Only for Addrs {}
+impl Only for NatAddrs {}
+impl Only for Networks {}
+
+/// Where a payload begins.
+fn payload<T: Payload>(found: Found<'_, T>) -> *mut c_void {
+    found.as_ptr().cast()
 }
 
 impl Net {
-    /// The node of a foreign address.
+    /// The entry of a table with this key.
     #[inline]
-    pub(crate) fn addr<'a>(&self, key: &AddrKey, guard: &'a Guard) -> Option<&'a AddrNode> {
-        // SAFETY: The key has the table's length; only `AddrNode`s are inserted.
+    pub(crate) fn find<'a, T: Table>(
+        &self,
+        key: &T::Key,
+        guard: &'a Guard,
+    ) -> Option<Found<'a, T::Value>> {
+        // SAFETY: The key has the table's length, and what is in the table is as `Found` wants it, both by the trait.
         unsafe {
-            found(
-                raw::ihmp_addr_lookup(self.raw(), key.as_ptr().cast()),
-                guard,
-            )
+            let found = (T::FIND)(self.raw(), key.as_ref().as_ptr().cast());
+            Found::from_raw(found.cast(), guard)
         }
     }
 
-    /// Adds a node; its address must not be there yet.
-    pub(crate) fn addr_insert(&self, node: Owned<AddrNode>) -> Result {
-        let payload = node.into_raw();
-        // SAFETY: A live payload that begins with the key (`AddrNode` is `repr(C)`).
-        let err = unsafe { raw::ihmp_addr_insert(self.raw(), payload.as_ptr().cast()) };
+    /// Adds an entry. `Err(EEXIST)` when its key is taken.
+    pub(crate) fn insert<T: Only>(&self, value: Owned<T::Value>) -> Result {
+        let new = value.into_raw();
+        // SAFETY: A live payload that has its key where the table looks for it.
+        let err = unsafe { (T::INSERT)(self.raw(), new.as_ptr().cast()) };
         if err != 0 {
             // SAFETY: It was not published.
-            drop(unsafe { Owned::from_raw(payload) });
+            drop(unsafe { Owned::from_raw(new) });
         }
         to_result(err)
     }
 
-    /// Takes a node out. The caller is the only one that removes this node.
-    pub(crate) fn addr_remove(&self, node: &AddrNode) {
-        let payload = core::ptr::from_ref(node).cast_mut().cast();
-        // SAFETY: The node came from the table; removal and retirement happen once, because
-        // changes of a host's addresses are serialised by the namespace's lock.
+    /// Takes an entry out; it goes a grace period later. True for the one caller that did it.
+    pub(crate) fn remove<T: Only>(&self, entry: Found<'_, T::Value>) -> bool {
+        let old = payload(entry);
+        // SAFETY: `old` is a payload that `entry` keeps, and only who took it out retires it.
         unsafe {
-            raw::ihmp_addr_remove(self.raw(), payload);
-            raw::ihmp_object_retire(payload);
-        }
-    }
-
-    /// The row of a packet that goes out.
-    #[inline]
-    pub(crate) fn row_by_flow<'a>(&self, key: &FlowBytes, guard: &'a Guard) -> Option<&'a Row> {
-        // SAFETY: The key has the table's length; only `Row`s are inserted.
-        unsafe {
-            found(
-                raw::ihmp_row_by_flow(self.raw(), key.as_ptr().cast()),
-                guard,
-            )
-        }
-    }
-
-    /// The row of a packet that comes in.
-    #[inline]
-    pub(crate) fn row_by_wire<'a>(&self, key: &WireBytes, guard: &'a Guard) -> Option<&'a Row> {
-        // SAFETY: The key has the table's length; only `Row`s are inserted.
-        unsafe {
-            found(
-                raw::ihmp_row_by_wire(self.raw(), key.as_ptr().cast()),
-                guard,
-            )
+            let did = (T::REMOVE)(self.raw(), old) == 0;
+            if did {
+                raw::ihmp_object_retire(old);
+            }
+            did
         }
     }
 
@@ -122,27 +166,27 @@ impl Net {
         row: Owned<Row>,
         wired: bool,
         guard: &'a Guard,
-    ) -> Result<&'a Row> {
+    ) -> Result<Found<'a, Row>> {
         let host = row.host().as_ptr().cast();
-        let payload = row.into_raw();
-        let raw_row = payload.as_ptr().cast();
+        let new = row.into_raw();
+        let raw_row = new.as_ptr().cast();
         // SAFETY: A live payload that begins with both keys (`Row` is `repr(C)`) and holds its
         // host. It is removed by whoever takes it out of the flow table, where it comes last; so
         // on failure nobody else removes it, and what readers may have seen is retired.
         unsafe {
             let err = raw::ihmp_row_link(host, raw_row);
             if err != 0 {
-                drop(Owned::from_raw(payload));
+                drop(Owned::from_raw(new));
                 return Err(Error::from_errno(err));
             }
             let mut err = 0;
             if wired {
-                err = raw::ihmp_row_insert_wire(self.raw(), raw_row);
+                err = (Wires::INSERT)(self.raw(), raw_row);
             }
             if err == 0 {
-                err = raw::ihmp_row_insert_flow(self.raw(), raw_row);
+                err = (Flows::INSERT)(self.raw(), raw_row);
                 if err != 0 && wired {
-                    raw::ihmp_row_remove_wire(self.raw(), raw_row);
+                    (Wires::REMOVE)(self.raw(), raw_row);
                 }
             }
             if err != 0 {
@@ -152,83 +196,59 @@ impl Net {
             }
         }
         // SAFETY: Published above; the guard keeps it whoever removes it.
-        unsafe { found(raw_row, guard) }.ok_or(EINVAL)
+        unsafe { Found::from_raw(raw_row.cast(), guard) }.ok_or(EINVAL)
     }
 
     /// Takes a row out everywhere. True for the one caller that did it. `apart` as in [`Row`]: it may be put among the
     /// wire tuples meanwhile.
-    pub(crate) fn row_remove(&self, row: &Row, apart: bool) -> bool {
-        let payload = core::ptr::from_ref(row).cast_mut().cast();
-        // SAFETY: The row came from the table; only the caller whose removal from the flow table
+    pub(crate) fn row_remove(&self, row: Found<'_, Row>, apart: bool) -> bool {
+        let old = payload(row);
+        // SAFETY: `old` is a payload that `row` keeps; only the caller whose removal from the flow table
         // succeeds goes on, so it is unlinked and retired once. Its place among the wire tuples
         // may have been given to a newer row of the same socket; nobody puts it there after this.
         unsafe {
-            if raw::ihmp_row_remove(self.raw(), payload, apart) != 0 {
+            if raw::ihmp_row_remove(self.raw(), old, apart) != 0 {
                 return false;
             }
-            raw::ihmp_row_unlink(row.host().as_ptr().cast(), payload);
-            raw::ihmp_object_retire(payload);
+            raw::ihmp_row_unlink(row.host().as_ptr().cast(), old);
+            raw::ihmp_object_retire(old);
         }
         true
     }
 
     /// Puts a row that is apart among the wire tuples. `Err(EEXIST)` when another one has them, `Err(ENOENT)` when the
     /// row is no longer in the tables.
-    pub(crate) fn row_wire(&self, row: &Row) -> Result {
-        let payload = core::ptr::from_ref(row).cast_mut().cast();
-        // SAFETY: The row came from the table, and the caller's guard keeps it.
-        to_result(unsafe { raw::ihmp_row_wire(self.raw(), payload) })
+    pub(crate) fn row_wire(&self, row: Found<'_, Row>) -> Result {
+        // SAFETY: A payload that `row` keeps.
+        to_result(unsafe { raw::ihmp_row_wire(self.raw(), payload(row)) })
     }
 
     /// Takes a row out of the wire tuples only: another row takes its place there.
-    pub(crate) fn row_unwire(&self, row: &Row) {
-        let payload = core::ptr::from_ref(row).cast_mut().cast();
-        // SAFETY: The row came from the table; it stays in the flow table and is not freed.
-        unsafe { raw::ihmp_row_remove_wire(self.raw(), payload) };
-    }
-
-    /// The port mapping of a packet that comes from a NAT.
-    pub(crate) fn nat_by_seen<'a>(&self, key: &SeenBytes, guard: &'a Guard) -> Option<&'a Nat> {
-        // SAFETY: The key has the table's length; only `Nat`s are inserted.
-        unsafe {
-            found(
-                raw::ihmp_nat_by_seen(self.raw(), key.as_ptr().cast()),
-                guard,
-            )
-        }
-    }
-
-    /// The port mapping of a packet that goes to a NAT.
-    pub(crate) fn nat_by_meant<'a>(&self, key: &MeantBytes, guard: &'a Guard) -> Option<&'a Nat> {
-        // SAFETY: The key has the table's length; only `Nat`s are inserted.
-        unsafe {
-            found(
-                raw::ihmp_nat_by_meant(self.raw(), key.as_ptr().cast()),
-                guard,
-            )
-        }
+    pub(crate) fn row_unwire(&self, row: Found<'_, Row>) {
+        // SAFETY: A payload that `row` keeps; it stays in the flow table and is not freed.
+        unsafe { (Wires::REMOVE)(self.raw(), payload(row)) };
     }
 
     /// Adds a port mapping to both tables and to its host; neither key may be there. The caller
     /// serialises changes of mappings.
     pub(crate) fn nat_insert(&self, nat: Owned<Nat>) -> Result {
         let host = nat.host().as_ptr().cast();
-        let payload = nat.into_raw();
-        let raw_nat = payload.as_ptr().cast();
+        let new = nat.into_raw();
+        let raw_nat = new.as_ptr().cast();
         // SAFETY: A live payload that begins with both keys (`Nat` is `repr(C)`) and holds its
-        // host. On failure what readers may have seen is retired, and the caller lets nobody else
-        // remove it.
+        // host. It is removed by whoever takes it out of the seen table, where it comes last; so on
+        // failure nobody else removes it, and what readers may have seen is retired.
         unsafe {
             let err = raw::ihmp_nat_link(host, raw_nat);
             if err != 0 {
-                drop(Owned::from_raw(payload));
+                drop(Owned::from_raw(new));
                 return Err(Error::from_errno(err));
             }
-            let mut err = raw::ihmp_nat_insert_meant(self.raw(), raw_nat);
+            let mut err = (MeantNats::INSERT)(self.raw(), raw_nat);
             if err == 0 {
-                err = raw::ihmp_nat_insert_seen(self.raw(), raw_nat);
+                err = (SeenNats::INSERT)(self.raw(), raw_nat);
                 if err != 0 {
-                    raw::ihmp_nat_remove_meant(self.raw(), raw_nat);
+                    (MeantNats::REMOVE)(self.raw(), raw_nat);
                 }
             }
             if err != 0 {
@@ -239,85 +259,20 @@ impl Net {
         }
     }
 
-    /// Takes a port mapping out everywhere. The caller is the only one that removes this one.
-    pub(crate) fn nat_remove(&self, nat: &Nat) {
-        let payload = core::ptr::from_ref(nat).cast_mut().cast();
-        // SAFETY: It came from the tables; removal and retirement happen once, because changes of
-        // mappings are serialised by the namespace's lock.
+    /// Takes a port mapping out everywhere. True for the one caller that did it.
+    pub(crate) fn nat_remove(&self, nat: Found<'_, Nat>) -> bool {
+        let old = payload(nat);
+        // SAFETY: `old` is a payload that `nat` keeps; only the caller whose removal from the seen table succeeds goes on,
+        // so it is unlinked and retired once.
         unsafe {
-            raw::ihmp_nat_remove_seen(self.raw(), payload);
-            raw::ihmp_nat_remove_meant(self.raw(), payload);
-            raw::ihmp_nat_unlink(nat.host().as_ptr().cast(), payload);
-            raw::ihmp_object_retire(payload);
+            if (SeenNats::REMOVE)(self.raw(), old) != 0 {
+                return false;
+            }
+            (MeantNats::REMOVE)(self.raw(), old);
+            raw::ihmp_nat_unlink(nat.host().as_ptr().cast(), old);
+            raw::ihmp_object_retire(old);
         }
-    }
-
-    /// The entry of an address that is a NAT's.
-    pub(crate) fn natted<'a>(&self, key: &AddrKey, guard: &'a Guard) -> Option<&'a Natted> {
-        // SAFETY: The key has the table's length; only `Natted`s are inserted.
-        unsafe {
-            found(
-                raw::ihmp_natted_lookup(self.raw(), key.as_ptr().cast()),
-                guard,
-            )
-        }
-    }
-
-    /// Adds the entry of an address that is not there yet.
-    pub(crate) fn natted_insert(&self, natted: Owned<Natted>) -> Result {
-        let payload = natted.into_raw();
-        // SAFETY: A live payload that begins with the key (`Natted` is `repr(C)`).
-        let err = unsafe { raw::ihmp_natted_insert(self.raw(), payload.as_ptr().cast()) };
-        if err != 0 {
-            // SAFETY: It was not published.
-            drop(unsafe { Owned::from_raw(payload) });
-        }
-        to_result(err)
-    }
-
-    /// Takes the entry of an address out. The caller is the only one that removes it.
-    pub(crate) fn natted_remove(&self, natted: &Natted) {
-        let payload = core::ptr::from_ref(natted).cast_mut().cast();
-        // SAFETY: It came from the table; removal and retirement happen once, because changes of
-        // a host's addresses are serialised by the namespace's lock.
-        unsafe {
-            raw::ihmp_natted_remove(self.raw(), payload);
-            raw::ihmp_object_retire(payload);
-        }
-    }
-
-    /// The network with this key.
-    pub(crate) fn network<'a>(&self, key: &AddrKey, guard: &'a Guard) -> Option<&'a Network> {
-        // SAFETY: The key has the table's length; only `Network`s are inserted.
-        unsafe {
-            found(
-                raw::ihmp_network_lookup(self.raw(), key.as_ptr().cast()),
-                guard,
-            )
-        }
-    }
-
-    /// Adds a network that is not there yet.
-    pub(crate) fn network_insert(&self, network: Owned<Network>) -> Result {
-        let payload = network.into_raw();
-        // SAFETY: A live payload that begins with the key (`Network` is `repr(C)`).
-        let err = unsafe { raw::ihmp_network_insert(self.raw(), payload.as_ptr().cast()) };
-        if err != 0 {
-            // SAFETY: It was not published.
-            drop(unsafe { Owned::from_raw(payload) });
-        }
-        to_result(err)
-    }
-
-    /// Takes a network out. The caller is the only one that removes it.
-    pub(crate) fn network_remove(&self, network: &Network) {
-        let payload = core::ptr::from_ref(network).cast_mut().cast();
-        // SAFETY: It came from the table; removal and retirement happen once, because changes of
-        // the networks of hosts are serialised by the namespace's lock.
-        unsafe {
-            raw::ihmp_network_remove(self.raw(), payload);
-            raw::ihmp_object_retire(payload);
-        }
+        true
     }
 
     /// Gives a host an id, from which it can be found.
@@ -332,9 +287,9 @@ impl Net {
     }
 
     /// The host with an id.
-    pub(crate) fn host<'a>(&self, id: u32, guard: &'a Guard) -> Option<&'a Host> {
-        // SAFETY: Only `Host`s are linked.
-        unsafe { found(raw::ihmp_host_by_id(self.raw(), id), guard) }
+    pub(crate) fn host<'a>(&self, id: u32, guard: &'a Guard) -> Option<Found<'a, Host>> {
+        // SAFETY: Only `Host`s are linked, and they are freed a grace period after they were unlinked.
+        unsafe { Found::from_raw(raw::ihmp_host_by_id(self.raw(), id).cast(), guard) }
     }
 
     /// Takes a host out of the ids. True for the one caller that did it.
@@ -350,22 +305,30 @@ impl Net {
     }
 
     /// The first host after `id`, which becomes its id; zero to begin.
-    pub(crate) fn host_after<'a>(&self, id: &mut u32, guard: &'a Guard) -> Option<&'a Host> {
-        // SAFETY: Only `Host`s are linked.
-        unsafe { found(raw::ihmp_host_next(self.raw(), id), guard) }
+    pub(crate) fn host_after<'a>(&self, id: &mut u32, guard: &'a Guard) -> Option<Found<'a, Host>> {
+        // SAFETY: As for `host`.
+        unsafe { Found::from_raw(raw::ihmp_host_next(self.raw(), id).cast(), guard) }
     }
 }
 
 /// The first row of a host after `index`, which becomes its index; zero to begin.
-pub(crate) fn row_after<'a>(host: &Host, index: &mut u32, guard: &'a Guard) -> Option<&'a Row> {
-    let payload = core::ptr::from_ref(host).cast_mut().cast();
-    // SAFETY: Hosts are only made by `Owned`, so there is a header; only `Row`s are linked.
-    unsafe { found(raw::ihmp_row_next(payload, index), guard) }
+pub(crate) fn row_after<'a>(
+    host: Found<'_, Host>,
+    index: &mut u32,
+    guard: &'a Guard,
+) -> Option<Found<'a, Row>> {
+    // SAFETY: A payload that `host` keeps; only `Row`s are linked, and they are freed a grace period after they were
+    // unlinked.
+    unsafe { Found::from_raw(raw::ihmp_row_next(payload(host), index).cast(), guard) }
 }
 
 /// The first port mapping of a host after `index`, which becomes its index; zero to begin.
-pub(crate) fn nat_after<'a>(host: &Host, index: &mut u32, guard: &'a Guard) -> Option<&'a Nat> {
-    let payload = core::ptr::from_ref(host).cast_mut().cast();
-    // SAFETY: Hosts are only made by `Owned`, so there is a header; only `Nat`s are linked.
-    unsafe { found(raw::ihmp_nat_next(payload, index), guard) }
+pub(crate) fn nat_after<'a>(
+    host: Found<'_, Host>,
+    index: &mut u32,
+    guard: &'a Guard,
+) -> Option<Found<'a, Nat>> {
+    // SAFETY: A payload that `host` keeps; only `Nat`s are linked, and they are freed a grace period after they were
+    // unlinked.
+    unsafe { Found::from_raw(raw::ihmp_nat_next(payload(host), index).cast(), guard) }
 }

@@ -242,7 +242,12 @@ static struct pernet_operations ihmp_pernet_ops = {
 
 int ihmp_pernet_register(void)
 {
-	return register_pernet_subsys(&ihmp_pernet_ops);
+	int err = register_pernet_subsys(&ihmp_pernet_ops);
+
+	/* Namespaces that were done already have retired something, and this text goes. */
+	if (err)
+		ihmp_retired_wait();
+	return err;
 }
 
 void ihmp_pernet_unregister(void)

@@ -97,69 +97,38 @@ void *ihmp_deref(void *const *slot)
 	return rcu_dereference_raw(*(void __rcu *const *)slot);
 }
 
-#define IHMP_PARAMS(link, offset, length)				\
-	{								\
-		.head_offset = offsetof(struct ihmp_header, link),	\
-		.key_offset = sizeof(struct ihmp_header) + (offset),	\
-		.key_len = (length),					\
-		.automatic_shrinking = true,				\
+/* The functions of a table, whose entries are found by `length` octets at `offset` of the payload. */
+#define IHMP_TABLE(table, link, offset, length)						\
+	static const struct rhashtable_params ihmp_##table##_params = {			\
+		.head_offset = offsetof(struct ihmp_header, link),			\
+		.key_offset = sizeof(struct ihmp_header) + (offset),			\
+		.key_len = (length),							\
+		.automatic_shrinking = true,						\
+	};										\
+	void *ihmp_##table##_find(struct ihmp_net *in, const void *key)			\
+	{										\
+		return ihmp_payload(rhashtable_lookup(&in->table, key,			\
+						      ihmp_##table##_params));		\
+	}										\
+	int ihmp_##table##_insert(struct ihmp_net *in, void *payload)			\
+	{										\
+		return rhashtable_lookup_insert_fast(&in->table,			\
+						     &ihmp_header(payload)->link,	\
+						     ihmp_##table##_params);		\
+	}										\
+	int ihmp_##table##_remove(struct ihmp_net *in, void *payload)			\
+	{										\
+		return rhashtable_remove_fast(&in->table, &ihmp_header(payload)->link,	\
+					      ihmp_##table##_params);			\
 	}
 
-static const struct rhashtable_params ihmp_addrs_params = IHMP_PARAMS(first, 0, IHMP_ADDR_KEY);
-static const struct rhashtable_params ihmp_flows_params = IHMP_PARAMS(first, 0, IHMP_FLOW_KEY);
-static const struct rhashtable_params ihmp_wires_params =
-	IHMP_PARAMS(second, IHMP_FLOW_KEY, IHMP_WIRE_KEY);
-static const struct rhashtable_params ihmp_seen_params = IHMP_PARAMS(first, 0, IHMP_SEEN_KEY);
-static const struct rhashtable_params ihmp_meant_params =
-	IHMP_PARAMS(second, IHMP_SEEN_KEY, IHMP_MEANT_KEY);
-static const struct rhashtable_params ihmp_natted_params = IHMP_PARAMS(first, 0, IHMP_ADDR_KEY);
-static const struct rhashtable_params ihmp_networks_params = IHMP_PARAMS(first, 0, IHMP_ADDR_KEY);
-
-void *ihmp_addr_lookup(struct ihmp_net *in, const void *key)
-{
-	return ihmp_payload(rhashtable_lookup(&in->addrs, key, ihmp_addrs_params));
-}
-
-int ihmp_addr_insert(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_lookup_insert_fast(&in->addrs, &ihmp_header(payload)->first,
-					     ihmp_addrs_params);
-}
-
-void ihmp_addr_remove(struct ihmp_net *in, void *payload)
-{
-	rhashtable_remove_fast(&in->addrs, &ihmp_header(payload)->first, ihmp_addrs_params);
-}
-
-void *ihmp_row_by_flow(struct ihmp_net *in, const void *key)
-{
-	return ihmp_payload(rhashtable_lookup(&in->flows, key, ihmp_flows_params));
-}
-
-void *ihmp_row_by_wire(struct ihmp_net *in, const void *key)
-{
-	struct ihmp_header *header = rhashtable_lookup(&in->wires, key, ihmp_wires_params);
-
-	return ihmp_payload(header);
-}
-
-int ihmp_row_insert_flow(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_lookup_insert_fast(&in->flows, &ihmp_header(payload)->first,
-					     ihmp_flows_params);
-}
-
-int ihmp_row_insert_wire(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_lookup_insert_fast(&in->wires, &ihmp_header(payload)->second,
-					     ihmp_wires_params);
-}
-
-int ihmp_row_remove_wire(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_remove_fast(&in->wires, &ihmp_header(payload)->second,
-				      ihmp_wires_params);
-}
+IHMP_TABLE(addrs, first, 0, IHMP_ADDR_KEY)
+IHMP_TABLE(flows, first, 0, IHMP_FLOW_KEY)
+IHMP_TABLE(wires, second, IHMP_FLOW_KEY, IHMP_WIRE_KEY)
+IHMP_TABLE(seen, first, 0, IHMP_SEEN_KEY)
+IHMP_TABLE(meant, second, IHMP_SEEN_KEY, IHMP_MEANT_KEY)
+IHMP_TABLE(natted, first, 0, IHMP_ADDR_KEY)
+IHMP_TABLE(networks, first, 0, IHMP_ADDR_KEY)
 
 /*
  * Takes a row out of both tables; an error when somebody else did. One that is
@@ -174,7 +143,7 @@ int ihmp_row_remove(struct ihmp_net *in, void *payload, bool apart)
 		spin_lock_bh(&in->wiring);
 	err = rhashtable_remove_fast(&in->flows, link, ihmp_flows_params);
 	if (!err)
-		ihmp_row_remove_wire(in, payload);
+		ihmp_wires_remove(in, payload);
 	if (apart)
 		spin_unlock_bh(&in->wiring);
 	return err;
@@ -186,74 +155,10 @@ int ihmp_row_wire(struct ihmp_net *in, void *payload)
 	int err = -ENOENT;
 
 	spin_lock_bh(&in->wiring);
-	if (ihmp_row_by_flow(in, payload) == payload)
-		err = ihmp_row_insert_wire(in, payload);
+	if (ihmp_flows_find(in, payload) == payload)
+		err = ihmp_wires_insert(in, payload);
 	spin_unlock_bh(&in->wiring);
 	return err;
-}
-
-void *ihmp_nat_by_seen(struct ihmp_net *in, const void *key)
-{
-	return ihmp_payload(rhashtable_lookup(&in->seen, key, ihmp_seen_params));
-}
-
-void *ihmp_nat_by_meant(struct ihmp_net *in, const void *key)
-{
-	return ihmp_payload(rhashtable_lookup(&in->meant, key, ihmp_meant_params));
-}
-
-int ihmp_nat_insert_seen(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_lookup_insert_fast(&in->seen, &ihmp_header(payload)->first,
-					     ihmp_seen_params);
-}
-
-int ihmp_nat_insert_meant(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_lookup_insert_fast(&in->meant, &ihmp_header(payload)->second,
-					     ihmp_meant_params);
-}
-
-void ihmp_nat_remove_seen(struct ihmp_net *in, void *payload)
-{
-	rhashtable_remove_fast(&in->seen, &ihmp_header(payload)->first, ihmp_seen_params);
-}
-
-void ihmp_nat_remove_meant(struct ihmp_net *in, void *payload)
-{
-	rhashtable_remove_fast(&in->meant, &ihmp_header(payload)->second, ihmp_meant_params);
-}
-
-void *ihmp_natted_lookup(struct ihmp_net *in, const void *key)
-{
-	return ihmp_payload(rhashtable_lookup(&in->natted, key, ihmp_natted_params));
-}
-
-int ihmp_natted_insert(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_lookup_insert_fast(&in->natted, &ihmp_header(payload)->first,
-					     ihmp_natted_params);
-}
-
-void ihmp_natted_remove(struct ihmp_net *in, void *payload)
-{
-	rhashtable_remove_fast(&in->natted, &ihmp_header(payload)->first, ihmp_natted_params);
-}
-
-void *ihmp_network_lookup(struct ihmp_net *in, const void *key)
-{
-	return ihmp_payload(rhashtable_lookup(&in->networks, key, ihmp_networks_params));
-}
-
-int ihmp_network_insert(struct ihmp_net *in, void *payload)
-{
-	return rhashtable_lookup_insert_fast(&in->networks, &ihmp_header(payload)->first,
-					     ihmp_networks_params);
-}
-
-void ihmp_network_remove(struct ihmp_net *in, void *payload)
-{
-	rhashtable_remove_fast(&in->networks, &ihmp_header(payload)->first, ihmp_networks_params);
 }
 
 static int ihmp_link(struct xarray *of, void *payload)
@@ -328,58 +233,51 @@ void *ihmp_host_next(struct ihmp_net *in, u32 *id)
 	return ihmp_next(&in->hosts, id);
 }
 
+static const struct {
+	size_t at;
+	const struct rhashtable_params *params;
+} ihmp_tables[] = {
+#define IHMP_TABLE_AT(table) { offsetof(struct ihmp_net, table), &ihmp_##table##_params }
+	IHMP_TABLE_AT(addrs),
+	IHMP_TABLE_AT(flows),
+	IHMP_TABLE_AT(wires),
+	IHMP_TABLE_AT(seen),
+	IHMP_TABLE_AT(meant),
+	IHMP_TABLE_AT(natted),
+	IHMP_TABLE_AT(networks),
+};
+
+static struct rhashtable *ihmp_table(struct ihmp_net *in, u32 i)
+{
+	return (void *)in + ihmp_tables[i].at;
+}
+
 int ihmp_tables_init(struct ihmp_net *in)
 {
-	int err;
+	u32 i;
 
 	spin_lock_init(&in->wiring);
 	xa_init_flags(&in->hosts, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	xa_init_flags(&in->lent, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
-	err = rhashtable_init(&in->addrs, &ihmp_addrs_params);
-	if (err)
+	for (i = 0; i < ARRAY_SIZE(ihmp_tables); i++) {
+		int err = rhashtable_init(ihmp_table(in, i), ihmp_tables[i].params);
+
+		if (!err)
+			continue;
+		while (i--)
+			rhashtable_destroy(ihmp_table(in, i));
 		return err;
-	err = rhashtable_init(&in->flows, &ihmp_flows_params);
-	if (err)
-		goto free_addrs;
-	err = rhashtable_init(&in->wires, &ihmp_wires_params);
-	if (err)
-		goto free_flows;
-	err = rhashtable_init(&in->seen, &ihmp_seen_params);
-	if (err)
-		goto free_wires;
-	err = rhashtable_init(&in->meant, &ihmp_meant_params);
-	if (err)
-		goto free_seen;
-	err = rhashtable_init(&in->natted, &ihmp_natted_params);
-	if (err)
-		goto free_meant;
-	err = rhashtable_init(&in->networks, &ihmp_networks_params);
-	if (!err)
-		return 0;
-	rhashtable_destroy(&in->natted);
-free_meant:
-	rhashtable_destroy(&in->meant);
-free_seen:
-	rhashtable_destroy(&in->seen);
-free_wires:
-	rhashtable_destroy(&in->wires);
-free_flows:
-	rhashtable_destroy(&in->flows);
-free_addrs:
-	rhashtable_destroy(&in->addrs);
-	return err;
+	}
+	return 0;
 }
 
 /* The Rust side has emptied the tables. */
 void ihmp_tables_exit(struct ihmp_net *in)
 {
-	rhashtable_destroy(&in->networks);
-	rhashtable_destroy(&in->natted);
-	rhashtable_destroy(&in->meant);
-	rhashtable_destroy(&in->seen);
-	rhashtable_destroy(&in->wires);
-	rhashtable_destroy(&in->flows);
-	rhashtable_destroy(&in->addrs);
+	u32 i = ARRAY_SIZE(ihmp_tables);
+
+	while (i--)
+		rhashtable_destroy(ihmp_table(in, i));
 	xa_destroy(&in->lent);
 	xa_destroy(&in->hosts);
 }

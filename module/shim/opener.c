@@ -18,6 +18,12 @@ void ihmp_sock_opens(struct sock *sk)
 		set_bit(IHMP_OPENED, &inet_sk(sk)->inet_flags);
 }
 
+/* TCP: made by a listener, and the handshake is not over: by TCP Fast Open it exists before. */
+bool ihmp_sock_accepting(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_state) == TCP_SYN_RECV;
+}
+
 static bool ihmp_listens(const struct sock *sk)
 {
 	struct net *net = sock_net(sk);

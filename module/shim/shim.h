@@ -93,38 +93,27 @@ void ihmp_object_put(void *payload);
 void *ihmp_publish(void **slot, void *payload);
 void *ihmp_deref(void *const *slot);
 
-void *ihmp_addr_lookup(struct ihmp_net *in, const void *key);
-int ihmp_addr_insert(struct ihmp_net *in, void *payload);
-void ihmp_addr_remove(struct ihmp_net *in, void *payload);
+#define IHMP_TABLE_FUNCTIONS(table)						\
+	void *ihmp_##table##_find(struct ihmp_net *in, const void *key);	\
+	int ihmp_##table##_insert(struct ihmp_net *in, void *payload);		\
+	int ihmp_##table##_remove(struct ihmp_net *in, void *payload);
+IHMP_TABLE_FUNCTIONS(addrs)
+IHMP_TABLE_FUNCTIONS(flows)
+IHMP_TABLE_FUNCTIONS(wires)
+IHMP_TABLE_FUNCTIONS(seen)
+IHMP_TABLE_FUNCTIONS(meant)
+IHMP_TABLE_FUNCTIONS(natted)
+IHMP_TABLE_FUNCTIONS(networks)
 
-void *ihmp_row_by_flow(struct ihmp_net *in, const void *key);
-void *ihmp_row_by_wire(struct ihmp_net *in, const void *key);
-int ihmp_row_insert_flow(struct ihmp_net *in, void *payload);
-int ihmp_row_insert_wire(struct ihmp_net *in, void *payload);
-int ihmp_row_remove_wire(struct ihmp_net *in, void *payload);
 int ihmp_row_remove(struct ihmp_net *in, void *payload, bool apart);
 int ihmp_row_wire(struct ihmp_net *in, void *payload);
 int ihmp_row_link(void *host, void *row);
 void ihmp_row_unlink(void *host, void *row);
 void *ihmp_row_next(void *host, u32 *id);
 
-void *ihmp_nat_by_seen(struct ihmp_net *in, const void *key);
-void *ihmp_nat_by_meant(struct ihmp_net *in, const void *key);
-int ihmp_nat_insert_seen(struct ihmp_net *in, void *payload);
-int ihmp_nat_insert_meant(struct ihmp_net *in, void *payload);
-void ihmp_nat_remove_seen(struct ihmp_net *in, void *payload);
-void ihmp_nat_remove_meant(struct ihmp_net *in, void *payload);
 int ihmp_nat_link(void *host, void *nat);
 void ihmp_nat_unlink(void *host, void *nat);
 void *ihmp_nat_next(void *host, u32 *id);
-
-void *ihmp_natted_lookup(struct ihmp_net *in, const void *key);
-int ihmp_natted_insert(struct ihmp_net *in, void *payload);
-void ihmp_natted_remove(struct ihmp_net *in, void *payload);
-
-void *ihmp_network_lookup(struct ihmp_net *in, const void *key);
-int ihmp_network_insert(struct ihmp_net *in, void *payload);
-void ihmp_network_remove(struct ihmp_net *in, void *payload);
 
 int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id);
 void *ihmp_host_by_id(struct ihmp_net *in, u32 id);
@@ -144,6 +133,7 @@ bool ihmp_skb_out_loopback(const struct sk_buff *skb);
 u32 ihmp_skb_out_device(const struct sk_buff *skb);
 bool ihmp_skb_in_loopback(const struct sk_buff *skb);
 struct sock *ihmp_skb_sock(struct sock *sk);
+struct sock *ihmp_skb_listener(const struct sk_buff *skb, struct sock *sk);
 bool ihmp_skb_request(const struct sk_buff *skb, const struct sock *sk, u32 *device);
 void ihmp_skb_forget_sock(struct sk_buff *skb);
 void ihmp_skb_check_sock(struct sk_buff *skb, bool ipv6);
@@ -167,27 +157,34 @@ struct sock *ihmp_sock_tcp(struct net *net, const u8 *laddr, u16 lport, const u8
 			   u32 ifindex, bool ipv6);
 struct sock *ihmp_sock_udp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
 			   u32 ifindex, bool ipv6);
+struct sock *ihmp_sock_listener(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
+				u32 ifindex, bool ipv6);
 bool ihmp_sock_cookies(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
 		       u32 ifindex, bool ipv6);
 void ihmp_sock_put(struct sock *sk);
-u64 ihmp_sock_cookie(struct sock *sk);
+bool ihmp_sock_full(const struct sock *sk);
+u64 ihmp_sock_cookie(const struct sock *sk);
 bool ihmp_sock_established(const struct sock *sk);
 bool ihmp_sock_opening(const struct sock *sk);
 bool ihmp_sock_is_new(const struct sock *sk);
 bool ihmp_sock_is_within(const struct sock *sk, u32 sequence, u32 acknowledged);
 bool ihmp_sock_is_user(const struct sock *sk);
-bool ihmp_sock_sends(const struct sock *sk, u8 proto, u16 sport);
+bool ihmp_sock_sends(const struct sock *sk, const struct net *net, u8 proto, u16 sport);
 u32 ihmp_sock_device(const struct sock *sk);
 bool ihmp_sock_transparent(const struct sock *sk);
-bool ihmp_sock_watched(const struct sock *sk);
-int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk);
-int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk);
-void ihmp_sock_return(struct ihmp_net *in, bool all);
 bool ihmp_sock_may_spoof(struct sock *sk);
 bool ihmp_sock_own_source(const struct sock *sk);
 bool ihmp_sock_shares(const struct sock *a, const struct sock *b);
 
+/* lend.c: sockets that we let send from any address */
+bool ihmp_sock_watched(const struct sock *sk);
+int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk);
+int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk);
+void ihmp_sock_take_back(struct sock *sk);
+void ihmp_sock_return(struct ihmp_net *in, bool all);
+
 /* opener.c: who opened a connection */
+bool ihmp_sock_accepting(const struct sock *sk);
 void ihmp_sock_opens(struct sock *sk);
 bool ihmp_sock_accepted(const struct sock *sk);
 bool ihmp_sock_calls(const struct sock *sk);
@@ -201,7 +198,7 @@ bool ihmp_sock_wake(struct sock *sk, bool probe, bool idle);
 void ihmp_neighbours_drop(struct net *net);
 
 /* lose.c: a host without a path for too long */
-bool ihmp_sock_lose(struct sock *sk);
+int ihmp_sock_lose(struct sock *sk);
 
 /* hold.c: packets that wait for an announced move */
 bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most);

@@ -139,6 +139,24 @@ struct sock *ihmp_skb_sock(struct sock *sk)
 }
 
 /*
+ * The listener whose SYN-ACK it is, or NULL. IPv4 gives the request to the
+ * hook, IPv6 its listener; with a SYN cookie there is the listener alone.
+ */
+struct sock *ihmp_skb_listener(const struct sk_buff *skb, struct sock *sk)
+{
+	if (!sk)
+		return NULL;
+	switch (READ_ONCE(sk->sk_state)) {
+	case TCP_LISTEN:
+		return sk->sk_protocol == IPPROTO_TCP ? sk : NULL;
+	case TCP_NEW_SYN_RECV:
+		return inet_reqsk(sk)->rsk_listener;
+	default:
+		return NULL;
+	}
+}
+
+/*
  * A SYN-ACK of a request in the queue, and the device that the connection is
  * bound to. IPv4 gives the request to the hook, IPv6 its listener.
  */

@@ -50,18 +50,24 @@ struct sock *ihmp_sock_udp(struct net *net, const u8 *laddr, u16 lport, const u8
 			       ifindex);
 }
 
+/* The caller holds RCU, which keeps the socket; it need not be put. */
+struct sock *ihmp_sock_listener(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
+				u32 ifindex, bool ipv6)
+{
+	struct in6_addr l6 = ihmp_v6(laddr), f6 = ihmp_v6(faddr);
+
+	if (ipv6)
+		return inet6_lookup_listener(net, NULL, 0, &f6, htons(fport), &l6, lport, ifindex, 0);
+	return __inet_lookup_listener(net, NULL, 0, ihmp_v4(faddr), htons(fport), ihmp_v4(laddr),
+				      lport, ifindex, 0);
+}
+
 /* A listener that has sent cookies takes what belongs to no other socket; the caller holds RCU. */
 bool ihmp_sock_cookies(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
 		       u32 ifindex, bool ipv6)
 {
-	struct in6_addr l6 = ihmp_v6(laddr), f6 = ihmp_v6(faddr);
-	const struct sock *sk;
+	const struct sock *sk = ihmp_sock_listener(net, laddr, lport, faddr, fport, ifindex, ipv6);
 
-	if (ipv6)
-		sk = inet6_lookup_listener(net, NULL, 0, &f6, htons(fport), &l6, lport, ifindex, 0);
-	else
-		sk = __inet_lookup_listener(net, NULL, 0, ihmp_v4(faddr), htons(fport),
-					    ihmp_v4(laddr), lport, ifindex, 0);
 	if (!sk || !READ_ONCE(net->ipv4.sysctl_tcp_syncookies))
 		return false;
 	/* Never is not recent, as jiffies near 0 would have it. */
@@ -75,10 +81,15 @@ void ihmp_sock_put(struct sock *sk)
 	sock_gen_put(sk);
 }
 
-/* Tells live sockets apart; 0 for time-wait and request sockets. */
-u64 ihmp_sock_cookie(struct sock *sk)
+bool ihmp_sock_full(const struct sock *sk)
 {
-	return sk_fullsock(sk) ? (uintptr_t)sk : 0;
+	return sk_fullsock(sk);
+}
+
+/* What follows is for full sockets. Tells live ones apart. */
+u64 ihmp_sock_cookie(const struct sock *sk)
+{
+	return (uintptr_t)sk;
 }
 
 /* TCP: past the handshake; UDP: connected. */
@@ -119,7 +130,7 @@ bool ihmp_sock_is_within(const struct sock *sk, u32 sequence, u32 acknowledged)
 /* The file by which a process has the socket; the caller holds RCU. */
 static const struct file *ihmp_sock_file(const struct sock *sk)
 {
-	const struct socket *sock = sk_fullsock(sk) ? READ_ONCE(sk->sk_socket) : NULL;
+	const struct socket *sock = READ_ONCE(sk->sk_socket);
 
 	return sock ? READ_ONCE(sock->file) : NULL;
 }
@@ -130,11 +141,14 @@ bool ihmp_sock_is_user(const struct sock *sk)
 }
 
 /*
- * IPsec gives the inner socket to the hook with the outer packet, and the
- * kernel's own raw socket sends resets and the acknowledgements of time-wait.
+ * IPsec gives the inner socket to the hook with the outer packet, which may be
+ * that of another namespace, and the kernel's own raw socket sends resets and
+ * the acknowledgements of time-wait.
  */
-bool ihmp_sock_sends(const struct sock *sk, u8 proto, u16 sport)
+bool ihmp_sock_sends(const struct sock *sk, const struct net *net, u8 proto, u16 sport)
 {
+	if (!net_eq(sock_net(sk), net))
+		return false;
 	if (sk->sk_protocol != proto)
 		return sk->sk_protocol == IPPROTO_RAW;
 	if (sk->sk_type == SOCK_RAW && (proto == IPPROTO_TCP || proto == IPPROTO_UDP))
@@ -153,105 +167,6 @@ bool ihmp_sock_transparent(const struct sock *sk)
 	return inet_test_bit(TRANSPARENT, sk);
 }
 
-/*
- * A bit that the kernel does not use, in the word that has the flag: it lives
- * as long as the socket, and who inherits the flag by accept() inherits it.
- */
-#define IHMP_WATCHED (BITS_PER_LONG - 1)
-static_assert(INET_FLAGS_RTALERT < IHMP_WATCHED);
-
-bool ihmp_sock_watched(const struct sock *sk)
-{
-	return test_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
-}
-
-/* Remembers the socket, which is not dying, so that the flag can be taken away again. */
-static int ihmp_sock_watch(struct ihmp_net *in, struct sock *sk)
-{
-	u32 id;
-	int err;
-
-	err = __xa_alloc(&in->lent, &id, sk, xa_limit_32b, GFP_ATOMIC | __GFP_NOWARN);
-	if (!err)
-		set_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
-	return err;
-}
-
-/* The flag lets IPv4 route from an address that is no longer local, and IPv6 take one for a source by IPV6_PKTINFO. */
-int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
-{
-	int err = 0;
-
-	/* No raw socket has a flow of TCP: it is the kernel's own, which answers in the name of others. */
-	if (!sk_fullsock(sk) || (sk->sk_type == SOCK_RAW && sk->sk_protocol == IPPROTO_TCP))
-		return 0;
-	if (!refcount_inc_not_zero(&sk->sk_refcnt))
-		return 0;
-	xa_lock_bh(&in->lent);
-	if (ihmp_sock_watched(sk))
-		sock_put(sk);
-	else
-		err = ihmp_sock_watch(in, sk);
-	if (!err)
-		inet_set_bit(TRANSPARENT, sk);
-	xa_unlock_bh(&in->lent);
-	if (err)
-		sock_put(sk);
-	return err;
-}
-
-/* A program may choose who of a SO_REUSEPORT group gets a packet, so all of it may answer. The caller holds RCU. */
-int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk)
-{
-	const struct sock_reuseport *group = rcu_dereference(sk->sk_reuseport_cb);
-	u16 n = group ? READ_ONCE(group->num_socks) : 0;
-	int err = ihmp_sock_lend(in, sk);
-
-	/* Pairs with __reuseport_add_sock(). */
-	smp_rmb();
-	while (!err && n--) {
-		sk = READ_ONCE(group->socks[n]);
-		if (!ihmp_sock_transparent(sk))
-			err = ihmp_sock_lend(in, sk);
-	}
-	return err;
-}
-
-/*
- * Nobody can send by it any more. TCP goes on behind close(), from the address that it was at; sockets of datagrams keep the state of
- * connected ones for ever.
- */
-static bool ihmp_sock_dead(const struct sock *sk)
-{
-	return sock_flag(sk, SOCK_DEAD) &&
-	       (!sk_is_tcp(sk) || READ_ONCE(sk->sk_state) == TCP_CLOSE);
-}
-
-static void ihmp_sock_take_back(struct sock *sk)
-{
-	inet_clear_bit(TRANSPARENT, sk);
-	clear_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
-	/* It was found with the flag. */
-	sk_dst_reset(sk);
-}
-
-/* Forgets sockets that are dead; with `all` the others, too, which lose the flag. May sleep. */
-void ihmp_sock_return(struct ihmp_net *in, bool all)
-{
-	unsigned long id;
-	struct sock *sk;
-
-	xa_for_each(&in->lent, id, sk) {
-		if (all)
-			ihmp_sock_take_back(sk);
-		if (all || ihmp_sock_dead(sk)) {
-			xa_erase_bh(&in->lent, id);
-			sock_put(sk);
-		}
-		cond_resched();
-	}
-}
-
 /* The opener of the socket may send from any address without our help. */
 bool ihmp_sock_may_spoof(struct sock *sk)
 {
@@ -264,8 +179,6 @@ bool ihmp_sock_may_spoof(struct sock *sk)
 /* The program chose sources that need not be this host's: what we lent does not count. */
 bool ihmp_sock_own_source(const struct sock *sk)
 {
-	if (!sk_fullsock(sk))
-		return false;
 	return inet_test_bit(FREEBIND, sk) || inet_test_bit(HDRINCL, sk) ||
 	       (inet_test_bit(TRANSPARENT, sk) && !ihmp_sock_watched(sk));
 }
@@ -286,7 +199,7 @@ bool ihmp_sock_shares(const struct sock *a, const struct sock *b)
 {
 	if (a == b)
 		return true;
-	if (!sk_fullsock(a) || !sk_fullsock(b) || a->sk_protocol != b->sk_protocol ||
+	if (a->sk_protocol != b->sk_protocol ||
 	    !a->sk_reuseport || !b->sk_reuseport || !uid_eq(sk_uid(a), sk_uid(b)))
 		return false;
 	if (rcu_access_pointer(a->sk_reuseport_cb) &&

@@ -96,7 +96,7 @@ bool ihmp_sock_wake(struct sock *sk, bool probe, bool idle)
 {
 	bool waits = false, window_probe = false;
 
-	if (!sk_fullsock(sk) || sk->sk_protocol != IPPROTO_TCP)
+	if (sk->sk_protocol != IPPROTO_TCP)
 		return false;
 	local_bh_disable();
 	bh_lock_sock(sk);

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sockets that we let send from an address that is no longer local. The flag
+ * IP_TRANSPARENT allows it, and allows more: to bind to any address, and to
+ * every socket that a listener with the flag accepts. So it is remembered who
+ * has it from us, until it is taken back.
+ */
+#include <linux/inetdevice.h>
+#include <linux/slab.h>
+#include <net/addrconf.h>
+#include <net/sock_reuseport.h>
+#include <net/tcp.h>
+
+#include "internal.h"
+
+/*
+ * A bit that the kernel does not use, in the word that has the flag: it lives
+ * as long as the socket, and who inherits the flag by accept() inherits it.
+ */
+#define IHMP_WATCHED (BITS_PER_LONG - 1)
+static_assert(INET_FLAGS_RTALERT < IHMP_WATCHED);
+
+struct ihmp_lent {
+	struct sock *sk;
+	struct in6_addr bound;	/* the address that it had then */
+};
+
+bool ihmp_sock_watched(const struct sock *sk)
+{
+	return test_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
+}
+
+/* IPv4 as ::ffff:a.b.c.d */
+static struct in6_addr ihmp_sock_bound(const struct sock *sk)
+{
+	struct in6_addr addr;
+
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		return sk->sk_v6_rcv_saddr;
+#endif
+	ipv6_addr_set_v4mapped(sk->sk_rcv_saddr, &addr);
+	return addr;
+}
+
+/* Remembers the socket, which is not dying; it takes over the reference. */
+static int ihmp_sock_watch(struct ihmp_net *in, struct sock *sk)
+{
+	struct ihmp_lent *lent = kmalloc(sizeof(*lent), GFP_ATOMIC | __GFP_NOWARN);
+	u32 id;
+	int err;
+
+	if (!lent)
+		return -ENOMEM;
+	lent->sk = sk;
+	lent->bound = ihmp_sock_bound(sk);
+	err = __xa_alloc(&in->lent, &id, lent, xa_limit_32b, GFP_ATOMIC | __GFP_NOWARN);
+	if (err)
+		kfree(lent);
+	else
+		set_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
+	return err;
+}
+
+/* A connection is at an address. Without one the socket may listen next, and what it accepts would have the flag. */
+static bool ihmp_sock_is_apart(const struct sock *sk)
+{
+	return sk->sk_protocol == IPPROTO_TCP &&
+	       (1 << READ_ONCE(sk->sk_state)) & (TCPF_CLOSE | TCPF_LISTEN);
+}
+
+/* The flag lets IPv4 route from an address that is no longer local, and IPv6 take one for a source by IPV6_PKTINFO. */
+int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
+{
+	int err = 0;
+
+	/* No raw socket has a flow of TCP: it is the kernel's own, which answers in the name of others. */
+	if (sk->sk_type == SOCK_RAW && sk->sk_protocol == IPPROTO_TCP)
+		return 0;
+	if (!net_eq(sock_net(sk), in->net) || ihmp_sock_is_apart(sk))
+		return 0;
+	if (!refcount_inc_not_zero(&sk->sk_refcnt))
+		return 0;
+	xa_lock_bh(&in->lent);
+	if (ihmp_sock_watched(sk))
+		sock_put(sk);
+	else
+		err = ihmp_sock_watch(in, sk);
+	if (!err)
+		inet_set_bit(TRANSPARENT, sk);
+	xa_unlock_bh(&in->lent);
+	if (err)
+		sock_put(sk);
+	/* Its program may have ended the connection meanwhile. */
+	if (ihmp_sock_is_apart(sk))
+		ihmp_sock_take_back(sk);
+	return err;
+}
+
+/* A program may choose who of a SO_REUSEPORT group gets a packet, so all of it may answer. The caller holds RCU. */
+int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk)
+{
+	const struct sock_reuseport *group = rcu_dereference(sk->sk_reuseport_cb);
+	u16 n = group ? READ_ONCE(group->num_socks) : 0;
+	int err = ihmp_sock_lend(in, sk);
+
+	/* Pairs with __reuseport_add_sock(). */
+	smp_rmb();
+	while (!err && n--) {
+		sk = READ_ONCE(group->socks[n]);
+		if (!ihmp_sock_transparent(sk))
+			err = ihmp_sock_lend(in, sk);
+	}
+	return err;
+}
+
+/* Takes back what was lent, if it was; also what was inherited. */
+void ihmp_sock_take_back(struct sock *sk)
+{
+	if (!ihmp_sock_watched(sk))
+		return;
+	inet_clear_bit(TRANSPARENT, sk);
+	clear_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
+	/* It was found with the flag. */
+	sk_dst_reset(sk);
+}
+
+/* The caller holds RCU. */
+static bool ihmp_is_local(struct net *net, const struct sock *sk, const struct in6_addr *addr)
+{
+	const struct net_device *dev;
+
+	if (ipv6_addr_v4mapped(addr))
+		return __ip_dev_find(net, addr->s6_addr32[3], false);
+#if IS_ENABLED(CONFIG_IPV6)
+	if (ipv6_chk_addr_and_flags(net, addr, NULL, true, 0, 0))
+		return true;
+	dev = dev_get_by_index_rcu(net, READ_ONCE(sk->sk_bound_dev_if));
+	return dev && ipv6_chk_addr_and_flags(net, addr, dev, true, 0, 0);
+#else
+	return false;
+#endif
+}
+
+/* The program has bound it to an address that is not this machine's, which only the flag has allowed. */
+static bool ihmp_lent_was_abused(struct ihmp_net *in, const struct ihmp_lent *lent)
+{
+	struct in6_addr now = ihmp_sock_bound(lent->sk);
+	bool any = ipv6_addr_any(&now) || (ipv6_addr_v4mapped(&now) && !now.s6_addr32[3]);
+	bool abused;
+
+	if (any || !(READ_ONCE(lent->sk->sk_userlocks) & SOCK_BINDADDR_LOCK) ||
+	    ipv6_addr_equal(&now, &lent->bound))
+		return false;
+	rcu_read_lock();
+	abused = !ihmp_is_local(in->net, lent->sk, &now) && !ihmp_sock_may_spoof(lent->sk);
+	rcu_read_unlock();
+	return abused;
+}
+
+static void ihmp_lent_end(struct ihmp_net *in, struct ihmp_lent *lent)
+{
+	ihmp_sock_take_back(lent->sk);
+	/* IPv6 asks at bind() only. A program without privileges cannot bind it to another device any more. */
+	if (ihmp_lent_was_abused(in, lent))
+		WRITE_ONCE(lent->sk->sk_bound_dev_if, LOOPBACK_IFINDEX);
+}
+
+/*
+ * Nobody can send by it any more. TCP goes on behind close(), from the address that it was at; sockets of datagrams keep the state of
+ * connected ones for ever.
+ */
+static bool ihmp_sock_dead(const struct sock *sk)
+{
+	return sock_flag(sk, SOCK_DEAD) &&
+	       (!sk_is_tcp(sk) || READ_ONCE(sk->sk_state) == TCP_CLOSE);
+}
+
+/* Forgets sockets that are dead; with `all` the others, too, which lose the flag. May sleep. */
+void ihmp_sock_return(struct ihmp_net *in, bool all)
+{
+	struct ihmp_lent *lent;
+	unsigned long id;
+
+	xa_for_each(&in->lent, id, lent) {
+		if (all)
+			ihmp_lent_end(in, lent);
+		if (all || ihmp_sock_dead(lent->sk)) {
+			xa_erase_bh(&in->lent, id);
+			sock_put(lent->sk);
+			kfree(lent);
+		}
+		cond_resched();
+	}
+}
