@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rows of the socket table: {five identifiers, host} (papers 000 section III, 001 section III-A).
+//! Rows of the socket table: {five identifiers, host} ([DIME-IFIP] section III, [DIME-ICCCN] section III-A).
 
 use crate::{
     ffi::{

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Host mobility and multihoming: translates between the identifiers that sockets are bound to and
-//! the locators that are on the wire (DIME's StackTrans, papers 000 and 001).
+//! the locators that are on the wire (DIME's StackTrans, [DIME-IFIP], [DIME-ICCCN]).
 //!
 //! This file holds the order of registration and nothing else.
 

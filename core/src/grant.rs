@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a ROUTER_ACK says (papers/000 section IV-C): a router answers a move in the peer's place.
+//! What a ROUTER_ACK says ([DIME-IFIP] section IV-C): a router answers a move in the peer's place.
 //!
 //! ```
 //! use ihmp_core::addr::Addr;

@@ -71,7 +71,7 @@ use kernel::sync::{
 /// Packets that may wait for announced moves.
 const HELD_MOST: u32 = 4096;
 /// First octet of the messages from whose source data follows: ADDR_UP, HANDOFF, and the HELLO of an
-/// agent that was not there when its host moved (papers 000 Fig. 4).
+/// agent that was not there when its host moved ([DIME-IFIP] Fig. 4).
 const ANNOUNCEMENTS: [u8; 3] = [0, 2, 6];
 /// Octets of a message before the signature block or the Host ID.
 const HEADER: usize = 4;

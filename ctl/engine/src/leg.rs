@@ -444,7 +444,7 @@ impl Host {
 
     /// The first retransmission time-out of a request: three times the smoothed round trip, which is what RFC 6298
     /// section 2.2 makes of one measurement. Hosts exchange so few messages that the variance is not learned, and after a
-    /// move the next answer may wait behind the data that goes on: twice the round trip (DESIGN.md section 8) was too early.
+    /// move the next answer may wait behind the data that goes on: twice the round trip was too early.
     pub(crate) fn time_out(&self, world: &World) -> Duration {
         match self.smoothed {
             Some(smoothed) => smoothed.saturating_mul(3).max(world.limits.rto_floor),

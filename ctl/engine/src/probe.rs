@@ -244,7 +244,7 @@ impl Host {
     }
 
     /// A private address that the peer says it has, in a network that we are connected to as well: the two may reach
-    /// each other there and nobody else (`[000]` section IV-C).
+    /// each other there and nobody else ([DIME-IFIP] section IV-C).
     fn next_sought(&self, world: &World) -> Option<(Addr, Addr)> {
         let open = |there: &&Addr| {
             there.scope() == Scope::Private

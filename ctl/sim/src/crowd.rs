@@ -2,7 +2,7 @@
 //! Many hosts with a few peers each that move at random in bad weather: do all ends agree afterwards, and how soon?
 //!
 //! Two hosts that leave their networks at the same moment lose each other: nothing that either knows leads to the other
-//! (papers/000 section V-A). So no host gives up an address while a peer of it looks for it. Everything else happens
+//! ([DIME-IFIP] section V-A). So no host gives up an address while a peer of it looks for it. Everything else happens
 //! together: a peer may gain addresses meanwhile, and who moves may move again before anybody has heard of it.
 
 use std::cmp::Reverse;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How many control messages one hand-off takes: Table III of papers/000.
+//! How many control messages one hand-off takes: Table III of [DIME-IFIP].
 //!
 //! The table gives each protocol's messages towards one correspondent. They are taken times the correspondents here, but
 //! for the two that a host of Mobile IPv6 exchanges with its home agent. Figure 13 draws that for one address at each end
@@ -53,7 +53,7 @@ impl Protocol {
         }
     }
 
-    /// The control messages of one hand-off (papers/000 Table III).
+    /// The control messages of one hand-off ([DIME-IFIP] Table III).
     pub fn messages(self, setting: Setting) -> u64 {
         let Setting {
             local,

@@ -11,7 +11,7 @@ use crate::finding::Finding;
 
 /// Sizes of the crowds, and how often their hosts move: often enough for a thousand samples.
 const CROWDS: [(usize, usize); 5] = [(2, 200), (10, 40), (100, 10), (1_000, 3), (10_000, 2)];
-/// Numbers of peers in the picture after Figure 13 of papers/000.
+/// Numbers of peers in the picture after Figure 13 of [DIME-IFIP].
 const PEERS: [u64; 7] = [1, 2, 5, 10, 20, 50, 100];
 /// Numbers of connections with one peer.
 const CONNECTIONS: [u64; 7] = [1, 2, 5, 10, 50, 200, 1_000];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Last-resort routes: identifiers of hosts stay routable when no other route is left, so that packets reach the module
-//! and no socket sees an error in the gap of a move (DESIGN.md section 4.8).
+//! and no socket sees an error in the gap of a move.
 
 use std::{
     collections::{
