@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What every suite has: TAP lines, deferred cleaning, network namespaces, waiting for conditions, the module, the agent,
+# What every suite has: KTAP lines, deferred cleaning, network namespaces, waiting for conditions, the module, the agent,
 # traffic and its judgement. Sourced first; a suite ends with `suite_end`.
 #
-#   run_case "what it shows" FUNCTION [ARGUMENT...]   one case, one TAP line
+#   run_case "what it shows" FUNCTION [ARGUMENT...]   one case, one KTAP line
 # In a case:
 #   must WHAT CMD... || return    CMD has to succeed, or the case fails and ends
 #   check WHAT CMD...             CMD has to succeed, or the case fails and goes on
@@ -17,6 +17,13 @@
 
 set -u
 export LC_ALL=C
+
+# The suites change settings of the first network namespace, and load and unload the module.
+if [ "${IHMP_HERE:-}" != 1 ]; then
+	echo "$0 changes the network settings of this machine. Run it in a guest: selftests/vm/run --kernel uml $0" >&2
+	echo "To run it here, on a machine that may be changed: make -C selftests run_tests, or set IHMP_HERE=1" >&2
+	exit 2
+fi
 
 SELFTESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SUITE=$(basename "$0" .sh)
@@ -39,8 +46,9 @@ else
 fi
 export TRAVEL SLACK_MS
 
-# --- TAP
+# --- KTAP (Documentation/dev-tools/ktap.rst in the kernel); the plan comes last, so that it says that the suite has reached its end
 
+echo "KTAP version 1"
 CASES=0 FAILED=0 SKIPPED=0
 CASE='' CASE_STATUS=''
 CASE_MS=0 LAST_SEEN=''
@@ -51,7 +59,7 @@ note() {
 	printf '%s\n' "$*" | sed 's/^/# /'
 }
 
-# result STATUS(ok|fail|skip) NAME [WHY]: one TAP line.
+# result STATUS(ok|fail|skip) NAME [WHY]: one KTAP line.
 result() {
 	local what="$2"
 
@@ -126,7 +134,7 @@ run_cases() {
 	CASE=
 }
 
-# outcome NAME ok|TEXT: one TAP line.
+# outcome NAME ok|TEXT: one KTAP line.
 outcome() {
 	if [ "$2" = ok ]; then
 		result ok "$1 # $CASE_MS ms"
@@ -187,6 +195,8 @@ explain() {
 suite_end() {
 	[ ! -e "$TMP/figures" ] || jq -s . "$TMP/figures" >"${IHMP_RESULTS:-.}/ihmp.json"
 	echo "1..$CASES"
+	# Nothing but skips: KSFT_SKIP.
+	[ "$CASES" = 0 ] || [ "$SKIPPED" != "$CASES" ] || exit 4
 	exit $((FAILED > 0))
 }
 

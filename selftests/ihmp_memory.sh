@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Every allocation may fail, and every socket may be in use: commands and packets go on, and nothing is done by halves. Wants a kernel
+# that can refuse memory, as that of the debug guest.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# refusable: this kernel can refuse memory.
+refusable() {
+	[ -d /sys/kernel/debug/failslab ] || mount -t debugfs none /sys/kernel/debug 2>/dev/null
+	[ -d /sys/kernel/debug/failslab ] || { skip "this kernel has no failslab" && return 1; }
+}
+
+# short NAME ARGUMENT...: shortage.py in a namespace; what it prints is in SAID.
+short() {
+	SAID=$(in_ns "$1" "$SELFTESTS/shortage.py" "${@:2}" 2>&1) || fail "$SAID"
+}
+
+# command NAME: one command, in which each allocation fails once.
+command_() {
+	refusable || return 0
+	FAMILIES=4 topo_pair && short m command "$1" || return
+	note "$1: $SAID"
+	at_least "refusals" 1 "$(sed -E 's/.* ([0-9]+) refusals.*/\1/' <<<"$SAID")"
+}
+
+# The module, beside namespaces that it has to go through.
+load() {
+	refusable || return 0
+	FAMILIES=4 topo_trio || return
+	module_unload
+	short m load "${IHMP_KO:?}" || return
+	note "load: $SAID"
+	must "it is there" module_loaded
+	at_least "failures" 1 "$(sed -E 's/.* ([0-9]+) failures.*/\1/' <<<"$SAID")"
+}
+
+# packets FAMILY: rows for which there is no memory. The packets leave as they are, and are counted.
+packets() {
+	local family=$1 M C
+
+	refusable || return 0
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	introduce m "$M" c "$C" && capture c eth0 -Q in "udp dst port 5001" || return
+	# The neighbour is known: what waits for it may be dropped.
+	must "c is there" in_ns m ping -qnc 1 -W 2 "$C" >/dev/null || return
+	short m send "$C" 5001 30 || return
+	at_least "datagrams that were sent" 10 "$SAID"
+	must "all arrive" busywait 5 arrived "$SAID" || return
+	at_least "rows without memory" 1 "$(reason m no-memory)"
+	ctl m host flush && ctl c host flush || return
+	equal "what is left" "0 0" "$(figure m hosts) $(figure m flows)"
+}
+
+arrived() {
+	[ "$(captured c eth0 'UDP, length 5')" = "$1" ]
+}
+
+# sleeper FAMILY: a program sleeps with its socket locked, and its host is given up. Nobody waits for it.
+sleeper() {
+	local family=$1 M C since stuck
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	ctl m param set path-timeout 2 && introduce m "$M" c "$C" && serve c "$family" tcp:5000 || return
+	start m "$SELFTESTS/shortage.py" stuck "$C" 5000 >"$TMP/stuck" 2>&1
+	stuck=$BG
+	must "it sleeps" busywait 10 has_line "$TMP/stuck" . || return
+	if has_line "$TMP/stuck" userfaultfd; then
+		skip "$(cat "$TMP/stuck")" && return 0
+	fi
+	traffic m "$family" "$C" tcp:5000,rate=20000 || return
+	must "flows" busywait 5 figure_at_least m flows 2 || return
+	ctl m host set "${HID[m]}" clear local || return
+	must "who is awake is told" busywait 20 figure_at_least m unreachable 1 || return
+	# A look at the hosts is a second; commands go on through some.
+	since=$(now_ms)
+	while [ $(($(now_ms) - since)) -lt 5000 ]; do
+		must "commands go on" ctl m host set "${HID[m]}" name again || return
+		nap 0.5
+	done
+	equal "told" 1 "$(figure m unreachable)"
+	must "the namespace goes on" ctl m host flush || return
+	stop_process "$stuck" KILL
+	traffic_end m
+}
+
+for name in host-new host-set addr-new addr-del nat-new policy-new param-set host-flush; do
+	run_case "$name: each allocation fails once" command_ "$name"
+done
+run_case "loading: each allocation fails once" load
+for family in 4 6; do
+	run_case "IPv$family: packets for whose rows there is no memory" packets "$family"
+	run_case "IPv$family: nobody waits for a program that sleeps with its socket locked" sleeper "$family"
+done
+suite_end

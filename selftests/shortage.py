@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Memory that is refused: each time another allocation of one system call fails (/proc/PID/fail-nth, failslab), until none is left.
+
+  shortage.py command NAME           a command of the family, again and again: it is refused and nothing has changed, or done
+  shortage.py load FILE              loads the module: that fails, and nothing of it is left, or it is there
+  shortage.py send ADDR PORT COUNT   a datagram from each of so many new sockets, and one more allocation fails each time; prints
+                                     how many were sent
+  shortage.py stuck ADDR PORT        a program that sleeps with its socket locked: what it sends is in a page that nobody provides
+                                     (userfaultfd); prints "stuck" as soon as it sleeps
+
+Needs CONFIG_FAILSLAB and /sys/kernel/debug, and CONFIG_USERFAULTFD for the last.
+"""
+
+import contextlib
+import ctypes
+import errno
+import mmap
+import os
+import pathlib
+import platform
+import socket
+import struct
+import sys
+import threading
+import time
+
+from nl_spec import C4, C6, D4, M4, N4, Family, address, ynl_module
+
+FAILSLAB = pathlib.Path("/sys/kernel/debug/failslab")
+LIBC = ctypes.CDLL(None, use_errno=True)
+FINIT_MODULE, USERFAULTFD = {"x86_64": (313, 323), "aarch64": (273, 282)}[platform.machine()]
+# linux/userfaultfd.h
+UFFDIO_API, UFFDIO_REGISTER, MISSING = 0xC018AA3F, 0xC020AA00, 1
+# No call needs so many allocations.
+MOST = 20000
+
+
+class Shortage:
+    """The nth allocation of a call fails."""
+
+    def __init__(self):
+        # Those that may sleep as well.
+        (FAILSLAB / "ignore-gfp-wait").write_text("N")
+        (FAILSLAB / "verbose").write_text("0")
+        self.file = os.open(f"/proc/self/task/{threading.get_native_id()}/fail-nth", os.O_RDWR)
+        self.n, self.failed = 0, False
+
+    def call(self, function, *arguments):
+        """Calls it; afterwards `failed` says whether an allocation was refused."""
+        os.write(self.file, b"%d" % self.n)
+        try:
+            return function(*arguments)
+        finally:
+            left = int(os.pread(self.file, 16, 0))
+            os.write(self.file, b"0")
+            self.failed = left == 0
+
+    def rounds(self):
+        """One round for each allocation, and a last one in which none fails."""
+        for self.n in range(1, MOST):
+            yield self.n
+            if not self.failed:
+                return
+        sys.exit("it does not end")
+
+
+class Tight:
+    """A netlink socket whose requests lack memory; what is read back does not."""
+
+    def __init__(self, sock, shortage):
+        self.sock, self.shortage, self.armed = sock, shortage, False
+
+    def send(self, *arguments):
+        if not self.armed:
+            return self.sock.send(*arguments)
+        self.armed = False
+        return self.shortage.call(self.sock.send, *arguments)
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+
+def nothing(f):
+    f.reset()
+
+
+def known(f):
+    """A host, that commands change."""
+    f.reset()
+    f.do("host-new", name="known", addr=[address(C4, "active"), address(C6, "active"), address(M4, "local")])
+
+
+def hooked(f):
+    known(f)
+    f.do("param-set", discovery=1)
+
+
+MANY = [address(C4, "active"), address(C6, "active"), address(D4, "active"), address(N4, "active", nat=True), address(M4, "local")]
+# What is there before; the command; its attributes, with the number of the host that is there.
+COMMANDS = {
+    "host-new": (nothing, lambda host: {"name": "new", "addr": MANY}),
+    "host-set": (known, lambda host: {"id": host, "name": "other", "addr": MANY}),
+    "addr-new": (known, lambda host: {"id": host, "addr": [address(N4, "active", nat=True), address(D4, "alias")]}),
+    "addr-del": (known, lambda host: {"id": host, "addr": [address(C6, "active")]}),
+    "nat-new": (known, lambda host: {"host-id": host, "address": N4, "proto": 17, "port": 5000, "nat-port": 6000, "local-port": 7000}),
+    "policy-new": (nothing, lambda host: {"address": C6[:8] + bytes(8), "prefix-len": 64, "action": "known"}),
+    "param-set": (nothing, lambda host: {"discovery": 1}),
+    "host-flush": (hooked, lambda host: {}),
+}
+
+
+def state(f):
+    """What commands can read back, without what time changes."""
+    def still(things):
+        return [{k: v for k, v in thing.items() if k not in ("idle", "expires", "id", "host-id")} for thing in things]
+    stats = f.do("stats-get")
+    figures = {name: stats.get(name) for name in ("hosts", "flows", "nats", "hooks")}
+    return [still(f.dump(dump)) for dump in ("host-get", "nat-get", "policy-get")] + [f.do("param-get"), figures]
+
+
+def command(name):
+    """Every refusal leaves everything as it was."""
+    family, shortage = Family(ynl_module()), Shortage()
+    tight = family.ynl.sock = Tight(family.ynl.sock, shortage)
+    stage, attributes = COMMANDS[name]
+    refused = explained = 0
+    for n in shortage.rounds():
+        stage(family)
+        before = state(family)
+        hosts = family.dump("host-get")
+        values = attributes(hosts[0]["id"] if hosts else 0)
+        tight.armed = True
+        try:
+            family.ynl.do(name, values)
+            done = True
+        except family.error_type as problem:
+            done = False
+            refused += 1
+            if errno.errorcode.get(abs(problem.error)) != "ENOMEM":
+                sys.exit(f"{name}, allocation {n}: {problem}")
+            explained += bool((problem.nl_msg.extack or {}).get("msg"))
+        except OSError as problem:
+            # The request itself found no room.
+            done = False
+            if problem.errno not in (errno.ENOMEM, errno.ENOBUFS):
+                raise
+        if not done and state(family) != before:
+            sys.exit(f"{name}, allocation {n}: refused, and there is {state(family)}, where there was {before}")
+    if not done:
+        sys.exit(f"{name} does not go with memory either")
+    family.reset()
+    print(f"{n - 1} allocations, {refused} refusals, {explained} with words")
+
+
+def load(file):
+    shortage = Shortage()
+    failures = 0
+    with open(file, "rb") as module:
+        for n in shortage.rounds():
+            failed = shortage.call(LIBC.syscall, FINIT_MODULE, module.fileno(), b"", 0)
+            number = ctypes.get_errno()
+            if not failed:
+                if shortage.failed and LIBC.syscall({"x86_64": 176, "aarch64": 106}[platform.machine()], b"ihmp", 0):
+                    sys.exit(f"allocation {n}: it cannot be removed: {os.strerror(ctypes.get_errno())}")
+                continue
+            failures += 1
+            if number != errno.ENOMEM:
+                sys.exit(f"allocation {n}: {os.strerror(number)}")
+            if os.path.exists("/sys/module/ihmp"):
+                sys.exit(f"allocation {n}: something is left")
+    print(f"{n - 1} allocations, {failures} failures")
+
+
+def send(addr, port, count):
+    shortage = Shortage()
+    sent = 0
+    for shortage.n in range(1, int(count) + 1):
+        with socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect((addr, int(port)))
+            with contextlib.suppress(OSError):
+                shortage.call(sock.send, b"short")
+                sent += 1
+    print(sent)
+
+
+def stuck(addr, port):
+    with socket.create_connection((addr, int(port))) as sock:
+        page = mmap.mmap(-1, mmap.PAGESIZE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        uffd = LIBC.syscall(USERFAULTFD, os.O_CLOEXEC)
+        if uffd < 0:
+            sys.exit(f"userfaultfd: {os.strerror(ctypes.get_errno())}")
+        api = ctypes.create_string_buffer(struct.pack("=QQQ", 0xAA, 0, 0))
+        region = ctypes.create_string_buffer(struct.pack("=QQQQ", start, mmap.PAGESIZE, MISSING, 0))
+        if LIBC.ioctl(uffd, UFFDIO_API, api) or LIBC.ioctl(uffd, UFFDIO_REGISTER, region):
+            sys.exit(f"userfaultfd: {os.strerror(ctypes.get_errno())}")
+        sender = threading.Thread(target=LIBC.send, args=(sock.fileno(), ctypes.c_void_p(start), 100, 0), daemon=True)
+        sender.start()
+        # The fault is announced there when it happens.
+        os.read(uffd, 32)
+        print("stuck", flush=True)
+        time.sleep(10000)
+
+
+def main():
+    verb, *words = sys.argv[1:]
+    {"command": command, "load": load, "send": send, "stuck": stuck}[verb](*words)
+
+
+if __name__ == "__main__":
+    main()
