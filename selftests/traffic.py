@@ -15,7 +15,8 @@ Stream options: send=0|1, recv=0|1 (which way data go; both by default), rate (o
 fast as it goes), bytes (a finite transfer, hashed), count (that many connections), burst=1 (nothing until told).
 Datagram options: interval (seconds), size, reply (octets of the answer, size by default), source=1 (the server sends
 by itself), df=1, recverr=1, nocheck=1 (no UDP checksum over IPv4), segment=N (N datagrams in one call, by UDP_SEGMENT, in
-bursts). All: name, sport, bind, dev, mark, ttl. ping: interval, size, args.
+bursts). All: name, sport, bind, dev, mark, ttl, ipsec=esp|block|allow (a policy of the socket's own for what it sends, IP_XFRM_POLICY).
+ping: interval, size, args.
 With nothing on the way, ping waits busily for the last 10 ms before a request, which is slow in time travel: give it an
 interval that is shorter than the round trip or more than 10 ms longer.
 On stdin a client takes "burst N": every stream sends N octets both ways, every datagram flow N octets in datagrams;
@@ -56,6 +57,18 @@ IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IP_MTU, IPV6_MTU = 10, 23, 14, 24
 SO_BINDTODEVICE, SO_MARK, SO_NO_CHECK = 25, 36, 11
 IP_PKTINFO, IPV6_RECVPKTINFO, IPV6_PKTINFO = 8, 49, 50
 SOL_UDP, UDP_SEGMENT = 17, 103
+IP_XFRM_POLICY, IPV6_XFRM_POLICY = 17, 35
+
+
+def ipsec_policy(family, what):
+    """A policy of a socket for all that it sends: struct xfrm_userpolicy_info, and for "esp" one xfrm_user_tmpl behind it."""
+    selector = struct.pack("=16s16sHHHHHBBBxxxiI", b"", b"", 0, 0, 0, 0, family, 0, 0, 0, 0, 0)
+    limits = struct.pack("=8Q", *[2 ** 64 - 1] * 4, 0, 0, 0, 0)
+    out, action = 1, 1 if what == "block" else 0
+    policy = selector + limits + bytes(32) + struct.pack("=IIBBBB4x", 0, 0, out, action, 0, 0)
+    if what != "esp":
+        return policy
+    return policy + struct.pack("=16sIB3xH2x16sIBBBxIII", b"", 0, 50, family, b"", 0, 0, 0, 0, *[2 ** 32 - 1] * 3)
 
 
 def pattern(position, size):
@@ -176,6 +189,9 @@ class Program:
         if "recverr" in opts:
             level, option = (41, IPV6_RECVERR) if six else (0, IP_RECVERR)
             sock.setsockopt(level, option, 1)
+        if "ipsec" in opts:
+            level, option = (41, IPV6_XFRM_POLICY) if six else (0, IP_XFRM_POLICY)
+            sock.setsockopt(level, option, ipsec_policy(self.family, opts["ipsec"]))
         if "nocheck" in opts:
             sock.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
         if "rcvbuf" in opts:

@@ -19,7 +19,7 @@ pub enum Effect {
 pub enum Reason {
     /// The host of the flow has no path at the moment.
     NoPath = 0,
-    /// The path has no route out of this machine.
+    /// The path has no route out of this machine, or a policy of IPsec forbids it.
     NoRoute = 1,
     /// The headers could not be made writable.
     NotWritable = 2,

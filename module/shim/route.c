@@ -5,6 +5,7 @@
 #include <linux/netfilter_ipv6.h>
 #include <net/addrconf.h>
 #include <net/dst_cache.h>
+#include <net/gso.h>
 #include <net/ip.h>
 #include <net/ip6_fib.h>
 #include <net/ip6_route.h>
@@ -13,6 +14,7 @@
 #include <net/route.h>
 #include <net/rtnetlink.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 #include <net/xfrm.h>
 
 #include "internal.h"
@@ -170,20 +172,35 @@ static bool ihmp_is_transformed(const struct sk_buff *skb, bool ipv6)
 	return ipv6 ? IP6CB(skb)->flags & IP6SKB_XFRM_TRANSFORMED : IPCB(skb)->flags & IPSKB_XFRM_TRANSFORMED;
 }
 
-/* What ip_route_me_harder() does with a route that it found. */
+/* Some policy of IPsec may be meant for packets of the socket, or what none allows is refused (xfrm_lookup). */
+static bool ihmp_policies_ask(const struct net *net, const struct sock *sk)
+{
+#ifdef CONFIG_XFRM
+	if (sk && rcu_access_pointer(sk->sk_policy[XFRM_POLICY_OUT]))
+		return true;
+	return READ_ONCE(net->xfrm.policy_count[XFRM_POLICY_OUT]) ||
+	       READ_ONCE(net->xfrm.policy_default[XFRM_POLICY_OUT]) == XFRM_USERPOLICY_BLOCK;
+#else
+	return false;
+#endif
+}
+
+/* What ip_route_me_harder() does with a route that it found. A policy may name the device: the packet has its route before. */
 static int ihmp_route_take(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_entry *dst,
 			   struct flowi *fl, bool ipv6)
 {
 	skb_dst_drop(skb);
+	skb_dst_set(skb, dst);
 #ifdef CONFIG_XFRM
 	if (!ihmp_is_transformed(skb, ipv6) && !xfrm_decode_session(net, skb, fl, ipv6 ? AF_INET6 : AF_INET)) {
 		/* It puts the route if it gives another, or none. */
+		skb_dstref_steal(skb);
 		dst = xfrm_lookup(net, dst, fl, sk, 0);
 		if (IS_ERR(dst))
 			return PTR_ERR(dst);
+		skb_dst_set(skb, dst);
 	}
 #endif
-	skb_dst_set(skb, dst);
 	return ihmp_headroom(skb);
 }
 
@@ -205,13 +222,16 @@ static int ihmp_route_full(struct net *net, struct sk_buff *skb, struct sock *sk
 	return ip_route_me_harder(net, sk, skb, RTN_UNSPEC);
 }
 
-/* Bottom halves off for the per-CPU cache. */
+/* Bottom halves off for the per-CPU cache. Addresses decide the route, but not the policy: that is asked for each packet. */
 static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_cache *cache,
 			     u32 tag, u32 device, bool ipv6)
 {
 	struct dst_entry *dst = ihmp_cached(cache, tag, ipv6);
+	struct flowi fl = {};
 	int err;
 
+	if (dst && ihmp_policies_ask(net, sk))
+		return ihmp_route_take(net, skb, sk, dst, &fl, ipv6);
 	if (dst) {
 		skb_dst_drop(skb);
 		skb_dst_set(skb, dst);
@@ -221,6 +241,36 @@ static int ihmp_route_cached(struct net *net, struct sk_buff *skb, struct sock *
 	if (!err && !dst_xfrm(skb_dst(skb)) && !ihmp_dev_is_dummy(skb_dst_dev(skb)))
 		ihmp_cache(skb, cache, tag, ipv6);
 	return err;
+}
+
+/* What a route may carry, where IPsec needs some of it: its packets, or the segments that are made of one, are longer. */
+static bool ihmp_is_too_long(const struct sk_buff *skb, u32 mtu)
+{
+	return skb_is_gso(skb) ? !skb_gso_validate_network_len(skb, mtu) : skb->len > mtu;
+}
+
+/*
+ * TCP takes the length of its segments from the route to the identifier, of
+ * which a policy for the locators takes nothing away, and an error about what
+ * IPsec made of a segment finds nobody. That route may be the one that what
+ * IPsec makes takes, too, so its MTU is left: the segments of this socket are
+ * to be shorter, as if the other end had asked for it. It holds the lock of
+ * the socket. This segment is dropped by who makes it too long, and is cut
+ * when it is sent again (tcp_current_mss, tcp_retransmit_skb).
+ */
+static void ihmp_shorten(const struct sk_buff *skb, struct sock *sk, bool ipv6)
+{
+	u32 headers = (ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + sizeof(struct tcphdr);
+	u32 mtu = dst_mtu(skb_dst(skb));
+	struct tcp_sock *tp;
+
+	if (!sk || !sk_is_tcp(sk) || READ_ONCE(sk->sk_state) == TCP_LISTEN || !ihmp_is_too_long(skb, mtu))
+		return;
+	tp = tcp_sk(sk);
+	if (mtu < headers + TCP_MIN_MSS || tp->rx_opt.mss_clamp <= mtu - headers)
+		return;
+	tp->rx_opt.mss_clamp = mtu - headers;
+	inet_csk(sk)->icsk_pmtu_cookie = 0;
 }
 
 /*
@@ -236,11 +286,15 @@ int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct
 	int err;
 
 	sk = sk_to_full_sk(sk);
-	if (!cache || !ihmp_route_is_plain(net, skb, sk, ipv6))
-		return ihmp_route_full(net, skb, sk, device, ipv6);
-	local_bh_disable();
-	err = ihmp_route_cached(net, skb, sk, cache, tag, device, ipv6);
-	local_bh_enable();
+	if (cache && ihmp_route_is_plain(net, skb, sk, ipv6)) {
+		local_bh_disable();
+		err = ihmp_route_cached(net, skb, sk, cache, tag, device, ipv6);
+		local_bh_enable();
+	} else {
+		err = ihmp_route_full(net, skb, sk, device, ipv6);
+	}
+	if (!err && dst_xfrm(skb_dst(skb)))
+		ihmp_shorten(skb, sk, ipv6);
 	return err;
 }
 

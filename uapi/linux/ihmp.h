@@ -103,7 +103,8 @@ enum ihmp_path_cause {
  *   translated.
  * @IHMP_REASON_NO_PATH: Dropped; the host of the flow has no path at the
  *   moment.
- * @IHMP_REASON_NO_ROUTE: Dropped; the path has no route out of this machine.
+ * @IHMP_REASON_NO_ROUTE: Dropped; the path has no route out of this machine,
+ *   or a policy of IPsec forbids it.
  * @IHMP_REASON_NOT_WRITABLE: Dropped; the headers could not be made writable.
  * @IHMP_REASON_NO_MEMORY: Passed; a flow or a host could not be allocated.
  * @IHMP_REASON_FLOW_LIMIT: Passed; the table of flows is full.

@@ -341,7 +341,7 @@ impl core::fmt::Display for PathCause {
 pub enum Reason {
     /// Dropped; the host of the flow has no path at the moment.
     NoPath = 0,
-    /// Dropped; the path has no route out of this machine.
+    /// Dropped; the path has no route out of this machine, or a policy of IPsec forbids it.
     NoRoute = 1,
     /// Dropped; the headers could not be made writable.
     NotWritable = 2,
