@@ -122,7 +122,39 @@ wide() {
 	judge_ok "$client" "$server" soft 0 "$UP" $((100 + SLACK_MS)) "$TARGET"
 }
 
+# cut_by_program FAMILY HOW: a raw socket sends a datagram of a flow in two fragments of its own: both go the same way, as without
+# ihmp, and the datagram arrives.
+cut_by_program() {
+	local family=$1 M C NEW before
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.eth0.$family]}0
+	[ "$2" = without ] || introduce m "$M" c "$C" || return
+	serve c "$family" udpc:5001 && traffic m "$family" "$C" "udpc:5001,burst=1,bind=$M,sport=7001" || return
+	if [ "$2" != without ]; then
+		must "flow" busywait 5 figure_at_least m flows 1 || return
+		address m eth0 "$family" "$NEW" "$M" && moved m c "$NEW" && must "the flow itself has moved" burst m 3000 || return
+	fi
+	before=$(datagrams c)
+	in_ns m "$SELFTESTS/fragments.py" "$M" "$C" --sport 7001 --dport 5001 || return
+	must "the datagram arrives" busywait 5 has_datagrams c $((before + 1))
+	traffic_end m
+}
+
+# datagrams NAME: of UDP that came to sockets, in both families.
+datagrams() {
+	has_datagrams "$1" 0 && echo "$COUNT"
+}
+
+# has_datagrams NAME COUNT
+has_datagrams() {
+	COUNT=$(in_ns "$1" nstat -asz UdpInDatagrams Udp6InDatagrams | awk '/InDatagrams/ { sum += $2 } END { print sum }')
+	[ "$COUNT" -ge "$2" ]
+}
+
 for family in 4 6; do
+	run_case "IPv$family, without ihmp: a program cuts a datagram itself" cut_by_program $family without
+	run_case "IPv$family, after a move: a program cuts a datagram of a flow itself" cut_by_program $family moved
 	for who in client server; do
 		run_case "IPv$family, $who moves: TCP goes on over a path with a smaller MTU" tcp_goes_on $family $who
 		run_case "IPv$family, $who moves: UDP gets its error and the new MTU" udp_learns $family $who

@@ -41,6 +41,19 @@ fou() {
 		{ skip "no FOU in the tunnels of this kernel" && return 1; }
 }
 
+# The same with a header of its own (GUE).
+gue() {
+	modprobe -qa fou 2>/dev/null
+	ipn "$1" fou add port 7777 gue || return
+	ipn "$1" link add t0 type gre remote "$3" encap gue encap-sport 7777 encap-dport 7777 encap-csum ||
+		{ skip "no GUE in the tunnels of this kernel" && return 1; }
+}
+
+# Ethernet inside UDP, from a port of the namespace's range; the outer datagram has a checksum.
+vxlan() {
+	ipn "$1" link add t0 type vxlan id 7 remote "$3" dstport 4789 udpcsum
+}
+
 # stage KIND FAMILY: m and c know each other by hand; the tunnel is up, and has carried something each way.
 stage() {
 	local family=$2
@@ -107,7 +120,56 @@ we_move() {
 	address m eth0 "$2" "${FRESH[$2]}" && moved m c "${FRESH[$2]}" && still_there
 }
 
-for tunnel in 'wireguard 4' 'wireguard 6' 'fou 4'; do
+# set_offloads EIGHT: eight ways, as bits: what the tunnel's device takes as one packet, and whether it and the link make
+# checksums. Where the link makes none, the receiver looks at that of the outer datagram.
+set_offloads() {
+	local host state=(off on)
+
+	for host in m c; do
+		in_ns $host ethtool -K t0 tx "${state[$1 & 1]}" tso "${state[$1 >> 1 & 1]}" gso "${state[$1 >> 1 & 1]}"
+		in_ns $host ethtool -K eth0 tx "${state[$1 >> 2 & 1]}"
+	done >/dev/null 2>&1
+	# What cannot be is taken back by the kernel.
+	return 0
+}
+
+# outer KIND FAMILY [without]: the checksums of the outer datagrams are right, whoever makes those inside.
+outer() {
+	local M C ways errors
+
+	if [ "${3:-}" = without ]; then
+		FAMILIES=$2 topo_pair || return
+		M=${ADDR[m.eth0.$2]} C=${ADDR[c.eth0.$2]}
+		tunnel "$1" "$2" || return
+	else
+		stage "$1" "$2" || return
+	fi
+	serve c 4 tcp:5000 udpc:5001 udpu:5004 || return
+	traffic m 4 "${INNER[c.4]}" tcp:5000,dev=t0,burst=1 udpc:5001,dev=t0,burst=1,size=1000 \
+		udpu:5004,dev=t0,name=segments,burst=1,size=1000,segment=10 || return
+	# Only what a tunnel sends from its socket's own port is a flow: now VXLAN has no other.
+	sysctl_in m net.ipv4.ip_local_port_range='4789 4789' && sysctl_in c net.ipv4.ip_local_port_range='4789 4789' || return
+	must "goes on inside" burst m 5000 || return
+	[ "${3:-}" = without ] || move c m "$2" || return
+	capture c eth0 -vv "dst host ${FRESH[$2]} and udp" || return
+	for ways in {0..7}; do
+		errors=$(($(csum_errors m) + $(csum_errors c)))
+		set_offloads "$ways" && must "streams are intact, offloads $ways" burst m 100000 30 || return
+		equal "checksum errors, offloads $ways" "$errors" "$(($(csum_errors m) + $(csum_errors c)))"
+	done
+	capture_end c eth0
+	[ "${3:-}" = without ] || at_least "translated at m" 100 "$(figure m out-translated)"
+	equal "datagrams without a checksum" 0 "$(captured c eth0 'no cksum')"
+	traffic_end m && serve_end c || return
+	equal "what is wrong" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or (.lost // 0) != 0) | tojson' "$TMP/run.m.json")"
+}
+
+for tunnel in 'vxlan 4' 'vxlan 6' 'fou 4' 'gue 4'; do
+	read -r kind family <<<"$tunnel"
+	run_case "IPv$family, $kind: outer checksums, without ihmp" outer "$kind" "$family" without
+	run_case "IPv$family, $kind: outer checksums, the peer has moved" outer "$kind" "$family"
+done
+for tunnel in 'wireguard 4' 'wireguard 6' 'fou 4' 'gue 4'; do
 	read -r kind family <<<"$tunnel"
 	run_case "IPv$family, $kind: the tunnel by itself" control "$kind" "$family"
 	run_case "IPv$family, $kind: the peer moves" peer_moves "$kind" "$family"

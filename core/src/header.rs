@@ -21,6 +21,14 @@ const DEST_OPTIONS: u8 = 60;
 /// Most extension headers of a packet: RFC 8200 section 4.1 has no more than five of these kinds.
 const MAX_EXTENSIONS: usize = 8;
 
+/// The upper-layer header of an IPv6 packet.
+pub(crate) struct Upper {
+    pub(crate) proto: u8,
+    pub(crate) at: usize,
+    /// The packet is the first of several fragments.
+    pub(crate) more: bool,
+}
+
 /// What ends the walk over extension headers early.
 pub(crate) enum Stop {
     /// The linear part ends; make this many octets linear.
@@ -75,15 +83,11 @@ pub(crate) fn need<const N: usize>(
 /// An authentication header ends the walk like ESP does: what it protects includes the addresses, so the packet is not
 /// one of a flow before IPsec has taken the header off.
 #[inline]
-pub(crate) fn walk(
-    head: &[u8],
-    mut proto: u8,
-    mut at: usize,
-    end: usize,
-) -> Result<(u8, usize), Stop> {
+pub(crate) fn walk(head: &[u8], mut proto: u8, mut at: usize, end: usize) -> Result<Upper, Stop> {
+    let mut more = false;
     for _ in 0..MAX_EXTENSIONS {
         if !matches!(proto, HOP_BY_HOP | ROUTING | FRAGMENT | DEST_OPTIONS) {
-            return Ok((proto, at));
+            return Ok(Upper { proto, at, more });
         }
         let [next, len, high, low] = match take::<4>(head, at, end) {
             Ok(Some(octets)) => *octets,
@@ -105,6 +109,7 @@ pub(crate) fn walk(
                     at: after,
                 });
             }
+            FRAGMENT => more |= low & 1 != 0,
             // Segments left: the pseudo-header has the final destination instead (RFC 8200 section 8.1).
             ROUTING if low != 0 => return Err(Stop::Refused),
             _ => {}
@@ -127,6 +132,8 @@ pub(crate) struct Network {
     pub(crate) total: Option<usize>,
     /// A fragment that is not the first, by the IPv4 header.
     pub(crate) fragment: bool,
+    /// A fragment that is not the last, by the IPv4 header.
+    pub(crate) more: bool,
 }
 
 /// The `N` octets at a place that is known to be inside; zeros if it is not.
@@ -147,6 +154,7 @@ impl Network {
             return Err(ParseError::Malformed);
         }
         let [proto] = field(octets, 9);
+        let place = u16::from_be_bytes(field(octets, 6));
         Ok(Network {
             src: Addr::v4(field(octets, 12)),
             dst: Addr::v4(field(octets, 16)),
@@ -157,7 +165,8 @@ impl Network {
                 0 => None,
                 total => Some(usize::from(total)),
             },
-            fragment: u16::from_be_bytes(field(octets, 6)) & 0x1fff != 0,
+            fragment: place & 0x1fff != 0,
+            more: place & 0x2000 != 0,
         })
     }
 
@@ -182,6 +191,7 @@ impl Network {
                 payload => Some(usize::from(payload).saturating_add(IPV6_LEN)),
             },
             fragment: false,
+            more: false,
         })
     }
 }

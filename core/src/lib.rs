@@ -32,6 +32,7 @@
 )]
 
 pub mod addr;
+pub mod crc;
 pub mod credit;
 pub mod csum;
 pub mod ends;

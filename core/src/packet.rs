@@ -2,7 +2,7 @@
 //! Packets as the hooks see them: from the network header to the ports (RFC 791, RFC 8200).
 
 use crate::addr::{Addr, Family};
-use crate::header::{be, need, take, walk, Network, Stop};
+use crate::header::{be, need, take, walk, Network, Stop, Upper};
 
 /// ICMP for IPv4, RFC 792.
 pub const ICMP: u8 = 1;
@@ -27,7 +27,7 @@ pub enum ParseError {
     Short(usize),
     /// The headers contradict themselves, or are of a kind that must not be translated.
     Malformed,
-    /// A fragment other than the first: it has no transport header.
+    /// One of several fragments. Only the first has a transport header; all of them are to go the same way.
     Fragment,
 }
 
@@ -76,6 +76,15 @@ pub enum Slots {
     Reply,
 }
 
+/// The CRC32c of a quoted SCTP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crc {
+    /// Offset of the field from the outer network header.
+    pub at: usize,
+    /// Octets that it covers, from the quoted transport header to the end of the packet that is quoted.
+    pub octets: usize,
+}
+
 /// The packet quoted by an ICMP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
@@ -89,6 +98,8 @@ pub struct Quoted {
     pub ports: bool,
     /// Offset of the quoted transport checksum from the outer network header, if it was quoted and is in use.
     pub csum: Option<usize>,
+    /// The checksum of SCTP, if it was quoted and the packet says how long it was.
+    pub crc: Option<Crc>,
     /// Where the quoted ports are.
     pub slots: Slots,
 }
@@ -165,7 +176,7 @@ pub fn parse(head: &[u8], family: Family) -> Result<Packet, ParseError> {
             if end < net.len {
                 return Err(ParseError::Malformed);
             }
-            if net.fragment {
+            if net.fragment || net.more {
                 return Err(ParseError::Fragment);
             }
             let (proto, l4) = (net.proto, net.len);
@@ -174,12 +185,15 @@ pub fn parse(head: &[u8], family: Family) -> Result<Packet, ParseError> {
         Family::V6 => {
             let net = Network::v6(need(head, 0, usize::MAX)?)?;
             let end = net.total.unwrap_or(usize::MAX);
-            let (proto, l4) = walk(head, net.proto, net.len, end).map_err(|stop| match stop {
+            let upper = walk(head, net.proto, net.len, end).map_err(|stop| match stop {
                 Stop::Short(octets) => ParseError::Short(octets),
                 Stop::Fragment { .. } => ParseError::Fragment,
                 Stop::Cut { .. } | Stop::Refused => ParseError::Malformed,
             })?;
-            (net, proto, l4, end)
+            if upper.more {
+                return Err(ParseError::Fragment);
+            }
+            (net, upper.proto, upper.at, end)
         }
     };
     let (sport, dport, kind) = match (proto, family) {
@@ -291,17 +305,18 @@ fn quoted(
         Family::V6 => Network::v6(need(head, l3, end)?)?,
     };
     // What follows the quoted packet is padding. A length that cannot be is not believed.
-    let end = match net.total {
-        Some(total) if total >= net.len => end.min(l3.saturating_add(total)),
-        _ => end,
-    };
+    let total = net.total.filter(|total| *total >= net.len);
+    let sent = total.map(|total| l3.saturating_add(total));
+    let end = sent.map_or(end, |sent| end.min(sent));
     let at = l3.saturating_add(net.len);
-    let (proto, l4, whole) = match family {
-        Family::V4 => (net.proto, at, !net.fragment && at <= end),
+    let (proto, l4, whole, more) = match family {
+        Family::V4 => (net.proto, at, !net.fragment && at <= end, net.more),
         Family::V6 => match walk(head, net.proto, at, end) {
-            Ok((proto, at)) => (proto, at, true),
+            Ok(Upper { proto, at, more }) => (proto, at, true, more),
             Err(Stop::Short(octets)) => return Err(ParseError::Short(octets)),
-            Err(Stop::Cut { proto, at } | Stop::Fragment { proto, at }) => (proto, at, false),
+            Err(Stop::Cut { proto, at } | Stop::Fragment { proto, at }) => {
+                (proto, at, false, false)
+            }
             Err(Stop::Refused) => return Err(ParseError::Malformed),
         },
     };
@@ -317,19 +332,29 @@ fn quoted(
         },
         ports: false,
         csum: None,
+        crc: None,
         slots: Slots::None,
     };
     if whole {
+        // The CRC of a datagram that was cut covers more than the fragment.
+        let octets = sent.filter(|_| !more).and_then(|sent| sent.checked_sub(l4));
         quoted
-            .read_transport(head, family, end)
+            .read_transport(head, family, end, octets)
             .map_err(ParseError::Short)?;
     }
     Ok(quoted)
 }
 
 impl Quoted {
-    /// Reads the ports and finds the checksum, as far as they are quoted before `end`.
-    fn read_transport(&mut self, head: &[u8], family: Family, end: usize) -> Result<(), usize> {
+    /// Reads the ports and finds the checksum, as far as they are quoted before `end`. The packet had that many octets from
+    /// its transport header on, if that is known.
+    fn read_transport(
+        &mut self,
+        head: &[u8],
+        family: Family,
+        end: usize,
+        octets: Option<usize>,
+    ) -> Result<(), usize> {
         let l4 = self.l4;
         self.slots = match (self.tuple.proto, family) {
             (TCP | UDP | UDP_LITE | SCTP | DCCP, _) => Slots::Pair,
@@ -357,26 +382,56 @@ impl Quoted {
             }
             None => self.slots = Slots::None,
         }
-        if let Some(offset) = checksum_offset(self.tuple.proto, family) {
-            let at = l4.saturating_add(offset);
-            self.csum = match take(head, at, end)? {
-                Some([0, 0]) if zero_is_none(self.tuple.proto) => None,
-                Some(_) => Some(at),
-                None => None,
-            };
+        match Check::of(self.tuple.proto, family) {
+            Some(Check::Sum(offset)) => {
+                let at = l4.saturating_add(offset);
+                self.csum = match take(head, at, end)? {
+                    Some([0, 0]) if zero_is_none(self.tuple.proto) => None,
+                    Some(_) => Some(at),
+                    None => None,
+                };
+            }
+            Some(Check::Crc(offset)) => {
+                let at = l4.saturating_add(offset);
+                let quoted = take::<4>(head, at, end)?;
+                self.crc = quoted.and(octets).map(|octets| Crc { at, octets });
+            }
+            None => (),
         }
         Ok(())
     }
 }
 
-/// Where the checksum is that changes with addresses or ports, counted from the transport header.
-#[inline]
-pub(crate) const fn checksum_offset(proto: u8, family: Family) -> Option<usize> {
-    match (proto, family) {
-        (TCP, _) => Some(16),
-        (UDP | UDP_LITE | DCCP, _) => Some(6),
-        (ICMP, Family::V4) | (ICMPV6, Family::V6) => Some(2),
-        _ => None,
+/// The checksum that changes with addresses or ports, by its place in the transport header.
+#[derive(Clone, Copy)]
+pub(crate) enum Check {
+    /// A one's complement sum of two octets.
+    Sum(usize),
+    /// A CRC32c of four octets, over the ports but not over addresses (RFC 9260 section 6.8).
+    Crc(usize),
+}
+
+impl Check {
+    /// That of a protocol. DCCP's covers part of the data only, if told so, but always the pseudo-header and the header (RFC 4340
+    /// section 9.2); so does that of UDP-Lite.
+    #[inline]
+    pub(crate) const fn of(proto: u8, family: Family) -> Option<Check> {
+        match (proto, family) {
+            (TCP, _) => Some(Check::Sum(16)),
+            (UDP | UDP_LITE | DCCP, _) => Some(Check::Sum(6)),
+            (ICMP, Family::V4) | (ICMPV6, Family::V6) => Some(Check::Sum(2)),
+            (SCTP, _) => Some(Check::Crc(8)),
+            _ => None,
+        }
+    }
+
+    /// Octets from the transport header to the end of the field.
+    #[inline]
+    pub(crate) const fn end(self) -> usize {
+        match self {
+            Check::Sum(offset) => offset.saturating_add(2),
+            Check::Crc(offset) => offset.saturating_add(4),
+        }
     }
 }
 

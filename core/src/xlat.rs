@@ -2,9 +2,10 @@
 //! Rewriting of packets in place, with what the transport checksum then needs.
 
 use crate::addr::{Addr, Family};
+use crate::crc;
 use crate::csum;
 use crate::header::{IPV4_LEN, IPV6_LEN};
-use crate::packet::{checksum_offset, zero_is_none, Kind, Packet, Quoted, Slots, DCCP, ICMP, SCTP};
+use crate::packet::{zero_is_none, Check, Kind, Packet, Quoted, Slots, DCCP, ICMP, SCTP};
 
 /// The new values of a tuple; the addresses have the family of the packet.
 ///
@@ -30,26 +31,47 @@ impl Rewrite {
 
 /// What the caller has to do to the transport checksum: see [`apply`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fix {
-    /// Offset of the checksum field from the network header.
-    pub at: usize,
-    /// Difference of the pseudo-header, new minus old, as the kernel's `__wsum` ([`crate::csum`]).
-    pub pseudo: u32,
-    /// Difference of what the segment itself holds, new minus old, likewise.
-    pub plain: u32,
-    /// A checksum that comes out as zero must be written as 0xffff (RFC 768).
-    pub mangle_zero: bool,
+pub enum Fix {
+    /// It is a one's complement sum.
+    Sum {
+        /// Offset of the checksum field from the network header.
+        at: usize,
+        /// Difference of the pseudo-header, new minus old, as the kernel's `__wsum` ([`crate::csum`]).
+        pseudo: u32,
+        /// Difference of what the segment itself holds, new minus old, likewise.
+        plain: u32,
+        /// A checksum that comes out as zero must be written as 0xffff (RFC 768).
+        mangle_zero: bool,
+    },
+    /// It is the CRC32c of SCTP: the caller knows how long the packet is, and [`crc::difference`] says the rest.
+    Crc {
+        /// Offset of the checksum field from the network header.
+        at: usize,
+        /// Offset of the first octet that it covers. The first four are the ports.
+        from: usize,
+        /// The ports, old and new by exclusive or.
+        changed: [u8; 4],
+    },
 }
 
 impl Fix {
+    /// Octets from the network header to the end of the checksum field.
+    #[inline]
+    pub const fn end(&self) -> usize {
+        match *self {
+            Fix::Sum { at, .. } => at.saturating_add(2),
+            Fix::Crc { at, .. } => at.saturating_add(4),
+        }
+    }
+
     /// This fix, or nothing when it would not change the checksum.
     #[inline]
     fn unless_neutral(self) -> Option<Fix> {
-        if csum::is_neutral(self.pseudo) && csum::is_neutral(self.plain) {
-            None
-        } else {
-            Some(self)
-        }
+        let neutral = match self {
+            Fix::Sum { pseudo, plain, .. } => csum::is_neutral(pseudo) && csum::is_neutral(plain),
+            Fix::Crc { changed, .. } => changed == [0; 4],
+        };
+        (!neutral).then_some(self)
     }
 }
 
@@ -67,8 +89,8 @@ const fn header_len(family: Family) -> usize {
 struct Layout {
     /// Where the ports are.
     slots: Slots,
-    /// Where the checksum over addresses or ports is, counted from the transport header.
-    csum: Option<usize>,
+    /// The checksum over addresses or ports.
+    check: Option<Check>,
 }
 
 impl Layout {
@@ -78,13 +100,13 @@ impl Layout {
             Kind::Tcp { .. } => {
                 return Layout {
                     slots: Slots::Pair,
-                    csum: Some(16),
+                    check: Some(Check::Sum(16)),
                 }
             }
             Kind::Udp { .. } | Kind::UdpLite => {
                 return Layout {
                     slots: Slots::Pair,
-                    csum: Some(6),
+                    check: Some(Check::Sum(6)),
                 }
             }
             Kind::Echo { request: true } => Slots::Request,
@@ -94,7 +116,7 @@ impl Layout {
         };
         Layout {
             slots,
-            csum: checksum_offset(pkt.tuple.proto, pkt.family),
+            check: Check::of(pkt.tuple.proto, pkt.family),
         }
     }
 
@@ -102,8 +124,8 @@ impl Layout {
     #[inline]
     fn len(self) -> usize {
         let ports = slots_len(self.slots);
-        match self.csum {
-            Some(offset) => ports.max(offset.saturating_add(2)),
+        match self.check {
+            Some(check) => ports.max(check.end()),
             None => ports,
         }
     }
@@ -146,7 +168,8 @@ fn quoted_span(quoted: &Quoted, family: Family) -> usize {
         slots => quoted.l4.saturating_add(slots_len(slots)),
     };
     let csum = quoted.csum.map_or(0, |at| at.saturating_add(2));
-    header.max(ports).max(csum)
+    let crc = quoted.crc.map_or(0, |crc| crc.at.saturating_add(4));
+    header.max(ports).max(csum).max(crc)
 }
 
 /// How much a network header changed, new minus old.
@@ -197,18 +220,35 @@ fn write_network(head: &mut [u8], l3: usize, family: Family, to: &Rewrite) -> Op
     }
 }
 
-/// Writes the ports of the transport header at `l4`; returns their difference, new minus old.
+/// How much the ports of a transport header changed.
+struct PortsDiff {
+    /// New minus old.
+    sum: u32,
+    /// Old and new by exclusive or, if they are two ports.
+    changed: [u8; 4],
+}
+
+/// Writes the ports of the transport header at `l4`.
 #[inline]
-fn write_ports(head: &mut [u8], l4: usize, slots: Slots, to: &Rewrite) -> Option<u32> {
+fn write_ports(head: &mut [u8], l4: usize, slots: Slots, to: &Rewrite) -> Option<PortsDiff> {
     let id = match slots {
-        Slots::None => return Some(0),
+        Slots::None => {
+            return Some(PortsDiff {
+                sum: 0,
+                changed: [0; 4],
+            })
+        }
         Slots::Pair => {
             let ports = head.get_mut(l4..)?.first_chunk_mut::<4>()?;
             let old = u32::from_ne_bytes(*ports);
             let [s0, s1] = to.sport.to_be_bytes();
             let [d0, d1] = to.dport.to_be_bytes();
             *ports = [s0, s1, d0, d1];
-            return Some(csum::sub(u32::from_ne_bytes(*ports), old));
+            let new = u32::from_ne_bytes(*ports);
+            return Some(PortsDiff {
+                sum: csum::sub(new, old),
+                changed: (old ^ new).to_ne_bytes(),
+            });
         }
         Slots::Request => to.sport,
         Slots::Reply => to.dport,
@@ -216,16 +256,16 @@ fn write_ports(head: &mut [u8], l4: usize, slots: Slots, to: &Rewrite) -> Option
     let [_, _, _, _, field @ ..] = head.get_mut(l4..)?.first_chunk_mut::<6>()?;
     let old = u16::from_ne_bytes(*field);
     *field = id.to_be_bytes();
-    Some(csum::sub(
-        u32::from(u16::from_ne_bytes(*field)),
-        u32::from(old),
-    ))
+    Some(PortsDiff {
+        sum: csum::sub(u32::from(u16::from_ne_bytes(*field)), u32::from(old)),
+        changed: [0; 4],
+    })
 }
 
 /// Rewrites addresses, ports and the IPv4 header checksum of the packet that `pkt` was parsed from.
 ///
 /// The transport checksum is left to the caller, who knows whether the device will compute it: `pseudo` and `plain` are
-/// for `inet_proto_csum_replace_by_diff()` with and without `pseudohdr`. Returns `None` when there is nothing to fix: the
+/// for `inet_proto_csum_replace_by_diff()` with and without `pseudohdr`; SCTP has a CRC, which covers the ports. Returns `None` when there is nothing to fix: the
 /// protocol has no checksum over addresses and ports, the packet has none, or it stays right by itself. Of an ICMP error
 /// only the outer addresses are rewritten.
 ///
@@ -241,8 +281,18 @@ pub fn apply(head: &mut [u8], pkt: &Packet, to: &Rewrite) -> Option<Fix> {
         return None;
     }
     let pseudo = write_network(head, 0, pkt.family, to)?.addrs;
-    let plain = write_ports(head, pkt.l4, layout.slots, to)?;
-    let at = pkt.l4.saturating_add(layout.csum?);
+    let ports = write_ports(head, pkt.l4, layout.slots, to)?;
+    let at = match layout.check? {
+        Check::Sum(offset) => pkt.l4.saturating_add(offset),
+        Check::Crc(offset) => {
+            let fix = Fix::Crc {
+                at: pkt.l4.saturating_add(offset),
+                from: pkt.l4,
+                changed: ports.changed,
+            };
+            return fix.unless_neutral();
+        }
+    };
     let absent = match pkt.kind {
         Kind::Udp { no_csum } => no_csum,
         Kind::UdpLite => head.get(at..)?.first_chunk() == Some(&[0, 0]),
@@ -252,11 +302,10 @@ pub fn apply(head: &mut [u8], pkt: &Packet, to: &Rewrite) -> Option<Fix> {
         return None;
     }
     let proto = pkt.tuple.proto;
-    let pseudo = if covers_addresses(proto) { pseudo } else { 0 };
-    Fix {
+    Fix::Sum {
         at,
-        pseudo,
-        plain,
+        pseudo: if covers_addresses(proto) { pseudo } else { 0 },
+        plain: ports.sum,
         mangle_zero: zero_is_none(proto),
     }
     .unless_neutral()
@@ -285,13 +334,13 @@ pub fn apply_error(head: &mut [u8], pkt: &Packet, outer: &Rewrite, inner: &Rewri
     let pseudo = write_network(head, 0, pkt.family, outer)?.addrs;
     let net = write_network(head, quoted.l3, pkt.family, inner)?;
     let ports = write_ports(head, quoted.l4, quoted.slots, inner)?;
-    let mut plain = csum::add(net.header, ports);
+    let mut plain = csum::add(net.header, ports.sum);
     if let Some(at) = quoted.csum {
         let proto = quoted.tuple.proto;
         let covered = if covers_addresses(proto) {
-            csum::add(net.addrs, ports)
+            csum::add(net.addrs, ports.sum)
         } else {
-            ports
+            ports.sum
         };
         let field = head.get_mut(at..)?.first_chunk_mut::<2>()?;
         let old = u16::from_ne_bytes(*field);
@@ -303,12 +352,20 @@ pub fn apply_error(head: &mut [u8], pkt: &Packet, outer: &Rewrite, inner: &Rewri
         *field = new.to_ne_bytes();
         plain = csum::add(plain, csum::sub(u32::from(new), u32::from(old)));
     }
+    if let Some(crc) = quoted.crc {
+        let field = head.get_mut(crc.at..)?.first_chunk_mut::<4>()?;
+        let old = u32::from_ne_bytes(*field);
+        let difference = crc::difference(ports.changed, crc.octets);
+        *field = (u32::from_le_bytes(*field) ^ difference).to_le_bytes();
+        plain = csum::add(plain, csum::sub(u32::from_ne_bytes(*field), old));
+    }
     let proto = pkt.tuple.proto;
-    let at = pkt.l4.saturating_add(checksum_offset(proto, pkt.family)?);
-    let pseudo = if covers_addresses(proto) { pseudo } else { 0 };
-    Fix {
-        at,
-        pseudo,
+    let Check::Sum(offset) = Check::of(proto, pkt.family)? else {
+        return None;
+    };
+    Fix::Sum {
+        at: pkt.l4.saturating_add(offset),
+        pseudo: if covers_addresses(proto) { pseudo } else { 0 },
         plain,
         mangle_zero: false,
     }

@@ -10,7 +10,7 @@ use ihmp_core::packet::{
     parse, Kind, Packet, ParseError, Quoted, Slots, Tuple, DCCP, ICMP, ICMPV6, SCTP, TCP, TCP_ACK,
     TCP_RST, UDP, UDP_LITE,
 };
-use ihmp_core::xlat::{apply, apply_error, Rewrite};
+use ihmp_core::xlat::{apply, apply_error, Fix, Rewrite};
 
 use packets::{error, error_kinds, network, set_len, Proto, Spec, PROTOS};
 use prng::Prng;
@@ -95,10 +95,17 @@ fn reset_v4() {
         sport: 5003,
         dport: 1,
     };
-    let fix = apply(&mut packet, &pkt, &to).unwrap();
-    assert_eq!((fix.at, fix.mangle_zero), (36, false));
+    let Some(Fix::Sum {
+        at: 36,
+        pseudo,
+        plain,
+        mangle_zero: false,
+    }) = apply(&mut packet, &pkt, &to)
+    else {
+        panic!("not that sum");
+    };
     let field = u16::from_ne_bytes([packet[36], packet[37]]);
-    let field = csum::replace(csum::replace(field, fix.pseudo), fix.plain);
+    let field = csum::replace(csum::replace(field, pseudo), plain);
     packet[36..38].copy_from_slice(&field.to_ne_bytes());
     let pkt = parse(&packet, Family::V4).unwrap();
     assert_eq!(
@@ -141,6 +148,7 @@ fn unreachable_v4() {
         tuple: tuple(UDP, "192.0.2.1", 51732, "192.0.2.2", 5001),
         ports: true,
         csum: Some(54),
+        crc: None,
         slots: Slots::Pair,
     };
     assert_eq!(quoted, expected);
@@ -159,10 +167,17 @@ fn unreachable_v4() {
         sport: 9,
         dport: 5001,
     };
-    let fix = apply_error(&mut packet, &pkt, &outer, &inner).unwrap();
-    assert_eq!((fix.at, fix.pseudo), (22, 0));
+    let Some(Fix::Sum {
+        at: 22,
+        pseudo: 0,
+        plain,
+        ..
+    }) = apply_error(&mut packet, &pkt, &outer, &inner)
+    else {
+        panic!("not that sum");
+    };
     let field = u16::from_ne_bytes([packet[22], packet[23]]);
-    packet[22..24].copy_from_slice(&csum::replace(field, fix.plain).to_ne_bytes());
+    packet[22..24].copy_from_slice(&csum::replace(field, plain).to_ne_bytes());
     let pkt = parse(&packet, Family::V4).unwrap();
     assert_sums(&packet, &pkt);
     assert_eq!(csum::checksum(0, &packet[28..48]), 0);
@@ -185,6 +200,7 @@ fn unreachable_v6() {
         tuple: tuple(UDP, "2001:db8::1", 51027, "2001:db8::2", 5001),
         ports: true,
         csum: Some(94),
+        crc: None,
         slots: Slots::Pair,
     };
     assert_eq!(quoted, expected);
@@ -253,14 +269,12 @@ fn echo_exchange() {
 /// All packets of the tests, errors with quotes of any length among them.
 fn any_packet(prng: &mut Prng, family: Family) -> Vec<u8> {
     let proto = prng.pick(&PROTOS);
-    let spec = Spec::random(prng, family, proto);
+    let mut spec = Spec::random(prng, family, proto);
     if prng.one_in(2) {
         return spec.build();
     }
-    let outer = Spec {
-        more: false,
-        ..Spec::random(prng, family, Proto::OtherIcmp)
-    };
+    spec.more = prng.one_in(4);
+    let outer = Spec::random(prng, family, Proto::OtherIcmp);
     let mut quote = spec.build();
     let least = if family == Family::V4 { 20 } else { 40 };
     quote.truncate(least + prng.below(quote.len() - least + 1));
@@ -372,11 +386,11 @@ fn cut_quotes() {
     for family in [Family::V4, Family::V6] {
         for proto in PROTOS {
             for _ in 0..50 {
-                let spec = Spec::random(&mut prng, family, proto);
-                let outer = Spec {
-                    more: false,
-                    ..Spec::random(&mut prng, family, Proto::OtherIcmp)
+                let spec = Spec {
+                    more: prng.one_in(4),
+                    ..Spec::random(&mut prng, family, proto)
                 };
+                let outer = Spec::random(&mut prng, family, Proto::OtherIcmp);
                 let inner = spec.build();
                 let kind = prng.pick(error_kinds(family));
                 for len in 0..=inner.len() {
@@ -423,7 +437,6 @@ fn udp(family: Family) -> Spec {
     let mut spec = Spec::random(&mut Prng::new(7), family, Proto::Udp);
     spec.options.clear();
     spec.extensions.clear();
-    spec.more = false;
     (spec.sport, spec.dport) = (1234, 53);
     spec
 }
@@ -431,9 +444,10 @@ fn udp(family: Family) -> Spec {
 #[test]
 fn fragments_v4() {
     let mut packet = udp(Family::V4).build();
-    packet[6..8].copy_from_slice(&[0x20, 0]);
+    packet[6..8].copy_from_slice(&[0x40, 0]);
     assert!(parse(&packet, Family::V4).is_ok());
-    for offset in [[0x20, 1], [0, 1], [0x1f, 0xff], [0x10, 0]] {
+    // The first one, too: the others could not go where it goes.
+    for offset in [[0x20, 0], [0x20, 1], [0, 1], [0x1f, 0xff], [0x10, 0]] {
         packet[6..8].copy_from_slice(&offset);
         assert_eq!(parse(&packet, Family::V4), Err(ParseError::Fragment));
         assert_eq!(parse(&packet[..20], Family::V4), Err(ParseError::Fragment));
@@ -445,15 +459,51 @@ fn fragments_v6() {
     let mut spec = udp(Family::V6);
     spec.extensions = vec![
         (60, vec![0, 1, 4, 0, 0, 0, 0]),
-        (44, vec![0, 0, 1, 0, 0, 0, 9]),
+        (44, vec![0, 0, 0, 0, 0, 0, 9]),
     ];
     let mut packet = spec.build();
+    // All of it is in one fragment (RFC 6946).
     let pkt = parse(&packet, Family::V6).unwrap();
     assert_eq!((pkt.l4, pkt.tuple), (56, spec.tuple()));
+    packet[51] = 1;
+    assert_eq!(parse(&packet, Family::V6), Err(ParseError::Fragment));
     packet[51] = 8;
     assert_eq!(parse(&packet, Family::V6), Err(ParseError::Fragment));
     packet[50..52].copy_from_slice(&[1, 0]);
     assert_eq!(parse(&packet, Family::V6), Err(ParseError::Fragment));
+}
+
+/// A first fragment that is quoted is translated like its datagram, but for the CRC of SCTP, which covers the others as well.
+#[test]
+fn quoted_first_fragments() {
+    for family in [Family::V4, Family::V6] {
+        for proto in [Proto::Udp, Proto::Sctp] {
+            let spec = Spec {
+                proto,
+                extensions: vec![(44, vec![0, 0, 0, 0, 0, 0, 9])],
+                ..udp(family)
+            };
+            for more in [false, true] {
+                let spec = Spec {
+                    more,
+                    ..spec.clone()
+                };
+                let packet = error(
+                    &udp(family),
+                    1 + 2 * u8::from(family == Family::V4),
+                    &spec.build(),
+                );
+                let pkt = parse(&packet, family).unwrap();
+                let Kind::Error(quoted) = pkt.kind else {
+                    panic!("{pkt:?}");
+                };
+                assert!(quoted.ports);
+                assert_eq!(quoted.tuple, spec.tuple());
+                assert_eq!(quoted.csum.is_some(), proto == Proto::Udp);
+                assert_eq!(quoted.crc.is_some(), proto == Proto::Sctp && !more);
+            }
+        }
+    }
 }
 
 /// A quoted fragment that is not the first has addresses only.

@@ -5,6 +5,7 @@ mod packets;
 mod prng;
 
 use ihmp_core::addr::Family;
+use ihmp_core::crc;
 use ihmp_core::packet::{parse, Kind, Packet};
 use ihmp_core::xlat::{apply, apply_error, span, Fix, Rewrite};
 
@@ -61,18 +62,30 @@ use kernel::Summed;
 
 /// Does what the module does with a fix; `csum` is the sum of the packet as the device saw it.
 fn mend(packet: &mut [u8], family: Family, fix: Option<Fix>, how: Summed, csum: &mut u32) {
-    let Some(fix) = fix else {
-        return;
-    };
-    let field = &mut packet[fix.at..fix.at + 2];
-    let mut check = u16::from_ne_bytes([field[0], field[1]]);
-    let v6 = family == Family::V6;
-    kernel::replace(&mut check, how, csum, fix.pseudo, true, v6);
-    kernel::replace(&mut check, how, csum, fix.plain, false, v6);
-    if fix.mangle_zero && check == 0 {
-        check = 0xffff;
+    match fix {
+        Some(Fix::Sum {
+            at,
+            pseudo,
+            plain,
+            mangle_zero,
+        }) => {
+            let field = &mut packet[at..at + 2];
+            let mut check = u16::from_ne_bytes([field[0], field[1]]);
+            let v6 = family == Family::V6;
+            kernel::replace(&mut check, how, csum, pseudo, true, v6);
+            kernel::replace(&mut check, how, csum, plain, false, v6);
+            if mangle_zero && check == 0 {
+                check = 0xffff;
+            }
+            field.copy_from_slice(&check.to_ne_bytes());
+        }
+        Some(Fix::Crc { at, from, changed }) if how != Summed::Partial => {
+            let difference = crc::difference(changed, packet.len() - from);
+            let field = packet[at..].first_chunk_mut::<4>().unwrap();
+            *field = (u32::from_le_bytes(*field) ^ difference).to_le_bytes();
+        }
+        _ => (),
     }
-    field.copy_from_slice(&check.to_ne_bytes());
 }
 
 fn rewrite(spec: &Spec) -> Rewrite {
@@ -122,7 +135,7 @@ fn translate(
     assert_eq!(short, packet[..span - 1]);
     let fix = f(&mut packet[..span]);
     if let Some(fix) = fix {
-        assert!(fix.at + 2 <= span);
+        assert!(fix.end() <= span);
     }
     mend(&mut packet, pkt.family, fix, how, csum);
     packet
@@ -221,6 +234,40 @@ fn wrong_checksums_stay_wrong() {
     });
 }
 
+/// A CRC that is wrong is wrong by the same bits afterwards; if the device is to make it, nothing is written.
+#[test]
+fn crcs_that_are_not_right() {
+    let mut prng = Prng::new(12);
+    for family in [Family::V4, Family::V6] {
+        for _ in 0..ROUNDS {
+            let spec = Spec::random(&mut prng, family, Proto::Sctp);
+            let to = moved(&mut prng, &spec);
+            let wrong = prng.octets(4);
+            let at = spec.l4() + 8;
+            let put = |mut packet: Vec<u8>| {
+                packet[at..at + 4]
+                    .iter_mut()
+                    .zip(&wrong)
+                    .for_each(|(octet, wrong)| *octet ^= wrong);
+                packet
+            };
+            let packet = put(spec.build());
+            let pkt = parsed(&packet, family);
+            let f = |head: &mut [u8]| apply(head, &pkt, &rewrite(&to));
+            let out = translate(&packet, &pkt, Summed::None, &mut 0, f);
+            assert_eq!(out, put(to.build()), "{spec:?} -> {to:?}");
+
+            let mut packet = spec.build();
+            packet[at..at + 4].fill(0);
+            let mut expected = to.build();
+            expected[at..at + 4].fill(0);
+            let f = |head: &mut [u8]| apply(head, &pkt, &rewrite(&to));
+            let out = translate(&packet, &pkt, Summed::Partial, &mut 0, f);
+            assert_eq!(out, expected);
+        }
+    }
+}
+
 /// With checksum offload the field holds the folded pseudo-header sum, and must hold the new one.
 #[test]
 fn partial_checksums() {
@@ -288,14 +335,22 @@ fn quoting(outer: &Spec, kind: u8, inner: &Spec, len: usize) -> Vec<u8> {
 #[test]
 fn errors() {
     each(6, |prng, inner| {
-        let mut outer = Spec::random(prng, inner.family, Proto::OtherIcmp);
-        outer.more = false;
+        // The CRC of SCTP covers the other fragments, too, and is left.
+        let inner = &Spec {
+            more: prng.one_in(8) && inner.proto != Proto::Sctp,
+            ..inner.clone()
+        };
+        let outer = Spec::random(prng, inner.family, Proto::OtherIcmp);
         let kind = prng.pick(error_kinds(inner.family));
         let least = if inner.family == Family::V4 { 20 } else { 40 };
         let mut len = least + prng.below(inner.build().len() - least + 1);
         // Half a checksum cannot be mended.
         if inner.checksum_at().is_some_and(|at| len == at + 1) {
             len -= 1;
+        }
+        let crc = inner.l4() + 8;
+        if inner.proto == Proto::Sctp && (crc..crc + 4).contains(&len) {
+            len = crc;
         }
         let packet = quoting(&outer, kind, inner, len);
         let pkt = parsed(&packet, inner.family);
@@ -328,8 +383,7 @@ fn errors() {
 #[test]
 fn outer_of_errors() {
     each(7, |prng, inner| {
-        let mut outer = Spec::random(prng, inner.family, Proto::OtherIcmp);
-        outer.more = false;
+        let outer = Spec::random(prng, inner.family, Proto::OtherIcmp);
         let kind = prng.pick(error_kinds(inner.family));
         let packet = quoting(&outer, kind, inner, 1_000);
         let pkt = parsed(&packet, inner.family);
@@ -364,10 +418,7 @@ fn zero_becomes_ones() {
                 let f = |head: &mut [u8]| apply(head, &pkt, &rewrite(&to));
                 assert_eq!(translate(&packet, &pkt, Summed::None, &mut 0, f), expected);
 
-                let outer = Spec {
-                    more: false,
-                    ..Spec::random(&mut prng, family, Proto::OtherIcmp)
-                };
+                let outer = Spec::random(&mut prng, family, Proto::OtherIcmp);
                 let packet = quoting(&outer, 3, &spec, 1_000);
                 let pkt = parsed(&packet, family);
                 let f = |head: &mut [u8]| apply_error(head, &pkt, &rewrite(&outer), &rewrite(&to));
@@ -459,7 +510,7 @@ fn damaged() {
             Kind::Error(_) => apply_error(&mut out, &pkt, &rewrite(&outer), &rewrite(&inner)),
             _ => apply(&mut out, &pkt, &rewrite(&outer)),
         };
-        assert!(fix.is_none_or(|fix| fix.at + 2 <= span));
+        assert!(fix.is_none_or(|fix| fix.end() <= span));
         assert_eq!(out[span..], packet[span..]);
     }
     assert!(translated > 50_000, "{translated}");

@@ -14,7 +14,10 @@ use core::{
     marker::PhantomData,
     ptr::NonNull, //
 };
-use ihmp_core::xlat::Fix;
+use ihmp_core::{
+    crc,
+    xlat::Fix, //
+};
 
 /// A packet whose data begins with the network header.
 ///
@@ -83,19 +86,25 @@ impl<'a> Skb<'a> {
     /// `span` octets were made writable before and contain the checksum.
     #[inline]
     pub(crate) fn fix_checksum(&mut self, fix: &Fix, span: usize, ipv6: bool) {
-        if fix.at.saturating_add(2) > span {
+        if fix.end() > span {
             return;
         }
-        // SAFETY: By the invariant, and the checksum lies in the writable part.
-        unsafe {
-            raw::ihmp_skb_csum(
-                self.raw(),
-                fix.at as u32,
-                fix.pseudo,
-                fix.plain,
-                fix.mangle_zero,
-                ipv6,
-            )
+        match *fix {
+            // SAFETY: By the invariant, and the checksum lies in the writable part.
+            Fix::Sum {
+                at,
+                pseudo,
+                plain,
+                mangle_zero,
+            } => unsafe {
+                raw::ihmp_skb_csum(self.raw(), at as u32, pseudo, plain, mangle_zero, ipv6)
+            },
+            Fix::Crc { at, from, changed } => {
+                let octets = (self.len() as usize).saturating_sub(from);
+                let difference = crc::difference(changed, octets);
+                // SAFETY: As above.
+                unsafe { raw::ihmp_skb_crc(self.raw(), at as u32, difference) }
+            }
         }
     }
 

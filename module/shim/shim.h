@@ -125,6 +125,7 @@ const u8 *ihmp_skb_head(struct sk_buff *skb, u32 *len);
 bool ihmp_skb_pull(struct sk_buff *skb, u32 len);
 u8 *ihmp_skb_writable(struct sk_buff *skb, u32 len);
 void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mangle_zero, bool ipv6);
+void ihmp_skb_crc(struct sk_buff *skb, u32 at, u32 difference);
 void ihmp_skb_forget_csum(struct sk_buff *skb);
 u32 ihmp_skb_len(const struct sk_buff *skb);
 bool ihmp_skb_has_cookie(const struct sk_buff *skb, u32 l4, bool ipv6);

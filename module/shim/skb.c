@@ -5,6 +5,7 @@
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
+#include <linux/unaligned.h>
 #include <net/checksum.h>
 #include <net/dst.h>
 #include <net/inet_timewait_sock.h>
@@ -35,18 +36,22 @@ u8 *ihmp_skb_writable(struct sk_buff *skb, u32 len)
 
 /*
  * Whether the checksum at `at` is that of the pseudo-header alone, and who
- * sends the packet adds the rest. What will be added to may be another field,
- * that of a packet inside: then ours is complete, unless segments are to be
- * made of the packet. Segments of UDP are made from such a sum even if no
- * device will help (udp4_hwcsum, __udp_gso_segment).
+ * sends the packet adds the rest. That of a tunnel of which segments are to
+ * be made is so whatever else is said of the packet (udp_set_csum,
+ * udp4_gro_complete). Otherwise, what will be added to may be another field,
+ * that of a packet inside: then ours is complete (local checksum offload).
+ * Segments of UDP are made from such a sum even if no device will help
+ * (udp4_hwcsum, __udp_gso_segment).
  */
 static bool ihmp_csum_is_partial(const struct sk_buff *skb, u32 at)
 {
 	bool started = skb_checksum_start_offset(skb) + skb->csum_offset == at;
 	u32 gso = skb_is_gso(skb) ? skb_shinfo(skb)->gso_type : 0;
 
+	if (gso & SKB_GSO_UDP_TUNNEL_CSUM)
+		return true;
 	if (skb->ip_summed == CHECKSUM_PARTIAL)
-		return started || gso & SKB_GSO_UDP_TUNNEL_CSUM;
+		return started;
 	return skb->ip_summed == CHECKSUM_NONE && started && gso & SKB_GSO_UDP_L4 && !(gso & SKB_GSO_FRAGLIST);
 }
 
@@ -66,6 +71,16 @@ void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mang
 	csum_replace_by_diff(sum, (__force __wsum)plain);
 	if (mangle_zero && !*sum)
 		*sum = CSUM_MANGLED_0;
+}
+
+/* The CRC of SCTP at `at` changes by so much, unless who sends the packet makes it (skb_crc32c_csum_help, sctp_gso_segment). */
+void ihmp_skb_crc(struct sk_buff *skb, u32 at, u32 difference)
+{
+	u8 *crc = skb->data + at;
+
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		put_unaligned_le32(get_unaligned_le32(crc) ^ difference, crc);
+	ihmp_skb_forget_csum(skb);
 }
 
 void ihmp_skb_forget_csum(struct sk_buff *skb)

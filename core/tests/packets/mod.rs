@@ -57,7 +57,7 @@ pub(crate) struct Spec {
     pub(crate) options: Vec<u8>,
     /// IPv6 extension headers: kind, and all octets after the first.
     pub(crate) extensions: Vec<(u8, Vec<u8>)>,
-    /// IPv4: the first of several fragments.
+    /// The first of several fragments: IPv4 says so, and the fragment headers of IPv6, if there are any.
     pub(crate) more: bool,
     /// The transport header after ports and checksum, and the payload.
     pub(crate) rest: Vec<u8>,
@@ -78,6 +78,16 @@ pub(crate) fn checksum(mut sum: u64) -> u16 {
         sum = (sum >> 16) + (sum & 0xffff);
     }
     !(sum as u16)
+}
+
+/// CRC32c, octet by octet and bit by bit (RFC 9260 appendix A).
+pub(crate) fn crc32c(octets: &[u8]) -> u32 {
+    !octets.iter().fold(u32::MAX, |crc, octet| {
+        (0..8).fold(crc ^ u32::from(*octet), |crc, _| match crc & 1 {
+            0 => crc >> 1,
+            _ => (crc >> 1) ^ 0x82f6_3b78,
+        })
+    })
 }
 
 fn pseudo(src: Addr, dst: Addr, proto: u8, len: usize) -> u64 {
@@ -112,7 +122,7 @@ impl Spec {
             dport: prng.word(),
             options: prng.octets(options),
             extensions,
-            more: v4 && prng.one_in(8),
+            more: false,
             rest: prng.octets(rest),
         }
     }
@@ -165,7 +175,7 @@ impl Spec {
         }
     }
 
-    /// Where the transport checksum is, if there is one over addresses or ports.
+    /// Where the transport checksum is, if there is a sum over addresses or ports.
     pub(crate) fn checksum_at(&self) -> Option<usize> {
         let offset = match self.proto {
             Proto::Tcp => 16,
@@ -218,7 +228,11 @@ impl Spec {
             }
             Proto::Sctp => {
                 ports(&mut segment);
-                segment.extend(&self.rest);
+                segment.extend(&self.rest[..4]);
+                segment.extend([0; 4]);
+                segment.extend(&self.rest[4..]);
+                let crc = crc32c(&segment);
+                segment[8..12].copy_from_slice(&crc.to_le_bytes());
                 segment.len()
             }
             Proto::Request | Proto::Reply | Proto::OtherIcmp => {
@@ -266,7 +280,7 @@ fn random_extension(prng: &mut Prng) -> (u8, Vec<u8>) {
     let kind = prng.pick(&[0, 43, 44, 60]);
     let mut octets = prng.octets(7 + if kind == 44 { 0 } else { 8 * units });
     match kind {
-        44 => octets[1..3].copy_from_slice(&[0, (units & 1) as u8]),
+        44 => octets[1..3].fill(0),
         43 => {
             octets[0] = units as u8;
             octets[2] = 0;
@@ -305,9 +319,13 @@ pub(crate) fn network(spec: &Spec, proto: u8, segment: &[u8]) -> Vec<u8> {
             let mut chain = Vec::new();
             let mut kinds: Vec<u8> = spec.extensions.iter().map(|(kind, _)| *kind).collect();
             kinds.push(proto);
-            for ((_, octets), next) in spec.extensions.iter().zip(&kinds[1..]) {
+            for ((kind, octets), next) in spec.extensions.iter().zip(&kinds[1..]) {
                 chain.push(*next);
                 chain.extend(octets);
+                if *kind == 44 && spec.more {
+                    let at = chain.len() - octets.len() + 2;
+                    chain[at] |= 1;
+                }
             }
             packet.extend([0x60, 0, 0, 0]);
             packet.extend(((chain.len() + segment.len()) as u16).to_be_bytes());
