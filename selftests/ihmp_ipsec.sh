@@ -207,6 +207,20 @@ incoming() {
 	end
 }
 
+# The same for a policy that names the locators, as it would be without ihmp.
+incoming_by_locators() {
+	local M C NEW FAMILY FROM
+
+	stage "$1" && meet "$2" && flows '' || return
+	[ "$2" = without ] || go "$2" || return
+	must "goes on" goes_on m && policy c in "$NEW" "$C" proto udp dport 5001 -- esp || return
+	must "what comes in the clear is refused" busywait 10 stands m udpc || return
+	[ "$2" = without ] || must "and counted" busywait 10 reason_at_least c ipsec 10 || return
+	both_ways "$NEW" && must "in ESP it goes on" goes_on m 40 || return
+	must "the other flow goes on" goes_on m@other || return
+	end
+}
+
 # A stream whose segments were as long as the path let them be goes on where ESP needs some of that.
 stream() {
 	local M C NEW FAMILY FROM
@@ -231,6 +245,7 @@ for family in 4 6; do
 		run_case "IPv$family, $how: a policy that names the device" by_device $family $how
 		run_case "IPv$family, $how: a policy of the socket's own" own $family $how
 		run_case "IPv$family, $how: a policy that blocks" blocked $family $how
+		run_case "IPv$family, $how: a policy for what comes in, by locators" incoming_by_locators $family $how
 		run_case "IPv$family, $how: a long stream" stream $family $how
 	done
 	run_case "IPv$family: what no policy allows is blocked" default_blocked $family hard

@@ -62,6 +62,8 @@ pub enum Reason {
     Stays = 20,
     /// The host has not shown that it is at the address, and has no credit left.
     NoCredit = 21,
+    /// A policy of IPsec refuses the packet as it came in, before it was translated.
+    Ipsec = 22,
 }
 
 impl Reason {
@@ -69,7 +71,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 22] = [
+    pub const ALL: [Reason; 23] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -92,6 +94,7 @@ impl Reason {
         Reason::SameWire,
         Reason::Stays,
         Reason::NoCredit,
+        Reason::Ipsec,
     ];
 
     /// The number in the contract.
@@ -122,7 +125,8 @@ impl Reason {
             | Reason::Late
             | Reason::SameWire
             | Reason::Stays
-            | Reason::NoCredit => Effect::Drop,
+            | Reason::NoCredit
+            | Reason::Ipsec => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit

@@ -45,7 +45,10 @@ use crate::{
     view::View, //
 };
 use ihmp_core::{
-    addr::Addr,
+    addr::{
+        Addr,
+        Family, //
+    },
     ends::Foreign,
     flow::FlowKey,
     packet::{
@@ -203,6 +206,16 @@ fn receive(
     if is_doubted(packet, host, view, &row, now) {
         return netns.drop_for(Reason::UnprovenReset);
     }
+    let tuple = &packet.tuple;
+    let key = row.key();
+    let as_known = key.faddr == tuple.src
+        && key.laddr == tuple.dst
+        && key.lport == tuple.dport
+        && key.fport == tuple.sport;
+    // What is delivered is checked as the socket knows it, so what is about to be translated is checked before.
+    if !as_known && !skb.is_admitted(packet.family == Family::V6) {
+        return netns.drop_for(Reason::Ipsec);
+    }
     row.touch(now);
     row.hear(now);
     host.received(now);
@@ -210,11 +223,9 @@ fn receive(
         netns.count(Counter::InUnchanged);
         return Verdict::Accept;
     }
-    let tuple = &packet.tuple;
     if view.tries(tuple.src) {
         netns.hear_unvalidated(host, view, skb.wire_len(), guard);
     }
-    let key = row.key();
     if row.stance.stays() {
         if key.faddr != tuple.src || key.laddr != tuple.dst {
             return netns.drop_for(Reason::Stays);
@@ -222,11 +233,7 @@ fn receive(
     } else {
         hear(netns, packet, host, &row, key.faddr, by_nat, guard);
     }
-    if key.faddr == tuple.src
-        && key.laddr == tuple.dst
-        && key.lport == tuple.dport
-        && key.fport == tuple.sport
-    {
+    if as_known {
         netns.count(Counter::InUnchanged);
         return Verdict::Accept;
     }

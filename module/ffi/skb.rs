@@ -114,6 +114,13 @@ impl<'a> Skb<'a> {
         unsafe { raw::ihmp_skb_forget_csum(self.raw()) }
     }
 
+    /// Whether the namespace's policies of IPsec let in the packet as it is. It came in, by a device.
+    #[inline]
+    pub(crate) fn is_admitted(&mut self, ipv6: bool) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_skb_is_admitted(self.raw(), ipv6) }
+    }
+
     /// Whether a TCP packet of a family, whose 20 octets of header begin at `l4`, answers a SYN cookie of this kernel
     /// (RFC 4987 section 3.6).
     #[cold]

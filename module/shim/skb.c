@@ -14,6 +14,7 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 #include <net/tcp_states.h>
+#include <net/xfrm.h>
 
 #include "shim.h"
 
@@ -87,6 +88,12 @@ void ihmp_skb_forget_csum(struct sk_buff *skb)
 {
 	if (skb->ip_summed == CHECKSUM_COMPLETE)
 		skb->ip_summed = CHECKSUM_NONE;
+}
+
+/* The namespace's policies of IPsec let in what has these addresses. Those of sockets are asked when it is delivered. */
+bool ihmp_skb_is_admitted(struct sk_buff *skb, bool ipv6)
+{
+	return xfrm_policy_check(NULL, XFRM_POLICY_IN, skb, ipv6 ? AF_INET6 : AF_INET);
 }
 
 /* Whether the TCP header at `l4`, which is linear, answers a SYN cookie that this kernel has sent. */

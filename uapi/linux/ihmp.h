@@ -140,6 +140,8 @@ enum ihmp_path_cause {
  *   between its own addresses, while the host goes on elsewhere.
  * @IHMP_REASON_NO_CREDIT: Dropped; the host has announced the address and not
  *   shown that it is there, and its credit is spent.
+ * @IHMP_REASON_IPSEC: Dropped; a policy of IPsec refuses the packet as it came
+ *   in, before it was translated.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -164,6 +166,7 @@ enum ihmp_reason {
 	IHMP_REASON_SAME_WIRE,
 	IHMP_REASON_STAYS,
 	IHMP_REASON_NO_CREDIT,
+	IHMP_REASON_IPSEC,
 };
 
 /*

@@ -388,6 +388,8 @@ pub enum Reason {
     /// Dropped; the host has announced the address and not shown that it is there, and its credit
     /// is spent.
     NoCredit = 21,
+    /// Dropped; a policy of IPsec refuses the packet as it came in, before it was translated.
+    Ipsec = 22,
 }
 
 impl Reason {
@@ -415,6 +417,7 @@ impl Reason {
         Self::SameWire,
         Self::Stays,
         Self::NoCredit,
+        Self::Ipsec,
     ];
 
     /// The number on the wire.
@@ -447,6 +450,7 @@ impl Reason {
             19 => Some(Self::SameWire),
             20 => Some(Self::Stays),
             21 => Some(Self::NoCredit),
+            22 => Some(Self::Ipsec),
             _ => None,
         }
     }
@@ -476,6 +480,7 @@ impl Reason {
             Self::SameWire => "same-wire",
             Self::Stays => "stays",
             Self::NoCredit => "no-credit",
+            Self::Ipsec => "ipsec",
         }
     }
 
