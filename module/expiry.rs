@@ -70,6 +70,7 @@ fn look(netns: &Netns) -> bool {
             });
         }
     });
+    netns.net.forget_announced(now);
     netns.net.forget_dead();
     if netns.hosts.load(Relaxed) != 0 {
         // An address may go after the hosts have heard so.

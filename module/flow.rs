@@ -299,6 +299,11 @@ impl Row {
         }
     }
 
+    /// Whether a packet between these addresses, with the ports of the flow, would become another one by a move of the host.
+    pub(crate) fn is_moved_by(&self, wire: &FlowKey) -> bool {
+        !self.plain && !self.stance.stays() && self.key() != *wire
+    }
+
     /// A packet of the flow came from and to these addresses.
     pub(crate) fn roam(&self, wire: &FlowKey) {
         let key = self.key();

@@ -229,7 +229,7 @@ impl Netns {
         }
         self.nat_wake(host, &mapping, &guard);
         drop(guard);
-        self.net.release_held();
+        self.net.release_held(host.id(), &mapping.addr.octets());
         Ok(())
     }
 

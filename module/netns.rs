@@ -2,7 +2,7 @@
 
 //! The state of one network namespace, and the changes that are made to it as a whole.
 //!
-//! Lock order: `config` (sleeps), then the tables' own locks, then `Pending`'s. Packets never take
+//! Lock order: `config` (sleeps), then the tables' own locks, then that of announced moves. Packets never take
 //! `config`: they read under RCU, add rows and make hosts in state `new`, for which the tables' own
 //! locks suffice. Addresses of hosts that are there change under `config` only.
 
@@ -137,7 +137,6 @@ pub(crate) struct Netns {
     pub(crate) searched: Atomic<u32>,
     /// Looks at what has expired, so far.
     pub(crate) looks: Atomic<u32>,
-    #[pin]
     pub(crate) pending: Pending,
     #[pin]
     config: Mutex<Config>,
@@ -175,7 +174,7 @@ impl Netns {
                 dropped_unresolved: Atomic::new(0),
                 searched: Atomic::new(0),
                 looks: Atomic::new(0),
-                pending <- Pending::new(),
+                pending: Pending::new(),
                 config <- kernel::new_mutex!(config),
             }),
             GFP_KERNEL,
@@ -373,7 +372,7 @@ impl Netns {
             wake::host(self, host, whom, we_moved);
         }
         // After the sockets were woken: what was held may be the acknowledgement that they need.
-        self.net.release_held();
+        self.release_held(host);
         let mut changes = [None, None];
         for (change, (old, new)) in changes.iter_mut().zip(old_paths.iter().zip(&new_paths)) {
             let cause = match (old.is_some(), new.is_some()) {

@@ -1,82 +1,106 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Locators whose move was announced a moment ago: the message is on its way through the agent, the
-//! first packets from the locator are already here and wait for it.
+//! Moves that were announced a moment ago: the message is on its way through the agent, the first packets from the new address are
+//! already here and wait for it.
+//!
+//! The message is not verified at this point. So each host has announcements of its own, and one in its name is worth one wait:
+//! until [`QUIET_MS`] after that the same announcement is none, unless the move was applied.
 
-use crate::ffi::clock;
-use ihmp_core::addr::Addr;
-use kernel::{
-    prelude::*,
-    sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        SpinLock, //
+use crate::{
+    ffi::{
+        clock,
+        hold::Announced, //
+    },
+    host::Host,
+    netns::Netns, //
+};
+use ihmp_core::{
+    addr::Addr,
+    sets::Role, //
+};
+use kernel::sync::{
+    atomic::{
+        Atomic,
+        Relaxed, //
+    },
+    rcu::{
+        self,
+        Guard, //
     },
 };
 
-/// Announcements that are remembered; a newer one takes the place of the oldest.
-const SLOTS: usize = 16;
+/// Milliseconds after packets have waited in vain for which the same announcement is none.
+const QUIET_MS: u64 = 4_000;
 
-#[derive(Clone, Copy)]
-struct Announced {
-    addr: Addr,
-    until: u64,
-}
-
-/// The announcements of a namespace.
-#[pin_data]
+/// Whether there are announcements in a namespace.
 pub(crate) struct Pending {
-    /// When the last of them ends, in jiffies: no lock is taken after that.
+    /// When the time of the last one is over, in jiffies; 0 before the first.
     latest: Atomic<u64>,
-    #[pin]
-    slots: SpinLock<[Announced; SLOTS]>,
 }
 
 impl Pending {
     /// No announcements.
-    pub(crate) fn new() -> impl PinInit<Self> {
-        let none = Announced {
-            addr: Addr::UNSPECIFIED,
-            until: 0,
-        };
-        pin_init!(Self {
+    pub(crate) fn new() -> Self {
+        Self {
             latest: Atomic::new(0),
-            slots <- kernel::new_spinlock!([none; SLOTS]),
-        })
-    }
-
-    /// A message announced a move to `addr`. Bottom halves are off.
-    pub(crate) fn announce(&self, addr: Addr, hold_ms: u32) {
-        let now = clock::jiffies();
-        let until = now.saturating_add(clock::from_ms(hold_ms.into()));
-        let mut slots = self.slots.lock();
-        let at = slots
-            .iter()
-            .position(|slot| slot.addr == addr)
-            .or_else(|| (0..SLOTS).min_by_key(|at| slots[*at].until))
-            .unwrap_or(0);
-        slots[at] = Announced { addr, until };
-        self.latest.store(until, Relaxed);
-    }
-
-    /// Whether packets from `addr` should wait. Bottom halves are off.
-    #[inline]
-    pub(crate) fn waits(&self, addr: Addr) -> bool {
-        let latest = self.latest.load(Relaxed);
-        latest != 0 && self.waits_slow(addr, latest)
-    }
-
-    #[cold]
-    fn waits_slow(&self, addr: Addr, latest: u64) -> bool {
-        let now = clock::jiffies();
-        if latest <= now {
-            return false;
         }
-        self.slots
-            .lock()
-            .iter()
-            .any(|slot| slot.addr == addr && slot.until > now)
+    }
+
+    /// Whether packets from some address may have to wait.
+    #[inline]
+    pub(crate) fn is_any(&self) -> bool {
+        let latest = self.latest.load(Relaxed);
+        latest != 0 && latest > clock::jiffies()
+    }
+}
+
+impl Netns {
+    /// A message says that a host is at `source`, by a NAT that tells of its ports or without one.
+    pub(crate) fn announce(
+        &self,
+        host: &Host,
+        source: Addr,
+        natted: bool,
+        hold_ms: u32,
+        guard: &Guard,
+    ) {
+        let until = clock::jiffies().saturating_add(clock::from_ms(hold_ms.into()));
+        let announced = Announced {
+            host: host.id(),
+            natted,
+            until,
+        };
+        let forget = until.saturating_add(clock::from_ms(QUIET_MS));
+        if self
+            .net
+            .announce(&source.octets(), &announced, forget, guard)
+        {
+            self.pending.latest.store(until, Relaxed);
+        }
+    }
+
+    /// The announced moves to `source` for which packets wait.
+    pub(crate) fn announced<'a>(
+        &'a self,
+        source: Addr,
+        guard: &'a Guard,
+    ) -> impl Iterator<Item = Announced> + 'a {
+        let now = clock::jiffies();
+        self.net
+            .announced(source.octets(), guard)
+            .filter(move |announced| announced.until > now)
+    }
+
+    /// What has waited for a host at one of its addresses goes on. By the holder of the configuration lock.
+    pub(crate) fn release_held(&self, host: &Host) {
+        for at in 0.. {
+            let guard = rcu::read_lock();
+            let entry = host.view.read(&guard).list(Role::Active).get(at);
+            let Some(addr) = entry.map(|entry| entry.addr) else {
+                return;
+            };
+            drop(guard);
+            self.net.release_held(host.id(), &addr.octets());
+        }
     }
 }

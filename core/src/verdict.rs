@@ -33,9 +33,9 @@ pub enum Reason {
     Malformed = 6,
     /// A reset or an ICMP error came while the local locator was not yet acknowledged.
     UnprovenReset = 7,
-    /// From a locator whose move was announced but not yet applied.
+    /// From an address at which its host announced to be, which is not applied yet.
     Held = 8,
-    /// Too many packets were waiting for an announced move.
+    /// There was no room among the packets that wait for an announced move.
     HoldOverflow = 9,
     /// No free port for a flow that collides with another on the wire.
     PortExhausted = 10,

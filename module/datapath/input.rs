@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ffi::{
         clock,
+        hold::Announced,
         object::Found,
         skb::Skb,
         sock::{
@@ -71,8 +72,6 @@ use kernel::sync::{
     },
 };
 
-/// Packets that may wait for announced moves.
-const HELD_MOST: u32 = 4096;
 /// First octet of the messages from whose source data follows: ADDR_UP, HANDOFF, and the HELLO of an
 /// agent that was not there when its host moved ([DIME-IFIP] Fig. 4).
 const ANNOUNCEMENTS: [u8; 3] = [0, 2, 6];
@@ -80,13 +79,15 @@ const ANNOUNCEMENTS: [u8; 3] = [0, 2, 6];
 const HEADER: usize = 4;
 /// Bit of the second octet: there is a signature block.
 const SIGNED: u8 = 0x04;
+/// Bit of the second octet: the message came through a NAT that tells of its ports.
+const NATTED: u8 = 0x80;
 /// Octets of a signature block before those that its length counts (ihmp-wire.rst, "Signatures").
 const SIGNATURE_HEAD: usize = 4;
 /// Octets of the longest signature block.
 const SIGNATURE: usize = SIGNATURE_HEAD + 200;
 
 /// One packet for a local socket.
-pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool) -> Verdict {
+pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
     let guard = rcu::read_lock();
     let loopback = skb.in_is_loopback();
     let Some(packet) = parse_skb(netns, &mut skb, family(ipv6)) else {
@@ -111,13 +112,13 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
         .filter(|node| node.role() == Role::Active)
         .map(|node| node.host(&guard))
     else {
-        return stranger(netns, skb, &packet, known, may_hold, &guard);
+        return stranger(netns, skb, &packet, known, &guard);
     };
     let arrival = Arrival::new(netns, &skb, &packet, host, packet.tuple.sport, &guard);
     let found = match arrival.row() {
         Some(row) => arrival.row_like(row),
         None if netns.has_nats() && netns.is_natted(packet.tuple.src, &guard) => {
-            return natted(netns, skb, &packet, Some(host), may_hold, &guard);
+            return natted(netns, skb, &packet, Some(host), &guard);
         }
         None => arrival.adopt(),
     };
@@ -133,10 +134,9 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool, may_hold: bool)
 #[inline(never)]
 fn natted(
     netns: &Netns,
-    skb: Skb<'_>,
+    mut skb: Skb<'_>,
     packet: &Packet,
     at: Option<Found<'_, Host>>,
-    may_hold: bool,
     guard: &Guard,
 ) -> Verdict {
     if let Some(nat) = netns.nat_of(&FlowKey::inbound(&packet.tuple), guard) {
@@ -149,8 +149,11 @@ fn natted(
             Err(why) => return netns.without_row(why),
         }
     }
-    if netns.pending.waits(packet.tuple.src) && may_hold {
-        return hold(netns, skb, packet);
+    if netns.pending.is_any() {
+        skb = match wait(netns, skb, packet, guard) {
+            Ok(verdict) => return verdict,
+            Err(skb) => skb,
+        };
     }
     if answered(netns, &skb, packet, guard) {
         Verdict::Accept
@@ -318,17 +321,19 @@ fn hear(
 #[inline]
 fn stranger(
     netns: &Netns,
-    skb: Skb<'_>,
+    mut skb: Skb<'_>,
     packet: &Packet,
     known: Option<Found<'_, AddrNode>>,
-    may_hold: bool,
     guard: &Guard,
 ) -> Verdict {
     if netns.has_nats() && netns.is_natted(packet.tuple.src, guard) {
-        return natted(netns, skb, packet, None, may_hold, guard);
+        return natted(netns, skb, packet, None, guard);
     }
-    if may_hold && netns.pending.waits(packet.tuple.src) {
-        return hold(netns, skb, packet);
+    if netns.pending.is_any() {
+        skb = match wait(netns, skb, packet, guard) {
+            Ok(verdict) => return verdict,
+            Err(skb) => skb,
+        };
     }
     if let Some(verdict) = known.and_then(|_| pass_by(netns, packet, guard)) {
         return verdict;
@@ -398,36 +403,56 @@ fn is_late(
     row.is_some_and(|row| !row.plain) && !answered(netns, skb, packet, guard)
 }
 
-/// The packet came right behind the announcement of a move: if nothing here expects it from that
-/// address, it waits until the agent has applied the move.
+/// Lets a packet wait that came right behind the announcement of a move, until the agent has applied that; gives it back if it is to pass.
 #[cold]
-fn hold(netns: &Netns, skb: Skb<'_>, packet: &Packet) -> Verdict {
-    let key = FlowKey::inbound(&packet.tuple);
-    let expected = match packet.kind {
-        Kind::Tcp { flags } => {
-            flags & (TCP_SYN | TCP_ACK) == TCP_SYN
-                || AnySock::tcp(&netns.net, &key, skb.ifindex()).is_some()
+fn wait<'a>(
+    netns: &Netns,
+    skb: Skb<'a>,
+    packet: &Packet,
+    guard: &Guard,
+) -> Result<Verdict, Skb<'a>> {
+    let Some(announced) = awaited(netns, &skb, packet, guard) else {
+        return Err(skb);
+    };
+    match netns.net.hold(skb, &packet.tuple.src.octets(), &announced) {
+        Ok(()) => {
+            netns.refuse(Reason::Held);
+            Ok(Verdict::Stolen)
         }
+        Err(skb) => {
+            netns.refuse(Reason::HoldOverflow);
+            Err(skb)
+        }
+    }
+}
+
+/// The announced move for which a packet is to wait: by its ports it is of a flow of the host, for which the move would make another
+/// packet of it. Behind a NAT the flow has other ports, which are not told yet; then it waits if nobody here would take it.
+fn awaited(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> Option<Announced> {
+    if !skb.may_wait() {
+        return None;
+    }
+    let key = FlowKey::inbound(&packet.tuple);
+    let mut taken = None;
+    let announced = netns.announced(packet.tuple.src, guard).find(|announced| {
+        let wire = key.on_wire(announced.host);
+        let row = netns.net.find::<Wires>(&wire.bytes(), guard);
+        row.is_some_and(|row| row.is_moved_by(&key))
+            || (announced.natted
+                && !*taken.get_or_insert_with(|| answered(netns, skb, packet, guard)))
+    })?;
+    (!is_meant(netns, skb, packet, guard)).then_some(announced)
+}
+
+/// Whether a socket here means just who has sent the packet, or it opens a connection.
+fn is_meant(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> bool {
+    match packet.kind {
+        Kind::Tcp { .. } => answered(netns, skb, packet, guard),
         Kind::Udp { .. } => {
+            let key = FlowKey::inbound(&packet.tuple);
             Sock::udp(&netns.net, &key, skb.ifindex()).is_some_and(|sock| sock.established())
         }
         _ => false,
-    };
-    if expected {
-        return Verdict::Accept;
-    }
-    match netns
-        .net
-        .hold(skb, netns.params.hold_time.load(Relaxed), HELD_MOST)
-    {
-        None => {
-            netns.refuse(Reason::Held);
-            Verdict::Stolen
-        }
-        Some(_) => {
-            netns.refuse(Reason::HoldOverflow);
-            Verdict::Accept
-        }
     }
 }
 
@@ -456,16 +481,24 @@ fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &
     let Some(id) = head.get(id..).and_then(|rest| rest.first_chunk::<16>()) else {
         return;
     };
-    let named = netns
+    let source = packet.tuple.src;
+    let host = netns
         .net
         .find::<Addrs>(id, guard)
-        .is_some_and(|node| node.host(guard).view.read(guard).state() == HostState::Up);
-    let source = packet.tuple.src;
-    let new = netns
+        .map(|node| node.host(guard));
+    let mover = host.filter(|host| {
+        let view = host.view.read(guard);
+        // Without flows there is nothing that could move; the address of a NAT is in no table.
+        host.flows.load(Relaxed) != 0
+            && view.state() == HostState::Up
+            && view.lists().lookup(Role::Active, source).is_none()
+    });
+    let free = netns
         .net
         .find::<Addrs>(&source.octets(), guard)
         .is_none_or(|node| node.role() != Role::Active);
-    if named && new && source.translatable() {
-        netns.pending.announce(source, hold_ms);
+    if let Some(host) = mover.filter(|_| free && source.translatable()) {
+        let natted = octet(1) & NATTED != 0;
+        netns.announce(&host, source, natted, hold_ms, guard);
     }
 }

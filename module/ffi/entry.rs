@@ -171,26 +171,27 @@ unsafe fn netns<'a>(state: *mut c_void) -> &'a Netns {
 ///
 /// # Safety
 ///
-/// `state` is live, RCU is held, and the hook owns `skb`; `sk` is null or the hook's socket, and stays while the hook runs.
+/// `state` is live, RCU is held, and the hook owns `skb`; `sk` is null or the hook's socket, and `wait` is null or the hook's state, from
+/// which the packet goes on when it had to wait. Both stay while the hook runs.
 #[no_mangle]
 unsafe extern "C" fn ihmp_rs_hook(
     state: *mut c_void,
     skb: *mut raw::sk_buff,
     sk: *mut raw::sock,
     hook: u32,
-    may_hold: bool,
+    wait: *const raw::nf_hook_state,
 ) -> u32 {
     let Some(skb) = NonNull::new(skb) else {
         return raw::ihmp_verdict_IHMP_ACCEPT;
     };
     // SAFETY: Hooks are gone, and a grace period is over, before `ihmp_rs_net_exit`; a hook runs
-    // under RCU, owns its packet, and its caller holds the socket.
-    let (netns, skb) = unsafe { (netns(state), Skb::from_raw(skb, sk)) };
+    // under RCU, owns its packet, and its caller holds the socket and the hook's state.
+    let (netns, skb) = unsafe { (netns(state), Skb::from_raw(skb, sk, wait)) };
     let verdict = match hook {
         raw::ihmp_hook_IHMP_HOOK_OUT4 => datapath::output(netns, skb, false),
         raw::ihmp_hook_IHMP_HOOK_OUT6 => datapath::output(netns, skb, true),
-        raw::ihmp_hook_IHMP_HOOK_IN4 => datapath::input(netns, skb, false, may_hold),
-        _ => datapath::input(netns, skb, true, may_hold),
+        raw::ihmp_hook_IHMP_HOOK_IN4 => datapath::input(netns, skb, false),
+        _ => datapath::input(netns, skb, true),
     };
     match verdict {
         datapath::Verdict::Accept => raw::ihmp_verdict_IHMP_ACCEPT,

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 mod entry;
 pub(crate) mod family;
 pub(crate) mod genl;
+pub(crate) mod hold;
 pub(crate) mod net;
 pub(crate) mod object;
 mod raw;

@@ -2,12 +2,9 @@
 
 //! One network namespace as C knows it.
 //!
-//! C header: `shim/shim.h` (net.c, hold.c, stranded.c)
+//! C header: `shim/shim.h` (net.c, stranded.c)
 
-use super::{
-    raw,
-    skb::Skb, //
-};
+use super::raw;
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
@@ -94,22 +91,6 @@ impl Net {
     pub(crate) fn schedule_stranded(&self) {
         // SAFETY: By the invariant.
         unsafe { raw::ihmp_stranded_schedule(self.raw()) }
-    }
-
-    /// Keeps a packet for `ms` milliseconds, or gives it back when `most` are kept already.
-    pub(crate) fn hold<'a>(&self, skb: Skb<'a>, ms: u32, most: u32) -> Option<Skb<'a>> {
-        // SAFETY: By the invariant; when taken, the packet belongs to C and `skb` is gone.
-        if unsafe { raw::ihmp_hold(self.raw(), skb.raw(), ms, most) } {
-            None
-        } else {
-            Some(skb)
-        }
-    }
-
-    /// Looks at the kept packets again. The caller may not hold locks of ours.
-    pub(crate) fn release_held(&self) {
-        // SAFETY: By the invariant.
-        unsafe { raw::ihmp_hold_release(self.raw()) }
     }
 
     /// Drops what waits for neighbours on devices without a carrier.

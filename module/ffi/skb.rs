@@ -24,22 +24,29 @@ use ihmp_core::{
 /// # Invariants
 ///
 /// The pointer is valid and the hook owns the packet for `'a`. The hook's socket is null, or a socket of any kind that is
-/// valid for `'a`.
+/// valid for `'a`. `wait` is null if the packet may not wait, or else the state of its hook, valid for `'a`.
 pub(crate) struct Skb<'a> {
     skb: NonNull<raw::sk_buff>,
     sock: *mut raw::sock,
+    wait: *const raw::nf_hook_state,
     of: PhantomData<&'a mut ()>,
 }
 
 impl<'a> Skb<'a> {
     /// # Safety
     ///
-    /// The caller is a netfilter hook and gives the packet for `'a`; RCU is held. `sock` is null or the hook's socket.
-    pub(super) unsafe fn from_raw(skb: NonNull<raw::sk_buff>, sock: *mut raw::sock) -> Self {
+    /// The caller is a netfilter hook and gives the packet for `'a`; RCU is held. `sock` is null or the hook's socket, `wait` null or
+    /// the hook's state.
+    pub(super) unsafe fn from_raw(
+        skb: NonNull<raw::sk_buff>,
+        sock: *mut raw::sock,
+        wait: *const raw::nf_hook_state,
+    ) -> Self {
         // INVARIANT: By the requirement.
         Self {
             skb,
             sock,
+            wait,
             of: PhantomData,
         }
     }
@@ -50,6 +57,17 @@ impl<'a> Skb<'a> {
 
     pub(super) fn hook_sock(&self) -> *mut raw::sock {
         self.sock
+    }
+
+    /// The state of the hook, from which a packet goes on that had to wait; null if it may not wait.
+    pub(super) fn hook_state(&self) -> *const raw::nf_hook_state {
+        self.wait
+    }
+
+    /// Whether the packet may wait: it comes in, and has not waited for as long as it may.
+    #[inline]
+    pub(crate) fn may_wait(&self) -> bool {
+        !self.wait.is_null()
     }
 
     /// The linear part, from the network header.

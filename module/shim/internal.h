@@ -40,9 +40,14 @@ struct ihmp_net {
 	struct xarray lent;		/* sockets that we let send from any address */
 	struct delayed_work gc;
 	struct work_struct stranded;	/* looks for sockets whose address is gone */
-	struct sk_buff_head held;	/* packets that wait for a move */
+	struct rhltable announced;	/* source -> moves that were announced */
+	struct xarray movers;		/* host id -> what was announced, and what waits; see hold.c */
+	struct list_head waiting;	/* movers with packets */
+	u32 announcements;
+	u32 held_packets;
+	u32 held_octets;
 	struct delayed_work release;
-	ihmp_okfn okfn[2];		/* what follows LOCAL_IN, by family */
+	u64 release_at;			/* in jiffies, while that is pending */
 };
 
 int ihmp_tables_init(struct ihmp_net *in);
@@ -50,7 +55,7 @@ void ihmp_tables_exit(struct ihmp_net *in);
 void ihmp_stranded_init(struct ihmp_net *in);
 void ihmp_stranded_exit(struct ihmp_net *in);
 struct net_device *ihmp_addr_dev4(struct net *net, __be32 addr);
-void ihmp_hold_init(struct ihmp_net *in);
+int ihmp_hold_init(struct ihmp_net *in);
 void ihmp_hold_exit(struct ihmp_net *in);
 
 #endif

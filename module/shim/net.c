@@ -25,10 +25,14 @@ void *ihmp_net_state(struct ihmp_net *in)
 	return in->state;
 }
 
-/* `sk` is the hook's socket, not the packet's: tunnels leave the inner socket on what they make. */
-static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, struct sock *sk, u32 hook)
+/*
+ * `sk` is the hook's socket, not the packet's: tunnels leave the inner socket on what they make. `wait` is
+ * how a packet goes on that had to wait, null if it may not.
+ */
+static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, struct sock *sk, u32 hook,
+				  const struct nf_hook_state *wait)
 {
-	switch (ihmp_rs_hook(in->state, skb, sk, hook, true)) {
+	switch (ihmp_rs_hook(in->state, skb, sk, hook, wait)) {
 	case IHMP_ACCEPT:
 		return NF_ACCEPT;
 	case IHMP_DROP:
@@ -45,31 +49,25 @@ static unsigned int ihmp_hook_run(struct ihmp_net *in, struct sk_buff *skb, stru
 
 static unsigned int ihmp_out4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	return ihmp_hook_run(priv, skb, state->sk, IHMP_HOOK_OUT4);
+	return ihmp_hook_run(priv, skb, state->sk, IHMP_HOOK_OUT4, NULL);
 }
 
 static unsigned int ihmp_out6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	ihmp_route_last_resort6(skb, state->sk);
-	return ihmp_hook_run(priv, skb, state->sk, IHMP_HOOK_OUT6);
+	return ihmp_hook_run(priv, skb, state->sk, IHMP_HOOK_OUT6, NULL);
 }
 
 static unsigned int ihmp_in4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	struct ihmp_net *in = priv;
-
-	WRITE_ONCE(in->okfn[0], state->okfn);
 	ihmp_skb_check_sock(skb, false);
-	return ihmp_hook_run(in, skb, NULL, IHMP_HOOK_IN4);
+	return ihmp_hook_run(priv, skb, NULL, IHMP_HOOK_IN4, state);
 }
 
 static unsigned int ihmp_in6(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	struct ihmp_net *in = priv;
-
-	WRITE_ONCE(in->okfn[1], state->okfn);
 	ihmp_skb_check_sock(skb, true);
-	return ihmp_hook_run(in, skb, NULL, IHMP_HOOK_IN6);
+	return ihmp_hook_run(priv, skb, NULL, IHMP_HOOK_IN6, state);
 }
 
 /* Out: before everybody. In: last, beside conntrack's confirmation. See Documentation/firewall.rst. */
@@ -167,10 +165,13 @@ static int __net_init ihmp_net_init(struct net *net)
 	}
 	INIT_DELAYED_WORK(&in->gc, ihmp_gc_work);
 	ihmp_stranded_init(in);
-	ihmp_hold_init(in);
+	err = ihmp_hold_init(in);
+	if (err)
+		return err;
+	err = -ENOMEM;
 	in->counters = alloc_percpu(struct ihmp_counters);
 	if (!in->counters)
-		return -ENOMEM;
+		goto end_hold;
 	err = ihmp_tables_init(in);
 	if (err)
 		goto free_counters;
@@ -181,6 +182,8 @@ static int __net_init ihmp_net_init(struct net *net)
 	ihmp_tables_exit(in);
 free_counters:
 	free_percpu(in->counters);
+end_hold:
+	ihmp_hold_exit(in);
 	return err;
 }
 

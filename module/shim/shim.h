@@ -28,6 +28,7 @@ struct nlattr;
 struct genl_info;
 struct netlink_callback;
 struct dst_cache;
+struct nf_hook_state;
 struct ihmp_net;
 
 /* Octets of the keys at the head of the payloads. */
@@ -38,6 +39,17 @@ enum {
 	IHMP_SEEN_KEY = 24,	/* nat: what comes from a NAT */
 	IHMP_MEANT_KEY = 28,	/* nat, after the seen key: what goes to one */
 	IHMP_COUNTERS = 64,	/* per-CPU counters of a namespace */
+};
+
+/* Limits of what is remembered of announced moves, and of the packets that wait for them. */
+enum {
+	IHMP_ANNOUNCED_BY_HOST = 64,		/* sources; the oldest makes room */
+	IHMP_ANNOUNCED_BY_SOURCE = 64,		/* hosts; the same */
+	IHMP_ANNOUNCED_MOST = 16384,
+	IHMP_HELD_BY_HOST = 1024,		/* packets */
+	IHMP_HELD_MOST = 4096,
+	IHMP_HELD_OCTETS_BY_HOST = 4 << 20,	/* of memory */
+	IHMP_HELD_OCTETS = 16 << 20,
 };
 
 /* Kinds of payload. */
@@ -202,9 +214,14 @@ void ihmp_neighbours_drop(struct net *net);
 /* lose.c: a host without a path for too long */
 int ihmp_sock_lose(struct sock *sk);
 
-/* hold.c: packets that wait for an announced move */
-bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, u32 ms, u32 most);
-void ihmp_hold_release(struct ihmp_net *in);
+/* hold.c: announced moves, and packets that wait for them */
+bool ihmp_announce(struct ihmp_net *in, const u8 *source, u32 host, bool natted, u64 until, u64 forget);
+bool ihmp_announced_next(struct ihmp_net *in, const u8 *source, const void **at, u32 *host, u64 *until,
+			 bool *natted);
+void ihmp_announced_forget(struct ihmp_net *in, u64 now);
+bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, const struct nf_hook_state *state, const u8 *source,
+	       u32 host, u64 until);
+void ihmp_hold_release(struct ihmp_net *in, u32 host, const u8 *source);
 
 /* genl.c: messages of the family */
 int ihmp_family_register(void);
@@ -246,7 +263,7 @@ u32 ihmp_random(void);
 /* Called by C, written in Rust (module/ffi/entry.rs). */
 void *ihmp_rs_net_init(struct ihmp_net *in);
 void ihmp_rs_net_exit(void *state);
-u32 ihmp_rs_hook(void *state, struct sk_buff *skb, struct sock *sk, u32 hook, bool may_hold);
+u32 ihmp_rs_hook(void *state, struct sk_buff *skb, struct sock *sk, u32 hook, const struct nf_hook_state *wait);
 void ihmp_rs_drop(u32 kind, void *payload);
 void ihmp_rs_gc(void *state);
 void ihmp_rs_stranded(void *state, struct sock *sk);

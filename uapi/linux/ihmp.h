@@ -112,10 +112,10 @@ enum ihmp_path_cause {
  * @IHMP_REASON_MALFORMED: Passed; the headers of the packet do not parse.
  * @IHMP_REASON_UNPROVEN_RESET: Dropped; a reset or an ICMP error came while
  *   the local locator was not yet acknowledged.
- * @IHMP_REASON_HELD: Delayed; from a locator whose move was announced but not
- *   yet applied.
- * @IHMP_REASON_HOLD_OVERFLOW: Passed; too many packets were waiting for an
- *   announced move.
+ * @IHMP_REASON_HELD: Delayed; from an address at which its host announced to
+ *   be, which is not applied yet.
+ * @IHMP_REASON_HOLD_OVERFLOW: Passed; there was no room among the packets that
+ *   wait for an announced move.
  * @IHMP_REASON_PORT_EXHAUSTED: Dropped; no free port for a flow that collides
  *   with another on the wire.
  * @IHMP_REASON_FOREIGN_SOURCE: Dropped; the source address is neither local

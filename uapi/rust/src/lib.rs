@@ -355,9 +355,9 @@ pub enum Reason {
     Malformed = 6,
     /// Dropped; a reset or an ICMP error came while the local locator was not yet acknowledged.
     UnprovenReset = 7,
-    /// Delayed; from a locator whose move was announced but not yet applied.
+    /// Delayed; from an address at which its host announced to be, which is not applied yet.
     Held = 8,
-    /// Passed; too many packets were waiting for an announced move.
+    /// Passed; there was no room among the packets that wait for an announced move.
     HoldOverflow = 9,
     /// Dropped; no free port for a flow that collides with another on the wire.
     PortExhausted = 10,
@@ -924,8 +924,8 @@ impl ParamAttr {
     /// that of hosts half full. If its addresses or ports are others on the wire, it goes only when
     /// one of the tables is half full.
     pub const UDP_TIMEOUT: Self = Self(5);
-    /// Milliseconds that packets from an announced locator wait for the move to be applied; 0 to
-    /// switch off.
+    /// Milliseconds from the announcement of a move for which its packets wait for the move to be
+    /// applied; 0 to switch off.
     pub const HOLD_TIME: Self = Self(6);
     /// Scheduler of hosts that name none.
     pub const SCHEDULER: Self = Self(7);
@@ -1159,8 +1159,8 @@ pub mod limits {
     /// one of the tables is half full.
     pub const PARAM_UDP_TIMEOUT: RangeInclusive<u32> = 1..=86400;
 
-    /// Milliseconds that packets from an announced locator wait for the move to be applied; 0 to
-    /// switch off.
+    /// Milliseconds from the announcement of a move for which its packets wait for the move to be
+    /// applied; 0 to switch off.
     pub const PARAM_HOLD_TIME: RangeInclusive<u32> = 0..=1000;
 
     /// Seconds without any path after which the sockets of a host's flows get EHOSTUNREACH; 0, the
