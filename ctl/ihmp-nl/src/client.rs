@@ -28,12 +28,10 @@ use crate::{
         self,
         Socket,
         Wait,
+        DUMP_ATTEMPTS,
         ENOENT, //
     },
 };
-
-/// A dump during which something changed is asked for again this many times; then it is taken as it is.
-const DUMP_ATTEMPTS: usize = 4;
 
 /// A connection to the module, in the network namespace where it was made.
 pub struct Client {
@@ -230,14 +228,13 @@ impl Client {
         request: &Request,
         read: fn(&[u8]) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Error> {
-        let mut attempt = 1;
-        loop {
+        for _ in 0..DUMP_ATTEMPTS {
             let answer = self.transact(request, NlmF::DUMP, read)?;
-            if !answer.changed || attempt == DUMP_ATTEMPTS {
+            if !answer.changed {
                 return Ok(answer.objects);
             }
-            attempt += 1;
         }
+        Err(Error::Changing)
     }
 
     /// Sends a request and reads its answer up to the message that ends it.

@@ -17,21 +17,16 @@ use std::{
     },
 };
 
-use neli::{
-    consts::{
-        nl::NlmF,
-        socket::NlFamily, //
-    },
-    nl::NlPayload, //
+use neli::consts::{
+    nl::NlmF,
+    socket::NlFamily, //
 };
 use nix::{
     errno::Errno,
     sys::socket::{
         bind,
         recv,
-        setsockopt,
         socket,
-        sockopt,
         AddressFamily,
         MsgFlags,
         NetlinkAddr,
@@ -52,8 +47,8 @@ use crate::{
     },
     error::Error,
     socket::{
+        force_receive_buffer,
         Socket,
-        Wait,
         HEADER, //
     },
 };
@@ -64,7 +59,6 @@ const NEW: u16 = SUBSYS;
 const GET: u16 = SUBSYS | 1;
 const DELETE: u16 = SUBSYS | 2;
 const GET_STATS: u16 = SUBSYS | 5;
-const NLMSG_DONE: u16 = 3;
 /// NFNLGRP_CONNTRACK_NEW is group 1, NFNLGRP_CONNTRACK_DESTROY 3.
 const GROUPS: u32 = 1 | (1 << 2);
 
@@ -183,7 +177,7 @@ impl Conntrack {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let protocol = SockProtocol::NetlinkNetFilter;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(failed)?;
-        setsockopt(&fd, sockopt::RcvBuf, &BACKLOG).map_err(failed)?;
+        force_receive_buffer(&fd, BACKLOG)?;
         SockRef::from(&fd).attach_filter(&filter)?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS)).map_err(failed)?;
         self.watch = Some(fd);
@@ -249,25 +243,9 @@ impl Conntrack {
         take: &mut impl FnMut(Translation),
     ) -> Result<(), Error> {
         let payload = request(family_of(of), attrs);
-        let seq = self.socket.send(GET, NlmF::DUMP, payload)?;
-        loop {
-            for message in self.socket.receive(Wait::Yes)? {
-                if *message.nl_seq() != seq {
-                    continue;
-                }
-                match message.nl_payload() {
-                    NlPayload::Err(error) => {
-                        return Err(io::Error::from_raw_os_error(-*error.error()).into())
-                    }
-                    NlPayload::Payload(payload) if *message.nl_type() != NLMSG_DONE => {
-                        if let Some(translation) = read(payload.as_ref()) {
-                            take(translation);
-                        }
-                    }
-                    _ => return Ok(()),
-                }
-            }
-        }
+        let found = self.socket.dump(GET, &payload, |bytes| Ok(read(bytes)))?;
+        found.into_iter().for_each(take);
+        Ok(())
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Error {
     },
     /// The netlink socket failed.
     Io(io::Error),
+    /// What was asked for changed each time while the kernel listed it.
+    Changing,
     /// The kernel said something that the spec does not allow.
     Protocol(String),
 }
@@ -35,7 +37,7 @@ impl Error {
         match self {
             Self::Kernel { errno, .. } => Some(*errno),
             Self::Io(error) => error.raw_os_error(),
-            Self::NoModule | Self::Protocol(_) => None,
+            Self::NoModule | Self::Changing | Self::Protocol(_) => None,
         }
     }
 }
@@ -68,6 +70,9 @@ impl fmt::Display for Error {
                 }
             }
             Self::Io(error) => write!(f, "netlink: {error}"),
+            Self::Changing => {
+                f.write_str("netlink: what is to be listed changes all the time; try again")
+            }
             Self::Protocol(what) => write!(f, "ihmp: unexpected answer of the kernel: {what}"),
         }
     }
@@ -77,7 +82,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
-            Self::NoModule | Self::Kernel { .. } | Self::Protocol(_) => None,
+            Self::NoModule | Self::Kernel { .. } | Self::Changing | Self::Protocol(_) => None,
         }
     }
 }

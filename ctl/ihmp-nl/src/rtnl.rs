@@ -308,14 +308,14 @@ impl Rtnl {
         self.socket.requests()
     }
 
-    fn answers(
+    /// Sends a request that is no dump, and has its answer read, if there is one.
+    fn answer(
         &mut self,
         kind: u16,
         flags: NlmF,
         payload: Vec<u8>,
-        mut each: impl FnMut(&[u8]) -> Result<(), Error>,
+        mut read: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let many = flags.contains(NlmF::DUMP);
         let seq = self.socket.send(kind, flags, payload)?;
         loop {
             for message in self.socket.receive(Wait::Yes)? {
@@ -326,14 +326,9 @@ impl Rtnl {
                     NlPayload::Err(error) => {
                         return Err(io::Error::from_raw_os_error(-*error.error()).into())
                     }
-                    NlPayload::Ack(_) => return Ok(()),
-                    NlPayload::Empty | NlPayload::DumpExtAck(_) => return Ok(()),
-                    NlPayload::Payload(_) if *message.nl_type() == 3 => return Ok(()),
-                    NlPayload::Payload(payload) => {
-                        each(payload.as_ref())?;
-                        if !many {
-                            return Ok(());
-                        }
+                    NlPayload::Payload(payload) => return read(payload.as_ref()),
+                    NlPayload::Ack(_) | NlPayload::Empty | NlPayload::DumpExtAck(_) => {
+                        return Ok(())
                     }
                 }
             }
@@ -341,20 +336,16 @@ impl Rtnl {
     }
 
     fn order(&mut self, kind: u16, flags: NlmF, payload: Vec<u8>) -> Result<(), Error> {
-        self.answers(kind, flags | NlmF::ACK, payload, |_| Ok(()))
+        self.answer(kind, flags | NlmF::ACK, payload, |_| Ok(()))
     }
 
     /// All devices.
     pub fn links(&mut self) -> Result<Vec<Link>, Error> {
-        let mut links = Vec::new();
         let mut attrs = Writer::default();
         attrs.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
         let payload = [&[0; 16], attrs.0.as_slice()].concat();
-        self.answers(RTM_GETLINK, NlmF::DUMP, payload, |bytes| {
-            links.push(read_link(bytes)?);
-            Ok(())
-        })?;
-        Ok(links)
+        self.socket
+            .dump(RTM_GETLINK, &payload, |bytes| Ok(Some(read_link(bytes)?)))
     }
 
     /// One device; `None` when it is not there.
@@ -362,7 +353,7 @@ impl Rtnl {
         let mut header = vec![0; 16];
         header[4..8].copy_from_slice(&index.to_ne_bytes());
         let mut link = None;
-        let result = self.answers(RTM_GETLINK, NlmF::empty(), header, |bytes| {
+        let result = self.answer(RTM_GETLINK, NlmF::empty(), header, |bytes| {
             link = Some(read_link(bytes)?);
             Ok(())
         });
@@ -374,15 +365,14 @@ impl Rtnl {
 
     /// The addresses of a device, of both families.
     pub fn addresses(&mut self, device: u32) -> Result<Vec<Address>, Error> {
-        let mut addresses = Vec::new();
         let mut header = vec![0; 8];
         header[4..8].copy_from_slice(&device.to_ne_bytes());
-        // A device that has just gone has none.
-        self.answers(RTM_GETADDR, NlmF::DUMP, header, |bytes| {
-            addresses.extend(read_address(bytes)?);
-            Ok(())
-        })?;
-        Ok(addresses)
+        let read = |bytes: &[u8]| read_address(bytes);
+        match self.socket.dump(RTM_GETADDR, &header, read) {
+            // A device that has just gone has none.
+            Err(error) if error.errno() == Some(ENODEV) => Ok(Vec::new()),
+            result => result,
+        }
     }
 
     /// The route that the kernel would take, as it is used or, with `RTM_F_FIB_MATCH`, as it is in its table.
@@ -408,7 +398,7 @@ impl Rtnl {
         }
         header.extend_from_slice(&attrs.0);
         let mut route = None;
-        let result = self.answers(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
+        let result = self.answer(RTM_GETROUTE, NlmF::empty(), header, |bytes| {
             route = Some(read_route(bytes)?);
             Ok(())
         });
@@ -540,8 +530,7 @@ impl Rtnl {
             let mut attrs = Writer::default();
             attrs.u32(RTA_TABLE, table);
             header.extend_from_slice(&attrs.0);
-            // A table that nobody has used yet has none.
-            self.answers(RTM_GETROUTE, NlmF::DUMP, header, |bytes| {
+            let read = |bytes: &[u8]| {
                 let (mut dst, mut of) = (None, u32::from(octet(bytes, 4)));
                 for attr in Attrs::new(bytes.get(12..).unwrap_or_default()) {
                     let attr = attr?;
@@ -551,11 +540,15 @@ impl Rtnl {
                         _ => (),
                     }
                 }
-                if (of, octet(bytes, 5)) == (table, protocol) {
-                    found.extend(dst);
-                }
-                Ok(())
-            })?;
+                let ours = (of, octet(bytes, 5)) == (table, protocol);
+                Ok(dst.filter(|_| ours))
+            };
+            match self.socket.dump(RTM_GETROUTE, &header, read) {
+                Ok(routes) => found.extend(routes),
+                // A table that nobody has used yet has none.
+                Err(error) if error.errno() == Some(ENOENT) => (),
+                Err(error) => return Err(error),
+            }
         }
         Ok(found)
     }

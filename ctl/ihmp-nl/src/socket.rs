@@ -9,6 +9,7 @@ use std::{
         Cursor, //
     },
     os::fd::{
+        AsFd,
         AsRawFd,
         RawFd, //
     },
@@ -42,6 +43,14 @@ use neli::{
     ToBytes, //
 };
 
+use nix::{
+    errno::Errno,
+    sys::socket::{
+        setsockopt,
+        sockopt, //
+    },
+};
+
 use crate::{
     attrs::{
         Attrs,
@@ -59,6 +68,12 @@ pub(crate) const HEADER: usize = 16;
 
 /// linux/errno.h: there is no such family, or object.
 pub(crate) const ENOENT: i32 = 2;
+
+/// linux/netlink.h: the end of a dump, with an error number.
+const NLMSG_DONE: u16 = 3;
+
+/// A dump during which something changed is asked for again, so many times in all.
+pub(crate) const DUMP_ATTEMPTS: usize = 4;
 
 /// The kernel fills at most this much of one message buffer in a dump (netlink_dump()).
 const BUFFER: usize = 32768;
@@ -208,6 +223,32 @@ impl Socket {
         self.acknowledged(&awaited)
     }
 
+    /// All objects of a dump, as they were at one moment. It fails if the kernel ends it with an error, or if something changed each
+    /// time that it was asked for: what there is of it may lack objects that are there.
+    pub(crate) fn dump<T>(
+        &mut self,
+        kind: u16,
+        payload: &[u8],
+        mut read: impl FnMut(&[u8]) -> Result<Option<T>, Error>,
+    ) -> Result<Vec<T>, Error> {
+        for _ in 0..DUMP_ATTEMPTS {
+            let seq = self.send(kind, NlmF::DUMP, payload.to_vec())?;
+            let mut dump = Dump::default();
+            while !dump.ended {
+                for message in self.receive(Wait::Yes)? {
+                    // Others are what is left of an answer that was given up.
+                    if *message.nl_seq() == seq {
+                        dump.take(&message, &mut read)?;
+                    }
+                }
+            }
+            if !dump.changed {
+                return Ok(dump.objects);
+            }
+        }
+        Err(Error::Changing)
+    }
+
     /// Waits until all of these are acknowledged, or one is refused.
     fn acknowledged(&mut self, awaited: &[u32]) -> Result<(), Error> {
         let mut left = awaited.len();
@@ -279,6 +320,59 @@ impl Socket {
     }
 }
 
+/// A dump that is being received.
+struct Dump<T> {
+    objects: Vec<T>,
+    /// Something changed while it was made.
+    changed: bool,
+    /// Its last message was there.
+    ended: bool,
+}
+
+impl<T> Default for Dump<T> {
+    fn default() -> Self {
+        Self {
+            objects: Vec::new(),
+            changed: false,
+            ended: false,
+        }
+    }
+}
+
+impl<T> Dump<T> {
+    /// Takes one message of the dump. It fails if that says so, and if it cannot be read.
+    fn take(
+        &mut self,
+        message: &Message,
+        read: &mut impl FnMut(&[u8]) -> Result<Option<T>, Error>,
+    ) -> Result<(), Error> {
+        self.changed |= message.nl_flags().contains(NlmF::DUMP_INTR);
+        match message.nl_payload() {
+            NlPayload::Payload(payload) if *message.nl_type() != NLMSG_DONE => {
+                self.objects.extend(read(payload.as_ref())?);
+                return Ok(());
+            }
+            NlPayload::Payload(end) => {
+                let code = end.as_ref().first_chunk().copied();
+                succeeded(i32::from_ne_bytes(code.unwrap_or_default()))?;
+            }
+            NlPayload::Err(error) => succeeded(*error.error())?,
+            NlPayload::DumpExtAck(end) => succeeded(*end.error())?,
+            NlPayload::Ack(_) | NlPayload::Empty => (),
+        }
+        self.ended = true;
+        Ok(())
+    }
+}
+
+/// The error that a negative number of the kernel's is.
+fn succeeded(code: i32) -> Result<(), Error> {
+    match code {
+        0.. => Ok(()),
+        code => Err(io::Error::from_raw_os_error(-code).into()),
+    }
+}
+
 impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.inner.as_raw_fd()
@@ -289,6 +383,16 @@ impl From<Malformed> for Error {
     fn from(Malformed(what): Malformed) -> Self {
         Self::Protocol(what)
     }
+}
+
+/// Room for messages that nobody has fetched yet, in octets: as much as was asked for, if this process may (CAP_NET_ADMIN), or what
+/// `net.core.rmem_max` allows.
+pub(crate) fn force_receive_buffer(fd: &impl AsFd, octets: usize) -> Result<(), Error> {
+    let set = match setsockopt(fd, sockopt::RcvBufForce, &octets) {
+        Err(Errno::EPERM) => setsockopt(fd, sockopt::RcvBuf, &octets),
+        result => result,
+    };
+    set.map_err(|error| io::Error::from(error).into())
 }
 
 /// Splits what was received into messages; neli must not meet a length that it has not room for.
@@ -337,6 +441,52 @@ mod tests {
         let mut socket = Socket::open().unwrap();
         let error = socket.receive(Wait::No).unwrap_err();
         assert!(matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock));
+    }
+
+    /// A message of a dump.
+    fn part(kind: u16, flags: NlmF, payload: &[u8]) -> Message {
+        let len = u32::try_from(HEADER + payload.len()).unwrap();
+        let mut bytes = len.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.bits().to_ne_bytes());
+        bytes.resize(HEADER, 0);
+        parse(&[&bytes, payload].concat()).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_dump_is_whole_or_an_error() {
+        let object = || part(16, NlmF::MULTI, &[7; 4]);
+        let done = |code: i32, flags| part(NLMSG_DONE, NlmF::MULTI | flags, &code.to_ne_bytes());
+        let dump = |messages: &[Message]| {
+            let mut dump = Dump::default();
+            for message in messages {
+                dump.take(message, &mut |bytes| Ok(Some(bytes.len())))?;
+            }
+            Ok::<_, Error>((dump.objects.len(), dump.changed, dump.ended))
+        };
+        let none = NlmF::empty();
+        assert_eq!(dump(&[object()]).unwrap(), (1, false, false));
+        assert_eq!(dump(&[object(), done(0, none)]).unwrap(), (1, false, true));
+        // Interrupted: in any of its messages.
+        let changed = part(16, NlmF::MULTI | NlmF::DUMP_INTR, &[7; 4]);
+        assert_eq!(
+            dump(&[changed, object(), done(0, none)]).unwrap(),
+            (2, true, true)
+        );
+        assert_eq!(
+            dump(&[object(), done(0, NlmF::DUMP_INTR)]).unwrap(),
+            (1, true, true)
+        );
+        // Ended by an error, with an extended acknowledgement and without.
+        for flags in [none, NlmF::ACK_TLVS] {
+            let error = dump(&[object(), done(-105, flags)]).unwrap_err();
+            assert_eq!(error.errno(), Some(105));
+        }
+        let error = dump(&[
+            object(),
+            part(2, none, &[&(-12_i32).to_ne_bytes()[..], &[0; 16]].concat()),
+        ]);
+        assert_eq!(error.unwrap_err().errno(), Some(12));
     }
 
     #[test]

@@ -18,9 +18,7 @@ use nix::{
     sys::socket::{
         bind,
         recv,
-        setsockopt,
         socket,
-        sockopt,
         AddressFamily,
         MsgFlags,
         NetlinkAddr,
@@ -59,7 +57,10 @@ use crate::{
         RULE_PREFERENCE, //
     },
     sieve::Sieve,
-    socket::HEADER,
+    socket::{
+        force_receive_buffer,
+        HEADER, //
+    },
 };
 
 // RTMGRP_*
@@ -172,7 +173,7 @@ impl Watch {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let protocol = SockProtocol::NetlinkRoute;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(failed)?;
-        setsockopt(&fd, sockopt::RcvBuf, &BACKLOG).map_err(failed)?;
+        force_receive_buffer(&fd, BACKLOG)?;
         let watch = Self {
             fd,
             buffer: vec![0; BUFFER],

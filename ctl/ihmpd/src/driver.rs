@@ -161,29 +161,37 @@ struct Driver<'a> {
     enabled: bool,
 }
 
-/// A failure that ends the loop.
+/// Why something could not be done.
 #[derive(Debug)]
-enum Fatal {
+enum Failure {
+    /// The module is gone. That ends the loop.
     NoModule,
+    /// What the kernel was to list changed all the time. It is asked again.
+    Changing,
+    /// That ends the loop.
     Other(anyhow::Error),
 }
 
-impl From<Error> for Fatal {
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::NoModule => Self::NoModule,
+            Error::Changing => Self::Changing,
             error => Self::Other(anyhow::anyhow!("{error}")),
         }
     }
 }
 
-impl From<anyhow::Error> for Fatal {
+impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Other(error)
+        match error.downcast_ref() {
+            Some(Error::Changing) => Self::Changing,
+            _ => Self::Other(error),
+        }
     }
 }
 
-impl From<Errno> for Fatal {
+impl From<Errno> for Failure {
     fn from(error: Errno) -> Self {
         Self::Other(error.into())
     }
@@ -204,13 +212,14 @@ pub(crate) fn serve(
     });
     match end {
         Ok(()) => Ok(End::Signal),
-        Err(Fatal::NoModule) => Ok(End::NoModule),
-        Err(Fatal::Other(error)) => Err(error),
+        Err(Failure::NoModule) => Ok(End::NoModule),
+        Err(Failure::Changing) => Err(anyhow::Error::new(Error::Changing)),
+        Err(Failure::Other(error)) => Err(error),
     }
 }
 
 impl<'a> Driver<'a> {
-    fn start(source: &'a Source, config: &'a mut Config, log: &'a Log) -> Result<Self, Fatal> {
+    fn start(source: &'a Source, config: &'a mut Config, log: &'a Log) -> Result<Self, Failure> {
         // Listen first, then look: nothing falls between.
         let events = Events::subscribe()?;
         let mut client = Client::connect()?;
@@ -283,7 +292,7 @@ impl<'a> Driver<'a> {
         Ok(driver)
     }
 
-    fn run(&mut self, signals: &SignalFd) -> Result<(), Fatal> {
+    fn run(&mut self, signals: &SignalFd) -> Result<(), Failure> {
         let udp6 = self.udp6.as_ref().map(Udp::as_raw_fd);
         let fds = [
             (SIGNAL, Some(signals.as_raw_fd())),
@@ -311,7 +320,7 @@ impl<'a> Driver<'a> {
             match self.poll.poll(&mut ready, timeout) {
                 Ok(()) => (),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => (),
-                Err(error) => return Err(Fatal::Other(error.into())),
+                Err(error) => return Err(Failure::Other(error.into())),
             }
             let is = |token| again || ready.iter().any(|event| event.token() == token);
             if ready.iter().any(|event| event.token() == SIGNAL) {
@@ -362,7 +371,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Does what a signal asks for that is no end.
-    fn signal(&mut self, number: u32) -> Result<(), Fatal> {
+    fn signal(&mut self, number: u32) -> Result<(), Failure> {
         if is(number, Signal::SIGUSR1) {
             let seconds = self.clock.now().as_nanos() / 1_000_000_000;
             self.count_dropped();
@@ -387,7 +396,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Goes on with another configuration and other keys. Hosts and flows are none of them.
-    fn apply(&mut self, config: Config, keys: Keys) -> Result<(), Fatal> {
+    fn apply(&mut self, config: Config, keys: Keys) -> Result<(), Failure> {
         for key in config.needs_restart(self.config) {
             tracing::warn!("event=restart-needed key={key}");
         }
@@ -413,7 +422,7 @@ impl<'a> Driver<'a> {
     }
 
     /// A clean end: what is established goes on without us, what is new is not asked about.
-    fn stop(&mut self) -> Result<(), Fatal> {
+    fn stop(&mut self) -> Result<(), Failure> {
         manager::stopping();
         self.client.param_set(&ParamRequest {
             discovery: Some(false),
@@ -436,7 +445,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn tell(&mut self, input: Input<'_>) -> Result<(), Fatal> {
+    fn tell(&mut self, input: Input<'_>) -> Result<(), Failure> {
         let moment = self.moment()?;
         self.engine.handle(moment, input);
         Ok(())
@@ -451,7 +460,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Takes some datagrams; when the next ones are to be taken, if there may be more.
-    fn take_datagrams(&mut self) -> Result<Option<Instant>, Fatal> {
+    fn take_datagrams(&mut self) -> Result<Option<Instant>, Failure> {
         let begun = clock::used()?;
         let before = self.refused();
         let mut count = 0;
@@ -501,7 +510,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Does what the engine wants, in its order.
-    fn perform(&mut self) -> Result<(), Fatal> {
+    fn perform(&mut self) -> Result<(), Failure> {
         while let Some(output) = self.engine.poll() {
             match output {
                 Output::Send {

@@ -27,6 +27,7 @@ use ihmp_nl::{
         Rtnl, //
     },
     Counted,
+    Error,
     Groups,
     Sieve,
     Watch, //
@@ -119,6 +120,8 @@ struct Driver<'a> {
     udp6: Option<Udp>,
     store: Store,
     watchdog: Watchdog,
+    /// The networks are to be looked at.
+    stale: bool,
     /// Addresses that have a route of ours.
     routed: Vec<IpAddr>,
     second: u64,
@@ -178,11 +181,12 @@ impl<'a> Driver<'a> {
             store,
             watchdog: Watchdog::new(),
             routed: Vec::new(),
+            stale: false,
             second: 0,
             lines: 0,
         };
         driver.tell(Input::Key(Box::new(key), keys.sent))?;
-        driver.network()?;
+        driver.look()?;
         Ok(driver)
     }
 
@@ -230,10 +234,11 @@ impl<'a> Driver<'a> {
             }
             // Networks first: what passes may come by a new one.
             let changes = self.watch.drain(FLOOD, &mut self.counted, |_| true)?;
-            if changes.links || changes.addresses || changes.overrun {
-                self.network()?;
+            self.stale |= changes.links || changes.addresses || changes.overrun;
+            if self.stale {
+                self.look()?;
             }
-            again = self.take_packets()? || changes.more;
+            again = self.take_packets()? || changes.more || self.stale;
             again |= self.remember()?;
             again |= self.take_datagrams()?;
             let now = self.clock.now();
@@ -302,6 +307,15 @@ impl<'a> Driver<'a> {
         for (reason, count) in self.router.passed() {
             tracing::info!("event=passed-total reason={reason} count={count}");
         }
+    }
+
+    /// Tells the router the networks of now, unless they change while they are listed.
+    fn look(&mut self) -> anyhow::Result<()> {
+        self.stale = match self.network() {
+            Err(error) if matches!(error.downcast_ref(), Some(Error::Changing)) => true,
+            result => result.map(|()| false)?,
+        };
+        Ok(())
     }
 
     /// Tells the router the networks of now.

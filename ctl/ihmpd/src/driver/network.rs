@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use ihmp_core::{
     addr::Addr,
-    time::Instant, //
+    time::{
+        Duration,
+        Instant, //
+    },
 };
 use ihmp_engine::{
     Discretion,
@@ -21,7 +24,7 @@ use ihmp_nl::{
 
 use super::{
     Driver,
-    Fatal,
+    Failure,
     NETWORK, //
 };
 use crate::{
@@ -38,6 +41,8 @@ use crate::{
 
 /// Preference of own addresses that the kernel would not choose as a source.
 const SECOND_CHOICE: u16 = 10;
+/// How soon there is another look where lists changed while they were made.
+const AGAIN: Duration = Duration::from_millis(50);
 /// Looks at the devices until two of them agree; what changes after that many is told.
 const DEVICE_LOOKS: usize = 3;
 
@@ -79,7 +84,7 @@ impl Driver<'_> {
     }
 
     /// Links, addresses or routes changed. All that is known by now is one batch.
-    pub(super) fn take_changes(&mut self) -> Result<(), Fatal> {
+    pub(super) fn take_changes(&mut self) -> Result<(), Failure> {
         let now = self.clock.now();
         let config = &self.config.interfaces;
         let counts = |link: &Link| interfaces::may_count(config, link);
@@ -109,8 +114,25 @@ impl Driver<'_> {
         self.routes.sift(&self.sieve)
     }
 
-    /// Looks at what is due, and tells the engine the addresses and routes of now, if they are others.
-    pub(super) fn network(&mut self) -> Result<(), Fatal> {
+    /// Looks at what is due, and tells the engine the addresses and routes of now, if they are others. Where these change while they
+    /// are listed, nothing is told, and there is another look soon.
+    pub(super) fn network(&mut self) -> Result<(), Failure> {
+        match self.look_around() {
+            Err(Failure::Changing) => {
+                tracing::debug!("event=changing");
+                self.due = Due {
+                    at: Some(self.clock.now().after(AGAIN)),
+                    links: true,
+                    routes: true,
+                    ours: true,
+                };
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn look_around(&mut self) -> Result<(), Failure> {
         let (now, before) = (self.clock.now(), self.rtnl.questions());
         let mut due = std::mem::take(&mut self.due);
         let registry = self.poll.registry();
@@ -137,7 +159,7 @@ impl Driver<'_> {
     }
 
     /// Makes again what others have removed of ours.
-    fn restore(&mut self) -> Result<(), Fatal> {
+    fn restore(&mut self) -> Result<(), Failure> {
         let device = self.fallback.device();
         let routes = self.fallback.restore(&mut self.rtnl)?;
         let made = self.fallback.device() != device;
@@ -151,8 +173,8 @@ impl Driver<'_> {
     }
 
     /// True when devices that count are not what they were.
-    fn look_at_devices(&mut self) -> Result<bool, Fatal> {
-        let before = std::mem::take(&mut self.links);
+    fn look_at_devices(&mut self) -> Result<bool, Failure> {
+        let before = self.links.clone();
         for _ in 0..DEVICE_LOOKS {
             let config = &self.config.interfaces;
             let mut links = self.rtnl.links()?;
@@ -174,28 +196,28 @@ impl Driver<'_> {
     }
 
     /// True when addresses, or which of them can be used, are not what they were.
-    fn look_at_addresses(&mut self) -> Result<bool, Fatal> {
+    fn look_at_addresses(&mut self) -> Result<bool, Failure> {
         let mut addrs = Vec::new();
         for link in &self.links {
             addrs.extend(self.rtnl.addresses(link.index)?);
         }
         // Those that were there before us, and those that were accepted once, are in use; of others the route's coming is told.
         let first = self.told.is_none();
-        let before = std::mem::take(&mut self.local);
+        let mut local = Vec::new();
         for own in interfaces::usable(&self.links, &self.vrfs, &addrs) {
             let index = own.device.as_ref().map(|device| device.index);
-            let known = first || before.iter().any(|old| old.addr == own.addr);
+            let known = first || self.local.iter().any(|old| old.addr == own.addr);
             if known || self.rtnl.is_local(own.addr, index)? {
-                self.local.push(own);
+                local.push(own);
             }
         }
-        let changed = self.local != before || self.addrs != addrs;
-        self.addrs = addrs;
+        let changed = self.local != local || self.addrs != addrs;
+        (self.local, self.addrs) = (local, addrs);
         Ok(changed)
     }
 
     /// Asks for the routes to all peers.
-    fn look_at_routes(&mut self) -> Result<(), Fatal> {
+    fn look_at_routes(&mut self) -> Result<(), Failure> {
         let peers = self.engine.peers();
         if self
             .sieve
@@ -241,7 +263,7 @@ impl Driver<'_> {
     /// The first choice is the one that the kernel would take for a source; if that is not among them, the one whose route
     /// has the lowest metric, rather one that the device has. An address from which packets would leave by a device that does
     /// not count, a tunnel for instance, is for that device alone: what is meant for a tunnel does not go beside it.
-    pub(super) fn routes_to(&mut self, peer: Addr) -> Result<Routes, Fatal> {
+    pub(super) fn routes_to(&mut self, peer: Addr) -> Result<Routes, Failure> {
         let to = ip(peer);
         let chosen = self.rtnl.source_for(to)?;
         let (mut ways, mut diverted) = (Vec::new(), Vec::new());
@@ -279,7 +301,7 @@ impl Driver<'_> {
     }
 
     /// By which device packets from an own address reach a peer, and how good the route is.
-    fn way(&mut self, own: &Own, to: IpAddr) -> Result<Option<Way>, Fatal> {
+    fn way(&mut self, own: &Own, to: IpAddr) -> Result<Option<Way>, Failure> {
         let vrf = own.device.as_ref().and_then(|device| device.vrf);
         let Some(usual) = self.rtnl.leaves_by(own.addr, to, vrf)? else {
             return Ok(None);

@@ -26,7 +26,7 @@ use ihmp_nl::{
 
 use super::{
     Driver,
-    Fatal, //
+    Failure, //
 };
 use crate::io::kernel::{
     addr,
@@ -43,13 +43,13 @@ const ENOENT: i32 = 2;
 
 impl Driver<'_> {
     /// Tells the engine all hosts of the kernel.
-    pub(super) fn kernel(&mut self) -> Result<(), Fatal> {
+    pub(super) fn kernel(&mut self) -> Result<(), Failure> {
         let hosts = self.hosts()?;
         self.tell(Input::Kernel { hosts })
     }
 
     /// All hosts of the kernel.
-    fn hosts(&mut self) -> Result<Vec<KernelHost>, Fatal> {
+    fn hosts(&mut self) -> Result<Vec<KernelHost>, Failure> {
         let hosts = self.client.hosts()?;
         self.fallback.forget();
         self.held.forget();
@@ -65,7 +65,7 @@ impl Driver<'_> {
     }
 
     /// A host of the kernel as the engine takes it over.
-    fn as_found(&mut self, host: &Host) -> Result<KernelHost, Fatal> {
+    fn as_found(&mut self, host: &Host) -> Result<KernelHost, Failure> {
         let mut identifiers = BTreeSet::new();
         if host.addrs.iter().any(|entry| entry.unproven) {
             for flow in self.client.flows(Some(host.id))? {
@@ -76,13 +76,13 @@ impl Driver<'_> {
     }
 
     /// Asks the module whether this machine is on, when that may have changed unheard.
-    pub(super) fn look_at_switch(&mut self) -> Result<(), Fatal> {
+    pub(super) fn look_at_switch(&mut self) -> Result<(), Failure> {
         let enabled = self.client.params()?.enabled;
         self.switch(enabled)
     }
 
     /// The administrator switched this machine on or off, or changed another setting.
-    fn switch(&mut self, enabled: bool) -> Result<(), Fatal> {
+    fn switch(&mut self, enabled: bool) -> Result<(), Failure> {
         if enabled == self.enabled {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Driver<'_> {
         self.tell(Input::Switch { on: enabled, hosts })
     }
 
-    pub(super) fn take_events(&mut self) -> Result<(), Fatal> {
+    pub(super) fn take_events(&mut self) -> Result<(), Failure> {
         while let Some(event) = self.events.next()? {
             match event {
                 Event::Discover {
@@ -149,7 +149,7 @@ impl Driver<'_> {
     }
 
     /// Tells the engine what passed between a host and us.
-    pub(super) fn look(&mut self, id: u32) -> Result<(), Fatal> {
+    pub(super) fn look(&mut self, id: u32) -> Result<(), Failure> {
         match self.client.host(id) {
             Ok(host) => {
                 let traffic = traffic(&host);
@@ -161,7 +161,7 @@ impl Driver<'_> {
         }
     }
 
-    pub(super) fn change(&mut self, change: Change) -> Result<(), Fatal> {
+    pub(super) fn change(&mut self, change: Change) -> Result<(), Failure> {
         match change {
             Change::New {
                 key,
@@ -201,7 +201,7 @@ impl Driver<'_> {
     }
 
     /// Tells the module of a port mapping.
-    fn map(&mut self, mapping: &Nat) -> Result<(), Fatal> {
+    fn map(&mut self, mapping: &Nat) -> Result<(), Failure> {
         match self.client.nat_new(mapping) {
             // Removed meanwhile: the event is on its way.
             Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
@@ -216,7 +216,7 @@ impl Driver<'_> {
 
     /// Makes a host, or takes the one that the module has just discovered under the same address. What it had before counts only
     /// where the module knows of nobody else.
-    fn make(&mut self, record: &Record, former: &[Addr]) -> Result<Option<u32>, Fatal> {
+    fn make(&mut self, record: &Record, former: &[Addr]) -> Result<Option<u32>, Failure> {
         let wish = request(None, record);
         let mut known = wish.clone();
         known.addrs.extend(former.iter().map(|addr| HostAddr {
@@ -249,7 +249,7 @@ impl Driver<'_> {
         }
     }
 
-    fn set(&mut self, id: u32, record: &Record, doubt: bool) -> Result<(), Fatal> {
+    fn set(&mut self, id: u32, record: &Record, doubt: bool) -> Result<(), Failure> {
         let mut wish = request(Some(id), record);
         wish.doubt = doubt;
         let mut result = self.client.host_set(&wish);
@@ -262,7 +262,7 @@ impl Driver<'_> {
         was_set(id, result)
     }
 
-    fn wake(&mut self, id: u32, idle: bool) -> Result<(), Fatal> {
+    fn wake(&mut self, id: u32, idle: bool) -> Result<(), Failure> {
         let wish = HostRequest {
             id: Some(id),
             wake: true,
@@ -273,7 +273,7 @@ impl Driver<'_> {
     }
 
     /// Removes the entries that the module made for flows to addresses of this host.
-    fn give_way(&mut self, id: u32, record: &Record) -> Result<(), Fatal> {
+    fn give_way(&mut self, id: u32, record: &Record) -> Result<(), Failure> {
         for peer in &record.active {
             let Ok(host) = self.client.host_by_address(ip(*peer)) else {
                 continue;
@@ -290,7 +290,7 @@ impl Driver<'_> {
 }
 
 /// What became of a change of a host: the kernel may refuse it, and says why.
-fn was_set(id: u32, result: Result<(), Error>) -> Result<(), Fatal> {
+fn was_set(id: u32, result: Result<(), Error>) -> Result<(), Failure> {
     match result {
         Ok(()) => Ok(()),
         // Removed meanwhile: the event is on its way.
