@@ -323,11 +323,12 @@ sctp() {
 
 	python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)' 2>/dev/null ||
 		{ skip "this kernel has no sctp" && return; }
-	FAMILIES=$family topo_testbed delay 1ms || return
+	FAMILIES=$family
+	topo_testbed delay 1ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]} N=${ADDR[r2.wan.$family]} from=$M
 	last_resort m && own_nat "$family" || return
 	for device in m.eth0 m.wifi0 r2.lan r2.wan c.eth0; do
-		in_ns "${device%.*}" ethtool -K "${device#*.}" tx-checksum-sctp off || return
+		in_ns "${device%.*}" ethtool -K "${device#*.}" tx-checksum-sctp off tx-sctp-segmentation off || return
 	done
 	if [ "$2" = without ]; then
 		leave m eth0 && join m wifi0 50 && from=$NEW || return
