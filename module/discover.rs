@@ -8,6 +8,7 @@
 
 use crate::{
     ffi::{
+        charge::Charge,
         clock,
         object::Found,
         sock::Sock,
@@ -91,7 +92,9 @@ pub(crate) fn consider<'a>(
         netns.refuse(Reason::DiscoverLimit);
         return None;
     }
+    let charge = Charge::to(sock);
     let made = make(netns, addr, packet.tuple.src, guard);
+    drop(charge);
     if made.is_err_and(|error| error != EEXIST) {
         netns.refuse(Reason::NoMemory);
         return None;

@@ -4,6 +4,7 @@
 
 use crate::{
     ffi::{
+        charge::Charge,
         clock,
         object::{
             Found,
@@ -545,6 +546,7 @@ impl Netns {
             start,
         } = opening;
         let cookie = owner.cookie();
+        let _charge = owner.sock.map(Charge::to);
         let Some(shared) = host.share() else {
             return Err(NoRow::Pass);
         };

@@ -100,11 +100,11 @@ pub(crate) struct Config {
 
 impl Config {
     fn new() -> Result<Self> {
-        let draft = || KBox::init(copy_of(const { &Draft::EMPTY }), GFP_KERNEL);
+        let draft = || KBox::init(copy_of(const { &Draft::EMPTY }), GFP_KERNEL_ACCOUNT);
         Ok(Self {
             draft: draft()?,
             other: draft()?,
-            vacated: KBox::init(copy_of(const { &Vacated::NONE }), GFP_KERNEL)?,
+            vacated: KBox::init(copy_of(const { &Vacated::NONE }), GFP_KERNEL_ACCOUNT)?,
         })
     }
 }
@@ -153,13 +153,14 @@ pub(crate) enum Conflict {
 impl Netns {
     /// The state of a new namespace.
     pub(crate) fn new(net: Net) -> Result<Pin<KBox<Self>>> {
+        let params = Params::new(net.initial().map(|initial| &initial.params));
         let policy = Slot::new(PolicyTable::empty()?);
         let config = Config::new()?;
         let openers = Openers::new()?;
         KBox::pin_init(
             pin_init!(Self {
                 net,
-                params: Params::new(),
+                params,
                 policy,
                 flows: Atomic::new(0),
                 hosts: Atomic::new(0),
@@ -177,7 +178,7 @@ impl Netns {
                 pending: Pending::new(),
                 config <- kernel::new_mutex!(config),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

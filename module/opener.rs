@@ -42,9 +42,9 @@ struct Place {
 
 impl Openers {
     pub(crate) fn new() -> Result<Self> {
-        let mut cells = KVec::with_capacity(CELLS, GFP_KERNEL)?;
+        let mut cells = KVec::with_capacity(CELLS, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..CELLS {
-            cells.push(Atomic::new(0), GFP_KERNEL)?;
+            cells.push(Atomic::new(0), GFP_KERNEL_ACCOUNT)?;
         }
         let seed = (u64::from(clock::random()) << 32) | u64::from(clock::random());
         Ok(Self { cells, seed })

@@ -23,18 +23,22 @@ pub(crate) struct Params {
 }
 
 impl Params {
-    /// The defaults.
-    pub(crate) fn new() -> Self {
+    /// The defaults, but no table is larger than where these are the `bounds`.
+    pub(crate) fn new(bounds: Option<&Self>) -> Self {
+        let most = |default: u32, bound: fn(&Self) -> &Atomic<u32>| {
+            let bound = bounds.map(|bounds| bound(bounds).load(Relaxed));
+            Atomic::new(bound.map_or(default, |bound| default.min(bound)))
+        };
         Self {
             discovery: Atomic::new(0),
             port: Atomic::new(uapi::DEFAULT_PORT.into()),
-            max_hosts: Atomic::new(65_536),
-            max_flows: Atomic::new(1_048_576),
+            max_hosts: most(65_536, |bounds| &bounds.max_hosts),
+            max_flows: most(1_048_576, |bounds| &bounds.max_flows),
             udp_timeout: Atomic::new(180),
             hold_time: Atomic::new(250),
             scheduler: Atomic::new(uapi::Scheduler::Backup.number()),
             path_timeout: Atomic::new(0),
-            max_nats: Atomic::new(65_536),
+            max_nats: most(65_536, |bounds| &bounds.max_nats),
             enabled: Atomic::new(1),
         }
     }

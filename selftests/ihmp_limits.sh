@@ -114,6 +114,26 @@ silent_ones() {
 	equal "flows at c" 256 "$(figure c flows)"
 }
 
+# bounds: who is root in a user namespace of its own has no more than the initial namespace.
+bounds() {
+	local text='as in the initial network namespace'
+
+	quiet unshare -Urn true || { skip "no user namespaces" && return; }
+	defer ihmpctl param set max-hosts 65536 max-flows 1048576 max-nats 65536
+	ihmpctl param set max-hosts 60000 max-flows 1000000 || return
+	refused "at most 60000, $text" unshare -Urn ihmpctl param set max-hosts 60001 || return
+	refused "at most 1000000, $text" unshare -Urn ihmpctl param set max-flows 1000001 || return
+	refused "at most 65536, $text" unshare -Urn ihmpctl param set udp-timeout 7 max-nats 65537 || return
+	check "as much" unshare -Urn ihmpctl param set max-hosts 60000 max-flows 1000000 max-nats 65536
+	# shellcheck disable=SC2016 # the inner shell's
+	equal "begins with as much, lowers it, and comes back" '60000 1000000 7 8 60000' "$(unshare -Urn sh -c '
+		show() { ihmpctl -j param show | jq ".[\"$1\"]"; }
+		echo $(show max-hosts; show max-flows; ihmpctl param set max-hosts 7; show max-hosts
+			ihmpctl param set max-hosts 8; show max-hosts; ihmpctl param set max-hosts 60000; show max-hosts)')"
+	setup_ns m || return
+	check "root itself may have more" quiet ctl m param set max-hosts 100000 max-flows 2000000 max-nats 70000
+}
+
 has_flow() {
 	ctl "$1" -j flow show | jq -e --argjson p "$2" 'any(.[]; .proto == $p)'
 }
@@ -248,5 +268,6 @@ for family in 4 6; do
 done
 run_case "addresses: how many and which" addresses
 run_case "hosts expire" expiry
+run_case "root of a user namespace has no larger tables than the initial network namespace" bounds
 run_case "two thousand connections leave no row" churn
 suite_end

@@ -751,6 +751,13 @@ def user_namespace(f):
             inside = Family(ynl_module())
             made = inside.host()
             equal("its own", [made], [h["id"] for h in inside.dump("host-get")])
+            bounds = inside.do("param-get")
+            for name in ("max-hosts", "max-flows", "max-nats"):
+                more = {"udp-timeout": 77, name: bounds[name] + 1}
+                inside.refused(errno.EPERM, "param-set", more, text=f"at most {bounds[name]}, as in the initial", bad=f".{name}")
+                inside.send("param-set", {name: 5})
+                inside.send("param-set", {name: bounds[name]})
+            equal("its own bounds", bounds, inside.do("param-get"))
             text = b"ok"
         except BaseException as problem:  # noqa: what went wrong is told to the parent
             text = f"{type(problem).__name__}: {problem}".encode()

@@ -8,7 +8,8 @@ use super::{
         parse, //
     },
     address,
-    host_of, //
+    host_of,
+    no_memory, //
 };
 use crate::{
     ffi::{
@@ -94,7 +95,7 @@ fn refuse_conflict(request: &Request<'_>, conflict: Conflict) -> Error {
             EEXIST,
             format_args!("{addr} belongs to host {id}"),
         ),
-        Conflict::Memory => request.refuse(None, ENOMEM, format_args!("there is no memory")),
+        Conflict::Memory => no_memory(request),
     }
 }
 

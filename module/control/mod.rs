@@ -44,6 +44,11 @@ fn address(request: &Request<'_>, attr: Attr<'_>) -> Result<Addr> {
     })
 }
 
+/// There is no memory for what is asked, or the memory cgroup of who asks has none left.
+fn no_memory(request: &Request<'_>) -> Error {
+    request.refuse(None, ENOMEM, format_args!("there is no memory"))
+}
+
 /// The host whose id is in an attribute.
 fn host_of(netns: &Netns, request: &Request<'_>, attr: Attr<'_>) -> Result<Shared<Host>> {
     let id = attr.u32();

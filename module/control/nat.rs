@@ -5,7 +5,8 @@
 use super::{
     address,
     dump_of_hosts,
-    host_of, //
+    host_of,
+    no_memory, //
 };
 use crate::{
     ffi::{
@@ -108,7 +109,7 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
                 ENOSPC,
                 format_args!("there are {most} port mappings, as many as max-nats allows"),
             ),
-            Refusal::Memory => request.refuse(None, ENOMEM, format_args!("there is no memory")),
+            Refusal::Memory => no_memory(request),
         })
 }
 

@@ -45,10 +45,38 @@ pub(crate) fn fill(message: &mut Message, params: &Params) -> Result {
     message.u32(ParamAttr::ENABLED.0, params.enabled.load(Relaxed))
 }
 
-/// `param-set`: the policy has checked every value, only the hooks can fail. Listeners are told of what is another value than
-/// before.
+/// Refuses what would let a namespace that is not the initial user namespace's have more than the initial one may have: its
+/// administrator may be anybody. Less than it has is always allowed.
+fn check_bounds(netns: &Netns, request: &Request<'_>) -> Result {
+    let Some(initial) = netns.net.initial() else {
+        return Ok(());
+    };
+    let (params, bounds) = (&netns.params, &initial.params);
+    for (own, bound, kind) in [
+        (&params.max_hosts, &bounds.max_hosts, ParamAttr::MAX_HOSTS),
+        (&params.max_flows, &bounds.max_flows, ParamAttr::MAX_FLOWS),
+        (&params.max_nats, &bounds.max_nats, ParamAttr::MAX_NATS),
+    ] {
+        let bound = bound.load(Relaxed);
+        let attr = request.attr(kind.0);
+        if let Some(attr) = attr.filter(|attr| attr.u32() > bound.max(own.load(Relaxed))) {
+            return Err(request.refuse(
+                Some(attr),
+                EPERM,
+                format_args!(
+                    "at most {bound}, as in the initial network namespace; raise it there first"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// `param-set`: the policy has checked every value, only bounds and the hooks are left to fail. Listeners are told of what is
+/// another value than before.
 pub(crate) fn set(netns: &Netns, request: &Request<'_>) -> Result {
     let config = netns.lock();
+    check_bounds(netns, request)?;
     let params = &netns.params;
     // Only the holder of the lock changes a setting.
     let set = |to: &Atomic<u32>, kind: ParamAttr| match request.attr(kind.0) {

@@ -2,7 +2,10 @@
 
 //! The discovery policy.
 
-use super::address;
+use super::{
+    address,
+    no_memory, //
+};
 use crate::{
     ffi::{
         genl::{
@@ -48,11 +51,18 @@ fn prefix(request: &Request<'_>) -> Result<Prefix> {
     })
 }
 
+/// Puts these rules in the place of those that were there.
+fn publish(netns: &Netns, request: &Request<'_>, rules: KVec<(Prefix, Action)>) -> Result {
+    let table = Owned::new(PolicyTable { rules }, false).map_err(|_| no_memory(request))?;
+    netns.policy.replace(table);
+    Ok(())
+}
+
 /// The rules without one, and whether it was there.
 fn rules_without(netns: &Netns, prefix: Prefix) -> Result<(KVec<(Prefix, Action)>, bool)> {
     // Only the holder of the configuration lock replaces the table; an allocation may sleep, so
     // the rules are counted and copied in turns.
-    let mut copy = KVec::with_capacity(MAX_RULES + 1, GFP_KERNEL)?;
+    let mut copy = KVec::with_capacity(MAX_RULES + 1, GFP_KERNEL_ACCOUNT)?;
     let guard = rcu::read_lock();
     let table = netns.policy.read(&guard);
     for rule in table.rules.iter().filter(|rule| rule.0 != prefix) {
@@ -69,7 +79,7 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
     let action = Action::from_number(attr.u32())
         .ok_or_else(|| request.refuse(Some(attr), EINVAL, format_args!("no such action")))?;
     let _config = netns.lock();
-    let (mut rules, _) = rules_without(netns, prefix)?;
+    let (mut rules, _) = rules_without(netns, prefix).map_err(|_| no_memory(request))?;
     if rules.len() >= MAX_RULES {
         return Err(request.refuse(
             None,
@@ -77,18 +87,16 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
             format_args!("there are {MAX_RULES} prefixes, no more fit"),
         ));
     }
-    rules.push((prefix, action), GFP_KERNEL)?;
-    netns
-        .policy
-        .replace(Owned::new(PolicyTable { rules }, false)?);
-    Ok(())
+    // There is room.
+    rules.push((prefix, action), GFP_KERNEL_ACCOUNT)?;
+    publish(netns, request, rules)
 }
 
 /// `policy-del`
 pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
     let prefix = prefix(request)?;
     let _config = netns.lock();
-    let (rules, found) = rules_without(netns, prefix)?;
+    let (rules, found) = rules_without(netns, prefix).map_err(|_| no_memory(request))?;
     if !found {
         return Err(request.refuse(
             request.attr(PolicyAttr::ADDRESS.0),
@@ -96,16 +104,15 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
             format_args!("there is no policy for {prefix}"),
         ));
     }
-    netns
-        .policy
-        .replace(Owned::new(PolicyTable { rules }, false)?);
-    Ok(())
+    publish(netns, request, rules)
 }
 
 /// `policy-flush`
-pub(crate) fn flush(netns: &Netns, _: &Request<'_>) -> Result {
+pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
     let _config = netns.lock();
-    netns.policy.replace(PolicyTable::empty()?);
+    netns
+        .policy
+        .replace(PolicyTable::empty().map_err(|_| no_memory(request))?);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! Everything that is re-exported here is safe to use. `raw` is generated from `shim/shim.h`, in
 //! which only scalars, byte pointers and opaque pointers occur.
 
+pub(crate) mod charge;
 pub(crate) mod clock;
 mod entry;
 pub(crate) mod family;

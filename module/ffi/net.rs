@@ -5,6 +5,7 @@
 //! C header: `shim/shim.h` (net.c, stranded.c)
 
 use super::raw;
+use crate::netns::Netns;
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
@@ -42,6 +43,14 @@ impl Net {
     pub(super) fn ns(&self) -> *mut raw::net {
         // SAFETY: By the invariant.
         unsafe { raw::ihmp_net_ns(self.raw()) }
+    }
+
+    /// The state of the initial namespace, if that has another owner than this one: what this one may have is bounded by what it
+    /// allows. Asked by commands, and while a namespace is made.
+    pub(crate) fn initial(&self) -> Option<&Netns> {
+        // SAFETY: By the invariant. The state of the initial namespace is made first, and taken away when no command comes and
+        // no namespace is made any more (`Ihmp`, `register_pernet_subsys`).
+        unsafe { raw::ihmp_net_initial(self.raw()).cast::<Netns>().as_ref() }
     }
 
     /// Registers or unregisters the hooks. Calls are serialised by the caller.

@@ -117,7 +117,7 @@ impl<'a> Sock<'a> {
         })
     }
 
-    fn as_ptr(&self) -> *mut raw::sock {
+    pub(super) fn as_ptr(&self) -> *mut raw::sock {
         self.0.sk.as_ptr()
     }
 

@@ -46,7 +46,7 @@ static struct in6_addr ihmp_sock_bound(const struct sock *sk)
 /* Remembers the socket, which is not dying; it takes over the reference. */
 static int ihmp_sock_watch(struct ihmp_net *in, struct sock *sk)
 {
-	struct ihmp_lent *lent = kmalloc(sizeof(*lent), GFP_ATOMIC | __GFP_NOWARN);
+	struct ihmp_lent *lent = kmalloc(sizeof(*lent), GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN);
 	u32 id;
 	int err;
 
@@ -54,7 +54,8 @@ static int ihmp_sock_watch(struct ihmp_net *in, struct sock *sk)
 		return -ENOMEM;
 	lent->sk = sk;
 	lent->bound = ihmp_sock_bound(sk);
-	err = __xa_alloc(&in->lent, &id, lent, xa_limit_32b, GFP_ATOMIC | __GFP_NOWARN);
+	err = __xa_alloc(&in->lent, &id, lent, xa_limit_32b,
+			 GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN);
 	if (err)
 		kfree(lent);
 	else

@@ -153,6 +153,12 @@ void ihmp_gc_schedule(struct ihmp_net *in, u32 ms)
 	queue_delayed_work(system_power_efficient_wq, &in->gc, msecs_to_jiffies(ms));
 }
 
+/* The state of the initial namespace, for one that belongs to another user namespace than that; NULL for others. */
+void *ihmp_net_initial(const struct ihmp_net *in)
+{
+	return in->net->user_ns == init_net.user_ns ? NULL : ihmp_net_of(&init_net)->state;
+}
+
 static int __net_init ihmp_net_init(struct net *net)
 {
 	struct ihmp_net *in = ihmp_net_of(net);
@@ -169,7 +175,7 @@ static int __net_init ihmp_net_init(struct net *net)
 	if (err)
 		return err;
 	err = -ENOMEM;
-	in->counters = alloc_percpu(struct ihmp_counters);
+	in->counters = alloc_percpu_gfp(struct ihmp_counters, GFP_KERNEL_ACCOUNT);
 	if (!in->counters)
 		goto end_hold;
 	err = ihmp_tables_init(in);

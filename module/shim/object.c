@@ -37,8 +37,16 @@ static void *ihmp_payload(struct ihmp_header *header)
 void *ihmp_object_alloc(u32 kind, u64 size, bool atomic)
 {
 	struct ihmp_header *header;
+	gfp_t gfp;
 
-	header = kmalloc(sizeof(*header) + size, (atomic ? GFP_ATOMIC : GFP_KERNEL) | __GFP_NOWARN);
+	/*
+	 * Charged to who causes it, see charge.c. A command fails at the limit of
+	 * its cgroup, where GFP_KERNEL alone would have a process killed. A packet
+	 * does not: a cgroup whose files fill its limit, as they do in time, would
+	 * have no rows.
+	 */
+	gfp = atomic ? GFP_ATOMIC : GFP_KERNEL | __GFP_RETRY_MAYFAIL;
+	header = kmalloc(sizeof(*header) + size, gfp | __GFP_ACCOUNT | __GFP_NOWARN);
 	if (!header)
 		return NULL;
 	/* The payload is initialised as a whole by who asks. */
@@ -46,8 +54,8 @@ void *ihmp_object_alloc(u32 kind, u64 size, bool atomic)
 	header->kind = kind;
 	refcount_set(&header->refs, 1);
 	if (kind == IHMP_KIND_HOST) {
-		xa_init_flags(&header->rows, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
-		xa_init_flags(&header->nats, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+		xa_init_flags(&header->rows, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
+		xa_init_flags(&header->nats, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
 	}
 	return header + 1;
 }
@@ -252,13 +260,18 @@ static struct rhashtable *ihmp_table(struct ihmp_net *in, u32 i)
 	return (void *)in + ihmp_tables[i].at;
 }
 
+/*
+ * The arrays are charged like what is in them. rhashtable takes no flags for
+ * its buckets, and makes most of them in work of its own: 11 to 27 octets for
+ * each entry of a table are nobody's.
+ */
 int ihmp_tables_init(struct ihmp_net *in)
 {
 	u32 i;
 
 	spin_lock_init(&in->wiring);
-	xa_init_flags(&in->hosts, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
-	xa_init_flags(&in->lent, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH);
+	xa_init_flags(&in->hosts, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&in->lent, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
 	for (i = 0; i < ARRAY_SIZE(ihmp_tables); i++) {
 		int err = rhashtable_init(ihmp_table(in, i), ihmp_tables[i].params);
 

@@ -21,11 +21,11 @@
 
 struct dst_cache *ihmp_dst_cache_new(void)
 {
-	struct dst_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL);
+	struct dst_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
 
 	if (!cache)
 		return NULL;
-	if (!dst_cache_init(cache, GFP_KERNEL))
+	if (!dst_cache_init(cache, GFP_KERNEL_ACCOUNT))
 		return cache;
 	kfree(cache);
 	return NULL;

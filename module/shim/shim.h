@@ -95,6 +95,7 @@ void ihmp_count(struct ihmp_net *in, u32 counter, u64 n);
 u64 ihmp_count_read(struct ihmp_net *in, u32 counter);
 void ihmp_count_reset(struct ihmp_net *in);
 void ihmp_gc_schedule(struct ihmp_net *in, u32 ms);
+void *ihmp_net_initial(const struct ihmp_net *in);
 
 /* object.c: payloads under RCU and the tables that hold them */
 void *ihmp_object_alloc(u32 kind, u64 size, bool atomic);
@@ -131,6 +132,10 @@ int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id);
 void *ihmp_host_by_id(struct ihmp_net *in, u32 id);
 void *ihmp_host_unlink(struct ihmp_net *in, u32 id);
 void *ihmp_host_next(struct ihmp_net *in, u32 *id);
+
+/* charge.c: whose memory it is */
+void *ihmp_charge(const struct sock *sk);
+void ihmp_charge_end(void *before);
 
 /* skb.c: one packet */
 const u8 *ihmp_skb_head(struct sk_buff *skb, u32 *len);

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What has the module use memory, in a memory cgroup (v2); FOLDER is the cgroup's.
+
+  hoarder.py hosts FOLDER COUNT          makes so many hosts by commands
+  hoarder.py fill FOLDER ROOM            leaves the cgroup so many octets and makes hosts until one is refused, then again without a
+                                         limit; prints "COUNT ERRNO TEXT" of the first part, and the address that was refused
+  hoarder.py datagrams FOLDER ADDR COUNT sends a datagram from one socket to so many ports of an address
+"""
+
+import ctypes
+import errno
+import os
+import pathlib
+import socket
+import struct
+import sys
+
+from batch import ACTIVE, LOCAL, NEW, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOL_NETLINK, STATE, UP, Client, addr, u32
+
+NETLINK_EXT_ACK, NLM_F_ACK_TLVS, TEXT = 11, 0x200, 1
+MCL_CURRENT, MCL_FUTURE = 1, 2
+
+
+class Refused(Exception):
+    """errno, and the text of the extended acknowledgement."""
+
+
+class Maker(Client):
+    def __init__(self):
+        super().__init__()
+        self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+
+    def ask_for(self, peer):
+        """One more host."""
+        data = u32(STATE, UP) + addr(peer, ACTIVE) + addr("192.0.2.1", LOCAL)
+        self.sock.send(self.message(self.family, NEW, data, NLM_F_REQUEST | NLM_F_ACK))
+        while True:
+            got = self.sock.recv(4096)
+            _, kind, flags = struct.unpack_from("=IHH", got)
+            if kind != NLMSG_ERROR:
+                continue
+            error = -struct.unpack_from("=i", got, 16)[0]
+            if not error:
+                return
+            text = self.attrs(got[36:]).get(TEXT, b"") if flags & NLM_F_ACK_TLVS else b""
+            raise Refused(errno.errorcode[error], text.rstrip(b"\0").decode())
+
+
+def peer_of(number):
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def fill(folder, room):
+    maker = Maker()
+    # Where there is no memory left, a program ends that opens a file, or whose code is to be read again.
+    if ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT | MCL_FUTURE):
+        raise OSError(ctypes.get_errno(), "mlockall")
+    limit = os.open(folder / "memory.max", os.O_WRONLY)
+    os.write(limit, str(int((folder / "memory.current").read_text()) + room).encode())
+    count = 0
+    try:
+        while True:
+            maker.ask_for(peer_of(count + 1))
+            count += 1
+    except Refused as why:
+        os.pwrite(limit, b"max", 0)
+        said = why.args
+    print(count, *said, flush=True)
+    print(peer_of(count + 1), flush=True)
+    sys.stdin.readline()
+    for number in range(count + 1, count + 101):
+        maker.ask_for(peer_of(number))
+    print("ok", flush=True)
+
+
+def main():
+    verb, folder, *words = sys.argv[1:]
+    folder = pathlib.Path(folder)
+    (folder / "cgroup.procs").write_text(str(os.getpid()))
+    if verb == "hosts":
+        maker = Maker()
+        for number in range(int(words[0])):
+            maker.ask_for(peer_of(number + 1))
+    elif verb == "fill":
+        fill(folder, int(words[0]))
+    else:
+        there, count = words
+        sock = socket.socket(socket.AF_INET6 if ":" in there else socket.AF_INET, socket.SOCK_DGRAM)
+        for port in range(20000, 20000 + int(count)):
+            sock.sendto(b"x", (there, port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Memory: what the module makes is charged to the memory cgroup of who causes it, and a command that finds no memory there makes nothing.
+# It takes a kernel with CONFIG_MEMCG, which that of the stock guest is.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+
+# have_cgroups: the hierarchy of cgroups with the controller of memory, in CGROUPS.
+have_cgroups() {
+	CGROUPS=/sys/fs/cgroup
+	[ -e "$CGROUPS/cgroup.controllers" ] || mount -t cgroup2 none "$CGROUPS" 2>/dev/null || return
+	grep -qw memory "$CGROUPS/cgroup.controllers" && echo +memory >"$CGROUPS/cgroup.subtree_control"
+}
+
+# a_cgroup NAME: makes one, in GROUP.
+a_cgroup() {
+	GROUP=$CGROUPS/ihmp-$TAG-$1
+	mkdir "$GROUP" && defer drop_cgroup "$GROUP"
+}
+
+drop_cgroup() {
+	local process
+
+	while read -r process; do
+		stop_process "$process" KILL
+	done <"$1/cgroup.procs"
+	busywait 20 rmdir "$1"
+}
+
+# slab: octets of the kernel's objects that are charged to the cgroup. The kernel adds up what its processors have counted every two
+# seconds.
+slab() {
+	nap 3
+	awk '$1 == "slab" { print $2 }' "$GROUP/memory.stat"
+}
+
+# grows MOST|LEAST OCTETS CMD...: what is charged to the cgroup more, behind CMD.
+grows() {
+	local bound=$1 octets=$2 before
+	shift 2
+
+	before=$(slab)
+	"$@" || { fail "$*" || return; }
+	case $bound in
+	most) at_most "octets more: $*" "$octets" $(($(slab) - before)) ;;
+	least) at_least "octets more: $*" "$octets" $(($(slab) - before)) ;;
+	esac
+}
+
+hoard() {
+	in_ns m "$SELFTESTS/hoarder.py" "$@"
+}
+
+hosts() {
+	local outside before
+
+	have_cgroups || { skip "no memory cgroups" && return; }
+	setup_ns m && a_cgroup outside || return
+	outside=$GROUP
+	a_cgroup inside || return
+	grows most 100000 hoard hosts "$outside" 1000 && equal "hosts" 1000 "$(figure m hosts)" || return
+	ctl m host flush
+	# What a program takes itself.
+	hoard hosts "$GROUP" 1 && ctl m host flush || return
+	before=$(slab)
+	# A host and a view have more than 512 octets together.
+	grows least 512000 hoard hosts "$GROUP" 1000 && equal "hosts" 1000 "$(figure m hosts)" || return
+	ctl m host flush
+	must "given back" busywait 20 slab_at_most $((before + 100000))
+}
+
+slab_at_most() {
+	[ "$(slab)" -le "$1" ]
+}
+
+# full: at the limit of its cgroup a command is refused, and no process is killed for it.
+full() {
+	local found address
+
+	have_cgroups || { skip "no memory cgroups" && return; }
+	setup_ns m && a_cgroup full || return
+	mkfifo "$TMP/go" && exec {GO}<>"$TMP/go" || return
+	start m "$SELFTESTS/hoarder.py" fill "$GROUP" 4000000 <"$TMP/go" >"$TMP/filled" 2>&1
+	must "it is refused" busywait 120 has_line "$TMP/filled" '^10\.' || { note "$(cat "$TMP/filled")" && return; }
+	{ read -r found && read -r address; } <"$TMP/filled"
+	note "$found; next $address"
+	equal "why" "ENOMEM there is no memory" "${found#* }"
+	at_least "hosts" 100 "${found%% *}"
+	equal "hosts that are there" "${found%% *}" "$(figure m hosts)"
+	check "nobody has the address" not quiet ctl m host show "$address"
+	equal "processes that were killed" 0 "$(awk '$1 == "oom_kill" { print $2 }' "$GROUP/memory.events")"
+	echo >&"$GO"
+	must "with memory it goes on" busywait 60 has_line "$TMP/filled" '^ok' || { note "$(cat "$TMP/filled")" && return; }
+	equal "hosts at last" $((${found%% *} + 100)) "$(figure m hosts)"
+}
+
+# rows FAMILY: what a socket's packets make, in both directions.
+rows() {
+	local family=$1 M C before
+
+	have_cgroups || { skip "no memory cgroups" && return; }
+	FAMILIES=$family topo_pair && a_cgroup receiver || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	start m socat -u "UDP$family-RECV:5002" OPEN:/dev/null
+	# shellcheck disable=SC2016 # the inner shell's
+	start m bash -c 'echo $$ >"$1/cgroup.procs" && exec socat -u "UDP'"$family"'-RECV:5003" OPEN:/dev/null' - "$GROUP"
+	must "receivers" busywait 20 receives m 5002 && must "in a cgroup, too" busywait 20 receives m 5003 || return
+	in_ns c ping -q -c 1 -W 2 "$M" >/dev/null && nap 1
+	grows most 100000 flood "$C" "$M" 5003 && equal "rows without hosts" 0 "$(figure m flows)" || return
+	introduce m "$M" c "$C" || return
+	before=$(slab)
+	grows most 100000 flood "$C" "$M" 5002 && equal "rows of another's socket" 4000 "$(figure m flows)" || return
+	ctl m flow flush
+	grows least 600000 flood "$C" "$M" 5003 && equal "rows" 4000 "$(figure m flows)" || return
+	ctl m flow flush
+	must "given back" busywait 20 slab_at_most $((before + 100000)) || return
+	a_cgroup sender && ctl m host del "${HID[m]}" && hoard datagrams "$GROUP" "$C" 1 || return
+	grows most 100000 hoard datagrams "$GROUP" "$C" 4000 && equal "rows without hosts" 0 "$(figure m flows)" || return
+	HID[m]=$(ctl m -j host add remote "$C" local "$M" | jq .id)
+	grows least 600000 hoard datagrams "$GROUP" "$C" 4000 && equal "rows" 4000 "$(figure m flows)"
+}
+
+receives() {
+	in_ns "$1" ss -Huln "sport = :$2" | grep -q .
+}
+
+# flood FROM TO PORT
+flood() {
+	in_ns c "$SELFTESTS/inject.py" eth0 udp "$1" "$2" --sport 20000 --dport "$3" --ports 4000
+}
+
+run_case "hosts are charged to who makes them" hosts
+run_case "a command is refused at the limit of its cgroup, and nothing is half made" full
+for family in 4 6; do
+	run_case "IPv$family: rows are charged to the socket whose packets make them" rows $family
+done
+suite_end
