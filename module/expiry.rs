@@ -11,6 +11,7 @@ use crate::{
         Netns,
         EXPIRY_MS, //
     },
+    room::share_of,
     stats::Counter,
     uapi::HostState,
     view::View, //
@@ -33,6 +34,8 @@ const LOOKS_FOR_ROWS: u32 = 5;
 const TCP_GRACE_MS: u64 = 4_000;
 /// Milliseconds of silence after which a flow of ICMP or another protocol ends.
 const OTHER_IDLE_MS: u64 = 60_000;
+/// Milliseconds of silence after which a flow ends on which datagrams went one way only, if it could end at all; as in conntrack.
+const UNANSWERED_MS: u64 = 30_000;
 /// Rows of a host with which silent ones stay though nobody has moved. A program that uses a port for each question has more.
 const SILENT_ROWS: u32 = 256;
 /// They stay while fewer than one in so many flows of those that fit are there.
@@ -95,20 +98,32 @@ fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
     match row.key().proto {
         TCP => idle < TCP_GRACE_MS || row.sock(netns).is_some(),
         UDP => {
-            let timeout = u64::from(netns.params.udp_timeout.load(Relaxed)) * 1000;
+            let timeout = patience(
+                row,
+                u64::from(netns.params.udp_timeout.load(Relaxed)) * 1000,
+            );
             match row.full_sock(netns) {
                 Some(sock) => sock.established() || idle < timeout || is_kept(netns, row, guard),
                 None => idle < TCP_GRACE_MS,
             }
         }
-        _ => idle < OTHER_IDLE_MS,
+        _ => idle < patience(row, OTHER_IDLE_MS),
+    }
+}
+
+/// Milliseconds for which a flow may be silent that could be so for `ms` if it was answered.
+fn patience(row: &Row, ms: u64) -> u64 {
+    match row.is_answered() {
+        true => ms,
+        false => ms.min(UNANSWERED_MS),
     }
 }
 
 /// Whether the row of an unconnected UDP socket stays in spite of its silence, since a program may have learned its identifiers. It
 /// ends with the socket or the host then, which the agent does not forget while it has rows. While both tables are less than
 /// half full, that is so where the identifiers lead nowhere without the row. Where nobody has moved yet, the row takes less room: see
-/// [`SILENT_ROWS`] and [`SILENT_SHARE`].
+/// [`SILENT_ROWS`] and [`SILENT_SHARE`]. A row on which only the host was heard takes less still, since anybody can make it in the name
+/// of the host: it stays only where the identifiers lead nowhere without it, and half of the host's share is free.
 fn is_kept(netns: &Netns, row: &Row, guard: &Guard) -> bool {
     let host = row.host().under(guard);
     let view = host.view.read(guard);
@@ -118,15 +133,21 @@ fn is_kept(netns: &Netns, row: &Row, guard: &Guard) -> bool {
     if row.plain || !room || view.state() != HostState::Up {
         return false;
     }
-    is_needed(row, view) || (host.flows.load(Relaxed) <= SILENT_ROWS && flows < most / SILENT_SHARE)
+    let own = host.flows.load(Relaxed);
+    let few = own <= SILENT_ROWS && flows < most / SILENT_SHARE;
+    match row.was_sent() {
+        true => few || is_needed(row, view),
+        false => own < share_of(most) / 2 && is_needed(row, view),
+    }
 }
 
 /// Whether a program that has learned the row's identifiers could reach nobody by them without the row, or be known to nobody: one
-/// of them is no address of its host any more, or a port is another one on the wire.
-fn is_needed(row: &Row, view: &View) -> bool {
+/// of them is no address of its host any more, or a port is another one on the wire. An own address of which the host was never told
+/// leads where it leads without the row.
+pub(crate) fn is_needed(row: &Row, view: &View) -> bool {
     let (key, lists) = (row.key(), view.lists());
     lists.lookup(Role::Active, key.faddr).is_none()
-        || lists.lookup(Role::Local, key.laddr).is_none()
+        || (lists.lookup(Role::Local, key.laddr).is_none() && row.is_known(view, key.laddr))
         || row.wire_port != key.lport
         || row.host_port != key.fport
 }

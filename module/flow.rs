@@ -86,6 +86,8 @@ pub(crate) struct Row {
     since: Atomic<u32>,
     /// When the host was last heard on the flow, in jiffies; 0 when it never was.
     heard: Atomic<u64>,
+    /// A packet of the flow was to be sent.
+    sent: Atomic<bool>,
     /// Packets of the flow come to another address than the local identifier.
     here: Atomic<bool>,
     /// Packets of the flow come from another address than the foreign identifier.
@@ -249,6 +251,31 @@ impl Row {
         if self.heard.load(Relaxed) != now {
             self.heard.store(now, Relaxed);
         }
+    }
+
+    /// A packet of the flow is to be sent.
+    #[inline]
+    pub(crate) fn note_sent(&self) {
+        if !self.was_sent() {
+            self.sent.store(true, Relaxed);
+        }
+    }
+
+    /// Whether there was one.
+    #[inline]
+    pub(crate) fn was_sent(&self) -> bool {
+        self.sent.load(Relaxed)
+    }
+
+    /// Whether packets were seen in both directions.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.was_sent() && self.heard.load(Relaxed) != 0
+    }
+
+    /// Whether a new flow may have the place of this one: datagrams that went one way only, between the flow's own addresses. TCP has
+    /// sockets that somebody has shaken hands for.
+    pub(crate) fn may_be_pushed_out(&self) -> bool {
+        self.key().proto != TCP && !self.is_answered() && !self.roams_here() && !self.roams_there()
     }
 
     /// Whether the host was heard on the flow so shortly ago that it may be leaving the address that a router cannot reach.
@@ -565,6 +592,9 @@ impl Netns {
             Start::Accepted => 0,
             _ => born,
         };
+        if self.take_room(host, guard).is_err() {
+            return Err(NoRow::Pass);
+        }
         let row = Owned::new(
             Row {
                 flow: key.bytes(),
@@ -582,6 +612,7 @@ impl Netns {
                 twin: Atomic::new(place.twin),
                 since: Atomic::new(since),
                 heard: Atomic::new(0),
+                sent: Atomic::new(false),
                 here: Atomic::new(false),
                 there: Atomic::new(false),
                 stance: Stance::new(),
@@ -592,18 +623,8 @@ impl Netns {
             },
             true,
         );
-        let Ok(row) = row else {
-            self.refuse(Reason::NoMemory);
-            return Err(NoRow::Pass);
-        };
-        // Counted first: it may be removed as soon as it is there.
-        if self.flows.fetch_add(1, Relaxed) >= self.params.max_flows.load(Relaxed) {
-            self.flows.fetch_sub(1, Relaxed);
-            self.limit_reached(Reason::FlowLimit);
-            return Err(NoRow::Pass);
-        }
-        host.flows.fetch_add(1, Relaxed);
-        match self.net.row_insert(row, !place.apart, guard) {
+        let row = row.and_then(|row| self.net.row_insert(row, !place.apart, guard));
+        match row {
             Ok(row) => {
                 self.count(Counter::FlowsMade);
                 let up = host.view.read(guard).state() == HostState::Up;
@@ -623,8 +644,7 @@ impl Netns {
             Err(EEXIST) => (),
             Err(_) => self.refuse(Reason::NoMemory),
         }
-        self.flows.fetch_sub(1, Relaxed);
-        host.flows.fetch_sub(1, Relaxed);
+        self.give_room(&host);
         self.net
             .find::<Flows>(&key.bytes(), guard)
             .ok_or(NoRow::Pass)
@@ -774,8 +794,7 @@ impl Netns {
         if !self.net.row_remove(row, row.apart) {
             return false;
         }
-        self.flows.fetch_sub(1, Relaxed);
-        row.host.flows.fetch_sub(1, Relaxed);
+        self.give_room(&row.host);
         row.stance.close(&row.host);
         true
     }

@@ -127,6 +127,8 @@ pub(crate) struct Host {
     relocated: Atomic<u64>,
     /// Jiffies when the path last followed the host; 0 for never.
     followed: Atomic<u64>,
+    /// Number of the row at which the look for one that may be pushed out goes on.
+    pub(crate) next_to_go: Atomic<u32>,
     /// The host was removed: what is being added to it at this moment must go again.
     pub(crate) gone: Atomic<bool>,
 }
@@ -153,6 +155,7 @@ impl Host {
             moved: Atomic::new(0),
             relocated: Atomic::new(0),
             followed: Atomic::new(0),
+            next_to_go: Atomic::new(0),
             gone: Atomic::new(false),
         };
         Ok(Owned::new(host, atomic)?.share())

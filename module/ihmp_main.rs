@@ -21,6 +21,7 @@ mod opener;
 mod param;
 mod pending;
 mod policy;
+mod room;
 mod stats;
 mod stranded;
 mod switch;

@@ -128,7 +128,12 @@ pub(crate) struct Netns {
     pub(crate) sightings: [Atomic<u32>; SIGHTINGS],
     pub(crate) discover_second: Atomic<u64>,
     pub(crate) discover_count: Atomic<u32>,
-    limit_second: Atomic<u64>,
+    /// By reason: the second in which listeners were last told of a limit.
+    limit_seconds: [Atomic<u64>; Reason::COUNT],
+    /// Number of a host that had more than a fair part of the flows when it last got one; 0 before that.
+    pub(crate) crowded: Atomic<u32>,
+    /// Number of the host at which the look for such hosts goes on.
+    pub(crate) next_crowded: Atomic<u32>,
     /// Number of what last happened to addresses of a host: [`ihmp_core::ends`].
     pub(crate) marks: Atomic<u32>,
     /// When what waits for neighbours was dropped the last time, in jiffies.
@@ -170,7 +175,9 @@ impl Netns {
                 sightings: [const { Atomic::new(0) }; SIGHTINGS],
                 discover_second: Atomic::new(0),
                 discover_count: Atomic::new(0),
-                limit_second: Atomic::new(0),
+                limit_seconds: [const { Atomic::new(0) }; Reason::COUNT],
+                crowded: Atomic::new(0),
+                next_crowded: Atomic::new(0),
                 marks: Atomic::new(0),
                 dropped_unresolved: Atomic::new(0),
                 searched: Atomic::new(0),
@@ -573,11 +580,12 @@ impl Netns {
         });
     }
 
-    /// Counts that a limit was met and tells listeners, at most once a second.
+    /// Counts that a limit was met and tells listeners, at most once a second for each reason.
     pub(crate) fn limit_reached(&self, reason: Reason) {
         self.refuse(reason);
         let second = crate::ffi::clock::to_ms(crate::ffi::clock::jiffies()) / 1000;
-        if self.limit_second.xchg(second, Relaxed) != second {
+        let told = &self.limit_seconds[reason.index()];
+        if told.load(Relaxed) != second && told.xchg(second, Relaxed) != second {
             notify::limit(self, reason);
         }
     }

@@ -74,17 +74,57 @@ flows_are() {
 	[ "$(figure "$1" flows)" = "$2" ]
 }
 
-# asker FAMILY ADDR COUNT: a program at m that asks from so many ports, hears nothing, and keeps its sockets.
+# asker HOST FAMILY ADDR PORT COUNT [hears]: a program that asks from so many ports, and keeps its sockets.
 asker() {
-	start m python3 -c '
+	rm -f "$TMP/asked"
+	start "$1" python3 -c '
 import signal, socket, sys
-family, there, count = sys.argv[1:]
+asked, family, there, port, count, *hears = sys.argv[1:]
 sockets = [socket.socket(socket.AF_INET6 if family == "6" else socket.AF_INET, socket.SOCK_DGRAM) for _ in range(int(count))]
 for sock in sockets:
-    sock.sendto(b"question", (there, 5002))
+    sock.settimeout(10)
+    sock.sendto(b"question", (there, int(port)))
+    if hears:
+        sock.recv(100)
+open(asked, "w").close()
 signal.pause()
-' "$@"
-	must "flows" busywait 20 figure_at_least m flows "$3"
+' "$TMP/asked" "${@:2}"
+	must "$5 questions" busywait 30 test -e "$TMP/asked"
+}
+
+# answers HOST FAMILY PORT: a service without connected sockets that sends back what comes.
+answers() {
+	start "$1" python3 -c '
+import socket, sys
+sock = socket.socket(socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("", int(sys.argv[2])))
+while True:
+    sock.sendto(*sock.recvfrom(2000))
+' "$2" "$3"
+	must "a service" busywait 20 receives "$1" "$3"
+}
+
+# reads HOST FAMILY PORT: one that only reads.
+reads() {
+	start "$1" socat -u "UDP$2-RECV:$3" OPEN:/dev/null
+	must "a receiver" busywait 20 receives "$1" "$3"
+}
+
+# flood FROM ADDR TO COUNT [FIRST]: a datagram to a port from each of so many, in the name of who has that address; they pass the hooks
+# of who sends them.
+flood() {
+	ipn "$1" neigh show "$3" | grep -q lladdr || in_ns "$1" ping -q -c 1 -W 2 "$3" >/dev/null
+	in_ns "$1" "$SELFTESTS/inject.py" eth0 udp "$2" "$3" --sport "${5:-20000}" --dport 5002 --ports "$4"
+}
+
+# flows_at HOST ADDR: those that it has with the host there.
+flows_at() {
+	host_json "$1" "$2" | jq .flows
+}
+
+# flows_by HOST PORT: those of a local port.
+flows_by() {
+	ctl "$1" -j flow show | jq --argjson port "$2" '[.[] | select(."local-port" == $port)] | length'
 }
 
 receives() {
@@ -98,11 +138,10 @@ silent_ones() {
 	FAMILIES=$family topo_pair || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
 	ctl m param set udp-timeout 2 && ctl c param set udp-timeout 2 && introduce m "$M" c "$C" || return
-	start c socat -u "UDP$family-RECV:5002" OPEN:/dev/null
-	must "a receiver" busywait 5 receives c 5002 && asker "$family" "$C" 256 || return
+	answers c "$family" 5002 && asker m "$family" "$C" 5002 256 hears || return
 	nap 60
 	equal "256 flows of a host" "256 256" "$(figure m flows) $(figure c flows)"
-	asker "$family" "$C" 44 || return
+	asker m "$family" "$C" 5002 44 hears || return
 	nap 60
 	equal "flows of a host that has more" "256 256" "$(figure m flows) $(figure c flows)"
 	ctl m param set max-flows 1024 || return
@@ -112,6 +151,82 @@ silent_ones() {
 	ctl m param set max-hosts 2 || return
 	must "none at m" busywait 60 flows_are m 0 || return
 	equal "flows at c" 256 "$(figure c flows)"
+}
+
+# one_way FAMILY: a flow on which only the other host was heard goes soon, in spite of room; one by which a program may have said
+# where it is stays, and so does one that was answered.
+one_way() {
+	local family=$1 M C
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	introduce m "$M" c "$C" && reads m "$family" 5002 && answers m "$family" 5003 || return
+	asker c "$family" "$M" 5002 20 && asker c "$family" "$M" 5003 10 hears && flood c "$C" "$M" 150 || return
+	equal "flows at first" "180 30" "$(figure m flows) $(figure c flows)"
+	nap 20
+	equal "after 20 seconds" "180 30" "$(figure m flows) $(figure c flows)"
+	nap 40
+	equal "after a minute" "10 30" "$(figure m flows) $(figure c flows)"
+	nap 150
+	equal "after udp-timeout" "10 30" "$(figure m flows) $(figure c flows)"
+	# A host that moves keeps what it was said: without their rows, identifiers that were learned lead nowhere.
+	flood c "$C" "$M" 50 && ctl m host set "${HID[m]}" remote "${C%1}9" || return
+	nap 120
+	equal "after a move" 60 "$(figure m flows)"
+}
+
+# share FAMILY: who sends in the name of one host takes no room from others, nor from what it has already.
+share() {
+	local family=$1 M C D
+
+	FAMILIES=$family topo_trio || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]}
+	# An eighth of them are 256.
+	ctl m param set max-flows 2048 && introduce m "$M" c "$C" && introduce m "$M" d "$D" || return
+	reads m "$family" 5002 && answers m "$family" 5003 && serve d "$family" tcp:5000 || return
+	asker c "$family" "$M" 5003 10 hears || return
+	start m ihmpctl -j monitor >"$TMP/events" 2>&1
+	flood c "$C" "$M" 3000 || return
+	equal "flows with c" 256 "$(flows_at m "$C")"
+	equal "answered ones" 10 "$(flows_by m 5003)"
+	equal "those that went for another" $((3010 - 256)) "$(reason m flow-evicted)"
+	must "announced" busywait 5 has_line "$TMP/events" flow-evicted || return
+	asker c "$family" "$M" 5003 10 hears || return
+	equal "answered ones, later" "20 256" "$(flows_by m 5003) $(flows_at m "$C")"
+	traffic m "$family" "$D" tcp:5000,rate=20000 || return
+	must "another host has flows" busywait 5 has_flow m 6 || return
+	equal "full" "0 0" "$(reason m flow-limit) $(reason m host-flow-limit)"
+	# What nobody pushes out fills the share.
+	asker c "$family" "$M" 5003 600 hears || return
+	equal "flows with c" 256 "$(flows_at m "$C")"
+	equal "answered ones, at last" 256 "$(flows_by m 5003)"
+	at_least "refused" 100 "$(reason m host-flow-limit)"
+	must "announced" busywait 5 has_line "$TMP/events" host-flow-limit || return
+	equal "the table is full" 0 "$(reason m flow-limit)"
+	equal "flows with d" 1 "$(flows_at m "$D")"
+	traffic_end m && serve_end d
+}
+
+# full FAMILY: in a full table, what is new has the place of what nobody answered, and not that of what has moved.
+full() {
+	local family=$1 M C D before
+
+	FAMILIES=$family topo_trio || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]}
+	# So small a table has no shares.
+	ctl m param set max-flows 200 && introduce m "$M" d "$D" && introduce m "$M" c "$C" || return
+	reads m "$family" 5002 && serve d "$family" tcp:5000 || return
+	# 50 have moved.
+	ctl m host set "${HID[m]}" remote "$C" remote "${C%1}9" && flood c "$C" "$M" 50 && flood c "${C%1}9" "$M" 50 || return
+	equal "flows that have moved" 50 "$(flows_at m "$C")"
+	flood c "$C" "$M" 1000 30000 || return
+	equal "flows with c" 200 "$(flows_at m "$C")"
+	traffic m "$family" "$D" tcp:5000,rate=20000,count=3 || return
+	must "another host has flows" busywait 5 figure_at_least m flows 200 || return
+	equal "flows with d and c" "3 197" "$(flows_at m "$D") $(flows_at m "$C")"
+	equal "those that have moved" 50 "$(ctl m -j flow show | jq '[.[] | select(."remote-port" < 20050 and ."local-port" == 5002)] | length')"
+	equal "passed for want of room" 0 "$(reason m flow-limit)"
+	traffic_end m && serve_end d
 }
 
 # bounds: who is root in a user namespace of its own has no more than the initial namespace.
@@ -265,6 +380,9 @@ for family in 4 6; do
 	run_case "IPv$family: 90 seconds without a network end no connection" away $family both
 	run_case "IPv$family: flows go when they are idle and there is no room, or their sockets are closed" timeouts $family
 	run_case "IPv$family: of what is silent so much stays as there is room for" silent_ones $family
+	run_case "IPv$family: of what went one way only, what came in goes after half a minute" one_way $family
+	run_case "IPv$family: a host has its share of the flows, and no flood takes more" share $family
+	run_case "IPv$family: in a full table, a new flow has the place of one that nobody answered" full $family
 done
 run_case "addresses: how many and which" addresses
 run_case "hosts expire" expiry

@@ -3,9 +3,10 @@
 """Puts crafted packets on a link, past the hooks of the host that sends them.
 
   inject.py DEV udp|tcp|tcp-rst|echo-reply|unreachable SRC DST [--sport N] [--dport N] [--mac MAC] [--count N]
-            [--wrong-checksum] [--ttl N] [--payload TEXT] [--seq N] [--ack N] [--quote SRC DST SPORT DPORT PROTO]
+            [--ports N] [--wrong-checksum] [--ttl N] [--payload TEXT] [--seq N] [--ack N] [--quote SRC DST SPORT DPORT PROTO]
 
-SRC and DST are IPv4 or IPv6 addresses; without --mac the neighbour table is asked for DST.
+SRC and DST are IPv4 or IPv6 addresses; without --mac the neighbour table is asked for DST. --ports: from so many ports, one after
+the other; --count: all of that so many times.
 """
 
 import argparse
@@ -84,6 +85,7 @@ def main():
     parser.add_argument("--dport", type=int, default=0)
     parser.add_argument("--mac")
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--ports", type=int, default=1)
     parser.add_argument("--wrong-checksum", action="store_true")
     parser.add_argument("--ttl", type=int, default=64)
     parser.add_argument("--payload", default="ihmp")
@@ -91,13 +93,16 @@ def main():
     parser.add_argument("--ack", type=int, default=0)
     parser.add_argument("--quote", nargs=5)
     args = parser.parse_args()
-    protocol, payload = build(args)
-    packet = network(args.src, args.dst, protocol, payload, args.ttl)
+    packets = []
+    for args.sport in range(args.sport, args.sport + args.ports):
+        protocol, payload = build(args)
+        packets.append(network(args.src, args.dst, protocol, payload, args.ttl))
     ethertype = 0x86DD if ":" in args.src else 0x0800
     mac = bytes.fromhex((args.mac or neighbour(args.dev, args.dst)).replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ethertype) as sock:
         for _ in range(args.count):
-            sock.sendto(packet, (args.dev, ethertype, 0, 0, mac))
+            for packet in packets:
+                sock.sendto(packet, (args.dev, ethertype, 0, 0, mac))
 
 
 if __name__ == "__main__":

@@ -679,7 +679,9 @@ def events_of_packets(f):
         equal("who", (17, b"\xc6\x33\x64\x01", b"\xc6\x33\x64\x03"), (asked[0]["proto"], octets(asked[0]["local"]), octets(asked[0]["remote"])))
         equal("state", "new", f.do("host-get", id=asked[0]["host-id"])["state"])
         limit = [e["msg"] for e in found if e["name"] == "limit-ntf"]
-        true(f"limit-ntf: {found}", limit and limit[0]["reason"] == "flow-limit")
+        true(f"limit-ntf: {found}", limit and limit[0]["reason"] == "flow-evicted")
+        # Nobody answers the first one, so the second one has its place.
+        equal("flows", [10], [flow["remote-port"] for flow in f.dump("flow-get")])
         for one in socks:
             one.close()
     f.do("param-set", discovery=0, max_flows=65536)

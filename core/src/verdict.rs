@@ -64,6 +64,10 @@ pub enum Reason {
     NoCredit = 21,
     /// A policy of IPsec refuses the packet as it came in, before it was translated.
     Ipsec = 22,
+    /// The host has its share of the table of flows.
+    HostFlowLimit = 23,
+    /// Datagrams went one way only, and another flow has the place of their row, since the table or the share of the host was full.
+    FlowEvicted = 24,
 }
 
 impl Reason {
@@ -71,7 +75,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 23] = [
+    pub const ALL: [Reason; 25] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -95,6 +99,8 @@ impl Reason {
         Reason::Stays,
         Reason::NoCredit,
         Reason::Ipsec,
+        Reason::HostFlowLimit,
+        Reason::FlowEvicted,
     ];
 
     /// The number in the contract.
@@ -134,7 +140,9 @@ impl Reason {
             | Reason::HoldOverflow
             | Reason::IcmpNoFlow
             | Reason::DiscoverLimit
-            | Reason::NatLimit => Effect::Pass,
+            | Reason::NatLimit
+            | Reason::HostFlowLimit
+            | Reason::FlowEvicted => Effect::Pass,
             Reason::Held => Effect::Delay,
         }
     }

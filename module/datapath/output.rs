@@ -214,6 +214,7 @@ fn send(
     let host = row.host().under(guard);
     let view = host.view.read(guard);
     row.touch(now);
+    row.note_sent();
     host.sent(now);
     if view.state() != HostState::Up || row.plain {
         netns.count(Counter::OutUnchanged);

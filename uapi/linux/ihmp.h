@@ -142,6 +142,11 @@ enum ihmp_path_cause {
  *   shown that it is there, and its credit is spent.
  * @IHMP_REASON_IPSEC: Dropped; a policy of IPsec refuses the packet as it came
  *   in, before it was translated.
+ * @IHMP_REASON_HOST_FLOW_LIMIT: Passed; the host has its share of the table of
+ *   flows.
+ * @IHMP_REASON_FLOW_EVICTED: Passed; datagrams went one way only, and a new
+ *   flow has the place of their row, since the table or the share of the host
+ *   was full.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -167,6 +172,8 @@ enum ihmp_reason {
 	IHMP_REASON_STAYS,
 	IHMP_REASON_NO_CREDIT,
 	IHMP_REASON_IPSEC,
+	IHMP_REASON_HOST_FLOW_LIMIT,
+	IHMP_REASON_FLOW_EVICTED,
 };
 
 /*

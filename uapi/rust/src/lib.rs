@@ -390,6 +390,11 @@ pub enum Reason {
     NoCredit = 21,
     /// Dropped; a policy of IPsec refuses the packet as it came in, before it was translated.
     Ipsec = 22,
+    /// Passed; the host has its share of the table of flows.
+    HostFlowLimit = 23,
+    /// Passed; datagrams went one way only, and a new flow has the place of their row, since the
+    /// table or the share of the host was full.
+    FlowEvicted = 24,
 }
 
 impl Reason {
@@ -418,6 +423,8 @@ impl Reason {
         Self::Stays,
         Self::NoCredit,
         Self::Ipsec,
+        Self::HostFlowLimit,
+        Self::FlowEvicted,
     ];
 
     /// The number on the wire.
@@ -451,6 +458,8 @@ impl Reason {
             20 => Some(Self::Stays),
             21 => Some(Self::NoCredit),
             22 => Some(Self::Ipsec),
+            23 => Some(Self::HostFlowLimit),
+            24 => Some(Self::FlowEvicted),
             _ => None,
         }
     }
@@ -481,6 +490,8 @@ impl Reason {
             Self::Stays => "stays",
             Self::NoCredit => "no-credit",
             Self::Ipsec => "ipsec",
+            Self::HostFlowLimit => "host-flow-limit",
+            Self::FlowEvicted => "flow-evicted",
         }
     }
 
@@ -601,7 +612,7 @@ impl Command {
     /// A flow to an unknown address was seen; the host entry has been made in state new. Or a flow
     /// to a host that is up began at a local address which the host was not told of.
     pub const DISCOVER_NTF: Self = Self(23);
-    /// A limit was reached; sent at most once a second.
+    /// A limit was reached; sent at most once a second for each reason.
     pub const LIMIT_NTF: Self = Self(24);
     /// Get one port mapping by its four names, or dump those of one host or all.
     pub const NAT_GET: Self = Self(25);
@@ -915,14 +926,20 @@ impl ParamAttr {
     pub const DISCOVERY: Self = Self(1);
     /// UDP port of IHMP, host byte order.
     pub const PORT: Self = Self(2);
-    /// Most host entries.
+    /// Most host entries. In a network namespace that the initial user namespace does not own, at
+    /// most what the initial network namespace has; this is so for max-flows and max-nats, too.
     pub const MAX_HOSTS: Self = Self(3);
-    /// Most flows.
+    /// Most flows. A host may have an eighth of them, but 256 at least: whoever can send datagrams
+    /// in its name can fill no more, and a proxy with 131072 connections to one host fits in the
+    /// default of 1048576. At a limit, a new flow takes the place of one on which datagrams went
+    /// one way only; if none is found soon, the new one passes untranslated.
     pub const MAX_FLOWS: Self = Self(4);
     /// Seconds of silence after which a UDP flow without a connected socket is removed, if it
     /// cannot stay: its host has more than 256 flows, or the table of flows is an eighth full, or
     /// that of hosts half full. If its addresses or ports are others on the wire, it goes only when
-    /// one of the tables is half full.
+    /// one of the tables is half full. If datagrams went one way only, 30 seconds are enough; and
+    /// if all of them came from the host, it stays only where its addresses or ports are others on
+    /// the wire and half of the host's share is free.
     pub const UDP_TIMEOUT: Self = Self(5);
     /// Milliseconds from the announcement of a move for which its packets wait for the move to be
     /// applied; 0 to switch off.
@@ -1147,16 +1164,22 @@ pub mod limits {
     /// UDP port of IHMP, host byte order.
     pub const PARAM_PORT: RangeInclusive<u16> = 1..=65535;
 
-    /// Most host entries.
+    /// Most host entries. In a network namespace that the initial user namespace does not own, at
+    /// most what the initial network namespace has; this is so for max-flows and max-nats, too.
     pub const PARAM_MAX_HOSTS: RangeInclusive<u32> = 1..=1048576;
 
-    /// Most flows.
+    /// Most flows. A host may have an eighth of them, but 256 at least: whoever can send datagrams
+    /// in its name can fill no more, and a proxy with 131072 connections to one host fits in the
+    /// default of 1048576. At a limit, a new flow takes the place of one on which datagrams went
+    /// one way only; if none is found soon, the new one passes untranslated.
     pub const PARAM_MAX_FLOWS: RangeInclusive<u32> = 1..=4194304;
 
     /// Seconds of silence after which a UDP flow without a connected socket is removed, if it
     /// cannot stay: its host has more than 256 flows, or the table of flows is an eighth full, or
     /// that of hosts half full. If its addresses or ports are others on the wire, it goes only when
-    /// one of the tables is half full.
+    /// one of the tables is half full. If datagrams went one way only, 30 seconds are enough; and
+    /// if all of them came from the host, it stays only where its addresses or ports are others on
+    /// the wire and half of the host's share is free.
     pub const PARAM_UDP_TIMEOUT: RangeInclusive<u32> = 1..=86400;
 
     /// Milliseconds from the announcement of a move for which its packets wait for the move to be

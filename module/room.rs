@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Room in the table of flows: what part of it a host may have, and who goes for what is new.
+//!
+//! Who can send in the name of a host makes rows with nothing but datagrams to an open port. So a host has at most a share of the
+//! table, and datagrams that nobody answers are the first to go, as in conntrack (nf_conntrack_core.c, early_drop()): a new flow takes
+//! the place of such a one, which is looked for in a few steps from where the last look ended. The numbers of rows are given again
+//! from below, so that is mostly the oldest one.
+
+use crate::{
+    expiry::is_needed,
+    ffi::{
+        object::Found,
+        table::row_after, //
+    },
+    flow::Row,
+    host::Host,
+    netns::Netns, //
+};
+use ihmp_core::verdict::Reason;
+use kernel::sync::{
+    atomic::Relaxed,
+    rcu::Guard, //
+};
+
+/// A host may have one in so many of the flows that fit, so that the table is not full before as many hosts are hostile.
+const SHARE: u32 = 8;
+/// Every host may have as many. In a table that has no more, hosts have no shares.
+const LEAST_SHARE: u32 = 256;
+/// Rows that are looked at for one that goes, at most.
+const LOOKS: u32 = 64;
+/// Those of one host while there are others to be looked at.
+const LOOKS_AT_ONE: u32 = 32;
+/// Hosts that are looked at for one with more than a fair part.
+const HOSTS: u32 = 8;
+
+/// How many flows a host may have where `most` fit.
+pub(crate) fn share_of(most: u32) -> u32 {
+    (most / SHARE).max(LEAST_SHARE)
+}
+
+impl Netns {
+    /// Counts a row of a host that is about to be made, if there is room for it. If it is not made, the caller uncounts it.
+    pub(crate) fn take_room(&self, host: Found<'_, Host>, guard: &Guard) -> Result<(), Reason> {
+        let most = self.params.max_flows.load(Relaxed);
+        // Counted first: the row may be removed as soon as it is there.
+        let all = self.flows.fetch_add(1, Relaxed);
+        let own = host.flows.fetch_add(1, Relaxed);
+        if own >= self.fair_part(most) {
+            self.note_crowded(&host);
+        }
+        let (pushed_out, why) = if own >= share_of(most) {
+            let mut looks = LOOKS;
+            let pushed_out = self.push_out(host, LOOKS, &mut looks, guard);
+            (pushed_out, Reason::HostFlowLimit)
+        } else if all >= most {
+            (self.push_out_anywhere(host, most, guard), Reason::FlowLimit)
+        } else {
+            return Ok(());
+        };
+        if pushed_out {
+            self.limit_reached(Reason::FlowEvicted);
+            return Ok(());
+        }
+        self.give_room(&host);
+        self.limit_reached(why);
+        Err(why)
+    }
+
+    /// Uncounts a row of a host.
+    pub(crate) fn give_room(&self, host: &Host) {
+        self.flows.fetch_sub(1, Relaxed);
+        host.flows.fetch_sub(1, Relaxed);
+    }
+
+    /// The flows of each host, if all had as many.
+    fn fair_part(&self, most: u32) -> u32 {
+        most / self.hosts.load(Relaxed).max(1)
+    }
+
+    /// The host has more than a fair part.
+    fn note_crowded(&self, host: &Host) {
+        if self.crowded.load(Relaxed) != host.id() {
+            self.crowded.store(host.id(), Relaxed);
+        }
+    }
+
+    /// Removes an unanswered row of a host with more than a fair part, or else of this one. Where the table is full, some host has
+    /// a fair part at least; mostly it is the one that was noted last.
+    fn push_out_anywhere(&self, host: Found<'_, Host>, most: u32, guard: &Guard) -> bool {
+        let fair = self.fair_part(most);
+        let mut looks = LOOKS;
+        let mut from = |other: Found<'_, Host>| {
+            other.flows.load(Relaxed) > fair
+                && self.push_out(other, LOOKS_AT_ONE, &mut looks, guard)
+        };
+        let noted = self.net.host(self.crowded.load(Relaxed), guard);
+        if noted.is_some_and(&mut from) {
+            return true;
+        }
+        let mut id = self.next_crowded.load(Relaxed);
+        for _ in 0..HOSTS {
+            match self.net.host_after(&mut id, guard) {
+                Some(other) if from(other) => {
+                    self.note_crowded(&other);
+                    return true;
+                }
+                Some(_) => (),
+                None => id = 0,
+            }
+        }
+        self.next_crowded.store(id, Relaxed);
+        self.push_out(host, LOOKS_AT_ONE, &mut looks, guard)
+    }
+
+    /// Removes an unanswered row of a host, if there is one among the next `most`, or as many as `looks` are left.
+    fn push_out(&self, host: Found<'_, Host>, most: u32, looks: &mut u32, guard: &Guard) -> bool {
+        let view = host.view.read(guard);
+        // By what we sent a program means the host wherever it is; by what came alone, anybody may have meant anything.
+        let goes = |row: &Row| row.may_be_pushed_out() && !(row.was_sent() && is_needed(row, view));
+        let mut at = host.next_to_go.load(Relaxed);
+        let mut found = false;
+        for _ in 0..most.min(*looks) {
+            *looks -= 1;
+            match row_after(host, &mut at, guard) {
+                Some(row) if goes(&row) && self.flow_close(row) => {
+                    found = true;
+                    break;
+                }
+                Some(_) => (),
+                None => at = 0,
+            }
+        }
+        host.next_to_go.store(at, Relaxed);
+        found
+    }
+}
