@@ -6,6 +6,7 @@
 use crate::{
     ffi::clock,
     flow::Row,
+    follow,
     lost,
     netns::{
         Netns,
@@ -61,6 +62,7 @@ fn look(netns: &Netns) -> bool {
             return;
         }
         netns.note_taken(host, &config);
+        follow::tell_rest(netns, host);
         if host.nats.load(Relaxed) != 0 {
             netns.nats_expire(host, now, &config);
         }

@@ -20,10 +20,16 @@ use crate::{
         },
         table::AddrKey, //
     },
-    view::View,
+    view::{
+        index_of,
+        View, //
+    },
 };
 use ihmp_core::{
-    addr::Addr,
+    addr::{
+        Addr,
+        Family, //
+    },
     sets::Role, //
 };
 use kernel::{
@@ -31,6 +37,7 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
+            Full,
             Relaxed, //
         },
         rcu::Guard,
@@ -91,6 +98,9 @@ impl AddrNode {
 /// address before: an agent that has forgotten us is told meanwhile.
 const RELOCATED_MS: u64 = 3_000;
 
+/// Milliseconds between two events that say that the path has followed the host.
+const TELL_MS: u64 = 1_000;
+
 /// In `lost`: the sockets were told.
 const TOLD: u64 = u64::MAX;
 /// In `lost`: the sockets are being told.
@@ -127,6 +137,10 @@ pub(crate) struct Host {
     relocated: Atomic<u64>,
     /// Jiffies when the path last followed the host; 0 for never.
     followed: Atomic<u64>,
+    /// Jiffies when listeners were last told so; 0 for never.
+    told: Atomic<u64>,
+    /// By family: the path has followed the host since then.
+    untold: [Atomic<bool>; 2],
     /// Number of the row at which the look for one that may be pushed out goes on.
     pub(crate) next_to_go: Atomic<u32>,
     /// The host was removed: what is being added to it at this moment must go again.
@@ -155,6 +169,8 @@ impl Host {
             moved: Atomic::new(0),
             relocated: Atomic::new(0),
             followed: Atomic::new(0),
+            told: Atomic::new(0),
+            untold: [const { Atomic::new(false) }; 2],
             next_to_go: Atomic::new(0),
             gone: Atomic::new(false),
         };
@@ -283,6 +299,29 @@ impl Host {
     /// The path follows the host to where a packet of it came from.
     pub(crate) fn note_follow(&self) {
         self.followed.store(clock::jiffies(), Relaxed);
+    }
+
+    /// Whether listeners may be told now that the path has followed the host, for which the caller has [`TELL_MS`] alone.
+    pub(crate) fn may_tell_path(&self, now: u64) -> bool {
+        let told = self.told.load(Relaxed);
+        let over = told == 0 || clock::to_ms(now.saturating_sub(told)) >= TELL_MS;
+        over && self.told.cmpxchg(told, now.max(1), Relaxed).is_ok()
+    }
+
+    /// Listeners were not told where the path of a family is now.
+    pub(crate) fn note_untold(&self, family: Family) {
+        self.untold[index_of(family)].store(true, Relaxed);
+    }
+
+    /// Whether there is such a family.
+    pub(crate) fn has_untold(&self) -> bool {
+        self.untold.iter().any(|untold| untold.load(Relaxed))
+    }
+
+    /// Whether it is such a family; from now on it is none. The path is read after that: it was changed before it was noted, both
+    /// by exchanges that are fully ordered.
+    pub(crate) fn take_untold(&self, family: Family) -> bool {
+        self.untold[index_of(family)].xchg(false, Full)
     }
 
     /// Whether the path has followed the host within the last [`OVERTAKEN_MS`].

@@ -12,6 +12,7 @@ mod discover;
 mod expiry;
 mod ffi;
 mod flow;
+mod follow;
 mod host;
 mod lost;
 mod nat;

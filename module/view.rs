@@ -142,7 +142,8 @@ pub(crate) struct Facts {
     pub(crate) said: Said,
 }
 
-fn index_of(family: Family) -> usize {
+/// The place of a family where there is something for each.
+pub(crate) fn index_of(family: Family) -> usize {
     match family {
         Family::V4 => 0,
         Family::V6 => 1,

@@ -229,6 +229,46 @@ full() {
 	traffic_end m && serve_end d
 }
 
+# by_turns FAMILY: who sends from two addresses of a host by turns makes no event of each packet, and listeners know the path at last.
+by_turns() {
+	local family=$1 M C other id
+
+	FAMILIES=$family topo_pair || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} other=${C%1}9
+	introduce m "$M" c "$C" && ctl m host set "${HID[m]}" remote "$C" remote "$other" && reads m "$family" 5002 || return
+	id=${HID[m]}
+	flood c "$C" "$M" 1 || return
+	: >"$TMP/events"
+	start m ihmpctl -j monitor >>"$TMP/events" 2>&1
+	must "a listener" busywait 10 hears_of_moves "$family" "$M" "$C" "$other" || return
+	nap 3
+	: >"$TMP/events"
+	# The path goes to the other address 500 times, and comes back as often.
+	in_ns c "$SELFTESTS/inject.py" eth0 udp "$other" "$M" --by-turns "$C" --sport 20000 --dport 5002 --count 500 || return
+	must "the path in use" path_is m "$id" "$M" "$C" || return
+	must "told at last" busywait 5 last_told "$C" || return
+	nap 5
+	must "still so" last_told "$C" || return
+	at_least "events" 2 "$(grep -c followed "$TMP/events")"
+	at_most "events" $((3 + SLACK_MS / 500)) "$(grep -c followed "$TMP/events")"
+}
+
+# hears_of_moves FAMILY M C OTHER: the path goes there and back with one packet each.
+hears_of_moves() {
+	local to
+
+	for to in "$4" "$3"; do
+		in_ns c "$SELFTESTS/inject.py" eth0 udp "$to" "$2" --sport 20000 --dport 5002
+	done
+	nap 2
+	last_told "$3"
+}
+
+# last_told ADDR: of the last event about a path.
+last_told() {
+	[ "$(grep '"path-ntf"' "$TMP/events" | tail -n 1 | jq -r .remote)" = "$1" ]
+}
+
 # bounds: who is root in a user namespace of its own has no more than the initial namespace.
 bounds() {
 	local text='as in the initial network namespace'
@@ -383,6 +423,7 @@ for family in 4 6; do
 	run_case "IPv$family: of what went one way only, what came in goes after half a minute" one_way $family
 	run_case "IPv$family: a host has its share of the flows, and no flood takes more" share $family
 	run_case "IPv$family: in a full table, a new flow has the place of one that nobody answered" full $family
+	run_case "IPv$family: packets from two addresses of a host by turns make no event each" by_turns $family
 done
 run_case "addresses: how many and which" addresses
 run_case "hosts expire" expiry

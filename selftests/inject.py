@@ -3,10 +3,10 @@
 """Puts crafted packets on a link, past the hooks of the host that sends them.
 
   inject.py DEV udp|tcp|tcp-rst|echo-reply|unreachable SRC DST [--sport N] [--dport N] [--mac MAC] [--count N]
-            [--ports N] [--wrong-checksum] [--ttl N] [--payload TEXT] [--seq N] [--ack N] [--quote SRC DST SPORT DPORT PROTO]
+            [--ports N] [--by-turns SRC] [--wrong-checksum] [--ttl N] [--payload TEXT] [--seq N] [--ack N] [--quote SRC DST SPORT DPORT PROTO]
 
 SRC and DST are IPv4 or IPv6 addresses; without --mac the neighbour table is asked for DST. --ports: from so many ports, one after
-the other; --count: all of that so many times.
+the other; --by-turns: also from another address, by turns; --count: all of that so many times.
 """
 
 import argparse
@@ -86,6 +86,7 @@ def main():
     parser.add_argument("--mac")
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--ports", type=int, default=1)
+    parser.add_argument("--by-turns")
     parser.add_argument("--wrong-checksum", action="store_true")
     parser.add_argument("--ttl", type=int, default=64)
     parser.add_argument("--payload", default="ihmp")
@@ -93,10 +94,11 @@ def main():
     parser.add_argument("--ack", type=int, default=0)
     parser.add_argument("--quote", nargs=5)
     args = parser.parse_args()
-    packets = []
+    sources, packets = [args.src, args.by_turns], []
     for args.sport in range(args.sport, args.sport + args.ports):
-        protocol, payload = build(args)
-        packets.append(network(args.src, args.dst, protocol, payload, args.ttl))
+        for args.src in filter(None, sources):
+            protocol, payload = build(args)
+            packets.append(network(args.src, args.dst, protocol, payload, args.ttl))
     ethertype = 0x86DD if ":" in args.src else 0x0800
     mac = bytes.fromhex((args.mac or neighbour(args.dev, args.dst)).replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, ethertype) as sock:

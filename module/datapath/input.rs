@@ -31,18 +31,15 @@ use crate::{
         NoRow,
         Row, //
     },
+    follow,
     host::{
         AddrNode,
         Host, //
     },
     nat::Nat,
     netns::Netns,
-    notify,
     stats::Counter,
-    uapi::{
-        HostState,
-        PathCause, //
-    },
+    uapi::HostState,
     view::View, //
 };
 use ihmp_core::{
@@ -312,8 +309,7 @@ fn hear(
     };
     if followed {
         host.note_follow();
-        let path = view.path(packet.family);
-        notify::path(netns, host.id(), path.as_ref(), PathCause::Followed);
+        follow::tell(netns, host, packet.family, guard);
     }
 }
 
