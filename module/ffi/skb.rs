@@ -108,15 +108,17 @@ impl<'a> Skb<'a> {
             return;
         }
         match *fix {
-            // SAFETY: By the invariant, and the checksum lies in the writable part.
             Fix::Sum {
                 at,
                 pseudo,
                 plain,
                 mangle_zero,
-            } => unsafe {
-                raw::ihmp_skb_csum(self.raw(), at as u32, pseudo, plain, mangle_zero, ipv6)
-            },
+            } => {
+                // SAFETY: By the invariant, and the checksum lies in the writable part.
+                unsafe {
+                    raw::ihmp_skb_csum(self.raw(), at as u32, pseudo, plain, mangle_zero, ipv6)
+                }
+            }
             Fix::Crc { at, from, changed } => {
                 let octets = (self.len() as usize).saturating_sub(from);
                 let difference = crc::difference(changed, octets);

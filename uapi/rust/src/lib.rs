@@ -585,7 +585,8 @@ impl Command {
     pub const HOST_DEL_NTF: Self = Self(9);
     /// Dump the paths of one host or of all.
     pub const PATH_GET: Self = Self(10);
-    /// The path of a host changed.
+    /// The path of a host changed. Where it follows the host to and fro, listeners hear so at most
+    /// once a second, and where it is at last within two seconds.
     pub const PATH_NTF: Self = Self(11);
     /// Get one flow by its five identifiers, or dump the flows of one host or of all.
     pub const FLOW_GET: Self = Self(12);
