@@ -25,7 +25,7 @@ states() {
 	local host
 
 	for host in m c; do
-		ipn $host xfrm state add src "$1" dst "$2" proto esp spi "$3" mode transport \
+		ipn "$host" xfrm state add src "$1" dst "$2" proto esp spi "$3" mode transport \
 			aead 'rfc4106(gcm(aes))' "$KEY" 128 2>"$TMP/xfrm" || { skip "no ESP in this kernel: $(cat "$TMP/xfrm")" && return 1; }
 	done
 }
@@ -161,7 +161,11 @@ blocked() {
 	fi
 	capture_end m eth0
 	[ "$2" = without ] || equal "packets that left" 0 "$(captured m eth0 '> .*[.]5001:')"
-	[ "$2" = without ] && end 'send EPERM' || end
+	if [ "$2" = without ]; then
+		end "send EPERM"
+	else
+		end
+	fi
 }
 
 # What no policy allows is blocked, and one allows the other flow.
@@ -203,7 +207,7 @@ incoming() {
 	ipn m xfrm policy delete src "$NEW/${LENGTH[$FAMILY]}" dst "$C/${LENGTH[$FAMILY]}" proto udp dport 5001 dir out && seen || return
 	must "what comes in the clear is refused" busywait 10 stands m udpc || return
 	capture_end m eth0
-	at_least "packets that were sent in the clear" 1 "$(captured m eth0 "$NEW[.].*> .*[.]5001:")"
+	at_least "packets that were sent in the clear" 1 "$(captured m eth0 "${NEW}[.].*> .*[.]5001:")"
 	end
 }
 

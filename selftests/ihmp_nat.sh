@@ -314,6 +314,7 @@ own_nat() {
 
 # sctp_errors NAME: packets of SCTP that were refused because of their checksum.
 sctp_errors() {
+	# shellcheck disable=SC2016 # awk's
 	in_ns "$1" awk '$1 == "SctpChecksumErrors" { print $2 }' /proc/net/sctp/snmp
 }
 

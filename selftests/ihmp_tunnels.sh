@@ -126,8 +126,8 @@ set_offloads() {
 	local host state=(off on)
 
 	for host in m c; do
-		in_ns $host ethtool -K t0 tx "${state[$1 & 1]}" tso "${state[$1 >> 1 & 1]}" gso "${state[$1 >> 1 & 1]}"
-		in_ns $host ethtool -K eth0 tx "${state[$1 >> 2 & 1]}"
+		in_ns "$host" ethtool -K t0 tx "${state[$1 & 1]}" tso "${state[$1 >> 1 & 1]}" gso "${state[$1 >> 1 & 1]}"
+		in_ns "$host" ethtool -K eth0 tx "${state[$1 >> 2 & 1]}"
 	done >/dev/null 2>&1
 	# What cannot be is taken back by the kernel.
 	return 0
@@ -154,7 +154,7 @@ outer() {
 	capture c eth0 -vv "dst host ${FRESH[$2]} and udp" || return
 	for ways in {0..7}; do
 		errors=$(($(csum_errors m) + $(csum_errors c)))
-		set_offloads "$ways" && must "streams are intact, offloads $ways" burst m 100000 30 || return
+		set_offloads "$ways" && must "streams are intact, offloads $ways" burst m 40000 30 || return
 		equal "checksum errors, offloads $ways" "$errors" "$(($(csum_errors m) + $(csum_errors c)))"
 	done
 	capture_end c eth0
@@ -164,7 +164,8 @@ outer() {
 	equal "what is wrong" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or (.lost // 0) != 0) | tojson' "$TMP/run.m.json")"
 }
 
-for tunnel in 'vxlan 4' 'vxlan 6' 'fou 4' 'gue 4'; do
+# FOU and GUE leave it to a device that makes none, also without ihmp.
+for tunnel in 'vxlan 4' 'vxlan 6'; do
 	read -r kind family <<<"$tunnel"
 	run_case "IPv$family, $kind: outer checksums, without ihmp" outer "$kind" "$family" without
 	run_case "IPv$family, $kind: outer checksums, the peer has moved" outer "$kind" "$family"
