@@ -80,11 +80,11 @@ others() {
 	local M N C D TOOK
 
 	stage "$1" && third 7001 && rounds 8 true || return
-	at_most "milliseconds of 8 exchanges without announcements" $((SLACK_MS * 2)) $TOOK
+	at_most "milliseconds of 8 exchanges without announcements" $((SLACK_MS * 2)) "$TOOK"
 	rounds 8 announce "$M" "$D" || return
-	at_most "milliseconds of 8 exchanges with announcements" $((SLACK_MS * 2)) $TOOK
+	at_most "milliseconds of 8 exchanges with announcements" $((SLACK_MS * 2)) "$TOOK"
 	rounds 8 announce "$M" "$D" --nat || return
-	at_most "milliseconds of 8 exchanges with those of a NAT" $((SLACK_MS * 2)) $TOOK
+	at_most "milliseconds of 8 exchanges with those of a NAT" $((SLACK_MS * 2)) "$TOOK"
 	equal "packets that waited" 0 "$(reason c held)"
 	says d ok t tcp && ask d t connect "$C" 5000 && says d here t hear
 }
@@ -94,9 +94,9 @@ same_ports() {
 	local M N C D TOOK
 
 	stage "$1" && third 7000 && rounds 8 true || return
-	at_most "milliseconds of 8 exchanges without announcements" $((SLACK_MS * 2)) $TOOK
+	at_most "milliseconds of 8 exchanges without announcements" $((SLACK_MS * 2)) "$TOOK"
 	rounds 8 announce "$M" "$D" || return
-	at_most "milliseconds of 8 exchanges with announcements" $((250 + SLACK_MS * 2)) $TOOK
+	at_most "milliseconds of 8 exchanges with announcements" $((250 + SLACK_MS * 2)) "$TOOK"
 	equal "packets that waited" 1 "$(reason c held)"
 	later 5
 	rounds 8 announce "$M" "$D" || return
@@ -213,7 +213,11 @@ by_nat() {
 	ctl c host set "${HID[c]}" remote "$N" nat || return
 	equal "packets that were refused without a mapping" 0 "$(reason c nat-unmapped)"
 	equal "packets that wait again" 2 "$(reason c held)"
-	must "it is refused at last" busywait 5 reason_at_least c nat-unmapped 1
+	must "it is refused at last" busywait 5 reason_at_least c nat-unmapped 1 || return
+	# The host is there: this is no move.
+	announce "$M" "$N" --nat && inject tcp "$N" --sport 20001 --dport 5999 || return
+	equal "packets that waited at the host's own address" 2 "$(reason c held)"
+	equal "packets that were refused" 2 "$(reason c nat-unmapped)"
 }
 
 # end KIND: what waits goes with its namespace, or with the module.
