@@ -9,6 +9,10 @@ use std::{
 /// linux/errno.h
 const EPERM: i32 = 1;
 
+/// What to do where there is no module.
+const NO_MODULE: &str = "ihmp: the kernel module is not loaded; load it by \"modprobe ihmp\". If there is none for this kernel, as after an \
+    upgrade, build it (\"make module\"); with Secure Boot it has to be signed with a key that this machine trusts";
+
 /// Why a request failed.
 #[derive(Debug)]
 pub enum Error {
@@ -45,9 +49,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoModule => {
-                f.write_str("ihmp: the kernel module is not loaded; load it by \"modprobe ihmp\"")
-            }
+            Self::NoModule => f.write_str(NO_MODULE),
             Self::Kernel {
                 errno,
                 message,
@@ -131,9 +133,6 @@ mod tests {
             kernel(Some("ihmp: no such host"), None),
             "ihmp: no such host"
         );
-        assert_eq!(
-            Error::NoModule.to_string(),
-            "ihmp: the kernel module is not loaded; load it by \"modprobe ihmp\""
-        );
+        assert_eq!(Error::NoModule.to_string(), NO_MODULE);
     }
 }

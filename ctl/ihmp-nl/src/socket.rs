@@ -482,11 +482,13 @@ mod tests {
             let error = dump(&[object(), done(-105, flags)]).unwrap_err();
             assert_eq!(error.errno(), Some(105));
         }
-        let error = dump(&[
-            object(),
-            part(2, none, &[&(-12_i32).to_ne_bytes()[..], &[0; 16]].concat()),
-        ]);
-        assert_eq!(error.unwrap_err().errno(), Some(12));
+        // The refused request comes back behind the number.
+        let request = part(16, NlmF::REQUEST, &[]);
+        let mut refused = Cursor::new((-12_i32).to_ne_bytes().to_vec());
+        refused.set_position(4);
+        request.to_bytes(&mut refused).unwrap();
+        let error = dump(&[object(), part(2, none, &refused.into_inner())]).unwrap_err();
+        assert_eq!(error.errno(), Some(12));
     }
 
     #[test]

@@ -25,8 +25,15 @@ pub(super) const OBJECT: Object = Object {
 Asks the agent that uses the folder (--state DIR).",
 };
 
+fn no_agent(dir: &Path) -> Failure {
+    Failure::State(format!(
+        "no agent runs that uses {}; start it (\"systemctl start ihmpd\"), or name the folder of another one (--state)",
+        dir.display()
+    ))
+}
+
 pub(super) fn run(dir: &Path, out: &mut Output<'_>) -> Result<(), Failure> {
     let text = State::open(dir)?.ask_agent()?;
-    let text = text.ok_or_else(|| Failure::State("no agent runs".to_owned()))?;
+    let text = text.ok_or_else(|| no_agent(dir))?;
     Ok(out.agent(&text)?)
 }
