@@ -22,7 +22,7 @@ command_() {
 	refusable || return 0
 	FAMILIES=4 topo_pair && short m command "$1" || return
 	note "$1: $SAID"
-	at_least "refusals" 1 "$(sed -E 's/.* ([0-9]+) refusals.*/\1/' <<<"$SAID")"
+	at_least "allocations" 1 "${SAID%% *}"
 }
 
 # The module, beside namespaces that it has to go through.

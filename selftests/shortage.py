@@ -119,12 +119,22 @@ def state(f):
     return [still(f.dump(dump)) for dump in ("host-get", "nat-get", "policy-get")] + [f.do("param-get"), figures]
 
 
+def drain(sock):
+    """Forgets what is left of an answer."""
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.recv(1 << 16)
+    sock.setblocking(True)
+
+
 def command(name):
-    """Every refusal leaves everything as it was."""
+    """A refusal leaves everything as it was. Where the answer itself found no room, the command is done as a whole, or not at all."""
     family, shortage = Family(ynl_module()), Shortage()
     tight = family.ynl.sock = Tight(family.ynl.sock, shortage)
     stage, attributes = COMMANDS[name]
     refused = explained = 0
+    unanswered = {}
     for n in shortage.rounds():
         stage(family)
         before = state(family)
@@ -133,24 +143,28 @@ def command(name):
         tight.armed = True
         try:
             family.ynl.do(name, values)
-            done = True
+            continue
         except family.error_type as problem:
-            done = False
             refused += 1
             if errno.errorcode.get(abs(problem.error)) != "ENOMEM":
                 sys.exit(f"{name}, allocation {n}: {problem}")
             explained += bool((problem.nl_msg.extack or {}).get("msg"))
+            if state(family) != before:
+                sys.exit(f"{name}, allocation {n}: refused, and there is {state(family)}, where there was {before}")
         except OSError as problem:
-            # The request itself found no room.
-            done = False
+            # The request or the answer.
             if problem.errno not in (errno.ENOMEM, errno.ENOBUFS):
                 raise
-        if not done and state(family) != before:
-            sys.exit(f"{name}, allocation {n}: refused, and there is {state(family)}, where there was {before}")
-    if not done:
-        sys.exit(f"{name} does not go with memory either")
+            drain(tight.sock)
+            unanswered[n] = (before, state(family))
+    done = state(family)
+    if done == before and name != "host-flush":
+        sys.exit(f"{name} changes nothing")
+    for number, (before, after) in unanswered.items():
+        if after not in (before, done):
+            sys.exit(f"{name}, allocation {number}: there is {after}, which is neither {before} nor {done}")
     family.reset()
-    print(f"{n - 1} allocations, {refused} refusals, {explained} with words")
+    print(f"{n - 1} allocations, {refused} refusals, {explained} with words, {len(unanswered)} without an answer")
 
 
 def load(file):

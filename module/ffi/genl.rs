@@ -153,7 +153,13 @@ impl<'a> Request<'a> {
         let mut header = core::ptr::null_mut();
         // SAFETY: By the invariant.
         let msg = unsafe { raw::ihmp_reply_new(self.0.as_ptr(), &mut header) };
-        let msg = NonNull::new(msg).ok_or(ENOMEM)?;
+        let msg = NonNull::new(msg).ok_or_else(|| {
+            self.refuse(
+                None,
+                ENOMEM,
+                format_args!("there is no memory for the answer"),
+            )
+        })?;
         Ok(Reply {
             message: Message { msg, header },
             info: self.0,
