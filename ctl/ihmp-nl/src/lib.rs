@@ -28,16 +28,16 @@ mod codec;
 pub mod conntrack;
 mod error;
 mod events;
+mod filter;
 pub mod model;
 pub mod queue;
 pub mod rtnl;
-mod sieve;
 mod socket;
 mod watch;
 
 pub use client::Client;
 pub use error::Error;
 pub use events::{Event, Events};
+pub use filter::Filter;
 pub use model::*;
-pub use sieve::Sieve;
 pub use watch::{Changes, Counted, Groups, Watch};

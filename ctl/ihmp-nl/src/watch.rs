@@ -32,6 +32,7 @@ use socket2::SockRef;
 use crate::{
     attrs::Attrs,
     error::Error,
+    filter::Filter,
     rtnl::{
         octet,
         read_link,
@@ -56,7 +57,6 @@ use crate::{
         RTN_UNICAST,
         RULE_PREFERENCE, //
     },
-    sieve::Sieve,
     socket::{
         force_receive_buffer,
         HEADER, //
@@ -161,8 +161,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to listen to what passes the sieve.
-    pub fn subscribe(groups: Groups, sieve: &Sieve) -> Result<Self, Error> {
+    /// Opens a monitor of these groups that has the filter attached.
+    pub fn subscribe(groups: Groups, filter: &Filter) -> Result<Self, Error> {
         let groups = match groups {
             Groups::Addresses => {
                 let rules = GROUP_IPV4_RULE | GROUP_IPV6_RULE;
@@ -178,14 +178,14 @@ impl Watch {
             fd,
             buffer: vec![0; BUFFER],
         };
-        watch.sift(sieve)?;
+        watch.set_filter(filter)?;
         bind(watch.fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(failed)?;
         Ok(watch)
     }
 
-    /// Listens to what passes this sieve from now on.
-    pub fn sift(&self, sieve: &Sieve) -> Result<(), Error> {
-        Ok(SockRef::from(&self.fd).attach_filter(&sieve.program())?)
+    /// Attaches this filter in place of the one before.
+    pub fn set_filter(&self, filter: &Filter) -> Result<(), Error> {
+        Ok(SockRef::from(&self.fd).attach_filter(&filter.program())?)
     }
 
     /// Reads what is there, without waiting, but no more than `most` messages. What happens to devices that do not
@@ -308,13 +308,13 @@ mod tests {
     #[test]
     fn nothing_happens() {
         for groups in [Groups::Addresses, Groups::Routes] {
-            let mut watch = Watch::subscribe(groups, &Sieve::default()).unwrap();
-            watch.sift(&Sieve::default()).unwrap();
-            let only: Sieve = Sieve {
+            let mut watch = Watch::subscribe(groups, &Filter::default()).unwrap();
+            watch.set_filter(&Filter::default()).unwrap();
+            let only: Filter = Filter {
                 only: vec!["no-such-device".into()],
-                ..Sieve::default()
+                ..Filter::default()
             };
-            watch.sift(&only).unwrap();
+            watch.set_filter(&only).unwrap();
             let changes = watch.drain(9, &mut Counted::default(), |_| false).unwrap();
             assert!(!changes.any() && !changes.more);
         }

@@ -33,9 +33,9 @@ use ihmp_nl::{
     Counted,
     Error,
     Events,
+    Filter, //
     Groups,
     ParamRequest,
-    Sieve, //
 };
 use mio::{
     unix::SourceFd,
@@ -67,13 +67,13 @@ use crate::{
             Chance,
             Clock, //
         },
-        ear::Ear,
         fallback::Fallback,
         held::Held,
         kernel::{
             addr,
             ip, //
         },
+        monitor::Monitor,
         udp::{
             Datagram,
             Udp, //
@@ -130,9 +130,9 @@ struct Driver<'a> {
     client: Client,
     events: Events,
     rtnl: Rtnl,
-    addresses: Ear,
-    routes: Ear,
-    sieve: Sieve,
+    addresses: Monitor,
+    routes: Monitor,
+    filter: Filter,
     /// Devices whose messages matter.
     counted: Counted,
     udp4: Udp,
@@ -242,12 +242,12 @@ impl<'a> Driver<'a> {
             enabled: config.off.then_some(false),
             ..ParamRequest::default()
         })?;
-        let sieve = Sieve {
+        let filter = Filter {
             kinds: KINDS,
             include: config.interfaces.include.clone(),
             ignore: config.interfaces.ignore.clone(),
             only: config.interfaces.only.clone(),
-            ..Sieve::default()
+            ..Filter::default()
         };
         let mut driver = Self {
             source,
@@ -260,9 +260,9 @@ impl<'a> Driver<'a> {
             client,
             events,
             rtnl,
-            addresses: Ear::new(Groups::Addresses),
-            routes: Ear::new(Groups::Routes),
-            sieve,
+            addresses: Monitor::new(Groups::Addresses),
+            routes: Monitor::new(Groups::Routes),
+            filter,
             counted: Counted::default(),
             udp4,
             udp6,
@@ -409,10 +409,10 @@ impl<'a> Driver<'a> {
         self.tell(Input::Keys(keys))?;
         if self.config.interfaces != before.interfaces {
             let interfaces = &self.config.interfaces;
-            self.sieve.include.clone_from(&interfaces.include);
-            self.sieve.ignore.clone_from(&interfaces.ignore);
-            self.sieve.only.clone_from(&interfaces.only);
-            self.sift()?;
+            self.filter.include.clone_from(&interfaces.include);
+            self.filter.ignore.clone_from(&interfaces.ignore);
+            self.filter.only.clone_from(&interfaces.only);
+            self.set_filter()?;
             self.due.links = true;
             self.due.routes = true;
             self.network()?;
@@ -524,8 +524,8 @@ impl<'a> Driver<'a> {
                 }
                 Output::Table(change) => self.change(change)?,
                 Output::Ask(peer) => {
-                    if self.sieve.add_peer(ip(peer)) {
-                        self.routes.sift(&self.sieve)?;
+                    if self.filter.add_peer(ip(peer)) {
+                        self.routes.set_filter(&self.filter)?;
                     }
                     let routes = self.routes_to(peer)?;
                     let told = self.told.iter_mut().flat_map(|told| &mut told.routes);

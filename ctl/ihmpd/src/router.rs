@@ -28,8 +28,8 @@ use ihmp_nl::{
     },
     Counted,
     Error,
+    Filter,
     Groups,
-    Sieve,
     Watch, //
 };
 use ihmp_router::{
@@ -153,7 +153,7 @@ impl<'a> Driver<'a> {
         // The ports keep a second agent away from what the first one has made.
         let udp4 = Udp::v4(config.port)?;
         let udp6 = Udp::v6(config.port).ok();
-        let watch = Watch::subscribe(Groups::Addresses, &Sieve::default())?;
+        let watch = Watch::subscribe(Groups::Addresses, &Filter::default())?;
         let mut rtnl = Rtnl::connect()?;
         for left in rtnl.host_routes()? {
             rtnl.host_route_del(left)?;
@@ -322,9 +322,9 @@ impl<'a> Driver<'a> {
     fn network(&mut self) -> anyhow::Result<()> {
         let links = self.rtnl.links()?;
         self.counted = Counted::of(&links, |_| true);
-        self.watch.sift(&Sieve {
+        self.watch.set_filter(&Filter {
             counted: self.counted.clone(),
-            ..Sieve::default()
+            ..Filter::default()
         })?;
         let up = |index| {
             links

@@ -79,8 +79,8 @@ enum Way {
 impl Driver<'_> {
     /// When addresses and routes are to be looked at.
     pub(super) fn look_at(&self) -> Option<Instant> {
-        let ears = [self.addresses.back_at(), self.routes.back_at()];
-        ears.into_iter().flatten().chain(self.due.at).min()
+        let monitors = [self.addresses.back_at(), self.routes.back_at()];
+        monitors.into_iter().flatten().chain(self.due.at).min()
     }
 
     /// Links, addresses or routes changed. All that is known by now is one batch.
@@ -88,8 +88,8 @@ impl Driver<'_> {
         let now = self.clock.now();
         let config = &self.config.interfaces;
         let counts = |link: &Link| interfaces::may_count(config, link);
-        for ear in [&mut self.addresses, &mut self.routes] {
-            let changes = ear.drain(now, &mut self.counted, counts)?;
+        for monitor in [&mut self.addresses, &mut self.routes] {
+            let changes = monitor.drain(now, &mut self.counted, counts)?;
             if changes.overrun {
                 tracing::warn!("event=overrun source=rtnetlink");
             }
@@ -99,7 +99,7 @@ impl Driver<'_> {
             self.due.links |= changes.links || changes.overrun;
             self.due.routes |= changes.routes || changes.overrun;
             self.due.ours |= changes.ours || changes.overrun;
-            self.due.at = self.due.at.into_iter().chain(ear.look_at(now)).min();
+            self.due.at = self.due.at.into_iter().chain(monitor.look_at(now)).min();
         }
         if self.due.at.is_some_and(|at| at <= now) {
             self.network()?;
@@ -108,10 +108,10 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Has both ears listen to what passes the sieve.
-    pub(super) fn sift(&self) -> anyhow::Result<()> {
-        self.addresses.sift(&self.sieve)?;
-        self.routes.sift(&self.sieve)
+    /// Attaches the socket filter to both rtnetlink monitors.
+    pub(super) fn set_filter(&self) -> anyhow::Result<()> {
+        self.addresses.set_filter(&self.filter)?;
+        self.routes.set_filter(&self.filter)
     }
 
     /// Looks at what is due, and tells the engine the addresses and routes of now, if they are others. Where these change while they
@@ -137,8 +137,10 @@ impl Driver<'_> {
         let mut due = std::mem::take(&mut self.due);
         let registry = self.poll.registry();
         // Listen first, then look.
-        due.links |= self.addresses.resume(now, &self.sieve, registry, NETWORK)?;
-        due.routes |= self.routes.resume(now, &self.sieve, registry, NETWORK)?;
+        due.links |= self
+            .addresses
+            .resume(now, &self.filter, registry, NETWORK)?;
+        due.routes |= self.routes.resume(now, &self.filter, registry, NETWORK)?;
         if due.ours {
             self.restore()?;
         }
@@ -185,12 +187,12 @@ impl Driver<'_> {
             self.vrfs = vrfs.map(|link| link.index).collect();
             links.retain(|link| counted.has(link.index));
             (self.links, self.counted) = (links, counted);
-            if self.counted == self.sieve.counted {
+            if self.counted == self.filter.counted {
                 break;
             }
             // What happened to a device before it was listened to is seen by looking again.
-            self.sieve.counted.clone_from(&self.counted);
-            self.sift()?;
+            self.filter.counted.clone_from(&self.counted);
+            self.set_filter()?;
         }
         Ok(self.links != before)
     }
@@ -220,10 +222,10 @@ impl Driver<'_> {
     fn look_at_routes(&mut self) -> Result<(), Failure> {
         let peers = self.engine.peers();
         if self
-            .sieve
+            .filter
             .set_peers(peers.iter().copied().map(ip).collect())
         {
-            self.routes.sift(&self.sieve)?;
+            self.routes.set_filter(&self.filter)?;
         }
         self.devices.clear();
         let mut routes = Vec::new();

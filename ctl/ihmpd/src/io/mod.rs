@@ -2,8 +2,8 @@
 //! The world outside: clock, datagrams, and the kernel's tables.
 
 pub(crate) mod clock;
-pub(crate) mod ear;
 pub(crate) mod fallback;
 pub(crate) mod held;
 pub(crate) mod kernel;
+pub(crate) mod monitor;
 pub(crate) mod udp;

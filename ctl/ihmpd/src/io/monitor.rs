@@ -9,8 +9,8 @@ use ihmp_nl::{
     rtnl::Link,
     Changes,
     Counted,
+    Filter,
     Groups,
-    Sieve,
     Watch, //
 };
 use mio::{
@@ -26,7 +26,7 @@ use crate::pace::{
 };
 
 /// One kind of changes.
-pub(crate) struct Ear {
+pub(crate) struct Monitor {
     groups: Groups,
     /// `None` during a rest.
     watch: Option<Watch>,
@@ -37,7 +37,7 @@ pub(crate) struct Ear {
     pace: Pace,
 }
 
-impl Ear {
+impl Monitor {
     /// One that does not listen yet.
     pub(crate) fn new(groups: Groups) -> Self {
         Self {
@@ -58,14 +58,14 @@ impl Ear {
     pub(crate) fn resume(
         &mut self,
         now: Instant,
-        sieve: &Sieve,
+        filter: &Filter,
         registry: &Registry,
         token: Token,
     ) -> anyhow::Result<bool> {
         if self.back_at.is_none_or(|at| at > now) {
             return Ok(false);
         }
-        let watch = Watch::subscribe(self.groups, sieve).context("rtnetlink")?;
+        let watch = Watch::subscribe(self.groups, filter).context("rtnetlink")?;
         registry
             .register(&mut SourceFd(&watch.as_raw_fd()), token, Interest::READABLE)
             .context("epoll")?;
@@ -76,10 +76,10 @@ impl Ear {
         Ok(true)
     }
 
-    /// Listens to what passes this sieve.
-    pub(crate) fn sift(&self, sieve: &Sieve) -> anyhow::Result<()> {
+    /// Attaches this filter.
+    pub(crate) fn set_filter(&self, filter: &Filter) -> anyhow::Result<()> {
         match &self.watch {
-            Some(watch) => watch.sift(sieve).context("SO_ATTACH_FILTER"),
+            Some(watch) => watch.set_filter(filter).context("SO_ATTACH_FILTER"),
             None => Ok(()),
         }
     }

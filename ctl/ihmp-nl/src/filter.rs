@@ -47,7 +47,7 @@ const LONGEST: usize = 4096;
 
 /// What is to be let through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sieve {
+pub struct Filter {
     /// Kinds of devices that do not count unless their names say so.
     pub kinds: &'static [&'static str],
     /// Name patterns of devices that count, whatever else is said here; `*` stands for any characters.
@@ -262,15 +262,15 @@ fn rule() -> Code {
     code
 }
 
-impl Sieve {
-    /// One more peer; true when the sieve is another one now.
+impl Filter {
+    /// One more peer; true when that changes the filter.
     pub fn add_peer(&mut self, peer: IpAddr) -> bool {
         let new = self.peers.len() <= MOST && !self.peers.contains(&peer);
         self.peers.extend(new.then_some(peer));
         new
     }
 
-    /// All peers; true when the sieve is another one now.
+    /// All peers; true when that changes the filter.
     pub fn set_peers(&mut self, mut peers: Vec<IpAddr>) -> bool {
         peers.sort_unstable();
         peers.dedup();
@@ -471,9 +471,9 @@ mod tests {
     }
 
     impl Bench {
-        fn new(sieve: &Sieve) -> Self {
+        fn new(filter: &Filter) -> Self {
             let (from, to) = UnixDatagram::pair().unwrap();
-            let program = sieve.program();
+            let program = filter.program();
             assert!((11..LONGEST).contains(&program.len()), "{}", program.len());
             SockRef::from(&to).attach_filter(&program).unwrap();
             to.set_nonblocking(true).unwrap();
@@ -548,8 +548,8 @@ mod tests {
         }
     }
 
-    fn sieve() -> Sieve {
-        Sieve {
+    fn filter() -> Filter {
+        Filter {
             kinds: &["veth", "wireguard"],
             include: vec!["in*".into()],
             ignore: vec!["veth*".into(), "tun".into(), "b*r".into()],
@@ -563,7 +563,7 @@ mod tests {
 
     #[test]
     fn devices_by_number_and_name() {
-        let bench = Bench::new(&sieve());
+        let bench = Bench::new(&filter());
         assert!(bench.link(9, "eth0"));
         assert!(!bench.link(9, "veth0") && !bench.link(9, "veth"));
         assert!(bench.link(9, "vet") && bench.link(9, "wveth0"));
@@ -578,26 +578,26 @@ mod tests {
 
     #[test]
     fn devices_by_kind() {
-        let bench = Bench::new(&sieve());
+        let bench = Bench::new(&filter());
         assert!(!bench.device(9, "eth0", Some("veth")) && !bench.device(9, "a", Some("wireguard")));
         assert!(bench.device(9, "eth0", Some("vlan")) && bench.device(9, "eth0", Some("vet")));
         assert!(bench.device(9, "eth0", Some("veth1")) && bench.device(9, "eth0", None));
         // A name says more, and so does having counted until now.
         assert!(bench.device(9, "in0", Some("veth")) && bench.device(3, "eth0", Some("veth")));
         assert!(!bench.device(9, "veth0", Some("vlan")));
-        let mut sieve = sieve();
-        sieve.only = vec!["eth*".into()];
-        assert!(Bench::new(&sieve).device(9, "eth0", Some("veth")));
-        sieve.only.clear();
-        sieve.include.push("a*b".into());
-        assert!(Bench::new(&sieve).device(9, "eth0", Some("veth")));
+        let mut filter = filter();
+        filter.only = vec!["eth*".into()];
+        assert!(Bench::new(&filter).device(9, "eth0", Some("veth")));
+        filter.only.clear();
+        filter.include.push("a*b".into());
+        assert!(Bench::new(&filter).device(9, "eth0", Some("veth")));
     }
 
     #[test]
     fn what_is_ours() {
-        let mut sieve = sieve();
-        sieve.ignore = vec!["*".into()];
-        let bench = Bench::new(&sieve);
+        let mut filter = filter();
+        filter.ignore = vec!["*".into()];
+        let bench = Bench::new(&filter);
         assert!(bench.device(9, "ihmp0", Some("dummy")) && !bench.link(9, "ihmp1"));
         for (preference, passes) in [
             (RULE_PREFERENCE, false),
@@ -620,26 +620,26 @@ mod tests {
 
     #[test]
     fn the_only_devices() {
-        let mut sieve = sieve();
-        sieve.only = vec!["eth*".into(), "veth1".into(), "lan0".into()];
-        let bench = Bench::new(&sieve);
+        let mut filter = filter();
+        filter.only = vec!["eth*".into(), "veth1".into(), "lan0".into()];
+        let bench = Bench::new(&filter);
         assert!(bench.link(9, "eth0") && bench.link(9, "lan0"));
         assert!(!bench.link(9, "wlan0") && !bench.link(9, "lan01") && !bench.link(9, "veth1"));
-        sieve.only.push("a*b".into());
-        let bench = Bench::new(&sieve);
+        filter.only.push("a*b".into());
+        let bench = Bench::new(&filter);
         assert!(bench.link(9, "wlan0") && !bench.link(9, "veth1"));
     }
 
     #[test]
     fn addresses_by_device() {
-        let bench = Bench::new(&sieve());
+        let bench = Bench::new(&filter());
         assert!(bench.address(3) && bench.address(0x0102_0304));
         assert!(!bench.address(4) && !bench.address(0));
     }
 
     #[test]
     fn routes_that_lead_to_a_peer() {
-        let bench = Bench::new(&sieve());
+        let bench = Bench::new(&filter());
         for prefix in [
             "0.0.0.0/0",
             "::/0",
@@ -675,7 +675,7 @@ mod tests {
 
     #[test]
     fn routes_by_kind_device_and_maker() {
-        let bench = Bench::new(&sieve());
+        let bench = Bench::new(&filter());
         assert!(bench.route(RTN_UNICAST, 2, "192.0.2.0/24", Some(0x0102_0304)));
         // A tunnel, for instance.
         assert!(bench.route(RTN_UNICAST, 2, "192.0.2.0/24", Some(4)));
@@ -700,19 +700,19 @@ mod tests {
     #[test]
     fn peers_come_and_go() {
         let peer = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
-        let mut sieve = Sieve::default();
-        assert!(sieve.add_peer(peer(2)) && !sieve.add_peer(peer(2)));
-        assert!(sieve.set_peers(vec![peer(3), peer(1), peer(3)]));
-        assert!(!sieve.set_peers(vec![peer(1), peer(3)]));
-        assert!(sieve.set_peers((0..500).map(peer).collect()));
-        assert!(!sieve.set_peers((7..700).map(peer).collect()));
-        assert!(!sieve.add_peer(peer(9_999)));
-        assert!(sieve.set_peers(Vec::new()));
+        let mut filter = Filter::default();
+        assert!(filter.add_peer(peer(2)) && !filter.add_peer(peer(2)));
+        assert!(filter.set_peers(vec![peer(3), peer(1), peer(3)]));
+        assert!(!filter.set_peers(vec![peer(1), peer(3)]));
+        assert!(filter.set_peers((0..500).map(peer).collect()));
+        assert!(!filter.set_peers((7..700).map(peer).collect()));
+        assert!(!filter.add_peer(peer(9_999)));
+        assert!(filter.set_peers(Vec::new()));
     }
 
     #[test]
     fn with_too_many_to_tell_apart_more_passes() {
-        let mut many = sieve();
+        let mut many = filter();
         many.peers = (0..200).map(|n| IpAddr::from([10, 1, 0, n])).collect();
         let bench = Bench::new(&many);
         assert!(bench.unicast("192.0.2.7/32"));
@@ -723,7 +723,7 @@ mod tests {
         assert!(bench.address(1_000) && bench.link(1_000, "veth0"));
         assert!(bench.route(RTN_UNICAST, 4, "192.0.2.7/32", Some(1_000)));
         // As many as can be told apart.
-        let mut most = sieve();
+        let mut most = filter();
         most.counted = (1..=128).collect();
         most.peers = (0..64).map(|n| IpAddr::from([10, 1, 0, n])).collect();
         let six = (0..64).map(|n| IpAddr::from([0x2001, 0xdb8, 7, n, 0, 0, 0, 1]));
