@@ -171,7 +171,7 @@ impl Host {
         }
     }
 
-    /// There is, or not.
+    /// The result of the traffic query that `keep_due` started.
     pub(crate) fn keep_looked(&mut self, traffic: Traffic, world: &mut World) {
         let mut asked = Vec::new();
         for kept in &mut self.nat.hidden.kept {

@@ -34,7 +34,7 @@ pub(crate) enum Standing {
     Unreachable,
     /// It was told that the address came or went, but has not acknowledged it.
     Maybe,
-    /// It was told nothing, a router was; and the address is gone.
+    /// Only the router knew this address; it is gone, and the peer never heard of it.
     Behind,
 }
 
