@@ -162,8 +162,10 @@ impl Engine {
         } = *received;
         let there = self.hosts_at(place, Some(name));
         let open = there.iter().flat_map(|host| host.requests());
-        let answered = open.filter(|leg| leg.seqno == message.seqno && leg.from == to);
-        let mut echoes: Vec<u64> = answered.flat_map(|leg| leg.stamps_to(place)).collect();
+        let answered = open.filter(|request| request.seqno == message.seqno && request.from == to);
+        let mut echoes: Vec<u64> = answered
+            .flat_map(|request| request.stamps_to(place))
+            .collect();
         let direct = there.iter().filter(|_| !place.is_behind());
         let probes = direct.flat_map(|host| &host.probes);
         let probes = probes.filter(|probe| probe.is_answered(message.seqno, from, to));

@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
 use crate::io::Refusal;
-use crate::leg::Leg;
 use crate::place::Place;
 use crate::receive::Received;
+use crate::request::Request;
 use crate::world::{Answer, World};
 
 /// How long a cookie is good at least, and half of how long it is at most.
@@ -126,19 +126,19 @@ impl Engine {
             place, to, message, ..
         } = *received;
         let cookie = received.after(1).first().copied().ok_or(Refusal::Payload)?;
-        let answered = |leg: &Leg| {
-            let greeting = leg.control == Control::Hello && leg.seqno == message.seqno;
-            greeting && leg.from == to && leg.tried.contains(&place)
+        let answered = |request: &Request| {
+            let greeting = request.control == Control::Hello && request.seqno == message.seqno;
+            greeting && request.from == to && request.tried.contains(&place)
         };
         let hosts = self.hosts_at(place, None).into_iter();
-        let mut greeting = hosts.filter(|host| host.legs.iter().any(answered));
+        let mut greeting = hosts.filter(|host| host.outstanding.iter().any(answered));
         let key = greeting.next().map(|host| host.key);
         let key = key.ok_or(Refusal::UnexpectedAck)?;
         self.received(received);
         self.with(key, |host, world| {
-            let legs = host.legs.iter_mut();
-            if let Some(leg) = legs.into_iter().find(|leg| answered(leg)) {
-                leg.cookie = Some((place, cookie));
+            let requests = host.outstanding.iter_mut();
+            if let Some(request) = requests.into_iter().find(|request| answered(request)) {
+                request.cookie = Some((place, cookie));
             }
             host.send_again(message.seqno, place, world);
         });

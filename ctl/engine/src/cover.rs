@@ -15,10 +15,10 @@ use crate::forged::Sort;
 use crate::host::{Entry, Host, Standing};
 use crate::io::{Output, Refusal, Traffic, Via};
 use crate::keys::{verify, PublicKey};
-use crate::leg::Leg;
 use crate::note::Note;
 use crate::place::Place;
 use crate::receive::Received;
+use crate::request::Request;
 use crate::seqno::AHEAD;
 use crate::world::World;
 
@@ -35,7 +35,7 @@ pub(crate) struct Cover {
     /// Who said so.
     router: PublicKey,
     /// What it answered: the peer may have had it as well, and answers, too.
-    pub(crate) request: Option<Leg>,
+    pub(crate) request: Option<Request>,
     until: Instant,
     /// When the router is asked again.
     renew_at: Option<Instant>,
@@ -92,16 +92,16 @@ impl Engine {
         if !known.replay.is_fresh(block.timestamp) {
             return Err(Refusal::Replayed);
         }
-        let answered = |leg: &&Leg| {
-            let move_there = leg.proves() && leg.replaces() && leg.from == to;
-            leg.seqno == message.seqno
+        let answered = |request: &&Request| {
+            let move_there = request.proves() && request.replaces() && request.from == to;
+            request.seqno == message.seqno
                 && move_there
-                && leg.tried.contains(&Place::direct(grant.peer))
+                && request.tried.contains(&Place::direct(grant.peer))
         };
         let asked = self
             .known(grant.peer)
-            .find_map(|host| Some((host, host.legs.iter().find(answered)?)));
-        let Some((host, leg)) = asked else {
+            .find_map(|host| Some((host, host.outstanding.iter().find(answered)?)));
+        let Some((host, request)) = asked else {
             let recent =
                 |host: &Host| (1..=AHEAD).contains(&host.next_seqno.wrapping_sub(message.seqno));
             let late = self.known(grant.peer).any(recent);
@@ -114,7 +114,7 @@ impl Engine {
         if !known.forged.may_be(Sort::Answer, now) {
             return Err(Refusal::Rate);
         }
-        let genuine = leg
+        let genuine = request
             .stamps_to(Place::direct(grant.peer))
             .any(|stamp| verify(bytes, to, stamp, &block));
         let key = host.key;
@@ -158,21 +158,25 @@ impl Host {
     /// Whether a router may answer in the peer's place to what was sent from there: until somebody has answered, nothing
     /// else leaves from there. Where the peer has not heard of the move, it would be a stranger's.
     pub(crate) fn awaits_router(&self, addr: Addr, world: &World) -> bool {
-        let out = |leg: &Leg| {
-            leg.from == addr && leg.proves() && leg.replaces() && !leg.declined && leg.sends > 0
+        let out = |request: &Request| {
+            request.from == addr
+                && request.proves()
+                && request.replaces()
+                && !request.declined
+                && request.sends > 0
         };
         world.keyring.is_routed(addr)
             && self.standing(addr) != Some(Standing::Active)
-            && self.legs.iter().any(out)
+            && self.outstanding.iter().any(out)
     }
 
     /// The requests that an ACK may answer: those on their way, and those that a router answered.
-    pub(crate) fn requests(&self) -> impl Iterator<Item = &Leg> + '_ {
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &Request> + '_ {
         let answered = self
             .covers
             .iter()
             .filter_map(|cover| cover.request.as_ref());
-        self.legs.iter().chain(answered)
+        self.outstanding.iter().chain(answered)
     }
 
     /// The old addresses that are kept, with the routes of the new ones.
@@ -197,8 +201,8 @@ impl Host {
 
     /// The router has let the request pass.
     fn declined(&mut self, seqno: u16, by: Addr, grant: &Grant, world: &mut World) {
-        for leg in &mut self.legs {
-            leg.declined |= leg.seqno == seqno && leg.from == grant.new;
+        for request in &mut self.outstanding {
+            request.declined |= request.seqno == seqno && request.from == grant.new;
         }
         let (new, old) = (grant.new, grant.old);
         world.note(Note::RouterDeclined { by, new, old });
@@ -214,9 +218,9 @@ impl Host {
         world: &mut World,
     ) {
         let (new, old) = (grant.new, grant.old);
-        let asked = |leg: &Leg| leg.seqno == seqno && leg.from == new;
-        let asked = self.legs.iter().position(asked);
-        let request = asked.map(|at| self.legs.remove(at));
+        let asked = |request: &Request| request.seqno == seqno && request.from == new;
+        let asked = self.outstanding.iter().position(asked);
+        let request = asked.map(|at| self.outstanding.remove(at));
         let lifetime = Duration::from_secs(grant.lifetime.into());
         let half = Duration::from_nanos(lifetime.as_nanos() / 2);
         let pause = self.time_out(world);
@@ -393,7 +397,9 @@ impl Host {
         cover.ended = true;
         let old = cover.old;
         world.note(Note::EndToEnd { new, old, reason });
-        self.drop_legs(world, |_, leg| leg.from == new && leg.replaces());
+        self.drop_requests(world, |_, request| {
+            request.from == new && request.replaces()
+        });
         self.needs_hello = true;
         self.retry_at = None;
         if !self.prove.contains(&new) {

@@ -359,7 +359,7 @@ impl Engine {
             }
             self.timers.extend(wake.map(|wake| (wake, key)));
         }
-        if host.state == State::New && !host.legs.is_empty() {
+        if host.state == State::New && !host.outstanding.is_empty() {
             self.pending.insert(key);
         } else {
             self.pending.remove(&key);

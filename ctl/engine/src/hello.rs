@@ -9,10 +9,10 @@ use crate::engine::Engine;
 use crate::host::{include, Entry, Host, Reply, Standing, Told};
 use crate::io::{Key, Refusal, State, Via};
 use crate::keys::PublicKey;
-use crate::leg::Leg;
 use crate::limits::AMPLIFICATION;
 use crate::note::Note;
 use crate::receive::Received;
+use crate::request::Request;
 use crate::seqno::AHEAD;
 use crate::world::{Answer, World};
 
@@ -78,11 +78,13 @@ impl Engine {
             return Ok(own.or(free));
         }
         self.received(received);
-        let ours = |leg: &Leg| {
-            leg.control == Control::Hello && leg.from == to && leg.stamps_to(place).next().is_some()
+        let ours = |request: &Request| {
+            request.control == Control::Hello
+                && request.from == to
+                && request.stamps_to(place).next().is_some()
         };
         let host = free.and_then(|free| self.hosts.get_mut(&free));
-        if let Some(host) = host.filter(|host| host.legs.iter().any(ours)) {
+        if let Some(host) = host.filter(|host| host.outstanding.iter().any(ours)) {
             // Its answer to ours will show it.
             host.window.learn(message.seqno);
             let last = host.greeted_by.filter(|(key, _)| *key == signer.key);
@@ -241,7 +243,7 @@ impl Engine {
                 host.came_back(from, world);
             }
             // The sender may know nothing of our counter; it knows this number.
-            if host.legs.is_empty() {
+            if host.outstanding.is_empty() {
                 let ahead = host.next_seqno.wrapping_sub(message.seqno);
                 // By chance it is shortly before that of our last request, which the peer may have taken to follow it.
                 if host.state == State::Up && (2..=AHEAD + 1).contains(&ahead) {
@@ -263,8 +265,9 @@ impl Engine {
             world.note(Note::Up { peer: from });
         }
         // While a hand-off to that address is out, this says that the peer found us there, not that it knows who we are.
-        let announcing = |leg: &Leg| leg.from == to && leg.replaces() && leg.proves();
-        if !host.legs.iter().any(announcing) && !host.is_hidden(to) {
+        let announcing =
+            |request: &Request| request.from == to && request.replaces() && request.proves();
+        if !host.outstanding.iter().any(announcing) && !host.is_hidden(to) {
             host.confirm(to);
         }
         if !host.is_usable(to) {

@@ -215,13 +215,13 @@ impl Engine {
         };
         let world = &mut self.world;
         let knows = host.nat.hidden.forces;
-        let Some(leg) = host.take_acknowledged(message.seqno, place, to) else {
+        let Some(request) = host.take_acknowledged(message.seqno, place, to) else {
             return Err(Refusal::UnexpectedAck);
         };
-        host.time(&leg, from, world);
+        host.time(&request, from, world);
         host.note_nat(received);
         if knows {
-            host.drop_legs(world, |_, _| true);
+            host.drop_requests(world, |_, _| true);
             host.state = State::Classic;
             host.nat.hidden.classic = Some(to);
             world.note(Note::Classic {

@@ -10,12 +10,12 @@ use crate::cover::Cover;
 use crate::io::{Age, Change, Key, Local, Output, Record, State, Via};
 use crate::keys::PublicKey;
 use crate::left::Left;
-use crate::leg::Leg;
 use crate::lifetime::Lifetime;
 use crate::limits::MAX_TOLD;
 use crate::nat::Nat;
 use crate::place::Place;
 use crate::probe::{Probe, Trial};
+use crate::request::Request;
 use crate::seqno::Window;
 use crate::share::Network;
 use crate::world::{Answer, World};
@@ -155,7 +155,7 @@ pub(crate) struct Host {
     pub(crate) report: Vec<Report>,
     /// Old addresses that a router keeps for us.
     pub(crate) covers: Vec<Cover>,
-    pub(crate) legs: Vec<Leg>,
+    pub(crate) outstanding: Vec<Request>,
     /// The last request that carried a list of addresses.
     pub(crate) newest_list: Option<u16>,
     pub(crate) replies: Vec<Reply>,
@@ -240,7 +240,7 @@ impl Host {
             prove: Vec::new(),
             report: Vec::new(),
             covers: Vec::new(),
-            legs: Vec::new(),
+            outstanding: Vec::new(),
             newest_list: None,
             replies: Vec::new(),
             probes: Vec::new(),
@@ -526,7 +526,10 @@ impl Host {
             let nat = self.is_hidden(via.local);
             let unproven = !nat && self.standing(via.local) != Some(Standing::Active);
             let tried = self.prove.contains(&via.local)
-                || self.legs.iter().any(|leg| leg.from == via.local);
+                || self
+                    .outstanding
+                    .iter()
+                    .any(|request| request.from == via.local);
             let family = via.local.family();
             let spare = self.proven().any(|addr| addr.family() == family);
             let idle = !tried && spare && self.state == State::Up;
@@ -602,7 +605,7 @@ impl Host {
 
     /// Whether a new host can be greeted and is not.
     pub(crate) fn wants_greeting(&self) -> bool {
-        let idle = self.state == State::New && self.legs.is_empty();
+        let idle = self.state == State::New && self.outstanding.is_empty();
         idle && !self.managed && !self.usable.is_empty()
     }
 
@@ -623,7 +626,7 @@ impl Host {
 
     /// The next moment at which something is to be done.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let legs = self.legs.iter().map(|leg| leg.due);
+        let requests = self.outstanding.iter().map(|request| request.due);
         let others = self.retry_at.into_iter().chain(self.greet_at);
         let others = others
             .chain(self.next_probing())
@@ -631,6 +634,6 @@ impl Host {
             .chain(self.left.next())
             .chain(self.next_kept())
             .chain(self.next_cover());
-        legs.chain(others).min()
+        requests.chain(others).min()
     }
 }

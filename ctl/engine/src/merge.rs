@@ -121,10 +121,10 @@ impl Engine {
             }
             // The peer may wait for the answer to a greeting that went out under the other name.
             let greetings = other
-                .legs
+                .outstanding
                 .into_iter()
-                .filter(|leg| leg.control == Control::Hello);
-            host.legs.extend(greetings);
+                .filter(|request| request.control == Control::Hello);
+            host.outstanding.extend(greetings);
             host.ask(world);
             host.reconcile(world);
         });

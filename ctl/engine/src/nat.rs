@@ -316,7 +316,7 @@ impl Engine {
             if host.managed || host.state != State::New {
                 return;
             }
-            host.drop_legs(world, |_, _| true);
+            host.drop_requests(world, |_, _| true);
             host.state = State::Classic;
             world.note(Note::Classic { peer: nat, reason });
         });

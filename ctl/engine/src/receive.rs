@@ -9,9 +9,9 @@ use crate::cookie::COOKIE;
 use crate::engine::Engine;
 use crate::host::{include, Claims, Entry, Host, Standing, Told};
 use crate::io::{Change, Key, Output, Record, Refusal, State};
-use crate::leg::Leg;
 use crate::note::Note;
 use crate::place::Place;
+use crate::request::Request;
 use crate::seqno::AHEAD;
 use crate::world::World;
 
@@ -207,8 +207,9 @@ impl Engine {
         if let Some(key) = self.probing(received) {
             return self.probe_answered(key, received);
         }
-        let answered =
-            |leg: &Leg| leg.seqno == message.seqno && leg.from == to && leg.tried.contains(&place);
+        let answered = |request: &Request| {
+            request.seqno == message.seqno && request.from == to && request.tried.contains(&place)
+        };
         let refused = message.options.has(Options::INCORRECT_SEQNO);
         let recent =
             |host: &&Host| (1..=AHEAD).contains(&host.next_seqno.wrapping_sub(message.seqno));
@@ -275,8 +276,9 @@ impl Engine {
                 host.challenge(to, place, signer.stamp);
             }
             host.note_nat(received);
-            let greeting = |leg: &&Leg| answered(leg) && leg.control == Control::Hello;
-            if signer.is_some() && host.legs.iter().any(|leg| greeting(&leg)) {
+            let greeting =
+                |request: &&Request| answered(request) && request.control == Control::Hello;
+            if signer.is_some() && host.outstanding.iter().any(|request| greeting(&request)) {
                 host.strange_at = Some(world.now);
                 host.greet_again(message.seqno, place, world);
             } else {
@@ -286,10 +288,10 @@ impl Engine {
             self.settle(key);
             return Ok(());
         }
-        let Some(leg) = host.take_acknowledged(message.seqno, place, to) else {
+        let Some(request) = host.take_acknowledged(message.seqno, place, to) else {
             return Err(Refusal::UnexpectedAck);
         };
-        host.time(&leg, from, world);
+        host.time(&request, from, world);
         if place.is_behind() {
             host.heard_behind(received);
         } else {
@@ -304,20 +306,20 @@ impl Engine {
         host.keep(received, world);
         host.retry_at = None;
         host.retry_after = world.limits.retry_first;
-        host.acknowledged(leg.from, detected);
-        host.prove.retain(|addr| *addr != leg.from);
-        for addr in &leg.list {
+        host.acknowledged(request.from, detected);
+        host.prove.retain(|addr| *addr != request.from);
+        for addr in &request.list {
             if host.standing(*addr).is_none() {
                 host.tell(*addr, Standing::Unreachable);
             }
         }
-        if leg.control == Control::Hello {
+        if request.control == Control::Hello {
             // What it has said of its addresses since it was greeted counts more than an answer that may be older.
             let overtaken = match &signer {
                 Some(signer) => signer.stamp < host.newest_stamp,
-                None => host.window.is_followed(leg.seqno),
+                None => host.window.is_followed(request.seqno),
             };
-            host.window.learn_again(leg.seqno);
+            host.window.learn_again(request.seqno);
             host.met_at = Some(world.now);
             host.needs_hello = false;
             host.greet_at = None;
@@ -325,7 +327,7 @@ impl Engine {
                 host.take_claims(&claims);
             }
             // Who has another entry is told by the numbers of that.
-            host.owes_list = same.is_none() && (host.owes_list || !leg.complete);
+            host.owes_list = same.is_none() && (host.owes_list || !request.complete);
             if host.state != State::Up {
                 host.state = State::Up;
                 world.note(Note::Up { peer: from });
@@ -333,23 +335,23 @@ impl Engine {
         } else {
             host.resyncs = 0;
         }
-        let replaces = leg.complete && (leg.control != Control::Hello || signer.is_some());
-        if replaces && host.newest_list == Some(leg.seqno) {
-            if leg.control == Control::Hello && host.leaves_by(&leg) {
+        let replaces = request.complete && (request.control != Control::Hello || signer.is_some());
+        if replaces && host.newest_list == Some(request.seqno) {
+            if request.control == Control::Hello && host.leaves_by(&request) {
                 host.speak_up(world);
             }
-            host.prove_unnamed(&leg);
-            host.told.retain(|told| leg.list.contains(&told.addr));
-            let legs = &host.legs;
+            host.prove_unnamed(&request);
+            host.told.retain(|told| request.list.contains(&told.addr));
+            let requests = &host.outstanding;
             for told in &mut host.told {
-                let open = legs.iter().any(|leg| leg.from == told.addr);
+                let open = requests.iter().any(|request| request.from == told.addr);
                 if told.standing == Standing::Maybe && !open {
                     told.standing = Standing::Unreachable;
                 }
             }
         }
-        if leg.control != Control::Hello {
-            if let Some(new) = leg.new {
+        if request.control != Control::Hello {
+            if let Some(new) = request.new {
                 host.tell(new, Standing::Unreachable);
                 host.report.retain(|report| report.addr != new);
             }
@@ -369,7 +371,7 @@ impl Engine {
         self.received(received);
         let peer = received.from;
         self.with(key, |host, world| {
-            host.drop_legs(world, |_, _| true);
+            host.drop_requests(world, |_, _| true);
             host.state = State::Classic;
             world.note(Note::Classic {
                 peer,
@@ -446,10 +448,10 @@ impl Host {
     }
 
     /// Whether the peer gives up an address of ours by the list of this request.
-    fn leaves_by(&self, leg: &Leg) -> bool {
+    fn leaves_by(&self, request: &Request) -> bool {
         let known = |told: &&Told| matches!(told.standing, Standing::Active | Standing::Maybe);
         let mut known = self.told.iter().filter(known).map(|told| told.addr);
-        known.any(|addr| !leg.list.contains(&addr) && !self.is_usable(addr))
+        known.any(|addr| !request.list.contains(&addr) && !self.is_usable(addr))
     }
 
     /// The peer learned by a greeting that we have left an address, which does not say since when. So it believes only of the flows
@@ -465,9 +467,9 @@ impl Host {
 
     /// The peer replaced what it knew of our addresses by the list of this request. What it confirmed while that was on the way
     /// is told again.
-    fn prove_unnamed(&mut self, leg: &Leg) {
+    fn prove_unnamed(&mut self, request: &Request) {
         let unnamed =
-            |told: &&Told| told.standing == Standing::Active && !leg.list.contains(&told.addr);
+            |told: &&Told| told.standing == Standing::Active && !request.list.contains(&told.addr);
         for told in self.told.iter().filter(unnamed) {
             if self.is_usable(told.addr) {
                 include(&mut self.prove, told.addr);
@@ -478,16 +480,21 @@ impl Host {
     /// The peer said that our number is wrong: greet it, then repeat what it did not take.
     pub(crate) fn resync(&mut self, world: &mut World) {
         // What came of the first refusal is on its way.
-        if self.needs_hello && self.legs.iter().any(|leg| leg.control == Control::Hello) {
+        if self.needs_hello
+            && self
+                .outstanding
+                .iter()
+                .any(|request| request.control == Control::Hello)
+        {
             return;
         }
         world.note(Note::Resync { peer: self.name() });
         self.resyncs += 1;
         self.needs_hello = true;
-        for leg in std::mem::take(&mut self.legs) {
-            self.tell(leg.from, Standing::Maybe);
-            if !self.prove.contains(&leg.from) {
-                self.prove.push(leg.from);
+        for request in std::mem::take(&mut self.outstanding) {
+            self.tell(request.from, Standing::Maybe);
+            if !self.prove.contains(&request.from) {
+                self.prove.push(request.from);
             }
         }
         if self.resyncs > 3 {

@@ -6,9 +6,9 @@ use ihmp_core::message::Control;
 
 use crate::host::{include, Host, Standing, Told};
 use crate::io::{State, Via};
-use crate::leg::Leg;
 use crate::limits::MAX_TOLD;
 use crate::note::Note;
+use crate::request::Request;
 use crate::world::World;
 
 /// The lost address that a message from an address of this family names: one of that family if there is one.
@@ -97,7 +97,7 @@ impl Host {
             self.apart = true;
             self.left_all();
         }
-        self.drop_legs(world, |host, leg| !host.is_usable(leg.from));
+        self.drop_requests(world, |host, request| !host.is_usable(request.from));
         if self.state == State::New {
             return;
         }
@@ -130,9 +130,15 @@ impl Host {
             return;
         }
         let lost = self.lost(world);
-        let tells = |leg: &Leg| Some(leg.seqno) == self.newest_list && leg.replaces();
-        let forgets = |leg: &Leg| lost.iter().all(|told| !leg.list.contains(&told.addr));
-        let covered = lost.is_empty() || self.legs.iter().any(|leg| tells(leg) && forgets(leg));
+        let tells =
+            |request: &Request| Some(request.seqno) == self.newest_list && request.replaces();
+        let forgets =
+            |request: &Request| lost.iter().all(|told| !request.list.contains(&told.addr));
+        let covered = lost.is_empty()
+            || self
+                .outstanding
+                .iter()
+                .any(|request| tells(request) && forgets(request));
         if self.needs_hello {
             if !covered || !self.prove.is_empty() || self.owes_answer() || again {
                 self.greet(world);
@@ -179,7 +185,7 @@ impl Host {
     fn prove_doubtful(&mut self, world: &World) {
         let list = self.list(world);
         let doubtful = |addr: &Addr| {
-            let said = self.legs.iter().any(|leg| leg.from == *addr);
+            let said = self.outstanding.iter().any(|request| request.from == *addr);
             self.standing(*addr) == Some(Standing::Maybe)
                 && !(said || self.reports(*addr) || self.is_hidden(*addr))
                 && !self.prove.contains(addr)
@@ -214,14 +220,17 @@ impl Host {
     /// Announces gained addresses, else lost ones, else those that did not work.
     fn announce(&mut self, world: &mut World, lost: &[Told], covered: bool) {
         let proven = self.proven().next();
-        let on_the_way =
-            |host: &Host, addr: Addr| host.legs.iter().any(|leg| leg.from == addr && leg.proves());
+        let on_the_way = |host: &Host, addr: Addr| {
+            host.outstanding
+                .iter()
+                .any(|request| request.from == addr && request.proves())
+        };
         let waiting = self.prove.iter().copied();
         let gained: Vec<Addr> = waiting
             .filter(|addr| !on_the_way(self, *addr) || (!covered && proven.is_none()))
             .collect();
         if !gained.is_empty() {
-            self.drop_legs(world, |_, leg| leg.replaces() && !leg.proves());
+            self.drop_requests(world, |_, request| request.replaces() && !request.proves());
             for from in gained {
                 match old_for(lost, from.family()).filter(|_| !covered || proven.is_none()) {
                     Some(old) => self.request(world, Control::Handoff, from, None, Some(old)),
@@ -233,7 +242,7 @@ impl Host {
         let Some(from) = proven.or_else(|| self.heard_from()) else {
             return;
         };
-        let reporting = self.legs.iter().any(|leg| leg.new.is_some());
+        let reporting = self.outstanding.iter().any(|request| request.new.is_some());
         let report = self.report.first().copied().filter(|_| !reporting);
         if let Some(report) = report {
             // What was lost when it was announced may be back.
@@ -244,7 +253,7 @@ impl Host {
                 Some(_) => Control::HandoffUnreachable,
                 None => Control::AddrUpUnreachable,
             };
-            self.drop_legs(world, |_, leg| leg.replaces() && !leg.proves());
+            self.drop_requests(world, |_, request| request.replaces() && !request.proves());
             self.request(world, control, from, Some(report.addr), old);
         } else if !covered {
             let reached = lost
@@ -257,7 +266,7 @@ impl Host {
                     lost.first().map(|told| told.addr),
                 ),
             };
-            self.drop_legs(world, |_, leg| leg.replaces() && !leg.proves());
+            self.drop_requests(world, |_, request| request.replaces() && !request.proves());
             self.request(world, control, from, None, old);
         } else if self.owes_list && self.is_met() {
             self.owes_list = false;
@@ -270,7 +279,11 @@ impl Host {
     /// Sends a HELLO, unless one is out: to a new host from the address of its flow, else from the address to be
     /// proven or the best one.
     pub(crate) fn greet(&mut self, world: &mut World) {
-        if self.legs.iter().any(|leg| leg.control == Control::Hello) {
+        if self
+            .outstanding
+            .iter()
+            .any(|request| request.control == Control::Hello)
+        {
             return;
         }
         let of_flow = self
@@ -288,16 +301,20 @@ impl Host {
     }
 
     /// Gives up the requests for which `pred` holds.
-    pub(crate) fn drop_legs(&mut self, world: &mut World, pred: impl Fn(&Host, &Leg) -> bool) {
-        for leg in std::mem::take(&mut self.legs) {
-            if pred(self, &leg) {
+    pub(crate) fn drop_requests(
+        &mut self,
+        world: &mut World,
+        pred: impl Fn(&Host, &Request) -> bool,
+    ) {
+        for request in std::mem::take(&mut self.outstanding) {
+            if pred(self, &request) {
                 world.note(Note::Superseded {
-                    control: leg.control,
-                    seqno: leg.seqno,
-                    from: leg.from,
+                    control: request.control,
+                    seqno: request.seqno,
+                    from: request.from,
                 });
             } else {
-                self.legs.push(leg);
+                self.outstanding.push(request);
             }
         }
     }

@@ -20,7 +20,7 @@ const CHALLENGES: u32 = 3;
 
 /// A request that was not acknowledged yet. At most one is out from each own address.
 #[derive(Clone, Debug)]
-pub(crate) struct Leg {
+pub(crate) struct Request {
     pub(crate) control: Control,
     pub(crate) seqno: u16,
     pub(crate) from: Addr,
@@ -52,7 +52,7 @@ pub(crate) struct Leg {
     time_out: Duration,
 }
 
-impl Leg {
+impl Request {
     /// Whether an ACK proves the source: the message announced it.
     pub(crate) fn proves(&self) -> bool {
         matches!(
@@ -125,7 +125,7 @@ impl Host {
             Control::Hello if self.state == State::New => world.limits.rto_first,
             _ => self.time_out(world),
         };
-        let leg = Leg {
+        let request = Request {
             control,
             seqno,
             from,
@@ -149,13 +149,13 @@ impl Host {
             // The peer may start over from this number as soon as it has heard it.
             self.window.learn(seqno);
         }
-        if leg.complete {
-            self.lists(&leg);
+        if request.complete {
+            self.lists(&request);
         }
-        if leg.proves() && self.standing(from) != Some(Standing::Active) {
+        if request.proves() && self.standing(from) != Some(Standing::Active) {
             self.tell(from, Standing::Maybe);
         }
-        self.legs.retain(|other| {
+        self.outstanding.retain(|other| {
             let superseded = other.from == from;
             if superseded {
                 world.note(Note::Superseded {
@@ -166,7 +166,7 @@ impl Host {
             }
             !superseded
         });
-        self.legs.push(leg);
+        self.outstanding.push(request);
         self.send_due(world);
         true
     }
@@ -182,11 +182,11 @@ impl Host {
     }
 
     /// A request goes out that says which addresses we have.
-    fn lists(&mut self, leg: &Leg) {
-        self.newest_list = Some(leg.seqno);
+    fn lists(&mut self, request: &Request) {
+        self.newest_list = Some(request.seqno);
         self.owes_list = false;
         for told in &mut self.told {
-            if !leg.list.contains(&told.addr) && told.standing != Standing::Behind {
+            if !request.list.contains(&told.addr) && told.standing != Standing::Behind {
                 told.standing = Standing::Maybe;
             }
         }
@@ -208,85 +208,90 @@ impl Host {
     /// Sends what is due, and gives up what was sent often enough.
     pub(crate) fn send_due(&mut self, world: &mut World) {
         let mut failed = Vec::new();
-        for mut leg in std::mem::take(&mut self.legs) {
-            if leg.due > world.now {
-                self.legs.push(leg);
+        for mut request in std::mem::take(&mut self.outstanding) {
+            if request.due > world.now {
+                self.outstanding.push(request);
                 continue;
             }
-            let targets = self.targets(leg.from, leg.control, world);
+            let targets = self.targets(request.from, request.control, world);
             let count = u32::try_from(targets.len()).unwrap_or(1).max(1);
             let most = world
                 .limits
-                .sends_of(leg.control)
+                .sends_of(request.control)
                 .saturating_mul(count)
                 .min(MAX_SENDS);
-            let turn = targets.get((leg.sends % count) as usize).copied();
-            let turn = leg.next.take().or(turn);
+            let turn = targets.get((request.sends % count) as usize).copied();
+            let turn = request.next.take().or(turn);
             match turn {
-                Some(to) if leg.sends < most => {
-                    self.send_leg(&mut leg, to, count, world);
-                    self.legs.push(leg);
+                Some(to) if request.sends < most => {
+                    self.send_request(&mut request, to, count, world);
+                    self.outstanding.push(request);
                 }
-                _ => failed.push(leg),
+                _ => failed.push(request),
             }
         }
-        for leg in failed {
-            self.unanswered(leg, world);
+        for request in failed {
+            self.unanswered(request, world);
         }
     }
 
     /// Sends a request once; the time-out doubles after each round over the peer's addresses.
-    fn send_leg(&mut self, leg: &mut Leg, to: Place, count: u32, world: &mut World) {
-        let round = leg.sends / count;
-        leg.sends += 1;
-        leg.tried.retain(|tried| *tried != to);
-        leg.tried.push(to);
-        if leg.sends == 1 {
-            leg.first_sent = world.now;
+    fn send_request(&mut self, request: &mut Request, to: Place, count: u32, world: &mut World) {
+        let round = request.sends / count;
+        request.sends += 1;
+        request.tried.retain(|tried| *tried != to);
+        request.tried.push(to);
+        if request.sends == 1 {
+            request.first_sent = world.now;
         }
-        let time_out = leg.time_out.saturating_mul(1 << round.min(16));
-        leg.due = world.now.after(world.jitter(time_out));
-        let mut options = self.greeting_options(leg.control);
+        let time_out = request.time_out.saturating_mul(1 << round.min(16));
+        request.due = world.now.after(world.jitter(time_out));
+        let mut options = self.greeting_options(request.control);
         let mut echo = 0;
-        if leg.control == Control::Hello {
+        if request.control == Control::Hello {
             // Once: if the answer is lost, the peer may have forgotten what it asked.
-            let asked = |asked: &(Addr, Place, u64)| (asked.0, asked.1) == (leg.from, to);
+            let asked = |asked: &(Addr, Place, u64)| (asked.0, asked.1) == (request.from, to);
             if let Some(at) = self.challenges.iter().position(asked) {
                 options = options.with(Options::INCORRECT_SEQNO);
                 echo = self.challenges.remove(at).2;
             }
         }
-        let mut addresses = leg.addresses();
+        let mut addresses = request.addresses();
         // What answers a challenge needs none.
-        let cookie = leg.cookie.filter(|(there, _)| *there == to && echo == 0);
+        let cookie = request
+            .cookie
+            .filter(|(there, _)| *there == to && echo == 0);
         if cookie.is_some_and(|(_, cookie)| addresses.push(cookie)) {
             options = options.with(COOKIE);
         }
         let message = Message {
-            control: leg.control,
+            control: request.control,
             options,
-            seqno: leg.seqno,
+            seqno: request.seqno,
             signature: None,
-            host: leg.host,
+            host: request.host,
             addresses,
         };
-        let stamp = world.send(leg.from, to, &message, self.own, Some(echo));
-        if leg.stamps.len() >= MAX_SENDS as usize {
-            leg.stamps.remove(0);
+        let stamp = world.send(request.from, to, &message, self.own, Some(echo));
+        if request.stamps.len() >= MAX_SENDS as usize {
+            request.stamps.remove(0);
         }
-        leg.stamps.push((to, stamp));
+        request.stamps.push((to, stamp));
         world.note(Note::Sent {
-            control: leg.control,
-            seqno: leg.seqno,
-            from: leg.from,
+            control: request.control,
+            seqno: request.seqno,
+            from: request.from,
             to: to.addr,
-            attempt: leg.sends,
+            attempt: request.sends,
         });
     }
 
     /// Whether the peer is being told that one of our addresses does not work, or will be.
     pub(crate) fn reports(&self, addr: Addr) -> bool {
-        let on_the_way = self.legs.iter().any(|leg| leg.new == Some(addr));
+        let on_the_way = self
+            .outstanding
+            .iter()
+            .any(|request| request.new == Some(addr));
         on_the_way || self.report.iter().any(|report| report.addr == addr)
     }
 
@@ -302,15 +307,15 @@ impl Host {
 
     /// Sends a greeting again, so that it answers a challenge.
     pub(crate) fn greet_again(&mut self, seqno: u16, to: Place, world: &mut World) {
-        let greets = |leg: &Leg| leg.seqno == seqno && !leg.complete;
+        let greets = |request: &Request| request.seqno == seqno && !request.complete;
         let tells = self.greeting_options(Control::Hello) == Options::NONE;
         // It has a key, and hears us. Who is to be left alone is told nothing more.
-        if let Some(at) = self.legs.iter().position(greets).filter(|_| tells) {
-            let mut leg = self.legs.remove(at);
-            leg.complete = true;
-            leg.list = self.list_from(leg.from, world);
-            self.lists(&leg);
-            self.legs.insert(at, leg);
+        if let Some(at) = self.outstanding.iter().position(greets).filter(|_| tells) {
+            let mut request = self.outstanding.remove(at);
+            request.complete = true;
+            request.list = self.list_from(request.from, world);
+            self.lists(&request);
+            self.outstanding.insert(at, request);
         }
         self.send_again(seqno, to, world);
     }
@@ -318,15 +323,19 @@ impl Host {
     /// Sends a greeting again at once, with what the peer wants to see.
     pub(crate) fn send_again(&mut self, seqno: u16, to: Place, world: &mut World) {
         let now = world.now;
-        let Some(leg) = self.legs.iter_mut().find(|leg| leg.seqno == seqno) else {
+        let Some(request) = self
+            .outstanding
+            .iter_mut()
+            .find(|request| request.seqno == seqno)
+        else {
             return;
         };
-        if leg.challenges >= CHALLENGES {
+        if request.challenges >= CHALLENGES {
             return;
         }
-        leg.challenges += 1;
-        let measured = (leg.sends == 1).then(|| now.since(leg.first_sent));
-        (leg.sends, leg.due, leg.next) = (0, now, Some(to));
+        request.challenges += 1;
+        let measured = (request.sends == 1).then(|| now.since(request.first_sent));
+        (request.sends, request.due, request.next) = (0, now, Some(to));
         if let Some(round_trip) = measured {
             self.measured(round_trip);
         }
@@ -336,26 +345,26 @@ impl Host {
     /// Starts the requests over whose last destination the peer no longer has.
     pub(crate) fn retarget(&mut self, world: &mut World) {
         let here: Vec<Place> = self.places().collect();
-        for leg in &mut self.legs {
-            let current = leg.tried.last();
+        for request in &mut self.outstanding {
+            let current = request.tried.last();
             if !current.is_some_and(|to| here.contains(to)) {
-                leg.sends = 0;
-                leg.due = world.now;
+                request.sends = 0;
+                request.due = world.now;
             }
         }
         self.send_due(world);
     }
 
     /// No address of the peer acknowledged a request.
-    fn unanswered(&mut self, leg: Leg, world: &mut World) {
-        let to = leg.tried.last().map_or(Addr::UNSPECIFIED, |to| to.addr);
+    fn unanswered(&mut self, request: Request, world: &mut World) {
+        let to = request.tried.last().map_or(Addr::UNSPECIFIED, |to| to.addr);
         world.note(Note::Unanswered {
-            control: leg.control,
-            seqno: leg.seqno,
-            from: leg.from,
+            control: request.control,
+            seqno: request.seqno,
+            from: request.from,
             to,
         });
-        if leg.control == Control::Hello {
+        if request.control == Control::Hello {
             if self.state == State::New {
                 self.state = State::Classic;
                 world.note(Note::Classic {
@@ -365,34 +374,34 @@ impl Host {
                 return;
             }
             // Its own HELLO may have come in the meantime; and who is only greeted to be known may be silent.
-            if !self.needs_hello || self.standing(leg.from) == Some(Standing::Active) {
+            if !self.needs_hello || self.standing(request.from) == Some(Standing::Active) {
                 if let Some(heard) = self
                     .window
                     .heard()
-                    .filter(|_| self.next_seqno == leg.seqno.wrapping_add(1))
+                    .filter(|_| self.next_seqno == request.seqno.wrapping_add(1))
                 {
                     self.next_seqno = heard.wrapping_add(1);
                 }
                 return;
             }
         }
-        self.tell(leg.from, Standing::Maybe);
-        if self.end_to_end(leg.from, "unanswered", world) {
+        self.tell(request.from, Standing::Maybe);
+        if self.end_to_end(request.from, "unanswered", world) {
             return;
         }
         let proven = self.proven().next().is_some();
-        if leg.replaces() && proven {
+        if request.replaces() && proven {
             // The peer learns from an address that works which one does not.
-            self.prove.retain(|addr| *addr != leg.from);
-            self.report.retain(|report| report.addr != leg.from);
+            self.prove.retain(|addr| *addr != request.from);
+            self.report.retain(|report| report.addr != request.from);
             self.report.push(Report {
-                addr: leg.from,
-                old: leg.old.filter(|_| leg.proves()),
+                addr: request.from,
+                old: request.old.filter(|_| request.proves()),
             });
-            self.retry_awaited(leg.from, world);
+            self.retry_awaited(request.from, world);
         } else {
-            if !self.prove.contains(&leg.from) {
-                self.prove.push(leg.from);
+            if !self.prove.contains(&request.from) {
+                self.prove.push(request.from);
             }
             self.retry_at = Some(world.now.after(world.jitter(self.retry_after)));
             self.retry_after = self
@@ -403,26 +412,32 @@ impl Host {
     }
 
     /// Takes the request that this ACK answers off the list.
-    pub(crate) fn take_acknowledged(&mut self, seqno: u16, from: Place, to: Addr) -> Option<Leg> {
-        let answered =
-            |leg: &Leg| leg.seqno == seqno && leg.from == to && leg.tried.contains(&from);
-        if let Some(at) = self.legs.iter().position(answered) {
-            return Some(self.legs.remove(at));
+    pub(crate) fn take_acknowledged(
+        &mut self,
+        seqno: u16,
+        from: Place,
+        to: Addr,
+    ) -> Option<Request> {
+        let answered = |request: &Request| {
+            request.seqno == seqno && request.from == to && request.tried.contains(&from)
+        };
+        if let Some(at) = self.outstanding.iter().position(answered) {
+            return Some(self.outstanding.remove(at));
         }
         let mut covers = self.covers.iter_mut();
-        covers.find_map(|cover| cover.request.take_if(|leg| answered(leg)))
+        covers.find_map(|cover| cover.request.take_if(|request| answered(request)))
     }
 
     /// The time that an acknowledged request took, where it tells a round trip (Karn's rule).
-    pub(crate) fn time(&mut self, leg: &Leg, by: Addr, world: &mut World) {
-        let after = world.now.since(leg.first_sent);
-        if leg.sends == 1 {
+    pub(crate) fn time(&mut self, request: &Request, by: Addr, world: &mut World) {
+        let after = world.now.since(request.first_sent);
+        if request.sends == 1 {
             self.measured(after);
         }
         world.note(Note::Acked {
-            control: leg.control,
-            seqno: leg.seqno,
-            from: leg.from,
+            control: request.control,
+            seqno: request.seqno,
+            from: request.from,
             by,
             after,
         });
