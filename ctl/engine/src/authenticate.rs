@@ -33,13 +33,16 @@ impl Engine {
         bytes: &[u8],
     ) -> Result<Option<Signer>, Refusal> {
         let Received {
-            place, to, message, ..
+            endpoint,
+            to,
+            message,
+            ..
         } = *received;
         let now = self.world.now;
         let ring = &self.world.keyring;
         if message.signature.is_none() {
-            let signed = ring.remembered(place.own).is_some();
-            let may = ring.policy == Policy::Unsigned && !ring.reserves(place.own, None);
+            let signed = ring.remembered(endpoint.own).is_some();
+            let may = ring.policy == Policy::Unsigned && !ring.reserves(endpoint.own, None);
             let may = may && !signed;
             if !may {
                 return Err(Refusal::Unsigned);
@@ -56,7 +59,7 @@ impl Engine {
         if !ring.admits(&name) {
             return Err(Refusal::UnknownKey);
         }
-        if ring.reserves(place.own, Some(&name)) {
+        if ring.reserves(endpoint.own, Some(&name)) {
             return Err(Refusal::ReservedAddress);
         }
         let peer = ring.peers.get(&name);
@@ -65,12 +68,12 @@ impl Engine {
         }
         let host = self.bound(&name).and_then(|host| self.hosts.get(&host));
         // Where it is without a NAT, there is none: somebody has copied its message.
-        if place.is_behind() && host.is_some_and(|host| host.hears.contains(&place.own)) {
+        if endpoint.is_behind() && host.is_some_and(|host| host.hears.contains(&endpoint.own)) {
             return Err(Refusal::NatDetected);
         }
-        let settled = !place.is_behind() || host.is_some_and(|host| host.is_there(place, to));
+        let settled = !endpoint.is_behind() || host.is_some_and(|host| host.is_there(endpoint, to));
         let answers = message.options.has(Options::INCORRECT_SEQNO);
-        let who = (key, place, to);
+        let who = (key, endpoint, to);
         let (echoes, proven, moved) = match message.control {
             Control::Ack => (self.awaited(received, &name)?, true, false),
             Control::Hello if answers => {
@@ -87,7 +90,7 @@ impl Engine {
         let stranger = greets && peer.is_none();
         let sort = match proven {
             true => Sort::Answer,
-            false => Sort::of_request(host, place, to, &message),
+            false => Sort::of_request(host, endpoint, to, &message),
         };
         // What costs nothing was asked before. From here on, who forges sources could spend what others need.
         let sort = match stranger && self.world.admits_greeting(received)? {
@@ -132,7 +135,7 @@ impl Engine {
         let (at, now) = (received.from, self.world.now);
         let ring = &mut self.world.keyring;
         let former = ring.remembered(at).filter(|former| *former != signer.key);
-        if former.is_none() || received.place.is_behind() {
+        if former.is_none() || received.endpoint.is_behind() {
             return Ok(());
         }
         if signer.proven {
@@ -155,18 +158,18 @@ impl Engine {
     fn awaited(&self, received: &Received<'_>, name: &PublicKey) -> Result<Vec<u64>, Refusal> {
         let Received {
             from,
-            place,
+            endpoint,
             to,
             message,
             ..
         } = *received;
-        let there = self.hosts_at(place, Some(name));
+        let there = self.hosts_at(endpoint, Some(name));
         let open = there.iter().flat_map(|host| host.requests());
         let answered = open.filter(|request| request.seqno == message.seqno && request.from == to);
         let mut echoes: Vec<u64> = answered
-            .flat_map(|request| request.stamps_to(place))
+            .flat_map(|request| request.stamps_to(endpoint))
             .collect();
-        let direct = there.iter().filter(|_| !place.is_behind());
+        let direct = there.iter().filter(|_| !endpoint.is_behind());
         let probes = direct.flat_map(|host| &host.probes);
         let probes = probes.filter(|probe| probe.is_answered(message.seqno, from, to));
         echoes.extend(probes.flat_map(Probe::stamps));

@@ -34,7 +34,7 @@ impl Announced {
                 .copied()
                 .ok_or(Refusal::Payload)
         };
-        let source = received.place.own;
+        let source = received.endpoint.own;
         let own = |addr: Addr| {
             if addr == source {
                 Ok(())
@@ -106,7 +106,7 @@ impl Engine {
             self.incorrect_seqno(received, None);
             return Err(Refusal::UnknownHost);
         };
-        let behind = received.place.is_behind();
+        let behind = received.endpoint.is_behind();
         let taken = self.active(from).filter(|other| *other != key && !behind);
         if let Some(other) = taken {
             if signer.is_some() {
@@ -127,7 +127,7 @@ impl Engine {
             State::New | State::Classic => Class::Wrong,
         };
         let known = match behind {
-            true => host.is_there(received.place, to),
+            true => host.is_there(received.endpoint, to),
             false => host.active.contains(&from) || host.unreachable.contains(&from),
         };
         if behind && !known {
@@ -245,7 +245,7 @@ impl Host {
     /// A greeting names the peer's addresses. When it names as many as it can, it may have others: they go only where there is
     /// no room for its source.
     pub(crate) fn restate(&mut self, received: &Received<'_>, listed: &[Addr]) {
-        let from = received.place.own;
+        let from = received.endpoint.own;
         if listed.len() + 1 < MAX_TOLD {
             return self.replace(received, listed, &[]);
         }
@@ -255,7 +255,7 @@ impl Host {
             }
         }
         self.contested.clear();
-        self.review_behind(received.place, listed);
+        self.review_behind(received.endpoint, listed);
     }
 
     /// The peer's addresses are its source and the listed ones, no others.
@@ -265,7 +265,7 @@ impl Host {
         listed: &[Addr],
         unreachable: &[Addr],
     ) {
-        let from = received.place.own;
+        let from = received.endpoint.own;
         for addr in self
             .active
             .clone()
@@ -278,7 +278,7 @@ impl Host {
         }
         self.contested.clear();
         self.said_all = true;
-        self.review_behind(received.place, listed);
+        self.review_behind(received.endpoint, listed);
         for addr in unreachable {
             self.active.retain(|other| other != addr);
         }

@@ -10,9 +10,9 @@ use ihmp_core::message::{Addresses, Control, Options};
 use ihmp_core::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
+use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::io::Refusal;
-use crate::place::Place;
 use crate::receive::Received;
 use crate::request::Request;
 use crate::world::{Answer, World};
@@ -31,12 +31,12 @@ pub(crate) struct Baker {
 }
 
 impl Baker {
-    fn bake(secret: &[u8; 32], period: u64, place: Place, to: Addr) -> Addr {
-        let port = place.port.unwrap_or(0).to_be_bytes();
+    fn bake(secret: &[u8; 32], period: u64, endpoint: Endpoint, to: Addr) -> Addr {
+        let port = endpoint.port.unwrap_or(0).to_be_bytes();
         let mut hash = Sha256::new();
         hash.update(secret);
         hash.update(period.to_be_bytes());
-        for octets in [place.addr.octets(), place.own.octets(), to.octets()] {
+        for octets in [endpoint.addr.octets(), endpoint.own.octets(), to.octets()] {
             hash.update(octets);
         }
         hash.update(port);
@@ -47,7 +47,7 @@ impl Baker {
     }
 
     /// Whether this is a cookie that was sent there, not long ago.
-    fn is_good(&self, cookie: Addr, place: Place, to: Addr, now: Instant) -> bool {
+    fn is_good(&self, cookie: Addr, endpoint: Endpoint, to: Addr, now: Instant) -> bool {
         let Some(secret) = &self.secret else {
             return false;
         };
@@ -55,7 +55,7 @@ impl Baker {
         let periods = [period, period.wrapping_sub(1)];
         periods
             .into_iter()
-            .any(|period| Self::bake(secret, period, place, to) == cookie)
+            .any(|period| Self::bake(secret, period, endpoint, to) == cookie)
     }
 }
 
@@ -67,10 +67,10 @@ impl World {
     /// Whether a greeting by a key that is not known may be looked at; else it is answered with a cookie.
     pub(crate) fn admits_greeting(&mut self, received: &Received<'_>) -> Result<bool, Refusal> {
         let Received {
-            from, place, to, ..
+            from, endpoint, to, ..
         } = *received;
         let now = self.now;
-        let good = |cookie| self.baker.is_good(cookie, place, to, now);
+        let good = |cookie| self.baker.is_good(cookie, endpoint, to, now);
         if received.cookie.is_some_and(good) {
             self.baker.counts[1] += 1;
             // It is from there indeed, so nobody else can spend this.
@@ -88,7 +88,10 @@ impl World {
 
     fn send_cookie(&mut self, received: &Received<'_>) {
         let Received {
-            place, to, message, ..
+            endpoint,
+            to,
+            message,
+            ..
         } = *received;
         if self.baker.secret.is_none() {
             let mut hash = Sha256::new();
@@ -100,14 +103,14 @@ impl World {
         let Some(secret) = &self.baker.secret else {
             return;
         };
-        let cookie = Baker::bake(secret, period(self.now), place, to);
+        let cookie = Baker::bake(secret, period(self.now), endpoint, to);
         self.baker.counts[0] += 1;
         let options = Options::INCORRECT_SEQNO
             .with(COOKIE)
             .with(received.detected());
         let addresses = Addresses::of(&[to, cookie]).unwrap_or(Addresses::EMPTY);
         let answer = Answer::default();
-        self.acknowledge(to, place, message.seqno, options, addresses, answer);
+        self.acknowledge(to, endpoint, message.seqno, options, addresses, answer);
     }
 }
 
@@ -123,14 +126,17 @@ impl Engine {
     /// The greeting that it answers goes there again, with the cookie.
     pub(crate) fn take_cookie(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
-            place, to, message, ..
+            endpoint,
+            to,
+            message,
+            ..
         } = *received;
         let cookie = received.after(1).first().copied().ok_or(Refusal::Payload)?;
         let answered = |request: &Request| {
             let greeting = request.control == Control::Hello && request.seqno == message.seqno;
-            greeting && request.from == to && request.tried.contains(&place)
+            greeting && request.from == to && request.tried.contains(&endpoint)
         };
-        let hosts = self.hosts_at(place, None).into_iter();
+        let hosts = self.hosts_at(endpoint, None).into_iter();
         let mut greeting = hosts.filter(|host| host.outstanding.iter().any(answered));
         let key = greeting.next().map(|host| host.key);
         let key = key.ok_or(Refusal::UnexpectedAck)?;
@@ -138,9 +144,9 @@ impl Engine {
         self.with(key, |host, world| {
             let requests = host.outstanding.iter_mut();
             if let Some(request) = requests.into_iter().find(|request| answered(request)) {
-                request.cookie = Some((place, cookie));
+                request.cookie = Some((endpoint, cookie));
             }
-            host.send_again(message.seqno, place, world);
+            host.send_again(message.seqno, endpoint, world);
         });
         Ok(())
     }

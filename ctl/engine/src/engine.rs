@@ -389,8 +389,8 @@ impl Engine {
         if let Some(peer) = host.peer_key {
             self.bound.remove(&peer);
         }
-        for cover in &host.covers {
-            self.world.unhold(cover.old, cover.new);
+        for relay in &host.relays {
+            self.world.unhold(relay.old, relay.new);
         }
         if let Some(of) = host.share {
             self.shares.remove(of, key);
@@ -491,7 +491,7 @@ impl Engine {
                 host.send_due(world);
                 host.probe_due(world);
                 host.look_due(world);
-                host.cover_due(world);
+                host.relay_due(world);
                 host.keep_due(world);
                 host.awaited_due(world);
                 host.reconcile(world);

@@ -106,7 +106,7 @@ impl Engine {
         let (host, id) = self.mapped_host(&entry)?;
         let there = self.bound(&name).and_then(|host| self.hosts.get(&host));
         let hears = there.is_some_and(|host| host.hears.contains(&from) && host.is_active(from));
-        let who = (key, received.place, to);
+        let who = (key, received.endpoint, to);
         let answers = message.options.has(Options::INCORRECT_SEQNO);
         let echo = match answers {
             true => {
@@ -150,8 +150,8 @@ impl Engine {
         };
         let world = &mut self.world;
         let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
-        let (place, seqno) = (received.place, message.seqno);
-        world.acknowledge(to, place, seqno, Options::NONE, addresses, answer);
+        let (endpoint, seqno) = (received.endpoint, message.seqno);
+        world.acknowledge(to, endpoint, seqno, Options::NONE, addresses, answer);
         if left {
             return Err(Refusal::MappingLimit);
         }

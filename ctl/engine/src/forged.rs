@@ -9,9 +9,9 @@ use ihmp_core::message::{Control, Message};
 use ihmp_core::time::Instant;
 
 use crate::bucket::Bucket;
+use crate::endpoint::Endpoint;
 use crate::host::Host;
 use crate::limits::Rate;
-use crate::place::Place;
 use crate::seqno::Class;
 
 /// What a message seems to be: what is harder to forge comes first.
@@ -31,7 +31,7 @@ impl Sort {
     /// The sort of a request in the name of this host, from there to this address of ours.
     pub(crate) fn of_request(
         host: Option<&Host>,
-        from: Place,
+        from: Endpoint,
         to: Addr,
         message: &Message<'_>,
     ) -> Sort {

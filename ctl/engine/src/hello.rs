@@ -58,13 +58,13 @@ impl Engine {
     ) -> Result<Option<Key>, Option<Refusal>> {
         let Received {
             from,
-            place,
+            endpoint,
             to,
             message,
             ..
         } = *received;
         let own = self.bound(&signer.key);
-        if place.is_behind() {
+        if endpoint.is_behind() {
             return self.greeting_behind(received, signer, own);
         }
         let at = self.active(from);
@@ -81,7 +81,7 @@ impl Engine {
         let ours = |request: &Request| {
             request.control == Control::Hello
                 && request.from == to
-                && request.stamps_to(place).next().is_some()
+                && request.stamps_to(endpoint).next().is_some()
         };
         let host = free.and_then(|free| self.hosts.get_mut(&free));
         if let Some(host) = host.filter(|host| host.outstanding.iter().any(ours)) {
@@ -92,7 +92,7 @@ impl Engine {
             host.greeted_by = Some((signer.key, stamp));
             host.replies.push(Reply {
                 from: to,
-                to: place,
+                to: endpoint,
                 options: Options::NONE,
                 seqno: message.seqno,
                 asked: received.octets,
@@ -123,14 +123,14 @@ impl Engine {
     pub(crate) fn hello(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
             from,
-            place,
+            endpoint,
             to,
             octets,
             message,
             signer,
             ..
         } = *received;
-        let behind = place.is_behind();
+        let behind = endpoint.is_behind();
         let now = self.world.now;
         let found = match &signer {
             None => self.greeting_host(received),
@@ -276,7 +276,7 @@ impl Engine {
         host.ask(world);
         host.replies.push(Reply {
             from: to,
-            to: place,
+            to: endpoint,
             options: received.detected(),
             seqno: message.seqno,
             asked: octets,

@@ -8,11 +8,11 @@ use ihmp_core::addr::{Addr, Scope};
 use ihmp_core::message::{Control, Options};
 use ihmp_core::time::Instant;
 
+use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::host::{Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Refusal, State, Traffic};
 use crate::note::Note;
-use crate::place::Place;
 use crate::receive::Received;
 use crate::world::World;
 
@@ -33,7 +33,7 @@ pub(crate) struct Hidden {
     /// Own addresses behind one that does.
     kept: Vec<Kept>,
     /// Who wants to see that we hear it there, and from where we answer.
-    answer: Option<(Addr, Place)>,
+    answer: Option<(Addr, Endpoint)>,
     /// The host is greeted with NF.
     forces: bool,
     /// Where we were when it was left classic.
@@ -80,7 +80,7 @@ impl Host {
     pub(crate) fn owe_answer(&mut self, received: &Received<'_>) {
         let detected = received.message.options.has(Options::NAT_DETECTED);
         if detected || received.is_supported() {
-            self.nat.hidden.answer = Some((received.to, received.place));
+            self.nat.hidden.answer = Some((received.to, received.endpoint));
         }
     }
 
@@ -106,7 +106,7 @@ impl Host {
     }
 
     /// Where a new request from there goes, if it is that greeting.
-    pub(crate) fn answers_to(&mut self, control: Control, from: Addr) -> Option<Place> {
+    pub(crate) fn answers_to(&mut self, control: Control, from: Addr) -> Option<Endpoint> {
         let answer = &mut self.nat.hidden.answer;
         let due = answer.take_if(|(due, _)| control == Control::Hello && *due == from);
         due.map(|(_, to)| to)
@@ -204,7 +204,7 @@ impl Engine {
     pub(crate) fn unwanted(&mut self, key: Key, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
             from,
-            place,
+            endpoint,
             to,
             message,
             ..
@@ -215,7 +215,7 @@ impl Engine {
         };
         let world = &mut self.world;
         let knows = host.nat.hidden.forces;
-        let Some(request) = host.take_acknowledged(message.seqno, place, to) else {
+        let Some(request) = host.take_acknowledged(message.seqno, endpoint, to) else {
             return Err(Refusal::UnexpectedAck);
         };
         host.time(&request, from, world);

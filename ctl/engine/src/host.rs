@@ -6,15 +6,15 @@ use ihmp_core::message::{Control, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
-use crate::cover::Cover;
+use crate::endpoint::Endpoint;
 use crate::io::{Age, Change, Key, Local, Output, Record, State, Via};
 use crate::keys::PublicKey;
 use crate::left::Left;
 use crate::lifetime::Lifetime;
 use crate::limits::MAX_TOLD;
 use crate::nat::Nat;
-use crate::place::Place;
 use crate::probe::{Probe, Trial};
+use crate::relay::Relay;
 use crate::request::Request;
 use crate::seqno::Window;
 use crate::share::Network;
@@ -75,7 +75,7 @@ pub(crate) struct Claims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) from: Addr,
-    pub(crate) to: Place,
+    pub(crate) to: Endpoint,
     pub(crate) options: Options,
     pub(crate) seqno: u16,
     /// Octets of the HELLO.
@@ -101,7 +101,7 @@ pub(crate) struct Host {
     /// Who greeted from its address without having shown that it hears us, and the last timestamp of that.
     pub(crate) greeted_by: Option<(PublicKey, u64)>,
     /// What it wants to see before it believes that we hear it: own address, its address, timestamp.
-    pub(crate) challenges: Vec<(Addr, Place, u64)>,
+    pub(crate) challenges: Vec<(Addr, Endpoint, u64)>,
 
     // What the peer has.
     pub(crate) active: Vec<Addr>,
@@ -154,7 +154,7 @@ pub(crate) struct Host {
     pub(crate) prove: Vec<Addr>,
     pub(crate) report: Vec<Report>,
     /// Old addresses that a router keeps for us.
-    pub(crate) covers: Vec<Cover>,
+    pub(crate) relays: Vec<Relay>,
     pub(crate) outstanding: Vec<Request>,
     /// The last request that carried a list of addresses.
     pub(crate) newest_list: Option<u16>,
@@ -239,7 +239,7 @@ impl Host {
             apart: false,
             prove: Vec::new(),
             report: Vec::new(),
-            covers: Vec::new(),
+            relays: Vec::new(),
             outstanding: Vec::new(),
             newest_list: None,
             replies: Vec::new(),
@@ -418,7 +418,7 @@ impl Host {
                 via.preference = via.preference.saturating_add(AGED);
             }
         }
-        self.keep_covered(&mut usable);
+        self.keep_relayed(&mut usable);
         usable.sort_by_key(|via| via.preference);
         usable
     }
@@ -492,19 +492,19 @@ impl Host {
 
     /// Where to send to from one of our addresses: the address last heard from, the other active ones, then those that
     /// may have become reachable; those to which there is no route from there come last.
-    pub(crate) fn targets(&self, from: Addr, control: Control, world: &World) -> Vec<Place> {
+    pub(crate) fn targets(&self, from: Addr, control: Control, world: &World) -> Vec<Endpoint> {
         let heard = self
             .heard
             .iter()
             .filter(|heard| self.active.contains(heard));
-        let mut targets: Vec<Place> = Vec::new();
+        let mut targets: Vec<Endpoint> = Vec::new();
         let known = heard.chain(&self.active);
         let more = self
             .unreachable
             .iter()
             .filter(|_| control != Control::Hello || self.state == State::Up);
-        let direct = |addr: &Addr| Place::direct(*addr);
-        let behind = self.places_behind(from);
+        let direct = |addr: &Addr| Endpoint::direct(*addr);
+        let behind = self.endpoints_behind(from);
         for to in known.map(direct).chain(behind).chain(more.map(direct)) {
             if to.addr.family() == from.family() && !targets.contains(&to) {
                 targets.push(to);
@@ -633,7 +633,7 @@ impl Host {
             .chain(self.lifetime.next())
             .chain(self.left.next())
             .chain(self.next_kept())
-            .chain(self.next_cover());
+            .chain(self.next_relay());
         requests.chain(others).min()
     }
 }

@@ -8,10 +8,10 @@ use ihmp_core::policy::Prefix;
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
+use crate::endpoint::Endpoint;
 use crate::forged::Forged;
 use crate::keys::{Changed, Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
 use crate::limits::{Limits, Rate};
-use crate::place::Place;
 use crate::stamps::Stamps;
 
 /// How far one message may overtake another of the same key, in nanoseconds of the sender's clock.
@@ -138,8 +138,8 @@ pub(crate) struct Keyring {
     order: BTreeSet<(u64, PublicKey)>,
     next_order: u64,
     /// Answers that are awaited, by who has to give them and where we asked.
-    challenges: HashMap<(PublicKey, Place, Addr), Challenge>,
-    challenge_order: BTreeMap<u64, (PublicKey, Place, Addr)>,
+    challenges: HashMap<(PublicKey, Endpoint, Addr), Challenge>,
+    challenge_order: BTreeMap<u64, (PublicKey, Endpoint, Addr)>,
     /// Verifications of messages with keys that nobody knows.
     pub(crate) strangers: Bucket,
     /// The same of messages that answer one of ours.
@@ -506,7 +506,7 @@ impl Keyring {
     /// Who answers with this key, from there to here, has to name this timestamp. `moved` says that he announced a move.
     pub(crate) fn challenge(
         &mut self,
-        who: (PublicKey, Place, Addr),
+        who: (PublicKey, Endpoint, Addr),
         stamp: u64,
         moved: bool,
         now: Instant,
@@ -534,7 +534,7 @@ impl Keyring {
     /// What is awaited of this one.
     pub(crate) fn challenged(
         &self,
-        who: &(PublicKey, Place, Addr),
+        who: &(PublicKey, Endpoint, Addr),
         now: Instant,
     ) -> Option<&Challenge> {
         let challenge = self.challenges.get(who)?;
@@ -542,7 +542,7 @@ impl Keyring {
     }
 
     /// It has shown that it hears us.
-    pub(crate) fn answered(&mut self, who: &(PublicKey, Place, Addr)) {
+    pub(crate) fn answered(&mut self, who: &(PublicKey, Endpoint, Addr)) {
         if let Some(challenge) = self.challenges.remove(who) {
             self.challenge_order.remove(&challenge.order);
         }
@@ -643,7 +643,7 @@ mod tests {
             let [a, b, c, d] = number.to_be_bytes();
             (
                 PublicKey([1; 32]),
-                Place::direct(Addr::v4([a, b, c, d])),
+                Endpoint::direct(Addr::v4([a, b, c, d])),
                 here,
             )
         };

@@ -8,6 +8,7 @@ use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::{Addresses, Options, MAX_ADDRESSES};
 
 use crate::authenticate::Signer;
+use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::entry::Mapped;
 use crate::hidden::Hidden;
@@ -16,21 +17,20 @@ use crate::io::{Key, Refusal, State};
 use crate::keys::PublicKey;
 use crate::limits::{MAX_BEHIND, MAX_CLAIMED};
 use crate::note::Note;
-use crate::place::Place;
 use crate::receive::Received;
 use crate::world::{Answer, World};
 
-/// A place behind a NAT at which the peer has shown that it hears us.
+/// An endpoint behind a NAT at which the peer has shown that it hears us.
 #[derive(Clone, Copy, Debug)]
 struct Behind {
-    place: Place,
+    endpoint: Endpoint,
     /// Our address, to which the NAT gave the port.
     local: Addr,
     /// The NAT tells of its port mappings.
     supported: bool,
 }
 
-/// A message that came from a place where the peer has not shown it.
+/// A message that came from an endpoint where the peer has not shown it.
 #[derive(Clone, Copy, Debug)]
 struct Claimed {
     nat: Addr,
@@ -69,8 +69,8 @@ impl Nat {
     fn settle(&mut self, new: Behind) {
         // For each of our addresses the NAT has one port.
         let same = |old: &Behind| {
-            let Place { addr, own, .. } = old.place;
-            (addr, own, old.local) == (new.place.addr, new.place.own, new.local)
+            let Endpoint { addr, own, .. } = old.endpoint;
+            (addr, own, old.local) == (new.endpoint.addr, new.endpoint.own, new.local)
         };
         self.behind.retain(|old| !same(old));
         if self.behind.len() >= MAX_BEHIND {
@@ -81,25 +81,25 @@ impl Nat {
 }
 
 impl Host {
-    /// Whether the peer has shown that it hears what is sent from `to` to this place behind a NAT.
-    pub(crate) fn is_there(&self, place: Place, to: Addr) -> bool {
+    /// Whether the peer has shown that it hears what is sent from `to` to this endpoint behind a NAT.
+    pub(crate) fn is_there(&self, endpoint: Endpoint, to: Addr) -> bool {
         let mut behind = self.nat.behind.iter();
-        behind.any(|behind| (behind.place, behind.local) == (place, to))
+        behind.any(|behind| (behind.endpoint, behind.local) == (endpoint, to))
     }
 
-    /// Whether it is at this place, which may be its own address.
-    pub(crate) fn is_at(&self, place: Place, to: Addr) -> bool {
-        match place.is_behind() {
-            true => self.is_there(place, to),
-            false => self.active.contains(&place.addr),
+    /// Whether it is at this endpoint, which may be its own address.
+    pub(crate) fn is_at(&self, endpoint: Endpoint, to: Addr) -> bool {
+        match endpoint.is_behind() {
+            true => self.is_there(endpoint, to),
+            false => self.active.contains(&endpoint.addr),
         }
     }
 
     /// Whether it says, or has shown, that it has the address `own` behind the NAT with the address `nat`.
     pub(crate) fn says_behind(&self, nat: Addr, own: Addr) -> bool {
-        let mut shown = self.nat.behind.iter().map(|behind| behind.place);
+        let mut shown = self.nat.behind.iter().map(|behind| behind.endpoint);
         let mut said = self.nat.claimed.iter();
-        shown.any(|place| (place.addr, place.own) == (nat, own))
+        shown.any(|endpoint| (endpoint.addr, endpoint.own) == (nat, own))
             || said.any(|claim| (claim.nat, claim.own) == (nat, own))
     }
 
@@ -107,7 +107,7 @@ impl Host {
     pub(crate) fn nats(&self) -> Vec<Addr> {
         let behind = self.nat.behind.iter();
         let supported = behind.filter(|behind| behind.supported);
-        let supported = supported.map(|behind| behind.place.addr);
+        let supported = supported.map(|behind| behind.endpoint.addr);
         let mut nats: Vec<Addr> = Vec::new();
         for addr in self.nat.adopted.iter().copied().chain(supported) {
             let room = self.active.len() + nats.len() < MAX_ADDRESSES;
@@ -120,7 +120,7 @@ impl Host {
 
     /// All addresses to which something is sent: active ones, and those of NATs.
     pub(crate) fn reach(&self) -> impl Iterator<Item = Addr> + '_ {
-        let behind = self.nat.behind.iter().map(|behind| behind.place.addr);
+        let behind = self.nat.behind.iter().map(|behind| behind.endpoint.addr);
         let active = self.active.iter().copied();
         active.chain(behind).chain(self.nat.adopted.iter().copied())
     }
@@ -136,16 +136,16 @@ impl Host {
         nats
     }
 
-    /// All places where it is: at active addresses and behind NATs.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        let direct = self.active.iter().map(|addr| Place::direct(*addr));
-        direct.chain(self.nat.behind.iter().map(|behind| behind.place))
+    /// All endpoints where it is: at active addresses and behind NATs.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = Endpoint> + '_ {
+        let direct = self.active.iter().map(|addr| Endpoint::direct(*addr));
+        direct.chain(self.nat.behind.iter().map(|behind| behind.endpoint))
     }
 
     /// Where to send to behind NATs from one of our addresses: to the port that is for that address, if there is one.
-    pub(crate) fn places_behind(&self, from: Addr) -> Vec<Place> {
-        let mut places: Vec<Place> = Vec::new();
-        let family = |behind: &&Behind| behind.place.addr.family() == from.family();
+    pub(crate) fn endpoints_behind(&self, from: Addr) -> Vec<Endpoint> {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        let family = |behind: &&Behind| behind.endpoint.addr.family() == from.family();
         let (ours, others): (Vec<&Behind>, Vec<&Behind>) = self
             .nat
             .behind
@@ -154,13 +154,13 @@ impl Host {
             .filter(family)
             .partition(|behind| behind.local == from);
         for behind in ours.into_iter().chain(others) {
-            let new = behind.place;
-            let same = |old: &Place| (old.addr, old.own) == (new.addr, new.own);
-            if !places.iter().any(same) {
-                places.push(new);
+            let new = behind.endpoint;
+            let same = |old: &Endpoint| (old.addr, old.own) == (new.addr, new.own);
+            if !endpoints.iter().any(same) {
+                endpoints.push(new);
             }
         }
-        places
+        endpoints
     }
 
     /// Whether anything can be sent to it in this family.
@@ -168,10 +168,10 @@ impl Host {
         self.reach().any(|addr| addr.family() == family)
     }
 
-    /// A message came from a place where the peer has to show first that it hears us.
+    /// A message came from an endpoint where the peer has to show first that it hears us.
     pub(crate) fn hear_of(&mut self, received: &Received<'_>) {
-        let Place { addr, own, .. } = received.place;
-        let (true, Some(signer)) = (received.place.is_behind(), received.signer) else {
+        let Endpoint { addr, own, .. } = received.endpoint;
+        let (true, Some(signer)) = (received.endpoint.is_behind(), received.signer) else {
             return;
         };
         let claimed = &mut self.nat.claimed;
@@ -194,21 +194,21 @@ impl Host {
         claimed.any(|claim| Some(claim.stamp) == stamp)
     }
 
-    /// Timestamps of messages that came from places where it had yet to show it.
+    /// Timestamps of messages that came from endpoints where it had yet to show it.
     pub(crate) fn claimed_stamps(&self) -> Vec<u64> {
         self.nat.claimed.iter().map(|claim| claim.stamp).collect()
     }
 
     /// The peer was heard where it has shown that it hears us, behind a NAT.
     pub(crate) fn heard_behind(&mut self, received: &Received<'_>) {
-        let Received { place, to, .. } = *received;
-        self.nat.claimed.retain(|claim| claim.own != place.own);
+        let Received { endpoint, to, .. } = *received;
+        self.nat.claimed.retain(|claim| claim.own != endpoint.own);
         self.nat.settle(Behind {
-            place,
+            endpoint,
             local: to,
             supported: received.is_supported(),
         });
-        self.nat.adopted.retain(|addr| *addr != place.addr);
+        self.nat.adopted.retain(|addr| *addr != endpoint.addr);
     }
 
     /// The peer was heard.
@@ -216,7 +216,7 @@ impl Host {
         let Received {
             from, to, signer, ..
         } = *received;
-        if received.place.is_behind() {
+        if received.endpoint.is_behind() {
             return self.heard_behind(received);
         }
         self.activate(from);
@@ -229,18 +229,19 @@ impl Host {
     }
 
     /// The peer has the address that the message is from, and the listed ones, and no others.
-    pub(crate) fn review_behind(&mut self, place: Place, listed: &[Addr]) {
+    pub(crate) fn review_behind(&mut self, endpoint: Endpoint, listed: &[Addr]) {
         let nat = &mut self.nat;
-        let has = |own: Addr| own == place.own || listed.contains(&own);
-        nat.behind.retain(|behind| has(behind.place.own));
+        let has = |own: Addr| own == endpoint.own || listed.contains(&own);
+        nat.behind.retain(|behind| has(behind.endpoint.own));
         nat.claimed.retain(|claim| has(claim.own));
         nat.adopted.clear();
-        if place.is_behind() {
+        if endpoint.is_behind() {
             // Somebody may have copied a message before the NAT changed it.
-            self.active.retain(|addr| *addr != place.own);
-            self.trials.retain(|trial| !trial.is_of(place.own));
+            self.active.retain(|addr| *addr != endpoint.own);
+            self.trials.retain(|trial| !trial.is_of(endpoint.own));
         } else {
-            nat.behind.retain(|behind| behind.place.own != place.own);
+            nat.behind
+                .retain(|behind| behind.endpoint.own != endpoint.own);
         }
     }
 }
@@ -248,9 +249,9 @@ impl Host {
 impl Engine {
     /// Hosts that somebody may speak for who is there: those that have or had the address, or behind a NAT the one with
     /// the key.
-    pub(crate) fn hosts_at(&self, place: Place, key: Option<&PublicKey>) -> Vec<&Host> {
-        if !place.is_behind() {
-            return self.known(place.addr).collect();
+    pub(crate) fn hosts_at(&self, endpoint: Endpoint, key: Option<&PublicKey>) -> Vec<&Host> {
+        if !endpoint.is_behind() {
+            return self.known(endpoint.addr).collect();
         }
         let host = key.and_then(|key| self.bound(key));
         host.and_then(|host| self.hosts.get(&host))
@@ -265,9 +266,11 @@ impl Engine {
         signer: &Signer,
         own: Option<Key>,
     ) -> Result<Option<Key>, Option<Refusal>> {
-        let Received { place, to, .. } = *received;
+        let Received { endpoint, to, .. } = *received;
         let host = own.and_then(|own| self.hosts.get_mut(&own));
-        let known = host.as_ref().is_some_and(|host| host.is_there(place, to));
+        let known = host
+            .as_ref()
+            .is_some_and(|host| host.is_there(endpoint, to));
         if signer.proven || known {
             return Ok(own);
         }
@@ -294,7 +297,10 @@ impl Engine {
         }
         self.received(received);
         let Received {
-            place, to, message, ..
+            endpoint,
+            to,
+            message,
+            ..
         } = *received;
         let answer = Answer {
             echo: received.signer.map(|signer| signer.stamp),
@@ -303,7 +309,7 @@ impl Engine {
         let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
         let (seqno, options) = (message.seqno, received.detected());
         let world = &mut self.world;
-        world.acknowledge(to, place, seqno, options, addresses, answer);
+        world.acknowledge(to, endpoint, seqno, options, addresses, answer);
         true
     }
 

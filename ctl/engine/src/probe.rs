@@ -13,12 +13,12 @@ use ihmp_core::credit::LOW;
 use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
+use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::host::{include, Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Refusal, State, Traffic};
 use crate::limits::{AMPLIFICATION, FLOOD, MAX_PROBES, PROBE_SENDS};
 use crate::note::Note;
-use crate::place::Place;
 use crate::receive::Received;
 use crate::world::World;
 
@@ -390,7 +390,7 @@ impl Host {
             host: self.anchor.unwrap_or(probe.from),
             addresses,
         };
-        let to = Place::direct(probe.to);
+        let to = Endpoint::direct(probe.to);
         let stamp = world.send(probe.from, to, &message, self.own, Some(0));
         probe.stamps.push(stamp);
         world.note(Note::Sent {
@@ -526,7 +526,7 @@ impl Engine {
             self.incorrect_seqno(received, None);
             return Err(Refusal::UnknownHost);
         };
-        let behind = received.place.is_behind();
+        let behind = received.endpoint.is_behind();
         if !behind && self.active(from).is_some_and(|other| other != key) {
             self.incorrect_seqno(received, Some(key));
             return Err(Refusal::OtherHost);
@@ -543,7 +543,7 @@ impl Engine {
             return Err(Refusal::Stale);
         }
         let must = match behind {
-            true => !host.is_there(received.place, to),
+            true => !host.is_there(received.endpoint, to),
             false => host.must_prove(received, now),
         };
         if must {
@@ -580,12 +580,12 @@ impl Engine {
     pub(crate) fn probing(&self, received: &Received<'_>) -> Option<Key> {
         let Received {
             from,
-            place,
+            endpoint,
             to,
             message,
             ..
         } = *received;
-        if place.is_behind() {
+        if endpoint.is_behind() {
             return None;
         }
         let answered = |probe: &Probe| probe.is_answered(message.seqno, from, to);
@@ -655,7 +655,7 @@ impl Engine {
         if message.options.has(Options::INCORRECT_SEQNO) {
             // It is there, and knows nothing of us.
             if let Some(signer) = signer {
-                host.challenge(to, received.place, signer.stamp);
+                host.challenge(to, received.endpoint, signer.stamp);
                 host.owe_answer(received);
                 host.resync(world);
             }
@@ -688,7 +688,7 @@ impl Engine {
             host.judge(traffic, world);
             host.look(traffic, world);
             host.probe_due(world);
-            host.cover_looked(traffic, world);
+            host.relay_looked(traffic, world);
             host.keep_looked(traffic, world);
             host.probe_due(world);
         });

@@ -6,11 +6,11 @@ use ihmp_core::message::{Addresses, Control, Message, Options};
 
 use crate::authenticate::Signer;
 use crate::cookie::COOKIE;
+use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::host::{include, Claims, Entry, Host, Standing, Told};
 use crate::io::{Change, Key, Output, Record, Refusal, State};
 use crate::note::Note;
-use crate::place::Place;
 use crate::request::Request;
 use crate::seqno::AHEAD;
 use crate::world::World;
@@ -20,7 +20,7 @@ use crate::world::World;
 pub(crate) struct Received<'a> {
     pub(crate) from: Addr,
     /// The source, with what a NAT made of it.
-    pub(crate) place: Place,
+    pub(crate) endpoint: Endpoint,
     pub(crate) to: Addr,
     pub(crate) octets: usize,
     /// The cookie of a greeting; it is none of its addresses.
@@ -59,12 +59,12 @@ impl<'a> Received<'a> {
             .as_slice()
             .first()
             .ok_or(Refusal::Payload)?;
-        let place = Place {
+        let endpoint = Endpoint {
             addr: from,
             port,
             own: *believed,
         };
-        let natted = place.is_behind();
+        let natted = endpoint.is_behind();
         if other && !natted && message.control != Control::NatEntry {
             return Err(Refusal::SourcePort);
         }
@@ -91,7 +91,7 @@ impl<'a> Received<'a> {
         }
         Ok(Received {
             from,
-            place,
+            endpoint,
             to,
             octets: bytes.len(),
             cookie,
@@ -107,7 +107,7 @@ impl<'a> Received<'a> {
 
     /// Addresses that the sender says it has, besides one that the message came from: those after the first `skip` ones.
     pub(crate) fn listed(&self, skip: usize) -> Vec<Addr> {
-        let behind = self.place.is_behind().then_some(self.place.own);
+        let behind = self.endpoint.is_behind().then_some(self.endpoint.own);
         behind
             .into_iter()
             .chain(self.after(skip).iter().copied())
@@ -126,7 +126,7 @@ impl<'a> Received<'a> {
 
     /// What the answer says about a NAT: ND when it passed one that knows nothing of IHMP.
     pub(crate) fn detected(&self) -> Options {
-        match self.place.is_behind() && !self.is_supported() {
+        match self.endpoint.is_behind() && !self.is_supported() {
             true => Options::NAT_DETECTED,
             false => Options::NONE,
         }
@@ -198,7 +198,7 @@ impl Engine {
     fn ack(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
         let Received {
             from,
-            place,
+            endpoint,
             to,
             message,
             signer,
@@ -208,7 +208,9 @@ impl Engine {
             return self.probe_answered(key, received);
         }
         let answered = |request: &Request| {
-            request.seqno == message.seqno && request.from == to && request.tried.contains(&place)
+            request.seqno == message.seqno
+                && request.from == to
+                && request.tried.contains(&endpoint)
         };
         let refused = message.options.has(Options::INCORRECT_SEQNO);
         let recent =
@@ -217,9 +219,9 @@ impl Engine {
         let holds =
             |host: &&Host| host.requests().any(answered) || (unsigned && refused && recent(host));
         let name = signer.as_ref().map(|signer| &signer.key);
-        let mut there = self.hosts_at(place, name).into_iter();
+        let mut there = self.hosts_at(endpoint, name).into_iter();
         let Some(key) = there.find(holds).map(|host| host.key) else {
-            let mut there = self.hosts_at(place, name).into_iter();
+            let mut there = self.hosts_at(endpoint, name).into_iter();
             let late = there.any(|host| recent(&host));
             return Err(if late {
                 Refusal::LateAck
@@ -258,7 +260,7 @@ impl Engine {
         }
         let taken = self
             .active(from)
-            .filter(|other| *other != key && !place.is_behind());
+            .filter(|other| *other != key && !endpoint.is_behind());
         if let Some(other) = taken {
             match signer {
                 Some(_) if !refused && same.is_none() => self.hand_over(from, other, key, false),
@@ -273,14 +275,14 @@ impl Engine {
         let world = &mut self.world;
         if refused {
             if let Some(signer) = signer {
-                host.challenge(to, place, signer.stamp);
+                host.challenge(to, endpoint, signer.stamp);
             }
             host.note_nat(received);
             let greeting =
                 |request: &&Request| answered(request) && request.control == Control::Hello;
             if signer.is_some() && host.outstanding.iter().any(|request| greeting(&request)) {
                 host.strange_at = Some(world.now);
-                host.greet_again(message.seqno, place, world);
+                host.greet_again(message.seqno, endpoint, world);
             } else {
                 host.owe_answer(received);
                 host.resync(world);
@@ -288,11 +290,11 @@ impl Engine {
             self.settle(key);
             return Ok(());
         }
-        let Some(request) = host.take_acknowledged(message.seqno, place, to) else {
+        let Some(request) = host.take_acknowledged(message.seqno, endpoint, to) else {
             return Err(Refusal::UnexpectedAck);
         };
         host.time(&request, from, world);
-        if place.is_behind() {
+        if endpoint.is_behind() {
             host.heard_behind(received);
         } else {
             // It may have moved on since it sent this.
@@ -429,7 +431,7 @@ impl Engine {
         let world = &mut self.world;
         let stamp = world.answer(received, host, Options::INCORRECT_SEQNO);
         if let Some(signer) = &received.signer {
-            let pair = (signer.key, received.place, received.to);
+            let pair = (signer.key, received.endpoint, received.to);
             let control = received.message.control;
             let moved = matches!(control, Control::Handoff | Control::AddrUp);
             world.keyring.challenge(pair, stamp, moved, world.now);

@@ -24,7 +24,7 @@ impl Host {
             self.ask(world);
             return;
         }
-        self.review_covers(world);
+        self.review_relays(world);
         let usable = self.find_usable(world);
         let gained = usable
             .iter()
@@ -57,7 +57,7 @@ impl Host {
             let other = devices.is_some_and(|(old, new)| old != new);
             let mut told = self.told.iter();
             let kept = told.any(|told| told.standing == Standing::Behind)
-                || self.covers.iter().any(|cover| cover.old == via.local);
+                || self.relays.iter().any(|relay| relay.old == via.local);
             let proven = self.standing(via.local) == Some(Standing::Active);
             if other && proven && !kept && world.is_real(via.local) && self.state == State::Up {
                 self.tell(via.local, Standing::Maybe);
@@ -83,7 +83,7 @@ impl Host {
         if !self.is_routed(world) {
             return;
         }
-        self.review_covers(world);
+        self.review_relays(world);
         let usable = self.find_usable(world);
         let before = std::mem::replace(&mut self.usable, usable);
         self.doubt_diverted(&before, world);
@@ -134,18 +134,18 @@ impl Host {
             |request: &Request| Some(request.seqno) == self.newest_list && request.replaces();
         let forgets =
             |request: &Request| lost.iter().all(|told| !request.list.contains(&told.addr));
-        let covered = lost.is_empty()
+        let relayed = lost.is_empty()
             || self
                 .outstanding
                 .iter()
                 .any(|request| tells(request) && forgets(request));
         if self.needs_hello {
-            if !covered || !self.prove.is_empty() || self.owes_answer() || again {
+            if !relayed || !self.prove.is_empty() || self.owes_answer() || again {
                 self.greet(world);
             }
             return;
         }
-        self.announce(world, &lost, covered);
+        self.announce(world, &lost, relayed);
     }
 
     /// The last of our addresses towards the peer went. There is nowhere to say it from. Should one of them come back, that is
@@ -218,7 +218,7 @@ impl Host {
     }
 
     /// Announces gained addresses, else lost ones, else those that did not work.
-    fn announce(&mut self, world: &mut World, lost: &[Told], covered: bool) {
+    fn announce(&mut self, world: &mut World, lost: &[Told], relayed: bool) {
         let proven = self.proven().next();
         let on_the_way = |host: &Host, addr: Addr| {
             host.outstanding
@@ -227,12 +227,12 @@ impl Host {
         };
         let waiting = self.prove.iter().copied();
         let gained: Vec<Addr> = waiting
-            .filter(|addr| !on_the_way(self, *addr) || (!covered && proven.is_none()))
+            .filter(|addr| !on_the_way(self, *addr) || (!relayed && proven.is_none()))
             .collect();
         if !gained.is_empty() {
             self.drop_requests(world, |_, request| request.replaces() && !request.proves());
             for from in gained {
-                match old_for(lost, from.family()).filter(|_| !covered || proven.is_none()) {
+                match old_for(lost, from.family()).filter(|_| !relayed || proven.is_none()) {
                     Some(old) => self.request(world, Control::Handoff, from, None, Some(old)),
                     None => self.request(world, Control::AddrUp, from, None, None),
                 };
@@ -247,7 +247,7 @@ impl Host {
         if let Some(report) = report {
             // What was lost when it was announced may be back.
             let announced = report.old.filter(|old| !self.is_usable(*old));
-            let unsaid = old_for(lost, report.addr.family()).filter(|_| !covered);
+            let unsaid = old_for(lost, report.addr.family()).filter(|_| !relayed);
             let old = announced.or(unsaid);
             let control = match old {
                 Some(_) => Control::HandoffUnreachable,
@@ -255,7 +255,7 @@ impl Host {
             };
             self.drop_requests(world, |_, request| request.replaces() && !request.proves());
             self.request(world, control, from, Some(report.addr), old);
-        } else if !covered {
+        } else if !relayed {
             let reached = lost
                 .iter()
                 .find(|told| told.standing != Standing::Unreachable);

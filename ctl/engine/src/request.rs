@@ -6,11 +6,11 @@ use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::cookie::COOKIE;
+use crate::endpoint::Endpoint;
 use crate::host::{Host, Report, Standing, Told};
 use crate::io::State;
 use crate::limits::MAX_SENDS;
 use crate::note::Note;
-use crate::place::Place;
 use crate::world::World;
 
 /// How many sends to one address an ACK can answer.
@@ -35,13 +35,13 @@ pub(crate) struct Request {
     /// The list is the whole of what the peer should know.
     pub(crate) complete: bool,
     /// Where it was sent to, the last one last.
-    pub(crate) tried: Vec<Place>,
+    pub(crate) tried: Vec<Endpoint>,
     /// Where the next send goes, when that is not the next one's turn.
-    next: Option<Place>,
+    next: Option<Endpoint>,
     /// Where to and with what timestamps it was sent, the last ones.
-    stamps: Vec<(Place, u64)>,
+    stamps: Vec<(Endpoint, u64)>,
     /// What the peer wants to see before it looks at a greeting, and where.
-    pub(crate) cookie: Option<(Place, Addr)>,
+    pub(crate) cookie: Option<(Endpoint, Addr)>,
     /// How often the peer wanted to see that we hear it.
     challenges: u32,
     /// A router has let it pass.
@@ -67,7 +67,7 @@ impl Request {
     }
 
     /// The timestamps with which it was sent there, the last one first.
-    pub(crate) fn stamps_to(&self, to: Place) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn stamps_to(&self, to: Endpoint) -> impl Iterator<Item = u64> + '_ {
         let there = self
             .stamps
             .iter()
@@ -236,7 +236,7 @@ impl Host {
     }
 
     /// Sends a request once; the time-out doubles after each round over the peer's addresses.
-    fn send_request(&mut self, request: &mut Request, to: Place, count: u32, world: &mut World) {
+    fn send_request(&mut self, request: &mut Request, to: Endpoint, count: u32, world: &mut World) {
         let round = request.sends / count;
         request.sends += 1;
         request.tried.retain(|tried| *tried != to);
@@ -250,7 +250,7 @@ impl Host {
         let mut echo = 0;
         if request.control == Control::Hello {
             // Once: if the answer is lost, the peer may have forgotten what it asked.
-            let asked = |asked: &(Addr, Place, u64)| (asked.0, asked.1) == (request.from, to);
+            let asked = |asked: &(Addr, Endpoint, u64)| (asked.0, asked.1) == (request.from, to);
             if let Some(at) = self.challenges.iter().position(asked) {
                 options = options.with(Options::INCORRECT_SEQNO);
                 echo = self.challenges.remove(at).2;
@@ -296,7 +296,7 @@ impl Host {
     }
 
     /// The peer wants to see that we hear it.
-    pub(crate) fn challenge(&mut self, from: Addr, to: Place, stamp: u64) {
+    pub(crate) fn challenge(&mut self, from: Addr, to: Endpoint, stamp: u64) {
         self.challenges
             .retain(|asked| (asked.0, asked.1) != (from, to));
         if self.challenges.len() >= MAX_ADDRESSES {
@@ -306,7 +306,7 @@ impl Host {
     }
 
     /// Sends a greeting again, so that it answers a challenge.
-    pub(crate) fn greet_again(&mut self, seqno: u16, to: Place, world: &mut World) {
+    pub(crate) fn greet_again(&mut self, seqno: u16, to: Endpoint, world: &mut World) {
         let greets = |request: &Request| request.seqno == seqno && !request.complete;
         let tells = self.greeting_options(Control::Hello) == Options::NONE;
         // It has a key, and hears us. Who is to be left alone is told nothing more.
@@ -321,7 +321,7 @@ impl Host {
     }
 
     /// Sends a greeting again at once, with what the peer wants to see.
-    pub(crate) fn send_again(&mut self, seqno: u16, to: Place, world: &mut World) {
+    pub(crate) fn send_again(&mut self, seqno: u16, to: Endpoint, world: &mut World) {
         let now = world.now;
         let Some(request) = self
             .outstanding
@@ -344,7 +344,7 @@ impl Host {
 
     /// Starts the requests over whose last destination the peer no longer has.
     pub(crate) fn retarget(&mut self, world: &mut World) {
-        let here: Vec<Place> = self.places().collect();
+        let here: Vec<Endpoint> = self.endpoints().collect();
         for request in &mut self.outstanding {
             let current = request.tried.last();
             if !current.is_some_and(|to| here.contains(to)) {
@@ -415,7 +415,7 @@ impl Host {
     pub(crate) fn take_acknowledged(
         &mut self,
         seqno: u16,
-        from: Place,
+        from: Endpoint,
         to: Addr,
     ) -> Option<Request> {
         let answered = |request: &Request| {
@@ -424,8 +424,8 @@ impl Host {
         if let Some(at) = self.outstanding.iter().position(answered) {
             return Some(self.outstanding.remove(at));
         }
-        let mut covers = self.covers.iter_mut();
-        covers.find_map(|cover| cover.request.take_if(|request| answered(request)))
+        let mut relays = self.relays.iter_mut();
+        relays.find_map(|relay| relay.request.take_if(|request| answered(request)))
     }
 
     /// The time that an acknowledged request took, where it tells a round trip (Karn's rule).

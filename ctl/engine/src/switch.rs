@@ -36,7 +36,7 @@ impl Engine {
         let host = self.ids.get(&known.id).and_then(|key| self.hosts.get(key));
         // A router keeps an address for our flows: they are at home by its help.
         let served = host.is_some_and(|host| match now {
-            true => !host.covers.is_empty(),
+            true => !host.relays.is_empty(),
             false => !host.managed,
         });
         known.managed || (self.world.off && !known.moved && !served)

@@ -13,6 +13,7 @@ use ihmp_core::time::{Duration, Instant};
 use crate::bucket::{Bucket, Prefixes};
 use crate::cookie::Baker;
 use crate::discretion::Discretion;
+use crate::endpoint::Endpoint;
 use crate::entry::Nats;
 use crate::host::Host;
 use crate::io::{Age, Key, Moment, Output, Own, Refusal, Routes, Via};
@@ -20,7 +21,6 @@ use crate::keyring::Keyring;
 use crate::keys::{Changed, Fact, Policy, PublicKey};
 use crate::limits::Limits;
 use crate::note::Note;
-use crate::place::Place;
 use crate::receive::Received;
 
 /// Numbers that follow from the one that came with the input (splitmix64).
@@ -293,7 +293,7 @@ impl World {
     pub(crate) fn send(
         &mut self,
         from: Addr,
-        to: Place,
+        to: Endpoint,
         message: &Message<'_>,
         own: Option<PublicKey>,
         echo: Option<u64>,
@@ -313,7 +313,7 @@ impl World {
         };
         self.sent += 1;
         self.probes += u64::from(message.control == Control::PathProbe);
-        let Place { addr: to, port, .. } = to;
+        let Endpoint { addr: to, port, .. } = to;
         self.outputs.push_back(Output::Send {
             from,
             to,
@@ -339,7 +339,7 @@ impl World {
     pub(crate) fn acknowledge(
         &mut self,
         from: Addr,
-        to: Place,
+        to: Endpoint,
         seqno: u16,
         options: Options,
         addresses: Addresses,
@@ -372,7 +372,10 @@ impl World {
         options: Options,
     ) -> u64 {
         let Received {
-            place, to, message, ..
+            endpoint,
+            to,
+            message,
+            ..
         } = *received;
         let options = options.with(received.detected());
         let answer = Answer {
@@ -381,6 +384,6 @@ impl World {
         };
         let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
         self.probes += u64::from(message.control == Control::PathProbe);
-        self.acknowledge(to, place, message.seqno, options, addresses, answer)
+        self.acknowledge(to, endpoint, message.seqno, options, addresses, answer)
     }
 }

@@ -131,7 +131,7 @@ fn the_last_other_address_goes_and_a_legacy_nat_is_left() {
         sim.run(secs(2));
         let said = match forgets {
             false => vec![AddrDown, Ack],
-            // From another port it is another place, which has to be proven first.
+            // From another port it is another endpoint, which has to be proven first.
             true => vec![AddrDown, Ack, Hello, Ack],
         };
         assert_eq!(sim.sent(), said);

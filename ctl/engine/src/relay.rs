@@ -10,13 +10,13 @@ use ihmp_core::addr::Addr;
 use ihmp_core::grant::Grant;
 use ihmp_core::time::{Duration, Instant};
 
+use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::forged::Sort;
 use crate::host::{Entry, Host, Standing};
 use crate::io::{Output, Refusal, Traffic, Via};
 use crate::keys::{verify, PublicKey};
 use crate::note::Note;
-use crate::place::Place;
 use crate::receive::Received;
 use crate::request::Request;
 use crate::seqno::AHEAD;
@@ -27,7 +27,7 @@ const LOOK_LAST: Duration = Duration::from_secs(10);
 
 /// An address that the peer knows and that is ours through a router.
 #[derive(Clone, Debug)]
-pub(crate) struct Cover {
+pub(crate) struct Relay {
     /// Where the router brings what is sent to `old`.
     pub(crate) new: Addr,
     /// What the peer knows.
@@ -54,7 +54,7 @@ fn due(at: &mut Option<Instant>, now: Instant) -> bool {
     at.take_if(|at| *at <= now).is_some()
 }
 
-impl Cover {
+impl Relay {
     fn next(&self) -> Option<Instant> {
         let lasts = (!self.ended).then_some(self.until);
         let others = self.renew_at.into_iter().chain(self.look_at);
@@ -96,7 +96,7 @@ impl Engine {
             let move_there = request.proves() && request.replaces() && request.from == to;
             request.seqno == message.seqno
                 && move_there
-                && request.tried.contains(&Place::direct(grant.peer))
+                && request.tried.contains(&Endpoint::direct(grant.peer))
         };
         let asked = self
             .known(grant.peer)
@@ -115,7 +115,7 @@ impl Engine {
             return Err(Refusal::Rate);
         }
         let genuine = request
-            .stamps_to(Place::direct(grant.peer))
+            .stamps_to(Endpoint::direct(grant.peer))
             .any(|stamp| verify(bytes, to, stamp, &block));
         let key = host.key;
         // What the peer does not have cannot be kept for it.
@@ -142,7 +142,7 @@ impl Engine {
         let seqno = message.seqno;
         self.with(key, |host, world| match grant.lifetime {
             0 => host.declined(seqno, from, &grant, world),
-            _ => host.covered(seqno, from, &grant, router, world),
+            _ => host.relayed(seqno, from, &grant, router, world),
         });
         Ok(())
     }
@@ -151,8 +151,8 @@ impl Engine {
 impl Host {
     /// Whether this is an address that only a router knows of: not to be told to the peer.
     pub(crate) fn is_behind(&self, addr: Addr) -> bool {
-        let covered = self.covers.iter().any(|cover| cover.new == addr);
-        covered && self.standing(addr).is_none()
+        let relayed = self.relays.iter().any(|relay| relay.new == addr);
+        relayed && self.standing(addr).is_none()
     }
 
     /// Whether a router may answer in the peer's place to what was sent from there: until somebody has answered, nothing
@@ -173,26 +173,26 @@ impl Host {
     /// The requests that an ACK may answer: those on their way, and those that a router answered.
     pub(crate) fn requests(&self) -> impl Iterator<Item = &Request> + '_ {
         let answered = self
-            .covers
+            .relays
             .iter()
-            .filter_map(|cover| cover.request.as_ref());
+            .filter_map(|relay| relay.request.as_ref());
         self.outstanding.iter().chain(answered)
     }
 
     /// The old addresses that are kept, with the routes of the new ones.
-    pub(crate) fn keep_covered(&self, usable: &mut Vec<Via>) {
-        for cover in &self.covers {
-            if cover.ended && self.standing(cover.new) == Some(Standing::Active) {
+    pub(crate) fn keep_relayed(&self, usable: &mut Vec<Via>) {
+        for relay in &self.relays {
+            if relay.ended && self.standing(relay.new) == Some(Standing::Active) {
                 continue;
             }
-            let through = usable.iter().find(|via| via.local == cover.new);
+            let through = usable.iter().find(|via| via.local == relay.new);
             let Some(through) = through.copied() else {
                 continue;
             };
-            match usable.iter_mut().find(|via| via.local == cover.old) {
+            match usable.iter_mut().find(|via| via.local == relay.old) {
                 Some(via) => via.preference = via.preference.min(through.preference),
                 None => usable.push(Via {
-                    local: cover.old,
+                    local: relay.old,
                     ..through
                 }),
             }
@@ -209,7 +209,7 @@ impl Host {
     }
 
     /// The router has taken the request.
-    fn covered(
+    fn relayed(
         &mut self,
         seqno: u16,
         by: Addr,
@@ -225,7 +225,7 @@ impl Host {
         let half = Duration::from_nanos(lifetime.as_nanos() / 2);
         let pause = self.time_out(world);
         let now = world.now;
-        let cover = Cover {
+        let relay = Relay {
             new,
             old,
             router,
@@ -238,19 +238,19 @@ impl Host {
             doubted: false,
             ended: false,
         };
-        let renewed = self.covers.iter_mut().find(|cover| {
-            let same = (cover.new, cover.old) == (new, old);
-            same && !cover.ended
+        let renewed = self.relays.iter_mut().find(|relay| {
+            let same = (relay.new, relay.old) == (new, old);
+            same && !relay.ended
         });
         match renewed {
             Some(known) => {
-                (known.until, known.renew_at) = (cover.until, cover.renew_at);
-                known.request = cover.request;
+                (known.until, known.renew_at) = (relay.until, relay.renew_at);
+                known.request = relay.request;
             }
             None => {
                 world.hold(old, new);
-                self.uncover(world, |cover| cover.new == new || cover.old == old);
-                self.covers.push(cover);
+                self.end_relay(world, |relay| relay.new == new || relay.old == old);
+                self.relays.push(relay);
                 world.note(Note::Routed { by, new, old });
             }
         }
@@ -266,11 +266,11 @@ impl Host {
     }
 
     /// Gives up the old addresses for which `over` holds.
-    pub(crate) fn uncover(&mut self, world: &mut World, over: impl Fn(&Cover) -> bool) {
-        self.covers.retain(|cover| {
-            let over = over(cover);
+    pub(crate) fn end_relay(&mut self, world: &mut World, over: impl Fn(&Relay) -> bool) {
+        self.relays.retain(|relay| {
+            let over = over(relay);
             if over {
-                world.unhold(cover.old, cover.new);
+                world.unhold(relay.old, relay.new);
             }
             !over
         });
@@ -278,35 +278,35 @@ impl Host {
 
     /// Ends what has lost its ground: the new address, the router's key, or the peer knows the new address and has
     /// forgotten the old one.
-    pub(crate) fn review_covers(&mut self, world: &mut World) {
-        if self.covers.is_empty() {
+    pub(crate) fn review_relays(&mut self, world: &mut World) {
+        if self.relays.is_empty() {
             return;
         }
-        for cover in self.covers.clone() {
-            let there = world.is_real(cover.new);
-            let known = self.standing(cover.new);
+        for relay in self.relays.clone() {
+            let there = world.is_real(relay.new);
+            let known = self.standing(relay.new);
             if !there && known.is_none() {
                 // The router has to hear that it is gone; what says so to the peer passes it.
-                self.tell(cover.new, Standing::Behind);
+                self.tell(relay.new, Standing::Behind);
             }
-            let told = known == Some(Standing::Active) && self.standing(cover.old).is_none();
+            let told = known == Some(Standing::Active) && self.standing(relay.old).is_none();
             if !there || told {
-                self.uncover(world, |other| {
-                    (other.new, other.old) == (cover.new, cover.old)
+                self.end_relay(world, |other| {
+                    (other.new, other.old) == (relay.new, relay.old)
                 });
             }
         }
-        for cover in &mut self.covers {
-            let known = self.told.iter().find(|told| told.addr == cover.new);
+        for relay in &mut self.relays {
+            let known = self.told.iter().find(|told| told.addr == relay.new);
             // The peer has heard of it in another way.
-            cover.ended |= known.is_some_and(|told| told.standing == Standing::Active);
+            relay.ended |= known.is_some_and(|told| told.standing == Standing::Active);
         }
-        let lost = |cover: &Cover| !cover.ended && !world.keyring.is_router(&cover.router);
+        let lost = |relay: &Relay| !relay.ended && !world.keyring.is_router(&relay.router);
         let lost: Vec<Addr> = self
-            .covers
+            .relays
             .iter()
-            .filter(|cover| lost(cover))
-            .map(|cover| cover.new)
+            .filter(|relay| lost(relay))
+            .map(|relay| relay.new)
             .collect();
         for new in lost {
             self.end_to_end(new, "key-removed", world);
@@ -314,24 +314,24 @@ impl Host {
     }
 
     /// When something is to be done about an old address.
-    pub(crate) fn next_cover(&self) -> Option<Instant> {
-        self.covers.iter().filter_map(Cover::next).min()
+    pub(crate) fn next_relay(&self) -> Option<Instant> {
+        self.relays.iter().filter_map(Relay::next).min()
     }
 
     /// Asks the router again, ends what was not renewed, and looks whether the peer is still heard.
-    pub(crate) fn cover_due(&mut self, world: &mut World) {
+    pub(crate) fn relay_due(&mut self, world: &mut World) {
         let now = world.now;
         let (mut over, mut look) = (Vec::new(), false);
-        for cover in &mut self.covers {
-            if cover.ended {
-                (cover.renew_at, cover.look_at) = (None, None);
-            } else if cover.until <= now {
-                over.push(cover.new);
+        for relay in &mut self.relays {
+            if relay.ended {
+                (relay.renew_at, relay.look_at) = (None, None);
+            } else if relay.until <= now {
+                over.push(relay.new);
             } else {
-                if due(&mut cover.renew_at, now) && !self.prove.contains(&cover.new) {
-                    self.prove.push(cover.new);
+                if due(&mut relay.renew_at, now) && !self.prove.contains(&relay.new) {
+                    self.prove.push(relay.new);
                 }
-                look |= due(&mut cover.look_at, now);
+                look |= due(&mut relay.look_at, now);
             }
         }
         for new in over {
@@ -344,34 +344,34 @@ impl Host {
 
     /// Whether the peer is heard: when something was sent, and nothing has come for two time-outs, it is told of the new
     /// address.
-    pub(crate) fn cover_looked(&mut self, traffic: Traffic, world: &mut World) {
+    pub(crate) fn relay_looked(&mut self, traffic: Traffic, world: &mut World) {
         let now = world.now;
         let time_out = self.time_out(world);
         let mut silent = Vec::new();
-        for cover in self.covers.iter_mut().filter(|cover| !cover.ended) {
-            if cover.look_at.is_some() {
+        for relay in self.relays.iter_mut().filter(|relay| !relay.ended) {
+            if relay.look_at.is_some() {
                 continue;
             }
-            let Some(base) = cover.base else {
-                (cover.base, cover.look_at) = (Some(traffic), Some(now.after(cover.pause)));
+            let Some(base) = relay.base else {
+                (relay.base, relay.look_at) = (Some(traffic), Some(now.after(relay.pause)));
                 continue;
             };
             let heard = traffic.received != base.received;
             let unanswered = !heard && traffic.sent != base.sent;
-            if cover.doubted && unanswered {
-                silent.push(cover.new);
+            if relay.doubted && unanswered {
+                silent.push(relay.new);
                 continue;
             }
-            cover.doubted = unanswered;
-            cover.pause = if unanswered {
+            relay.doubted = unanswered;
+            relay.pause = if unanswered {
                 time_out
             } else {
-                cover.pause.saturating_mul(2).min(LOOK_LAST)
+                relay.pause.saturating_mul(2).min(LOOK_LAST)
             };
             if !unanswered {
-                cover.base = Some(traffic);
+                relay.base = Some(traffic);
             }
-            cover.look_at = Some(now.after(cover.pause));
+            relay.look_at = Some(now.after(relay.pause));
         }
         for new in &silent {
             self.end_to_end(*new, "silent", world);
@@ -388,14 +388,14 @@ impl Host {
         reason: &'static str,
         world: &mut World,
     ) -> bool {
-        let Some(cover) = self.covers.iter_mut().find(|cover| cover.new == new) else {
+        let Some(relay) = self.relays.iter_mut().find(|relay| relay.new == new) else {
             return false;
         };
-        if cover.ended {
+        if relay.ended {
             return false;
         }
-        cover.ended = true;
-        let old = cover.old;
+        relay.ended = true;
+        let old = relay.old;
         world.note(Note::EndToEnd { new, old, reason });
         self.drop_requests(world, |_, request| {
             request.from == new && request.replaces()

@@ -5,7 +5,7 @@ use ihmp_core::addr::Addr;
 
 /// Where messages of somebody come from, and go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Place {
+pub(crate) struct Endpoint {
     /// The address on the network.
     pub(crate) addr: Addr,
     /// The port there, if it is not that of IHMP.
@@ -14,10 +14,10 @@ pub(crate) struct Place {
     pub(crate) own: Addr,
 }
 
-impl Place {
+impl Endpoint {
     /// An address without a NAT.
-    pub(crate) const fn direct(addr: Addr) -> Place {
-        Place {
+    pub(crate) const fn direct(addr: Addr) -> Endpoint {
+        Endpoint {
             addr,
             port: None,
             own: addr,
