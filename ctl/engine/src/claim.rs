@@ -31,8 +31,8 @@ impl Claim<'_> {
             let word = self.block.succession;
             word.is_some_and(|word| former.is_succeeded(&self.key, word.signature))
         };
-        let relays = |echo: &u64| verify(bytes, received.to, *echo, &self.block);
-        echoes.iter().any(relays) && self.former.is_none_or(is_succeeded)
+        let covers = |echo: &u64| verify(bytes, received.to, *echo, &self.block);
+        echoes.iter().any(covers) && self.former.is_none_or(is_succeeded)
     }
 }
 
