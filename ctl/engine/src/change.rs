@@ -7,7 +7,7 @@ use ihmp_core::message::Control;
 use crate::engine::Engine;
 use crate::host::{Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Refusal, State};
-use crate::limits::MAX_TOLD;
+use crate::limits::MAX_ADVERTISED;
 use crate::receive::Received;
 use crate::seqno::Class;
 use crate::world::World;
@@ -192,8 +192,8 @@ impl Engine {
         host.heard_at(received, world);
         // It reaches us where we thought, or are just saying, that it could not: worth an announcement. What else is on
         // the way settles itself.
-        let told = host.standing(to) == Some(Standing::Unreachable) || host.reports(to);
-        if told && !host.is_hidden(to) && !host.prove.contains(&to) {
+        let advertised = host.standing(to) == Some(Standing::Unreachable) || host.reports(to);
+        if advertised && !host.is_hidden(to) && !host.prove.contains(&to) {
             host.prove.push(to);
             host.report.retain(|report| report.addr != to);
         }
@@ -246,7 +246,7 @@ impl Host {
     /// no room for its source.
     pub(crate) fn restate(&mut self, received: &Received<'_>, listed: &[Addr]) {
         let from = received.endpoint.own;
-        if listed.len() + 1 < MAX_TOLD {
+        if listed.len() + 1 < MAX_ADVERTISED {
             return self.replace(received, listed, &[]);
         }
         for addr in self.active.clone() {

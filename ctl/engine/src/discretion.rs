@@ -67,7 +67,11 @@ impl Host {
             return;
         }
         let ours = |addr: &Addr| addr.family() == Family::V6 && world.is_real(*addr);
-        let mut known = self.told.iter().map(|told| told.addr).filter(ours);
+        let mut known = self
+            .advertised
+            .iter()
+            .map(|advertised| advertised.addr)
+            .filter(ours);
         self.by_temporary = known.next().map(|addr| world.discretion.is_temporary(addr));
     }
 
@@ -90,10 +94,11 @@ impl Host {
     /// which we are connected.
     fn shares_scope(&self, family: Family, world: &World) -> bool {
         let private = |addr: Addr| addr.family() == family && addr.scope() == Scope::Private;
-        let mut told = self.told.iter();
-        if told.any(|told| {
-            let reached = told.standing == Standing::Active && !self.is_hidden(told.addr);
-            private(told.addr) && reached
+        let mut advertised = self.advertised.iter();
+        if advertised.any(|advertised| {
+            let reached =
+                advertised.standing == Standing::Active && !self.is_hidden(advertised.addr);
+            private(advertised.addr) && reached
         }) {
             return true;
         }

@@ -19,7 +19,7 @@ impl Host {
 
     /// Those of them that the peer knows.
     pub(crate) fn diverted<'a>(&'a self, world: &'a World) -> impl Iterator<Item = Addr> + 'a {
-        let told = self.told.iter().map(|told| told.addr);
-        told.filter(|addr| self.is_diverted(*addr, world))
+        let advertised = self.advertised.iter().map(|advertised| advertised.addr);
+        advertised.filter(|addr| self.is_diverted(*addr, world))
     }
 }

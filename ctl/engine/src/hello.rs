@@ -6,7 +6,7 @@ use ihmp_core::message::{Addresses, Control, Options, ADDRESS_LEN, MAX_ADDRESSES
 
 use crate::authenticate::Signer;
 use crate::engine::Engine;
-use crate::host::{include, Entry, Host, Reply, Standing, Told};
+use crate::host::{include, Advertised, Entry, Host, Reply, Standing};
 use crate::io::{Key, Refusal, State, Via};
 use crate::keys::PublicKey;
 use crate::limits::AMPLIFICATION;
@@ -311,10 +311,12 @@ impl Host {
         if greeting.map(|greeting| greeting.wrapping_add(1)) != Some(seqno) {
             return;
         }
-        let other = |told: &&mut Told| told.standing == Standing::Active && told.addr != to;
-        for told in self.told.iter_mut().filter(other) {
-            told.standing = Standing::Maybe;
-            include(&mut self.prove, told.addr);
+        let other = |advertised: &&mut Advertised| {
+            advertised.standing == Standing::Active && advertised.addr != to
+        };
+        for advertised in self.advertised.iter_mut().filter(other) {
+            advertised.standing = Standing::Maybe;
+            include(&mut self.prove, advertised.addr);
         }
     }
 

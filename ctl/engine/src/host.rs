@@ -11,7 +11,7 @@ use crate::io::{Age, Change, Key, Local, Output, Record, State, Via};
 use crate::keys::PublicKey;
 use crate::left::Left;
 use crate::lifetime::Lifetime;
-use crate::limits::MAX_TOLD;
+use crate::limits::MAX_ADVERTISED;
 use crate::nat::Nat;
 use crate::probe::{Probe, Trial};
 use crate::relay::Relay;
@@ -40,7 +40,7 @@ pub(crate) enum Standing {
 
 /// One of our addresses that the peer was told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct Advertised {
     pub(crate) addr: Addr,
     pub(crate) standing: Standing,
 }
@@ -124,7 +124,7 @@ pub(crate) struct Host {
     pub(crate) newest_stamp: u64,
 
     // What the peer knows of us.
-    pub(crate) told: Vec<Told>,
+    pub(crate) advertised: Vec<Advertised>,
     /// The last own address that it confirmed: it names us.
     pub(crate) anchor: Option<Addr>,
     /// The one before.
@@ -224,7 +224,7 @@ impl Host {
             heard: None,
             window: Window::default(),
             newest_stamp: 0,
-            told: Vec::new(),
+            advertised: Vec::new(),
             anchor: None,
             former: None,
             next_seqno: world.seqno(),
@@ -278,16 +278,20 @@ impl Host {
     }
 
     pub(crate) fn standing(&self, addr: Addr) -> Option<Standing> {
-        self.told
+        self.advertised
             .iter()
-            .find(|told| told.addr == addr)
-            .map(|told| told.standing)
+            .find(|advertised| advertised.addr == addr)
+            .map(|advertised| advertised.standing)
     }
 
     pub(crate) fn tell(&mut self, addr: Addr, standing: Standing) {
-        match self.told.iter_mut().find(|told| told.addr == addr) {
-            Some(told) => told.standing = standing,
-            None => self.told.push(Told { addr, standing }),
+        match self
+            .advertised
+            .iter_mut()
+            .find(|advertised| advertised.addr == addr)
+        {
+            Some(advertised) => advertised.standing = standing,
+            None => self.advertised.push(Advertised { addr, standing }),
         }
     }
 
@@ -324,7 +328,7 @@ impl Host {
     /// Whether the peer knows us by as many addresses as a message can name, and not by this one: by more, each message would
     /// take some away.
     pub(crate) fn is_told_enough(&self, addr: Addr) -> bool {
-        self.standing(addr) != Some(Standing::Active) && self.proven().count() >= MAX_TOLD
+        self.standing(addr) != Some(Standing::Active) && self.proven().count() >= MAX_ADVERTISED
     }
 
     /// The peer was seen to send from this address. What does not fit is left as it is.
@@ -477,15 +481,18 @@ impl Host {
     /// Our addresses as the peer should know them, as many as can be told, the most important ones first.
     pub(crate) fn list(&self, world: &World) -> Vec<Addr> {
         let mut list = self.tellable(world);
-        list.truncate(MAX_TOLD);
+        list.truncate(MAX_ADVERTISED);
         list
     }
 
     /// Addresses that the peer was told of and should forget: those that cannot wait for the next message.
-    pub(crate) fn lost(&self, world: &World) -> Vec<Told> {
+    pub(crate) fn lost(&self, world: &World) -> Vec<Advertised> {
         let list = self.tellable(world);
-        let gone = self.told.iter().filter(|told| !list.contains(&told.addr));
-        gone.filter(|told| self.speaks(told.addr.family()))
+        let gone = self
+            .advertised
+            .iter()
+            .filter(|advertised| !list.contains(&advertised.addr));
+        gone.filter(|advertised| self.speaks(advertised.addr.family()))
             .copied()
             .collect()
     }

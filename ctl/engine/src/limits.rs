@@ -5,7 +5,7 @@ use ihmp_core::message::{Control, MAX_ADDRESSES};
 use ihmp_core::time::Duration;
 
 /// How many own addresses a message can tell besides its source, the new and the old one.
-pub(crate) const MAX_TOLD: usize = MAX_ADDRESSES - 3;
+pub(crate) const MAX_ADVERTISED: usize = MAX_ADDRESSES - 3;
 /// Sends of one request, however many addresses the peer has.
 pub(crate) const MAX_SENDS: u32 = 16;
 /// Probes to one host that are out at a time.

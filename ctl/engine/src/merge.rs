@@ -95,21 +95,21 @@ impl Engine {
             // What the peer was told before it forgot us is announced again.
             let mut forgotten = Vec::new();
             if other.was_forgotten(host) {
-                forgotten = std::mem::take(&mut other.told);
+                forgotten = std::mem::take(&mut other.advertised);
             } else if host.was_forgotten(&other) {
-                forgotten = std::mem::take(&mut host.told);
+                forgotten = std::mem::take(&mut host.advertised);
                 host.anchor = other.anchor;
                 host.former = other.former;
                 host.next_seqno = other.next_seqno;
             }
-            for told in &other.told {
-                if host.standing(told.addr) != Some(Standing::Active) {
-                    host.tell(told.addr, told.standing);
+            for advertised in &other.advertised {
+                if host.standing(advertised.addr) != Some(Standing::Active) {
+                    host.tell(advertised.addr, advertised.standing);
                 }
             }
-            for told in forgotten {
-                if told.standing == Standing::Active {
-                    include(&mut host.prove, told.addr);
+            for advertised in forgotten {
+                if advertised.standing == Standing::Active {
+                    include(&mut host.prove, advertised.addr);
                 }
             }
             host.window.merge(&other.window);

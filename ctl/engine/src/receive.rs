@@ -8,7 +8,7 @@ use crate::authenticate::Signer;
 use crate::cookie::COOKIE;
 use crate::endpoint::Endpoint;
 use crate::engine::Engine;
-use crate::host::{include, Claims, Entry, Host, Standing, Told};
+use crate::host::{include, Advertised, Claims, Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Record, Refusal, State};
 use crate::note::Note;
 use crate::request::Request;
@@ -343,12 +343,15 @@ impl Engine {
                 host.speak_up(world);
             }
             host.prove_unnamed(&request);
-            host.told.retain(|told| request.list.contains(&told.addr));
+            host.advertised
+                .retain(|advertised| request.list.contains(&advertised.addr));
             let requests = &host.outstanding;
-            for told in &mut host.told {
-                let open = requests.iter().any(|request| request.from == told.addr);
-                if told.standing == Standing::Maybe && !open {
-                    told.standing = Standing::Unreachable;
+            for advertised in &mut host.advertised {
+                let open = requests
+                    .iter()
+                    .any(|request| request.from == advertised.addr);
+                if advertised.standing == Standing::Maybe && !open {
+                    advertised.standing = Standing::Unreachable;
                 }
             }
         }
@@ -451,8 +454,14 @@ impl Host {
 
     /// Whether the peer gives up an address of ours by the list of this request.
     fn leaves_by(&self, request: &Request) -> bool {
-        let known = |told: &&Told| matches!(told.standing, Standing::Active | Standing::Maybe);
-        let mut known = self.told.iter().filter(known).map(|told| told.addr);
+        let known = |advertised: &&Advertised| {
+            matches!(advertised.standing, Standing::Active | Standing::Maybe)
+        };
+        let mut known = self
+            .advertised
+            .iter()
+            .filter(known)
+            .map(|advertised| advertised.addr);
         known.any(|addr| !request.list.contains(&addr) && !self.is_usable(addr))
     }
 
@@ -470,11 +479,12 @@ impl Host {
     /// The peer replaced what it knew of our addresses by the list of this request. What it confirmed while that was on the way
     /// is told again.
     fn prove_unnamed(&mut self, request: &Request) {
-        let unnamed =
-            |told: &&Told| told.standing == Standing::Active && !request.list.contains(&told.addr);
-        for told in self.told.iter().filter(unnamed) {
-            if self.is_usable(told.addr) {
-                include(&mut self.prove, told.addr);
+        let unnamed = |advertised: &&Advertised| {
+            advertised.standing == Standing::Active && !request.list.contains(&advertised.addr)
+        };
+        for advertised in self.advertised.iter().filter(unnamed) {
+            if self.is_usable(advertised.addr) {
+                include(&mut self.prove, advertised.addr);
             }
         }
     }

@@ -4,17 +4,21 @@
 use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::Control;
 
-use crate::host::{include, Host, Standing, Told};
+use crate::host::{include, Advertised, Host, Standing};
 use crate::io::{State, Via};
-use crate::limits::MAX_TOLD;
+use crate::limits::MAX_ADVERTISED;
 use crate::note::Note;
 use crate::request::Request;
 use crate::world::World;
 
 /// The lost address that a message from an address of this family names: one of that family if there is one.
-fn old_for(lost: &[Told], family: Family) -> Option<Addr> {
-    let same_family = lost.iter().find(|told| told.addr.family() == family);
-    same_family.or(lost.first()).map(|told| told.addr)
+fn old_for(lost: &[Advertised], family: Family) -> Option<Addr> {
+    let same_family = lost
+        .iter()
+        .find(|advertised| advertised.addr.family() == family);
+    same_family
+        .or(lost.first())
+        .map(|advertised| advertised.addr)
 }
 
 impl Host {
@@ -55,8 +59,8 @@ impl Host {
             let old = before.iter().find(|old| old.local == via.local);
             let devices = old.and_then(|old| Some((old.device?, via.device?)));
             let other = devices.is_some_and(|(old, new)| old != new);
-            let mut told = self.told.iter();
-            let kept = told.any(|told| told.standing == Standing::Behind)
+            let mut advertised = self.advertised.iter();
+            let kept = advertised.any(|advertised| advertised.standing == Standing::Behind)
                 || self.relays.iter().any(|relay| relay.old == via.local);
             let proven = self.standing(via.local) == Some(Standing::Active);
             if other && proven && !kept && world.is_real(via.local) && self.state == State::Up {
@@ -132,8 +136,10 @@ impl Host {
         let lost = self.lost(world);
         let tells =
             |request: &Request| Some(request.seqno) == self.newest_list && request.replaces();
-        let forgets =
-            |request: &Request| lost.iter().all(|told| !request.list.contains(&told.addr));
+        let forgets = |request: &Request| {
+            lost.iter()
+                .all(|advertised| !request.list.contains(&advertised.addr))
+        };
         let relayed = lost.is_empty()
             || self
                 .outstanding
@@ -154,15 +160,15 @@ impl Host {
     /// When it is the peer that is nowhere, none of ours went, and what it knows of them holds.
     fn left_all(&mut self) {
         let kept = self
-            .told
+            .advertised
             .iter()
-            .any(|told| told.standing == Standing::Behind);
+            .any(|advertised| advertised.standing == Standing::Behind);
         if kept || self.reach().next().is_none() {
             return;
         }
-        for told in &mut self.told {
-            if told.standing == Standing::Active {
-                told.standing = Standing::Maybe;
+        for advertised in &mut self.advertised {
+            if advertised.standing == Standing::Active {
+                advertised.standing = Standing::Maybe;
             }
         }
     }
@@ -172,7 +178,7 @@ impl Host {
         let list = self.list(world);
         let peer = self.name();
         self.prove.retain(|addr| {
-            let fits = list.len() < MAX_TOLD || list.contains(addr);
+            let fits = list.len() < MAX_ADVERTISED || list.contains(addr);
             if !fits {
                 world.note(Note::LeftOut { peer, addr: *addr });
             }
@@ -218,7 +224,7 @@ impl Host {
     }
 
     /// Announces gained addresses, else lost ones, else those that did not work.
-    fn announce(&mut self, world: &mut World, lost: &[Told], relayed: bool) {
+    fn announce(&mut self, world: &mut World, lost: &[Advertised], relayed: bool) {
         let proven = self.proven().next();
         let on_the_way = |host: &Host, addr: Addr| {
             host.outstanding
@@ -258,12 +264,12 @@ impl Host {
         } else if !relayed {
             let reached = lost
                 .iter()
-                .find(|told| told.standing != Standing::Unreachable);
+                .find(|advertised| advertised.standing != Standing::Unreachable);
             let (control, old) = match reached {
-                Some(told) => (Control::AddrDown, Some(told.addr)),
+                Some(advertised) => (Control::AddrDown, Some(advertised.addr)),
                 None => (
                     Control::AddrDownUnreachable,
-                    lost.first().map(|told| told.addr),
+                    lost.first().map(|advertised| advertised.addr),
                 ),
             };
             self.drop_requests(world, |_, request| request.replaces() && !request.proves());

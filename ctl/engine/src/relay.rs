@@ -256,8 +256,8 @@ impl Host {
         }
         // It has not heard that the one is gone, nor that the other has come.
         self.tell(old, Standing::Active);
-        self.told
-            .retain(|told| told.addr != new && told.standing != Standing::Behind);
+        self.advertised
+            .retain(|advertised| advertised.addr != new && advertised.standing != Standing::Behind);
         self.prove.retain(|addr| *addr != new);
         self.report.retain(|report| report.addr != new);
         self.retry_at = None;
@@ -289,17 +289,20 @@ impl Host {
                 // The router has to hear that it is gone; what says so to the peer passes it.
                 self.tell(relay.new, Standing::Behind);
             }
-            let told = known == Some(Standing::Active) && self.standing(relay.old).is_none();
-            if !there || told {
+            let advertised = known == Some(Standing::Active) && self.standing(relay.old).is_none();
+            if !there || advertised {
                 self.end_relay(world, |other| {
                     (other.new, other.old) == (relay.new, relay.old)
                 });
             }
         }
         for relay in &mut self.relays {
-            let known = self.told.iter().find(|told| told.addr == relay.new);
+            let known = self
+                .advertised
+                .iter()
+                .find(|advertised| advertised.addr == relay.new);
             // The peer has heard of it in another way.
-            relay.ended |= known.is_some_and(|told| told.standing == Standing::Active);
+            relay.ended |= known.is_some_and(|advertised| advertised.standing == Standing::Active);
         }
         let lost = |relay: &Relay| !relay.ended && !world.keyring.is_router(&relay.router);
         let lost: Vec<Addr> = self

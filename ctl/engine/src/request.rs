@@ -7,7 +7,7 @@ use ihmp_core::time::{Duration, Instant};
 
 use crate::cookie::COOKIE;
 use crate::endpoint::Endpoint;
-use crate::host::{Host, Report, Standing, Told};
+use crate::host::{Advertised, Host, Report, Standing};
 use crate::io::State;
 use crate::limits::MAX_SENDS;
 use crate::note::Note;
@@ -176,7 +176,7 @@ impl Host {
         let mut list = self.list(world);
         if !list.contains(&from) {
             list.insert(0, from);
-            list.truncate(crate::limits::MAX_TOLD);
+            list.truncate(crate::limits::MAX_ADVERTISED);
         }
         list
     }
@@ -185,9 +185,9 @@ impl Host {
     fn lists(&mut self, request: &Request) {
         self.newest_list = Some(request.seqno);
         self.owes_list = false;
-        for told in &mut self.told {
-            if !request.list.contains(&told.addr) && told.standing != Standing::Behind {
-                told.standing = Standing::Maybe;
+        for advertised in &mut self.advertised {
+            if !request.list.contains(&advertised.addr) && advertised.standing != Standing::Behind {
+                advertised.standing = Standing::Maybe;
             }
         }
     }
@@ -199,8 +199,16 @@ impl Host {
     fn host_id(&self, control: Control, from: Addr) -> Addr {
         let returned = self.anchor == Some(from) && self.standing(from) != Some(Standing::Active);
         let left = control == Control::Hello && returned;
-        let maybe = |told: &&Told| told.addr != from && told.standing == Standing::Maybe;
-        let other = || self.told.iter().rev().find(maybe).map(|told| told.addr);
+        let maybe = |advertised: &&Advertised| {
+            advertised.addr != from && advertised.standing == Standing::Maybe
+        };
+        let other = || {
+            self.advertised
+                .iter()
+                .rev()
+                .find(maybe)
+                .map(|advertised| advertised.addr)
+        };
         let other = left.then(|| self.former.or_else(other)).flatten();
         other.or(self.anchor).unwrap_or(from)
     }
