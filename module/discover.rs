@@ -49,7 +49,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            Acquire,
+            Full,
             Relaxed, //
         },
         rcu::Guard, //
@@ -167,7 +167,8 @@ fn make(netns: &Netns, addr: Addr, local: Addr, guard: &Guard) -> Result {
         return Err(error);
     }
     // Removed by a command between the two: then the address must not stay behind.
-    if host.gone.load(Acquire) {
+    // Pairs with the exchange in `host_take_out`, as in `flow_add`.
+    if host.gone.cmpxchg(false, false, Full).is_err() {
         if let Some(node) = netns.net.find::<Addrs>(&addr.octets(), guard) {
             if node.host(guard).id() == host.id() {
                 netns.net.remove::<Addrs>(node);

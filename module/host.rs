@@ -103,8 +103,10 @@ const TELL_MS: u64 = 1_000;
 
 /// In `lost`: the sockets were told.
 const TOLD: u64 = u64::MAX;
+/// In `lost`: those are being told that were in use before.
+const TELLING_REST: u64 = TOLD - 1;
 /// In `lost`: the sockets are being told.
-const TELLING: u64 = TOLD - 1;
+const TELLING: u64 = TOLD - 2;
 
 /// A foreign host.
 pub(crate) struct Host {
@@ -346,14 +348,23 @@ impl Host {
         self.is_telling()
     }
 
-    /// The sockets are to be told.
+    /// The sockets are to be told, or what is left of them.
     pub(crate) fn is_telling(&self) -> bool {
+        matches!(self.lost.load(Relaxed), TELLING | TELLING_REST)
+    }
+
+    /// The sockets are told for the first time.
+    pub(crate) fn is_telling_first(&self) -> bool {
         self.lost.load(Relaxed) == TELLING
     }
 
-    /// All sockets were told. It may have a path again by now.
-    pub(crate) fn note_told(&self) {
-        let _ = self.lost.cmpxchg(TELLING, TOLD, Relaxed);
+    /// The sockets were told: `all` of them, or all but those that are in use. It may have a path again by now.
+    pub(crate) fn note_told(&self, all: bool) {
+        let next = if all { TOLD } else { TELLING_REST };
+        let before = self.lost.load(Relaxed);
+        if matches!(before, TELLING | TELLING_REST) {
+            let _ = self.lost.cmpxchg(before, next, Relaxed);
+        }
     }
 
     /// The sockets are told, or were, and there is no path yet.

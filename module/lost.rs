@@ -15,14 +15,15 @@ use crate::{
     netns::Netns,
     stats::Counter, //
 };
+use ihmp_core::packet::TCP;
 use kernel::sync::rcu;
 
 /// Tells the sockets of all hosts that have given up: TCP connections end, connected sockets of UDP have an error pending.
 /// Sleeps. Who is in use is told by the next call.
 pub(crate) fn tell(netns: &Netns) {
     netns.each_host(|host| {
-        if host.is_telling() && tell_all(netns, host) {
-            host.note_told();
+        if host.is_telling() {
+            host.note_told(tell_all(netns, host));
         }
     });
 }
@@ -30,12 +31,15 @@ pub(crate) fn tell(netns: &Netns) {
 /// Whether all sockets of a host know.
 fn tell_all(netns: &Netns, host: &Shared<Host>) -> bool {
     let (mut index, mut all) = (0, true);
-    loop {
+    let first = host.is_telling_first();
+    // Until it has a path again.
+    while host.is_telling() {
         let guard = rcu::read_lock();
         let Some(row) = row_after(host.found(), &mut index, &guard) else {
             return all;
         };
-        let apart = row.plain || row.stance.stays();
+        // Datagrams were told the first time; nothing of theirs can be in use.
+        let apart = row.plain || row.stance.stays() || !(first || row.key().proto == TCP);
         let sock = if apart { None } else { row.full_sock(netns) };
         drop(guard);
         match sock.map(|sock| sock.lose()) {
@@ -44,4 +48,5 @@ fn tell_all(netns: &Netns, host: &Shared<Host>) -> bool {
             Some(Lost::Passed) | None => (),
         }
     }
+    false
 }

@@ -225,6 +225,19 @@ incoming_by_locators() {
 	end
 }
 
+# A program has a policy of its own that lets in what the namespace's refuses, as key exchange does: it is asked first.
+let_in() {
+	local M C NEW FAMILY FROM
+
+	stage "$1" && meet "$2" && flows ,ipsec=let-in || return
+	[ "$2" = without ] || go "$2" || return
+	must "goes on" goes_on m && policy m in "$C" "$NEW" proto udp sport 5001 -- esp &&
+		policy m in "$C" "$NEW" proto udp sport 5002 -- esp || return
+	must "what has no policy of its own is refused" busywait 10 stands m@other udpu || return
+	must "what has one goes on" goes_on m 40 || return
+	[ "$2" = without ] || must "and the other is counted" busywait 10 reason_at_least m ipsec 10
+}
+
 # A stream whose segments were as long as the path let them be goes on where ESP needs some of that.
 stream() {
 	local M C NEW FAMILY FROM
@@ -250,6 +263,7 @@ for family in 4 6; do
 		run_case "IPv$family, $how: a policy of the socket's own" own $family $how
 		run_case "IPv$family, $how: a policy that blocks" blocked $family $how
 		run_case "IPv$family, $how: a policy for what comes in, by locators" incoming_by_locators $family $how
+		run_case "IPv$family, $how: a policy of the socket's own for what comes in" let_in $family $how
 		run_case "IPv$family, $how: a long stream" stream $family $how
 	done
 	run_case "IPv$family: what no policy allows is blocked" default_blocked $family hard

@@ -199,6 +199,16 @@ accepted() {
 	expect 0 v flag && expect ok v disconnect && expect EADDRNOTAVAIL v bind "$nobody" && silence
 }
 
+# The listening socket has the row of its flow still, and who accepts the connection is at the other end of that.
+accepted_over_row() {
+	stage 4 && serve c 4 tcp:5000 && expect ok l tcp && expect 4001 l bind "$M" 4001 || return
+	expect 4001 l connect "$C" 5000 && expect 1 l flag && serve_end c && expect ok l disconnect && expect ok l listen || return
+	speaker c 4 && says c ok k tcp && says c 5000 k bind "$C" 5000 && says c 5000 k connect "$M" 4001 || return
+	equal "rows" 1 "$(figure m flows)"
+	expect ok l accept u && expect 0 u flag || return
+	expect ok u disconnect && expect EADDRNOTAVAIL u bind "$X4" && silence
+}
+
 # With a port that the program chooses a socket may be bound anew after a flow, and IPv6 asks for the address at that moment only: it
 # is of no use when the hooks are gone. Its own addresses stay usable.
 rebound_without_hooks() {
@@ -209,6 +219,8 @@ rebound_without_hooks() {
 	must "no hooks" busywait 5 no_hooks m || return
 	expect 0 u flag && expect 0 o flag || return
 	expect ENETUNREACH u say "$C6" 5001
+	# That gives up the device, and the address as well.
+	expect ok u disconnect && expect ok u say "$C6" 5001 || return
 	capture m eth0 -Q out "udp and src host ${ADDR[m.eth0.6]}" || return
 	expect ok o say "$C6" 5001 || return
 	must "its own address is used" busywait 5 has_line "$TMP/cap.m.eth0" "${ADDR[m.eth0.6]}" || return
@@ -398,6 +410,7 @@ for family in 4 6; do
 		run_case "a socket accepted by one that had a flow, IPv$family socket, $kind" accepted $family $kind
 	done
 done
+run_case "a socket accepted by one that has the row of a flow" accepted_over_row
 run_case "an IPv6 socket bound to another's address while it had a flow, when the hooks go" rebound_without_hooks
 run_case "an IPv6 socket that speaks IPv4: another's IPv6 address by IPV6_PKTINFO" dual_stack
 run_case "an IPv6 socket that speaks IPv4: bound to another's IPv6 address" dual_stack_rebound

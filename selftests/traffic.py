@@ -15,7 +15,8 @@ Stream options: send=0|1, recv=0|1 (which way data go; both by default), rate (o
 fast as it goes), bytes (a finite transfer, hashed), count (that many connections), burst=1 (nothing until told).
 Datagram options: interval (seconds), size, reply (octets of the answer, size by default), source=1 (the server sends
 by itself), df=1, recverr=1, nocheck=1 (no UDP checksum over IPv4), segment=N (N datagrams in one call, by UDP_SEGMENT, in
-bursts). All: name, sport, bind, dev, mark, ttl, ipsec=esp|block|allow (a policy of the socket's own for what it sends, IP_XFRM_POLICY).
+bursts). All: name, sport, bind, dev, mark, ttl, ipsec=esp|block|allow|let-in (a policy of the socket's own for what it sends, or
+gets, IP_XFRM_POLICY).
 ping: interval, size, args.
 With nothing on the way, ping waits busily for the last 10 ms before a request, which is slow in time travel: give it an
 interval that is shorter than the round trip or more than 10 ms longer.
@@ -61,11 +62,11 @@ IP_XFRM_POLICY, IPV6_XFRM_POLICY = 17, 35
 
 
 def ipsec_policy(family, what):
-    """A policy of a socket for all that it sends: struct xfrm_userpolicy_info, and for "esp" one xfrm_user_tmpl behind it."""
+    """A policy of a socket for all that it sends, or to let in all that it gets: struct xfrm_userpolicy_info, and for "esp" one xfrm_user_tmpl behind it."""
     selector = struct.pack("=16s16sHHHHHBBBxxxiI", b"", b"", 0, 0, 0, 0, family, 0, 0, 0, 0, 0)
     limits = struct.pack("=8Q", *[2 ** 64 - 1] * 4, 0, 0, 0, 0)
-    out, action = 1, 1 if what == "block" else 0
-    policy = selector + limits + bytes(32) + struct.pack("=IIBBBB4x", 0, 0, out, action, 0, 0)
+    direction, action = 0 if what == "let-in" else 1, 1 if what == "block" else 0
+    policy = selector + limits + bytes(32) + struct.pack("=IIBBBB4x", 0, 0, direction, action, 0, 0)
     if what != "esp":
         return policy
     return policy + struct.pack("=16sIB3xH2x16sIBBBxIII", b"", 0, 50, family, b"", 0, 0, 0, 0, *[2 ** 32 - 1] * 3)

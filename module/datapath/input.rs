@@ -213,7 +213,7 @@ fn receive(
         && key.lport == tuple.dport
         && key.fport == tuple.sport;
     // What is delivered is checked as the socket knows it, so what is about to be translated is checked before.
-    if !as_known && !skb.is_admitted(packet.family == Family::V6) {
+    if !as_known && !is_admitted(netns, &mut skb, packet, row) {
         return netns.drop_for(Reason::Ipsec);
     }
     row.touch(now);
@@ -256,6 +256,17 @@ fn receive(
     }
     netns.count(Counter::InTranslated);
     Verdict::Accept
+}
+
+/// Whether the policies of IPsec let a packet in as it is. A program may have policies of its own, such as one that lets the packets of
+/// key exchange pass.
+#[inline]
+fn is_admitted(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, row: Found<'_, Row>) -> bool {
+    let ipv6 = packet.family == Family::V6;
+    skb.is_admitted(None, ipv6)
+        || row
+            .full_sock(netns)
+            .is_some_and(|sock| skb.is_admitted(Some(&sock), ipv6))
 }
 
 /// Whether the packet resets a flow of ours that has left its address, and its host may not know yet who speaks from there: it has

@@ -221,8 +221,12 @@ fn send(
         return pass(netns, &skb, packet.family == Family::V6);
     }
     let lends = row.lends() && !row.stance.stays();
-    if let Some(sock) = skb.sock().filter(|_| lends) {
-        netns.keep_source(&sock);
+    match skb.sock() {
+        // The row may be that of a socket that listens by now.
+        None => keep_from_accepted(netns, &skb, packet.family == Family::V6),
+        Some(sock) if row.lends() && sock.accepting() => sock.take_back(),
+        Some(sock) if lends => netns.keep_source(&sock),
+        Some(_) => (),
     }
     let key = FlowKey::outbound(&packet.tuple);
     let asked = match opens(packet) {

@@ -134,11 +134,13 @@ impl<'a> Skb<'a> {
         unsafe { raw::ihmp_skb_forget_csum(self.raw()) }
     }
 
-    /// Whether the namespace's policies of IPsec let in the packet as it is. It came in, by a device.
+    /// Whether policies of IPsec let in the packet as it is: those of the namespace, or with a socket first those of the socket. It
+    /// came in, by a device.
     #[inline]
-    pub(crate) fn is_admitted(&mut self, ipv6: bool) -> bool {
-        // SAFETY: By the invariant.
-        unsafe { raw::ihmp_skb_is_admitted(self.raw(), ipv6) }
+    pub(crate) fn is_admitted(&mut self, sock: Option<&Sock<'_>>, ipv6: bool) -> bool {
+        let sk = sock.map_or(core::ptr::null_mut(), Sock::as_ptr);
+        // SAFETY: By the invariant; the socket is null, or valid during the call.
+        unsafe { raw::ihmp_skb_is_admitted(self.raw(), sk, ipv6) }
     }
 
     /// Whether a TCP packet of a family, whose 20 octets of header begin at `l4`, answers a SYN cookie of this kernel

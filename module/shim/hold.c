@@ -284,6 +284,12 @@ static void ihmp_held_deliver(struct ihmp_net *in, struct ihmp_held *held, bool 
 	struct net_device *dev = skb->dev;
 	bool v6 = skb->protocol == htons(ETH_P_IPV6);
 
+	/* The transport would look in the namespace of the device. */
+	if (!net_eq(dev_net(dev), in->net)) {
+		kfree_skb(skb);
+		ihmp_held_free(held, dev);
+		return;
+	}
 	local_bh_disable();
 	rcu_read_lock();
 	switch (ihmp_rs_hook(in->state, skb, NULL, v6 ? IHMP_HOOK_IN6 : IHMP_HOOK_IN4,

@@ -8,6 +8,7 @@
 #include <linux/inetdevice.h>
 #include <linux/slab.h>
 #include <net/addrconf.h>
+#include <net/ipv6.h>
 #include <net/sock_reuseport.h>
 #include <net/tcp.h>
 
@@ -143,28 +144,35 @@ static bool ihmp_is_local(struct net *net, const struct sock *sk, const struct i
 #endif
 }
 
-/* The program has bound it to an address that is not this machine's, which only the flag has allowed. */
+/*
+ * The program has bound it to an IPv6 address that is not this machine's, which
+ * only the flag has allowed: IPv6 asks at bind() only, IPv4 at each route.
+ */
 static bool ihmp_lent_was_abused(struct ihmp_net *in, const struct ihmp_lent *lent)
 {
 	struct in6_addr now = ihmp_sock_bound(lent->sk);
-	bool any = ipv6_addr_any(&now) || (ipv6_addr_v4mapped(&now) && !now.s6_addr32[3]);
+	struct sock *sk = lent->sk;
 	bool abused;
 
-	if (any || !(READ_ONCE(lent->sk->sk_userlocks) & SOCK_BINDADDR_LOCK) ||
-	    ipv6_addr_equal(&now, &lent->bound))
+	if (sk->sk_family != AF_INET6 || ipv6_addr_any(&now) || ipv6_addr_v4mapped(&now) ||
+	    !(READ_ONCE(sk->sk_userlocks) & SOCK_BINDADDR_LOCK) ||
+	    ipv6_addr_equal(&now, &lent->bound) || ipv6_can_nonlocal_bind(in->net, inet_sk(sk)))
 		return false;
 	rcu_read_lock();
-	abused = !ihmp_is_local(in->net, lent->sk, &now) && !ihmp_sock_may_spoof(lent->sk);
+	abused = !ihmp_is_local(in->net, sk, &now) && !ihmp_sock_may_spoof(sk);
 	rcu_read_unlock();
 	return abused;
 }
 
-static void ihmp_lent_end(struct ihmp_net *in, struct ihmp_lent *lent)
+/*
+ * It reaches nobody by the loopback device, and a program without privileges
+ * cannot choose another. connect(AF_UNSPEC) forgets the device, and now the
+ * address with it.
+ */
+static void ihmp_lent_confine(struct sock *sk)
 {
-	ihmp_sock_take_back(lent->sk);
-	/* IPv6 asks at bind() only. A program without privileges cannot bind it to another device any more. */
-	if (ihmp_lent_was_abused(in, lent))
-		WRITE_ONCE(lent->sk->sk_bound_dev_if, LOOPBACK_IFINDEX);
+	WRITE_ONCE(sk->sk_userlocks, READ_ONCE(sk->sk_userlocks) & ~SOCK_BINDADDR_LOCK);
+	WRITE_ONCE(sk->sk_bound_dev_if, LOOPBACK_IFINDEX);
 }
 
 /*
@@ -184,10 +192,15 @@ void ihmp_sock_return(struct ihmp_net *in, bool all)
 	unsigned long id;
 
 	xa_for_each(&in->lent, id, lent) {
-		if (all)
-			ihmp_lent_end(in, lent);
 		if (all || ihmp_sock_dead(lent->sk)) {
-			xa_erase_bh(&in->lent, id);
+			/* Who is lending it at this moment sees the mark and the entry, or neither. */
+			xa_lock_bh(&in->lent);
+			if (all)
+				ihmp_sock_take_back(lent->sk);
+			__xa_erase(&in->lent, id);
+			xa_unlock_bh(&in->lent);
+			if (all && ihmp_lent_was_abused(in, lent))
+				ihmp_lent_confine(lent->sk);
 			sock_put(lent->sk);
 			kfree(lent);
 		}

@@ -145,7 +145,7 @@ void ihmp_skb_csum(struct sk_buff *skb, u32 at, u32 pseudo, u32 plain, bool mang
 void ihmp_skb_crc(struct sk_buff *skb, u32 at, u32 difference);
 void ihmp_skb_forget_csum(struct sk_buff *skb);
 u32 ihmp_skb_len(const struct sk_buff *skb);
-bool ihmp_skb_is_admitted(struct sk_buff *skb, bool ipv6);
+bool ihmp_skb_is_admitted(struct sk_buff *skb, struct sock *sk, bool ipv6);
 bool ihmp_skb_has_cookie(const struct sk_buff *skb, u32 l4, bool ipv6);
 u32 ihmp_skb_wire_len(const struct sk_buff *skb);
 bool ihmp_skb_out_loopback(const struct sk_buff *skb);

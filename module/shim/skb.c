@@ -90,10 +90,24 @@ void ihmp_skb_forget_csum(struct sk_buff *skb)
 		skb->ip_summed = CHECKSUM_NONE;
 }
 
-/* The namespace's policies of IPsec let in what has these addresses. Those of sockets are asked when it is delivered. */
-bool ihmp_skb_is_admitted(struct sk_buff *skb, bool ipv6)
+/* A device has taken IPsec off it, and says so once: the transport is to hear that (__xfrm_policy_check2). */
+static bool ihmp_skb_is_offloaded(struct sk_buff *skb)
 {
-	return xfrm_policy_check(NULL, XFRM_POLICY_IN, skb, ipv6 ? AF_INET6 : AF_INET);
+#ifdef CONFIG_XFRM
+	return xfrm_offload(skb) && xfrm_input_state(skb)->xso.type == XFRM_DEV_OFFLOAD_PACKET;
+#else
+	return false;
+#endif
+}
+
+/*
+ * The policies of IPsec let in what has these addresses: those of the namespace,
+ * or with a socket first those of the socket.
+ */
+bool ihmp_skb_is_admitted(struct sk_buff *skb, struct sock *sk, bool ipv6)
+{
+	return ihmp_skb_is_offloaded(skb) ||
+	       xfrm_policy_check(sk, XFRM_POLICY_IN, skb, ipv6 ? AF_INET6 : AF_INET);
 }
 
 /* Whether the TCP header at `l4`, which is linear, answers a SYN cookie that this kernel has sent. */

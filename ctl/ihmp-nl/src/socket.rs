@@ -223,8 +223,8 @@ impl Socket {
         self.acknowledged(&awaited)
     }
 
-    /// All objects of a dump, as they were at one moment. It fails if the kernel ends it with an error, or if something changed each
-    /// time that it was asked for: what there is of it may lack objects that are there.
+    /// All objects of a dump. It fails if the kernel ends it with an error, or if the kernel says each time that it was asked for that
+    /// something changed meanwhile: then it may lack objects that are there.
     pub(crate) fn dump<T>(
         &mut self,
         kind: u16,

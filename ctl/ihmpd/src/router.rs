@@ -92,6 +92,8 @@ use crate::{
     store::Store, //
 };
 
+/// How soon networks are looked at again that changed while they were listed.
+const AGAIN: Duration = Duration::from_millis(50);
 const SIGNAL: Token = Token(0);
 const QUEUE: Token = Token(1);
 const NETWORK: Token = Token(2);
@@ -216,10 +218,10 @@ impl<'a> Driver<'a> {
                     .context("epoll")?;
                 again = true;
             }
-            let timeout = if again {
-                Some(Duration::ZERO)
-            } else {
-                self.timeout()
+            let timeout = match self.timeout() {
+                _ if again => Some(Duration::ZERO),
+                timeout if self.stale => Some(timeout.unwrap_or(AGAIN).min(AGAIN)),
+                timeout => timeout,
             };
             match poll.poll(&mut ready, timeout) {
                 Ok(()) => (),
@@ -238,7 +240,7 @@ impl<'a> Driver<'a> {
             if self.stale {
                 self.look()?;
             }
-            again = self.take_packets()? || changes.more || self.stale;
+            again = self.take_packets()? || changes.more;
             again |= self.remember()?;
             again |= self.take_datagrams()?;
             let now = self.clock.now();
