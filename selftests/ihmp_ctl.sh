@@ -606,7 +606,7 @@ no_module() {
 	check "its last words" has_line "$TMP/events.err" '^Error: .*\.$'
 	for word in host path flow policy param stats monitor off 'host flush'; do
 		# shellcheck disable=SC2086 # words
-		refused 'the kernel module is not loaded; load it by "modprobe ihmp"' $word
+		refused 'the kernel module is not loaded; load it by "modprobe ihmp". If there is none for this kernel, as after an upgrade, build it ("make module"); with Secure Boot it has to be signed with a key that this machine trusts' $word
 	done
 	prints "$(ihmpctl -V), module not loaded" version
 	json .module null version
