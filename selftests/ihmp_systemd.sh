@@ -189,7 +189,7 @@ reloaded() {
 	must "it is active" busywait 30 unit_is ActiveState active || return
 	configure '[security]' 'mode = "unsigned"' '[peers]' 'max = 0'
 	check "a bad file" not quiet manage systemctl reload "$UNIT"
-	check "it says why" journal 'ihmpd.toml:4: max is 0'
+	check "it says why" busywait 10 journal 'ihmpd.toml:4: max is 0'
 	must "it is still active" busywait 30 unit_is ActiveState active || return
 	check "what was before counts" agent_is '.mode == "require-known"'
 	configure
@@ -209,7 +209,7 @@ revived() {
 	must "the signal" manage kill "-$1" "$pid" || return
 	# The watchdog's half minute, and systemd's second.
 	must "it is started again" busywait 60 restarted "$pid" || return
-	check "for this reason" journal "Failed with result '$2'"
+	check "for this reason" busywait 10 journal "Failed with result '$2'"
 	equal "restarts" 1 "$(unit NRestarts)"
 	equal "processes" 1 "$(manage pgrep -c -x ihmpd)"
 	must "goes on" goes_on m 20 || return
