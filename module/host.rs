@@ -103,7 +103,7 @@ const TELL_MS: u64 = 1_000;
 
 /// In `lost`: the sockets were told.
 const TOLD: u64 = u64::MAX;
-/// In `lost`: those are being told that were in use before.
+/// In `lost`: the sockets are being told that were in use the first time.
 const TELLING_REST: u64 = TOLD - 1;
 /// In `lost`: the sockets are being told.
 const TELLING: u64 = TOLD - 2;
@@ -303,7 +303,7 @@ impl Host {
         self.followed.store(clock::jiffies(), Relaxed);
     }
 
-    /// Whether listeners may be told now that the path has followed the host, for which the caller has [`TELL_MS`] alone.
+    /// Whether listeners may be told now that the path has followed the host. If so, nobody else may tell them for [`TELL_MS`].
     pub(crate) fn may_tell_path(&self, now: u64) -> bool {
         let told = self.told.load(Relaxed);
         let over = told == 0 || clock::to_ms(now.saturating_sub(told)) >= TELL_MS;
@@ -320,8 +320,8 @@ impl Host {
         self.untold.iter().any(|untold| untold.load(Relaxed))
     }
 
-    /// Whether it is such a family; from now on it is none. The path is read after that: it was changed before it was noted, both
-    /// by exchanges that are fully ordered.
+    /// Takes the note of [`Self::note_untold`] back; false if there is none. The caller reads the path after that, and finds the one that
+    /// was noted or a newer one: the path was changed by a fully ordered exchange before the note was made, and this is one, too.
     pub(crate) fn take_untold(&self, family: Family) -> bool {
         self.untold[index_of(family)].xchg(false, Full)
     }
@@ -337,8 +337,8 @@ impl Host {
         self.moved.load(Relaxed)
     }
 
-    /// Whether the sockets are to be told that there is no path, since it is true for `ms`; 0 for ever. The caller holds the
-    /// configuration lock.
+    /// Whether the sockets are to be told that there is no path, because there has been none for `ms` milliseconds; with 0 they never
+    /// are. The caller holds the configuration lock.
     pub(crate) fn gives_up(&self, now: u64, ms: u64) -> bool {
         let since = self.lost.load(Relaxed);
         let waits = since != 0 && !self.given_up();

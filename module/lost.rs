@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A host has had no path for longer than anybody waits: its sockets are told (DIME and IHMP, section III of the second paper).
+//! A host has had no path for longer than anybody waits: its sockets are told ([DIME-ICCCN] section III).
 //!
-//! A socket may be in use, by a program that sleeps in it for as long as it likes. Nothing waits for that: neither is the configuration
-//! lock held here, nor is a socket told that is in use at this moment. It is told a second later.
+//! A program may sleep in a system call with its socket locked for as long as it likes. So the configuration lock is not held here, and a
+//! socket that is locked is left out; it is told a second later.
 
 use crate::{
     ffi::{
@@ -19,7 +19,7 @@ use ihmp_core::packet::TCP;
 use kernel::sync::rcu;
 
 /// Tells the sockets of all hosts that have given up: TCP connections end, connected sockets of UDP have an error pending.
-/// Sleeps. Who is in use is told by the next call.
+/// Sleeps. A socket that is in use is told by the next call.
 pub(crate) fn tell(netns: &Netns) {
     netns.each_host(|host| {
         if host.is_telling() {
@@ -38,7 +38,7 @@ fn tell_all(netns: &Netns, host: &Shared<Host>) -> bool {
         let Some(row) = row_after(host.found(), &mut index, &guard) else {
             return all;
         };
-        // Datagrams were told the first time; nothing of theirs can be in use.
+        // Sockets of datagrams have all been told the first time.
         let apart = row.plain || row.stance.stays() || !(first || row.key().proto == TCP);
         let sock = if apart { None } else { row.full_sock(netns) };
         drop(guard);

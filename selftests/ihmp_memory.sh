@@ -17,8 +17,8 @@ short() {
 	SAID=$(in_ns "$1" "$SELFTESTS/shortage.py" "${@:2}" 2>&1) || fail "$SAID"
 }
 
-# command NAME: one command, in which each allocation fails once.
-command_() {
+# short_command NAME: one command, in which each allocation fails once.
+short_command() {
 	refusable || return 0
 	FAMILIES=4 topo_pair && short m command "$1" || return
 	note "$1: $SAID"
@@ -88,7 +88,7 @@ sleeper() {
 }
 
 for name in host-new host-set addr-new addr-del nat-new policy-new param-set host-flush; do
-	run_case "$name: each allocation fails once" command_ "$name"
+	run_case "$name: each allocation fails once" short_command "$name"
 done
 run_case "loading: each allocation fails once" load
 for family in 4 6; do

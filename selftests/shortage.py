@@ -29,7 +29,8 @@ from nl_spec import C4, C6, D4, M4, N4, Family, address, ynl_module
 
 FAILSLAB = pathlib.Path("/sys/kernel/debug/failslab")
 LIBC = ctypes.CDLL(None, use_errno=True)
-FINIT_MODULE, USERFAULTFD = {"x86_64": (313, 323), "aarch64": (273, 282)}[platform.machine()]
+# asm/unistd.h
+FINIT_MODULE, DELETE_MODULE, USERFAULTFD = {"x86_64": (313, 176, 323), "aarch64": (273, 106, 282)}[platform.machine()]
 # linux/userfaultfd.h
 UFFDIO_API, UFFDIO_REGISTER, MISSING = 0xC018AA3F, 0xC020AA00, 1
 # No call needs so many allocations.
@@ -175,7 +176,7 @@ def load(file):
             failed = shortage.call(LIBC.syscall, FINIT_MODULE, module.fileno(), b"", 0)
             number = ctypes.get_errno()
             if not failed:
-                if shortage.failed and LIBC.syscall({"x86_64": 176, "aarch64": 106}[platform.machine()], b"ihmp", 0):
+                if shortage.failed and LIBC.syscall(DELETE_MODULE, b"ihmp", 0):
                     sys.exit(f"allocation {n}: it cannot be removed: {os.strerror(ctypes.get_errno())}")
                 continue
             failures += 1

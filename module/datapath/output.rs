@@ -194,10 +194,11 @@ fn sender_of_cookie<'a>(
 ) -> Option<Sock<'a>> {
     let packet = parse(skb.head(), family(ipv6)).ok()?;
     let key = FlowKey::outbound(&packet.tuple);
-    let accepts = matches!(packet.kind, Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK);
-    match accepts {
-        true => Sock::listener(&netns.net, &key, skb.out_device(), guard),
-        false => None,
+    match packet.kind {
+        Kind::Tcp { flags } if flags & (TCP_SYN | TCP_ACK) == TCP_SYN | TCP_ACK => {
+            Sock::listener(&netns.net, &key, skb.out_device(), guard)
+        }
+        _ => None,
     }
 }
 

@@ -50,32 +50,40 @@ pub(crate) enum Lost {
     Passed,
 }
 
-/// Arguments of the look-up functions.
-type Lookup = unsafe extern "C" fn(
-    *mut raw::net,
-    *const u8,
-    u16,
-    *const u8,
-    u16,
-    u32,
-    bool,
-) -> *mut raw::sock;
+/// A look-up by the identifiers of a flow.
+type Lookup<T> =
+    unsafe extern "C" fn(*mut raw::net, *const u8, u16, *const u8, u16, u32, bool) -> T;
+
+/// Looks up by the identifiers of a flow, and the device on which its packets come in.
+///
+/// # Safety
+///
+/// What the function wants beside valid arguments holds.
+unsafe fn look_up<T>(lookup: Lookup<T>, net: &Net, key: &FlowKey, ifindex: u32) -> T {
+    let (laddr, faddr) = (key.laddr.octets(), key.faddr.octets());
+    // SAFETY: Both addresses have 16 octets, and the namespace is valid; the rest by the requirement.
+    unsafe {
+        lookup(
+            net.ns(),
+            laddr.as_ptr(),
+            key.lport,
+            faddr.as_ptr(),
+            key.fport,
+            ifindex,
+            !key.laddr.is_v4(),
+        )
+    }
+}
 
 impl<'a> AnySock<'a> {
-    fn lookup(lookup: Lookup, net: &Net, key: &FlowKey, ifindex: u32) -> Option<Self> {
-        let (laddr, faddr) = (key.laddr.octets(), key.faddr.octets());
-        // SAFETY: Both addresses have 16 octets; the namespace is valid.
-        let sk = unsafe {
-            lookup(
-                net.ns(),
-                laddr.as_ptr(),
-                key.lport,
-                faddr.as_ptr(),
-                key.fport,
-                ifindex,
-                !key.laddr.is_v4(),
-            )
-        };
+    fn lookup(
+        lookup: Lookup<*mut raw::sock>,
+        net: &Net,
+        key: &FlowKey,
+        ifindex: u32,
+    ) -> Option<Self> {
+        // SAFETY: The functions that are given here want nothing more.
+        let sk = unsafe { look_up(lookup, net, key, ifindex) };
         // INVARIANT: The look-up took a reference.
         Some(Self {
             sk: NonNull::new(sk)?,
@@ -128,43 +136,23 @@ impl<'a> Sock<'a> {
 
     /// The UDP socket that would receive the flow.
     pub(crate) fn udp(net: &Net, key: &FlowKey, ifindex: u32) -> Option<Self> {
-        AnySock::lookup(raw::ihmp_sock_udp, net, key, ifindex).and_then(AnySock::full)
+        // INVARIANT: UDP has no others.
+        AnySock::lookup(raw::ihmp_sock_udp, net, key, ifindex).map(Self)
     }
 
     /// The listener of TCP that takes what opens a connection of the flow.
     pub(crate) fn listener(net: &Net, key: &FlowKey, ifindex: u32, _: &'a Guard) -> Option<Self> {
-        let (laddr, faddr) = (key.laddr.octets(), key.faddr.octets());
-        // SAFETY: Both addresses have 16 octets; the namespace is valid; the guard is held. A listener is a full socket, and
-        // is freed a grace period after it can be found.
+        // SAFETY: The guard is held. A listener is a full socket, and is freed a grace period after it can be found.
         unsafe {
-            let sk = raw::ihmp_sock_listener(
-                net.ns(),
-                laddr.as_ptr(),
-                key.lport,
-                faddr.as_ptr(),
-                key.fport,
-                ifindex,
-                !key.laddr.is_v4(),
-            );
+            let sk = look_up(raw::ihmp_sock_listener, net, key, ifindex);
             NonNull::new(sk).map(|sk| Self::borrowed(sk))
         }
     }
 
     /// Whether a listener that has sent cookies would take a TCP packet of the flow.
     pub(crate) fn takes_cookie(net: &Net, key: &FlowKey, ifindex: u32, _: &Guard) -> bool {
-        let (laddr, faddr) = (key.laddr.octets(), key.faddr.octets());
-        // SAFETY: Both addresses have 16 octets; the namespace is valid; the guard is held.
-        unsafe {
-            raw::ihmp_sock_cookies(
-                net.ns(),
-                laddr.as_ptr(),
-                key.lport,
-                faddr.as_ptr(),
-                key.fport,
-                ifindex,
-                !key.laddr.is_v4(),
-            )
-        }
+        // SAFETY: The guard is held.
+        unsafe { look_up(raw::ihmp_sock_cookies, net, key, ifindex) }
     }
 
     /// Number that no other live socket has, and not 0. A socket that got the memory of a dead one has its number, too.

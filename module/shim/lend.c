@@ -64,8 +64,8 @@ static int ihmp_sock_watch(struct ihmp_net *in, struct sock *sk)
 	return err;
 }
 
-/* A connection is at an address. Without one the socket may listen next, and what it accepts would have the flag. */
-static bool ihmp_sock_is_apart(const struct sock *sk)
+/* TCP without a connection: the socket may listen next, and what it accepts would inherit the flag. */
+static bool ihmp_sock_is_unconnected(const struct sock *sk)
 {
 	return sk->sk_protocol == IPPROTO_TCP &&
 	       (1 << READ_ONCE(sk->sk_state)) & (TCPF_CLOSE | TCPF_LISTEN);
@@ -79,7 +79,7 @@ int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
 	/* No raw socket has a flow of TCP: it is the kernel's own, which answers in the name of others. */
 	if (sk->sk_type == SOCK_RAW && sk->sk_protocol == IPPROTO_TCP)
 		return 0;
-	if (!net_eq(sock_net(sk), in->net) || ihmp_sock_is_apart(sk))
+	if (!net_eq(sock_net(sk), in->net) || ihmp_sock_is_unconnected(sk))
 		return 0;
 	if (!refcount_inc_not_zero(&sk->sk_refcnt))
 		return 0;
@@ -94,7 +94,7 @@ int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
 	if (err)
 		sock_put(sk);
 	/* Its program may have ended the connection meanwhile. */
-	if (ihmp_sock_is_apart(sk))
+	if (ihmp_sock_is_unconnected(sk))
 		ihmp_sock_take_back(sk);
 	return err;
 }

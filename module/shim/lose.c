@@ -18,8 +18,9 @@ static int ihmp_udp_lose(struct sock *sk)
 }
 
 /*
- * A program may sleep in the socket for as long as it likes, with a page that
- * nobody provides, and tcp_abort() would wait for it.
+ * A program may sleep with the socket locked for as long as it likes, as while
+ * it copies from a page that nobody provides, and tcp_abort() would wait for
+ * it. It does for one that locks the socket between the look and the call.
  */
 static int ihmp_tcp_lose(struct sock *sk)
 {

@@ -130,13 +130,16 @@ void *ihmp_deref(void *const *slot)
 					      ihmp_##table##_params);			\
 	}
 
-IHMP_TABLE(addrs, first, 0, IHMP_ADDR_KEY)
-IHMP_TABLE(flows, first, 0, IHMP_FLOW_KEY)
-IHMP_TABLE(wires, second, IHMP_FLOW_KEY, IHMP_WIRE_KEY)
-IHMP_TABLE(seen, first, 0, IHMP_SEEN_KEY)
-IHMP_TABLE(meant, second, IHMP_SEEN_KEY, IHMP_MEANT_KEY)
-IHMP_TABLE(natted, first, 0, IHMP_ADDR_KEY)
-IHMP_TABLE(networks, first, 0, IHMP_ADDR_KEY)
+#define IHMP_TABLES(each)				\
+	each(addrs, first, 0, IHMP_ADDR_KEY)		\
+	each(flows, first, 0, IHMP_FLOW_KEY)		\
+	each(wires, second, IHMP_FLOW_KEY, IHMP_WIRE_KEY) \
+	each(seen, first, 0, IHMP_SEEN_KEY)		\
+	each(meant, second, IHMP_SEEN_KEY, IHMP_MEANT_KEY) \
+	each(natted, first, 0, IHMP_ADDR_KEY)		\
+	each(networks, first, 0, IHMP_ADDR_KEY)
+
+IHMP_TABLES(IHMP_TABLE)
 
 /*
  * Takes a row out of both tables; an error when somebody else did. One that is
@@ -245,14 +248,8 @@ static const struct {
 	size_t at;
 	const struct rhashtable_params *params;
 } ihmp_tables[] = {
-#define IHMP_TABLE_AT(table) { offsetof(struct ihmp_net, table), &ihmp_##table##_params }
-	IHMP_TABLE_AT(addrs),
-	IHMP_TABLE_AT(flows),
-	IHMP_TABLE_AT(wires),
-	IHMP_TABLE_AT(seen),
-	IHMP_TABLE_AT(meant),
-	IHMP_TABLE_AT(natted),
-	IHMP_TABLE_AT(networks),
+#define IHMP_TABLE_AT(table, ...) { offsetof(struct ihmp_net, table), &ihmp_##table##_params },
+	IHMP_TABLES(IHMP_TABLE_AT)
 };
 
 static struct rhashtable *ihmp_table(struct ihmp_net *in, u32 i)
