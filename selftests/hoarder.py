@@ -3,13 +3,16 @@
 """What has the module use memory, in a memory cgroup (v2); FOLDER is the cgroup's.
 
   hoarder.py hosts FOLDER COUNT          makes so many hosts by commands
-  hoarder.py fill FOLDER ROOM            leaves the cgroup so many octets and makes hosts until one is refused, then again without a
-                                         limit; prints "COUNT ERRNO TEXT" of the first part, and the address that was refused
+  hoarder.py fill FOLDER ROOM ROUNDS     leaves the cgroup so many octets and makes hosts until one is refused, so often, each time
+                                         with other octets to spare; prints "COUNT ERRNO TEXT" of each round, with the hosts that are
+                                         there by then, and the address that was refused last; behind a line of input makes 100 more
+                                         hosts, without a limit
   hoarder.py datagrams FOLDER ADDR COUNT sends a datagram from one socket to so many ports of an address
 """
 
 import ctypes
 import errno
+import gc
 import os
 import pathlib
 import socket
@@ -20,6 +23,8 @@ from batch import ACTIVE, LOCAL, NEW, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOL
 
 NETLINK_EXT_ACK, NLM_F_ACK_TLVS, TEXT = 11, 0x200, 1
 MCL_CURRENT, MCL_FUTURE = 1, 2
+# Octets; no multiple of what a host takes.
+ODD = 360
 
 
 class Refused(Exception):
@@ -51,22 +56,34 @@ def peer_of(number):
     return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
-def fill(folder, room):
+def fill(folder, room, times):
     maker = Maker()
-    # Where there is no memory left, a program ends that opens a file, or whose code is to be read again.
+    # Where there is no memory left, a program ends that opens a file, whose code is to be read again, or whose heap grows: so what
+    # follows a refusal is done once before.
+    maker.ask_for(peer_of(1))
+    try:
+        maker.ask_for(peer_of(1))
+    except Refused as why:
+        assert why.args[0] == "EEXIST", why
+    gc.collect()
+    gc.disable()
     if ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT | MCL_FUTURE):
         raise OSError(ctypes.get_errno(), "mlockall")
     limit = os.open(folder / "memory.max", os.O_WRONLY)
-    os.write(limit, str(int((folder / "memory.current").read_text()) + room).encode())
-    count = 0
-    try:
-        while True:
-            maker.ask_for(peer_of(count + 1))
-            count += 1
-    except Refused as why:
-        os.pwrite(limit, b"max", 0)
-        said = why.args
-    print(count, *said, flush=True)
+    used = os.open(folder / "memory.current", os.O_RDONLY)
+    count, rounds = 1, []
+    for number in range(times):
+        # What is refused is one allocation of several that a host takes: each round ends at another.
+        os.pwrite(limit, str(int(os.pread(used, 32, 0)) + room + number * ODD).encode(), 0)
+        try:
+            while True:
+                maker.ask_for(peer_of(count + 1))
+                count += 1
+        except Refused as why:
+            os.pwrite(limit, b"max", 0)
+            rounds.append((count, *why.args))
+    for line in rounds:
+        print(*line)
     print(peer_of(count + 1), flush=True)
     sys.stdin.readline()
     for number in range(count + 1, count + 101):
@@ -83,7 +100,7 @@ def main():
         for number in range(int(words[0])):
             maker.ask_for(peer_of(number + 1))
     elif verb == "fill":
-        fill(folder, int(words[0]))
+        fill(folder, int(words[0]), int(words[1]))
     else:
         there, count = words
         sock = socket.socket(socket.AF_INET6 if ":" in there else socket.AF_INET, socket.SOCK_DGRAM)

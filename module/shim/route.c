@@ -21,11 +21,13 @@
 
 struct dst_cache *ihmp_dst_cache_new(void)
 {
-	struct dst_cache *cache = kzalloc(sizeof(*cache), GFP_KERNEL_ACCOUNT);
+	/* At the limit of its cgroup the host has no cache: no process is killed for one. */
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	struct dst_cache *cache = kzalloc(sizeof(*cache), gfp);
 
 	if (!cache)
 		return NULL;
-	if (!dst_cache_init(cache, GFP_KERNEL_ACCOUNT))
+	if (!dst_cache_init(cache, gfp))
 		return cache;
 	kfree(cache);
 	return NULL;
