@@ -166,7 +166,7 @@ impl Netns {
             both
         });
         if !paid {
-            host.note_short();
+            host.traffic.note_short();
         }
         let left = self.credit(host, view, guard);
         if (!paid || left < LOW) && view.tells_credit() {
@@ -186,7 +186,7 @@ impl Netns {
 
     /// Adds what a host has taken since the last time to its account and to that of its network, and lets both grow old.
     pub(crate) fn note_taken(&self, host: &Host, _: &Config) {
-        let (octets, slot) = (host.newly_taken(), now());
+        let (octets, slot) = (host.traffic.newly_taken(), now());
         if octets == 0 && host.account.is_at(slot) {
             return;
         }

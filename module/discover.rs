@@ -18,11 +18,9 @@ use crate::{
         AddrNode,
         Host, //
     },
-    netns::{
-        Netns,
-        SIGHTINGS, //
-    },
+    netns::Netns,
     notify,
+    opener::Openers,
     stats::Counter,
     uapi::HostState,
     view::{
@@ -49,6 +47,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
+            Atomic,
             Full,
             Relaxed, //
         },
@@ -63,6 +62,38 @@ const RATE: u32 = 100;
 /// Milliseconds after which an entry that nobody answered for goes.
 const UNANSWERED_MS: u64 = 60_000;
 
+/// Counters of packets towards unknown addresses.
+const SIGHTINGS: usize = 256;
+
+/// What is known of flows to unknown addresses.
+pub(crate) struct Asking {
+    pub(crate) openers: Openers,
+    /// Packets to addresses; one counter for several addresses.
+    sightings: [Atomic<u32>; SIGHTINGS],
+    /// The second in which requests were last made, and how many.
+    second: Atomic<u64>,
+    count: Atomic<u32>,
+}
+
+impl Asking {
+    /// Nothing. Fails without memory.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            openers: Openers::new()?,
+            sightings: [const { Atomic::new(0) }; SIGHTINGS],
+            second: Atomic::new(0),
+            count: Atomic::new(0),
+        })
+    }
+
+    /// Forgets what was seen of addresses.
+    pub(crate) fn forget(&self) {
+        for sighting in &self.sightings {
+            sighting.store(0, Relaxed);
+        }
+    }
+}
+
 /// Decides about a flow to an address that no host has; gives the host that was made for it.
 #[inline(never)]
 pub(crate) fn consider<'a>(
@@ -76,9 +107,11 @@ pub(crate) fn consider<'a>(
         return None;
     }
     let asks = match netns.action(addr, guard) {
-        Action::Auto => netns.openers.speak(&packet.tuple, sock),
+        Action::Auto => netns.asking.openers.speak(&packet.tuple, sock),
         // Who has shaken hands is there; a datagram may have come in the name of somebody else.
-        Action::AutoIn => packet.tuple.proto == TCP || netns.openers.speak(&packet.tuple, sock),
+        Action::AutoIn => {
+            packet.tuple.proto == TCP || netns.asking.openers.speak(&packet.tuple, sock)
+        }
         Action::Known | Action::Never => false,
     };
     if !asks || !worth_asking(netns, packet, sock) {
@@ -118,7 +151,7 @@ fn worth_asking(netns: &Netns, packet: &Packet, sock: &Sock<'_>) -> bool {
             let sum = octets.fold(0_usize, |sum, octet| {
                 sum.wrapping_mul(31).wrapping_add(octet.into())
             });
-            let sighting = &netns.sightings[sum % SIGHTINGS];
+            let sighting = &netns.asking.sightings[sum % SIGHTINGS];
             let enough = sighting.fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED;
             if enough {
                 sighting.store(0, Relaxed);
@@ -138,10 +171,10 @@ pub(crate) fn untold(netns: &Netns, host: &Host, packet: &Packet, sock: &Sock<'_
 
 fn within_rate(netns: &Netns) -> bool {
     let second = clock::to_ms(clock::jiffies()) / 1000;
-    if netns.discover_second.xchg(second, Relaxed) != second {
-        netns.discover_count.store(0, Relaxed);
+    if netns.asking.second.xchg(second, Relaxed) != second {
+        netns.asking.count.store(0, Relaxed);
     }
-    netns.discover_count.fetch_add(1, Relaxed) < RATE
+    netns.asking.count.fetch_add(1, Relaxed) < RATE
 }
 
 /// Makes the entry; `EEXIST` when another CPU was faster.
@@ -169,11 +202,7 @@ fn make(netns: &Netns, addr: Addr, local: Addr, guard: &Guard) -> Result {
     // Removed by a command between the two: then the address must not stay behind.
     // Pairs with the exchange in `host_take_out`, as in `flow_add`.
     if host.gone.cmpxchg(false, false, Full).is_err() {
-        if let Some(node) = netns.net.find::<Addrs>(&addr.octets(), guard) {
-            if node.host(guard).id() == host.id() {
-                netns.net.remove::<Addrs>(node);
-            }
-        }
+        netns.name_remove(&host, addr, guard);
     }
     Ok(())
 }

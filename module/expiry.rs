@@ -54,7 +54,7 @@ fn look(netns: &Netns) -> bool {
     let config = netns.lock();
     let now = clock::jiffies();
     let patience = u64::from(netns.params.path_timeout.load(Relaxed)) * 1000;
-    let rows_too = netns.looks.fetch_add(1, Relaxed) % LOOKS_FOR_ROWS == 0;
+    let rows_too = netns.once.look() % LOOKS_FOR_ROWS == 0;
     let mut tells = false;
     netns.each_host(|host| {
         if host.expired(now) {
@@ -66,7 +66,7 @@ fn look(netns: &Netns) -> bool {
         if host.nats.load(Relaxed) != 0 {
             netns.nats_expire(host, now, &config);
         }
-        tells |= host.gives_up(now, patience);
+        tells |= host.loss.gives_up(now, patience);
         if rows_too {
             netns.each_row(host, |row, guard| {
                 if !lives(netns, &row, now, guard) && netns.flow_close(row) {
@@ -82,9 +82,7 @@ fn look(netns: &Netns) -> bool {
         netns.find_stranded();
     }
     if rows_too {
-        for sighting in &netns.sightings {
-            sighting.store(0, Relaxed);
-        }
+        netns.asking.forget();
     }
     if netns.hosts.load(Relaxed) != 0 || netns.params.discovers() {
         netns.net.schedule_expiry(EXPIRY_MS);
@@ -115,7 +113,7 @@ fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
 
 /// Milliseconds for which a flow may be silent that could be so for `ms` if it was answered.
 fn patience(row: &Row, ms: u64) -> u64 {
-    match row.is_answered() {
+    match row.seen.is_answered() {
         true => ms,
         false => ms.min(UNANSWERED_MS),
     }
@@ -130,14 +128,14 @@ fn is_kept(netns: &Netns, row: &Row, guard: &Guard) -> bool {
     let host = row.host().under(guard);
     let view = host.view.read(guard);
     let params = &netns.params;
-    let (flows, most) = (netns.flows.load(Relaxed), params.max_flows.load(Relaxed));
+    let (flows, most) = (netns.table.count(), params.max_flows.load(Relaxed));
     let room = flows < most / 2 && netns.hosts.load(Relaxed) < params.max_hosts.load(Relaxed) / 2;
     if row.plain || !room || view.state() != HostState::Up {
         return false;
     }
-    let own = host.flows.load(Relaxed);
+    let own = host.rows.count();
     let few = own <= SILENT_ROWS && flows < most / SILENT_SHARE;
-    match row.was_sent() {
+    match row.seen.was_sent() {
         true => few || is_needed(row, view),
         false => own < share_of(most) / 2 && is_needed(row, view),
     }

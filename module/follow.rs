@@ -18,21 +18,21 @@ use kernel::sync::rcu::{
 
 /// The path of a family has followed its host. If listeners were just told of another one, they hear of it by [`tell_rest`].
 pub(crate) fn tell(netns: &Netns, host: &Host, family: Family, guard: &Guard) {
-    if host.may_tell_path(clock::jiffies()) {
+    if host.moves.may_tell_path(clock::jiffies()) {
         tell_now(netns, host, family, guard);
     } else {
-        host.note_untold(family);
+        host.moves.note_untold(family);
     }
 }
 
 /// Tells of what was left out. Called about once a second.
 pub(crate) fn tell_rest(netns: &Netns, host: &Host) {
-    if !host.has_untold() || !host.may_tell_path(clock::jiffies()) {
+    if !host.moves.has_untold() || !host.moves.may_tell_path(clock::jiffies()) {
         return;
     }
     let guard = rcu::read_lock();
     for family in [Family::V4, Family::V6] {
-        if host.take_untold(family) {
+        if host.moves.take_untold(family) {
             tell_now(netns, host, family, &guard);
         }
     }

@@ -5,6 +5,7 @@
 //!
 //! This file holds the order of registration and nothing else.
 
+mod attrs;
 mod control;
 mod credit;
 mod datapath;

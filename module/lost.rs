@@ -22,8 +22,8 @@ use kernel::sync::rcu;
 /// Sleeps. A socket that is in use is told by the next call.
 pub(crate) fn tell(netns: &Netns) {
     netns.each_host(|host| {
-        if host.is_telling() {
-            host.note_told(tell_all(netns, host));
+        if host.loss.is_telling() {
+            host.loss.note_told(tell_all(netns, host));
         }
     });
 }
@@ -31,9 +31,9 @@ pub(crate) fn tell(netns: &Netns) {
 /// Whether all sockets of a host know.
 fn tell_all(netns: &Netns, host: &Shared<Host>) -> bool {
     let (mut index, mut all) = (0, true);
-    let first = host.is_telling_first();
+    let first = host.loss.is_telling_first();
     // Until it has a path again.
-    while host.is_telling() {
+    while host.loss.is_telling() {
         let guard = rcu::read_lock();
         let Some(row) = row_after(host.found(), &mut index, &guard) else {
             return all;

@@ -125,6 +125,29 @@ fn has_nat(lists: Lists<'_>, addr: Addr) -> bool {
     nat_addrs(lists).any(|nat| nat == addr)
 }
 
+/// How much a namespace has of NATs.
+pub(crate) struct Nats {
+    /// Port mappings.
+    mappings: Atomic<u32>,
+    /// Addresses that hosts have as those of NATs.
+    addrs: Atomic<u32>,
+}
+
+impl Nats {
+    /// Nothing.
+    pub(crate) fn new() -> Self {
+        Self {
+            mappings: Atomic::new(0),
+            addrs: Atomic::new(0),
+        }
+    }
+
+    /// How many port mappings there are.
+    pub(crate) fn mappings(&self) -> u32 {
+        self.mappings.load(Relaxed)
+    }
+}
+
 /// Why there is no such mapping now.
 pub(crate) enum Refusal {
     /// There are as many as allowed.
@@ -137,7 +160,7 @@ impl Netns {
     /// Whether any host has the address of a NAT; nothing here costs anything before.
     #[inline]
     pub(crate) fn has_nats(&self) -> bool {
-        self.natted.load(Relaxed) != 0
+        self.nats.addrs.load(Relaxed) != 0
     }
 
     /// Whether a host has the address as that of a NAT.
@@ -161,7 +184,7 @@ impl Netns {
 
     /// The mapping of a flow whose host has left the NAT; the NAT may still have it.
     pub(crate) fn nat_left<'a>(&self, wire: &FlowKey, guard: &'a Guard) -> Option<Found<'a, Nat>> {
-        if self.nats.load(Relaxed) == 0 {
+        if self.nats.mappings() == 0 {
             return None;
         }
         let nat = self.nat_by_wire(wire, guard);
@@ -202,7 +225,7 @@ impl Netns {
         let takes = named.is_some() || self.net.find::<MeantNats>(&meant, &guard).is_some();
         drop(guard);
         let most = self.params.max_nats.load(Relaxed);
-        if !takes && self.nats.load(Relaxed) >= most {
+        if !takes && self.nats.mappings() >= most {
             self.limit_reached(Reason::NatLimit);
             return Err(Refusal::Full(most));
         }
@@ -222,7 +245,7 @@ impl Netns {
             self.nat_close(old);
         }
         self.net.nat_insert(nat).map_err(|_| Refusal::Memory)?;
-        self.nats.fetch_add(1, Relaxed);
+        self.nats.mappings.fetch_add(1, Relaxed);
         host.nats.fetch_add(1, Relaxed);
         if let Some(nat) = self.net.find::<SeenNats>(&seen, &guard) {
             notify::nat(self, &nat);
@@ -257,7 +280,7 @@ impl Netns {
         if !self.net.nat_remove(nat) {
             return false;
         }
-        self.nats.fetch_sub(1, Relaxed);
+        self.nats.mappings.fetch_sub(1, Relaxed);
         nat.host.nats.fetch_sub(1, Relaxed);
         true
     }
@@ -355,7 +378,7 @@ impl Netns {
             hosts: Atomic::new(1),
         };
         self.net.insert::<NatAddrs>(Owned::new(natted, true)?)?;
-        self.natted.fetch_add(1, Relaxed);
+        self.nats.addrs.fetch_add(1, Relaxed);
         Ok(())
     }
 
@@ -364,7 +387,7 @@ impl Netns {
         let guard = rcu::read_lock();
         if let Some(natted) = self.net.find::<NatAddrs>(&addr.octets(), &guard) {
             if natted.hosts.fetch_sub(1, Relaxed) == 1 && self.net.remove::<NatAddrs>(natted) {
-                self.natted.fetch_sub(1, Relaxed);
+                self.nats.addrs.fetch_sub(1, Relaxed);
             }
         }
     }

@@ -3,28 +3,22 @@
 //! Events of a namespace. Lost events are legal: a dump tells the same.
 
 use crate::{
-    control::{
-        host::fill,
-        nat as mapping,
-        param, //
-    },
+    attrs,
     ffi::genl::{
         event,
-        events,
-        Message, //
+        events, //
     },
-    host::Host,
-    nat::Nat,
-    netns::{
-        Netns,
+    host::{
+        Host,
         PathChanges, //
     },
+    nat::Nat,
+    netns::Netns,
     uapi::{
         Command,
         FlowAttr,
         HostAttr,
         LimitAttr,
-        PathAttr,
         PathCause, //
     },
 };
@@ -33,10 +27,7 @@ use ihmp_core::{
     paths::Path,
     verdict::Reason, //
 };
-use kernel::{
-    prelude::*,
-    sync::rcu, //
-};
+use kernel::sync::rcu;
 
 /// Octets of the attributes of a small event, and of a host beside its addresses.
 const SMALL: usize = 256;
@@ -55,10 +46,12 @@ pub(crate) fn host(netns: &Netns, host: &Host, changes: &PathChanges) {
     events(&netns.net, paths as u32 + 1, room, |events| {
         for (path, cause) in changes {
             events.add(Command::PATH_NTF.0, |message| {
-                fill_path(message, host.id(), path.as_ref(), *cause)
+                attrs::path_change(message, host.id(), path.as_ref(), *cause)
             });
         }
-        events.add(Command::HOST_NTF.0, |message| fill(netns, message, host));
+        events.add(Command::HOST_NTF.0, |message| {
+            attrs::host(netns, message, host)
+        });
     });
 }
 
@@ -80,17 +73,8 @@ pub(crate) fn credit(netns: &Netns, id: u32, left: u64) {
 /// The path of a host changed.
 pub(crate) fn path(netns: &Netns, id: u32, path: Option<&Path>, cause: PathCause) {
     event(&netns.net, Command::PATH_NTF.0, PATH, |message| {
-        fill_path(message, id, path, cause)
+        attrs::path_change(message, id, path, cause)
     });
-}
-
-fn fill_path(message: &mut Message, id: u32, path: Option<&Path>, cause: PathCause) -> Result {
-    message.u32(PathAttr::HOST_ID.0, id)?;
-    if let Some(path) = path {
-        message.addr(PathAttr::LOCAL.0, path.local)?;
-        message.addr(PathAttr::REMOTE.0, path.remote)?;
-    }
-    message.u32(PathAttr::CAUSE.0, cause.number())
 }
 
 /// A flow to an unknown address was seen.
@@ -114,20 +98,20 @@ pub(crate) fn limit(netns: &Netns, reason: Reason) {
 /// A port mapping of a NAT was added or changed.
 pub(crate) fn nat(netns: &Netns, nat: &Nat) {
     event(&netns.net, Command::NAT_NTF.0, SMALL, |message| {
-        mapping::fill(message, nat)
+        attrs::nat(message, nat)
     });
 }
 
 /// Settings were changed.
 pub(crate) fn params(netns: &Netns) {
     event(&netns.net, Command::PARAM_NTF.0, SMALL, |message| {
-        param::fill(message, &netns.params)
+        attrs::params(message, &netns.params)
     });
 }
 
 /// A port mapping of a NAT was removed.
 pub(crate) fn nat_deleted(netns: &Netns, nat: &Nat) {
     event(&netns.net, Command::NAT_DEL_NTF.0, SMALL, |message| {
-        mapping::name(message, nat)
+        attrs::nat_name(message, nat)
     });
 }

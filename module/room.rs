@@ -19,7 +19,10 @@ use crate::{
 };
 use ihmp_core::verdict::Reason;
 use kernel::sync::{
-    atomic::Relaxed,
+    atomic::{
+        Atomic,
+        Relaxed, //
+    },
     rcu::Guard, //
 };
 
@@ -34,6 +37,55 @@ const LOOKS_AT_ONE: u32 = 32;
 /// Hosts that are looked at for one with more than a fair part.
 const HOSTS: u32 = 8;
 
+/// The table of flows of a namespace.
+pub(crate) struct Table {
+    count: Atomic<u32>,
+    /// Number of a host that had more than a fair part when it last got a flow; 0 before that.
+    crowded: Atomic<u32>,
+    /// Number of the host at which the look for such hosts goes on.
+    next: Atomic<u32>,
+}
+
+impl Table {
+    /// A table without flows.
+    pub(crate) fn new() -> Self {
+        Self {
+            count: Atomic::new(0),
+            crowded: Atomic::new(0),
+            next: Atomic::new(0),
+        }
+    }
+
+    /// How many flows there are.
+    #[inline]
+    pub(crate) fn count(&self) -> u32 {
+        self.count.load(Relaxed)
+    }
+}
+
+/// The part of it that a host has.
+pub(crate) struct Rows {
+    count: Atomic<u32>,
+    /// Number of the row at which the look for one that may be pushed out goes on.
+    next: Atomic<u32>,
+}
+
+impl Rows {
+    /// Nothing.
+    pub(crate) fn new() -> Self {
+        Self {
+            count: Atomic::new(0),
+            next: Atomic::new(0),
+        }
+    }
+
+    /// How many flows there are.
+    #[inline]
+    pub(crate) fn count(&self) -> u32 {
+        self.count.load(Relaxed)
+    }
+}
+
 /// How many flows a host may have where `most` fit.
 pub(crate) fn share_of(most: u32) -> u32 {
     (most / SHARE).max(LEAST_SHARE)
@@ -44,8 +96,8 @@ impl Netns {
     pub(crate) fn take_room(&self, host: Found<'_, Host>, guard: &Guard) -> Result<(), Reason> {
         let most = self.params.max_flows.load(Relaxed);
         // Counted first: the row may be removed as soon as it is there.
-        let all = self.flows.fetch_add(1, Relaxed);
-        let own = host.flows.fetch_add(1, Relaxed);
+        let all = self.table.count.fetch_add(1, Relaxed);
+        let own = host.rows.count.fetch_add(1, Relaxed);
         if own >= self.fair_part(most) {
             self.note_crowded(&host);
         }
@@ -69,8 +121,8 @@ impl Netns {
 
     /// Uncounts a row of a host.
     pub(crate) fn give_room(&self, host: &Host) {
-        self.flows.fetch_sub(1, Relaxed);
-        host.flows.fetch_sub(1, Relaxed);
+        self.table.count.fetch_sub(1, Relaxed);
+        host.rows.count.fetch_sub(1, Relaxed);
     }
 
     /// The flows of each host, if all had as many.
@@ -80,8 +132,8 @@ impl Netns {
 
     /// The host has more than a fair part.
     fn note_crowded(&self, host: &Host) {
-        if self.crowded.load(Relaxed) != host.id() {
-            self.crowded.store(host.id(), Relaxed);
+        if self.table.crowded.load(Relaxed) != host.id() {
+            self.table.crowded.store(host.id(), Relaxed);
         }
     }
 
@@ -91,14 +143,13 @@ impl Netns {
         let fair = self.fair_part(most);
         let mut looks = LOOKS;
         let mut from = |other: Found<'_, Host>| {
-            other.flows.load(Relaxed) > fair
-                && self.push_out(other, LOOKS_AT_ONE, &mut looks, guard)
+            other.rows.count() > fair && self.push_out(other, LOOKS_AT_ONE, &mut looks, guard)
         };
-        let noted = self.net.host(self.crowded.load(Relaxed), guard);
+        let noted = self.net.host(self.table.crowded.load(Relaxed), guard);
         if noted.is_some_and(&mut from) {
             return true;
         }
-        let mut id = self.next_crowded.load(Relaxed);
+        let mut id = self.table.next.load(Relaxed);
         for _ in 0..HOSTS {
             match self.net.host_after(&mut id, guard) {
                 Some(other) if from(other) => {
@@ -109,7 +160,7 @@ impl Netns {
                 None => id = 0,
             }
         }
-        self.next_crowded.store(id, Relaxed);
+        self.table.next.store(id, Relaxed);
         self.push_out(host, LOOKS_AT_ONE, &mut looks, guard)
     }
 
@@ -117,8 +168,9 @@ impl Netns {
     fn push_out(&self, host: Found<'_, Host>, most: u32, looks: &mut u32, guard: &Guard) -> bool {
         let view = host.view.read(guard);
         // By what we sent a program means the host wherever it is; by what came alone, anybody may have meant anything.
-        let goes = |row: &Row| row.may_be_pushed_out() && !(row.was_sent() && is_needed(row, view));
-        let mut at = host.next_to_go.load(Relaxed);
+        let goes =
+            |row: &Row| row.may_be_pushed_out() && !(row.seen.was_sent() && is_needed(row, view));
+        let mut at = host.rows.next.load(Relaxed);
         let mut found = false;
         for _ in 0..most.min(*looks) {
             *looks -= 1;
@@ -131,7 +183,7 @@ impl Netns {
                 None => at = 0,
             }
         }
-        host.next_to_go.store(at, Relaxed);
+        host.rows.next.store(at, Relaxed);
         found
     }
 }

@@ -21,7 +21,8 @@ use crate::{
     host::Host,
     netns::Netns,
     stats::Counter,
-    uapi::HostState, //
+    uapi::HostState,
+    view::Asleep, //
 };
 use ihmp_core::{
     addr::Family,
@@ -29,19 +30,16 @@ use ihmp_core::{
     packet::TCP,
     sets::Role, //
 };
-use kernel::sync::{
-    atomic::Relaxed,
-    rcu::{
-        self,
-        Guard, //
-    }, //
+use kernel::sync::rcu::{
+    self,
+    Guard, //
 };
 
 impl Netns {
     /// An IPv4 address of ours may be gone. The sockets of all hosts are looked at, once for each change of this machine's addresses.
     pub(crate) fn find_stranded(&self) {
         let change = self.net.addresses_change(Family::V4);
-        if self.searched.xchg(change, Relaxed) != change {
+        if self.once.searches(change) {
             self.net.schedule_stranded();
         }
     }
@@ -70,7 +68,7 @@ pub(crate) fn join(netns: &Netns, sock: &Sock<'_>) {
     let made = netns.flow_join(host, opening, &guard);
     // Who gives the host a path after this finds the row.
     let view = host.view.read(&guard);
-    let goes_on = made && !view.asleep && view.path(Family::V4).is_some();
+    let goes_on = made && view.asleep == Asleep::None && view.path(Family::V4).is_some();
     if goes_on && key.proto == TCP && sock.wake(true, false) {
         netns.count(Counter::TcpWoken);
     }

@@ -53,8 +53,23 @@ impl Stance {
     /// Its row was removed from this host.
     pub(crate) fn close(&self, host: &Host) {
         if self.0.xchg(CLOSED, Full) == STAYS {
-            host.staying.fetch_sub(1, Relaxed);
+            host.staying.0.fetch_sub(1, Relaxed);
         }
+    }
+}
+
+/// How many flows of a host stay between their identifiers.
+pub(crate) struct Staying(Atomic<u32>);
+
+impl Staying {
+    /// None.
+    pub(crate) fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+
+    /// How many.
+    pub(crate) fn count(&self) -> u32 {
+        self.0.load(Relaxed)
     }
 }
 
@@ -94,7 +109,7 @@ impl Netns {
 
     fn release(&self, row: &Row, host: &Host) {
         if row.stance.change(STAYS, MOVES) {
-            host.staying.fetch_sub(1, Relaxed);
+            host.staying.0.fetch_sub(1, Relaxed);
         }
     }
 
@@ -105,9 +120,9 @@ impl Netns {
         }
         let key = row.key();
         let known = row.is_known(view, key.laddr);
-        let local = ends::local(&view.lists(), key.laddr, row.age(), known);
-        row.roams_here()
-            || row.roams_there()
+        let local = ends::local(&view.lists(), key.laddr, row.seen.age(), known);
+        row.seen.roams_here()
+            || row.seen.roams_there()
             || local.is_away()
             || (local != Local::Untold && self.foreign_end(row, view, key.faddr) == Foreign::Away)
     }
@@ -115,6 +130,6 @@ impl Netns {
 
 fn hold(row: &Row, host: &Host) {
     if row.stance.change(MOVES, STAYS) {
-        host.staying.fetch_add(1, Relaxed);
+        host.staying.0.fetch_add(1, Relaxed);
     }
 }

@@ -4,6 +4,10 @@
 //!
 //! A view is as long as what it holds: with ten thousand hosts, what a hand-off has to read and write is what it costs.
 
+mod draft;
+
+pub(crate) use draft::Draft;
+
 use crate::{
     ffi::{
         object::{
@@ -37,7 +41,6 @@ use ihmp_core::{
         Entry,
         Lists,
         Role,
-        Sets,
         MAX_ADDRS,
         ROLES, //
     },
@@ -55,8 +58,6 @@ use kernel::{
 const NONE: u32 = u32::MAX;
 /// Nothing was seen yet: no device has this index.
 const UNSEEN: u64 = u64::MAX;
-/// Former local addresses that are remembered.
-const FORMER: usize = 8;
 
 /// Name that an administrator gave, at most [`NAME_MAX`] octets.
 #[derive(Clone, Copy)]
@@ -111,6 +112,16 @@ impl Said {
     }
 }
 
+/// Sockets of a host that are woken when it has acknowledged where we are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asleep {
+    None,
+    /// Those that have something on the way.
+    Busy,
+    /// Those that have been idle as well.
+    All,
+}
+
 /// What is known of a host at one moment. Its addresses are behind it: those of each role, then own addresses that the
 /// host could reach once, the last one first; sockets may still be bound to them.
 pub(crate) type View = Trail<Facts, [Entry]>;
@@ -127,10 +138,7 @@ pub(crate) struct Facts {
     /// Where the addresses of each role end.
     ends: [u8; ROLES],
     paths: Paths,
-    /// The sockets are woken when the host has acknowledged where we are.
-    pub(crate) asleep: bool,
-    /// Those that have been idle as well.
-    pub(crate) idle: bool,
+    pub(crate) asleep: Asleep,
     /// Some local address is behind a NAT, and no locator.
     hides: bool,
     /// Some active address is not validated.
@@ -183,8 +191,7 @@ impl View {
                 end as u8
             }),
             paths: Paths::of(lists),
-            asleep: before.is_some_and(|before| before.asleep),
-            idle: before.is_some_and(|before| before.idle),
+            asleep: before.map_or(Asleep::None, |before| before.asleep),
             hides: lists.list(Role::Local).iter().any(|entry| entry.nat),
             tries: lists
                 .list(Role::Active)
@@ -456,106 +463,4 @@ impl View {
 
 fn has(list: &[Entry], addr: Addr) -> bool {
     list.iter().any(|entry| entry.addr == addr)
-}
-
-/// What is to be known of a host, while it is being changed: with room for as many addresses as there may be.
-#[derive(Clone, Copy)]
-pub(crate) struct Draft {
-    pub(crate) said: Said,
-    /// The host was away: its sockets go on now.
-    pub(crate) wake: bool,
-    /// It may not know since when we are away: those that have been idle are heard as well.
-    pub(crate) idle: bool,
-    /// What leaves the active addresses may have been somebody else's for a while.
-    pub(crate) doubt: bool,
-    pub(crate) sets: Sets,
-    former: [Entry; FORMER],
-    formers: usize,
-}
-
-impl Draft {
-    /// Nothing.
-    pub(crate) const EMPTY: Self = Self {
-        said: Said::new(HostState::Up),
-        wake: false,
-        idle: false,
-        doubt: false,
-        sets: Sets::new(),
-        former: [Entry::new(Addr::UNSPECIFIED); FORMER],
-        formers: 0,
-    };
-
-    /// Begins with a host without addresses.
-    pub(crate) fn clear(&mut self, said: Said) {
-        self.said = said;
-        self.wake = false;
-        self.idle = false;
-        self.doubt = false;
-        self.sets.copy_from(Lists::EMPTY);
-        self.formers = 0;
-    }
-
-    /// Begins with what is known.
-    pub(crate) fn load(&mut self, view: &View) {
-        self.said = view.said;
-        self.wake = false;
-        self.idle = false;
-        self.doubt = false;
-        self.sets.copy_from(view.lists());
-        let former = view.former();
-        self.formers = former.len().min(FORMER);
-        self.former[..self.formers].copy_from_slice(&former[..self.formers]);
-    }
-
-    /// Remembers the local addresses of `before` that are no longer there.
-    pub(crate) fn remember_former(&mut self, before: &View) {
-        for entry in before.list(Role::Local) {
-            let ours = self.sets.list(Role::Local);
-            if has(ours, entry.addr) || has(&self.former[..self.formers], entry.addr) {
-                continue;
-            }
-            self.former.rotate_right(1);
-            self.former[0] = Entry::new(entry.addr);
-            self.formers = FORMER.min(self.formers + 1);
-        }
-    }
-
-    /// Gives what happens to addresses now its number. An address that was left, or was an alias, keeps its own.
-    pub(crate) fn number(&mut self, before: &View, marks: &Atomic<u32>) {
-        let mut number = None;
-        let mut next = || *number.get_or_insert_with(|| marks.fetch_add(1, Relaxed) + 1);
-        let kept = |role, addr| before.lists().lookup(role, addr).map(|old| old.mark);
-        for entry in self.sets.list_mut(Role::Local) {
-            if entry.mark == Entry::NOW {
-                let old = kept(Role::Local, entry.addr).filter(|mark| *mark != 0);
-                entry.mark = old.unwrap_or_else(&mut next);
-            }
-        }
-        for entry in self.sets.list_mut(Role::Active) {
-            if entry.mark == Entry::NOW {
-                entry.mark = next();
-            }
-        }
-        // What is only claimed is the host's since it was active, if it was.
-        for entry in self.sets.list_mut(Role::Unreachable) {
-            let before = kept(Role::Unreachable, entry.addr)
-                .or_else(|| kept(Role::Active, entry.addr))
-                .or_else(|| kept(Role::Alias, entry.addr));
-            entry.mark = before.unwrap_or_else(&mut next);
-        }
-        let doubt = self.doubt;
-        for entry in self.sets.list_mut(Role::Alias) {
-            let said = || kept(Role::Active, entry.addr).filter(|_| doubt);
-            let before = kept(Role::Alias, entry.addr)
-                .or_else(|| kept(Role::Unreachable, entry.addr))
-                .or_else(said);
-            entry.mark = before.unwrap_or_else(&mut next);
-        }
-    }
-
-    /// The view that follows `before`; does not sleep.
-    pub(crate) fn view(&self, before: &View) -> Result<Owned<View>> {
-        let former = &self.former[..self.formers];
-        View::new(self.said, self.sets.lists(), former, Some(before), true)
-    }
 }

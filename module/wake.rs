@@ -23,7 +23,6 @@ use ihmp_core::{
         MAX_ADDRS, //
     }, //
 };
-use kernel::sync::atomic::Relaxed;
 
 /// The addresses of a host and ours before a change, with the numbers by which flows had left them, and which of them go
 /// by it.
@@ -143,8 +142,8 @@ impl Vacated {
     /// Whether a flow was at an address that goes, or was away from home and `away` says that so does its path.
     fn interrupts(&self, row: &Row, away: bool) -> bool {
         let key = row.key();
-        let local = self.local.had(key.laddr, row.age(), false);
-        let foreign = self.active.had(key.faddr, row.since(), self.overtaken);
+        let local = self.local.had(key.laddr, row.seen.age(), false);
+        let foreign = self.active.had(key.faddr, row.seen.since(), self.overtaken);
         match (local, foreign) {
             (Some(ours), Some(theirs)) => ours || theirs,
             (Some(true), None) | (None, Some(true)) => true,
@@ -190,7 +189,7 @@ impl Whom<'_> {
 pub(crate) fn host(netns: &Netns, host: &Shared<Host>, whom: Whom<'_>, we_moved: bool) {
     let now = clock::jiffies();
     // What still waits for a neighbour is not sent again. With thousands of hosts that move together, once is enough.
-    if we_moved && netns.dropped_unresolved.xchg(now, Relaxed) != now {
+    if we_moved && netns.once.drops(now) {
         netns.net.drop_unresolved();
     }
     netns.each_row(host, |row, _| {

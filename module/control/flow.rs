@@ -8,11 +8,10 @@ use super::{
     host_of, //
 };
 use crate::{
+    attrs,
     ffi::{
-        clock,
         genl::{
             Dump,
-            Message,
             Request, //
         },
         table::{
@@ -20,7 +19,6 @@ use crate::{
             Flows, //
         }, //
     },
-    flow::Row,
     netns::Netns,
     uapi::{
         Command,
@@ -67,7 +65,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
         .net
         .find::<Flows>(&key.bytes(), &guard)
         .ok_or_else(|| not_there(request))?;
-    reply.send(|message| fill(message, &row))
+    reply.send(|message| attrs::flow(message, &row))
 }
 
 /// `flow-get`, all of them
@@ -75,7 +73,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(FlowAttr::HOST_ID.0).map(|attr| attr.u32());
     dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
         row_after(host, at, guard)
-            .map(|row| dump.object(Command::FLOW_GET.0, |message| fill(message, &row)))
+            .map(|row| dump.object(Command::FLOW_GET.0, |message| attrs::flow(message, &row)))
             .transpose()
     })
 }
@@ -98,21 +96,4 @@ pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
     }
     netns.each_host(|host| netns.flows_remove(host));
     Ok(())
-}
-
-fn fill(message: &mut Message, row: &Row) -> Result {
-    let key = row.key();
-    message.u32(FlowAttr::HOST_ID.0, row.host().id())?;
-    message.u8(FlowAttr::PROTO.0, key.proto)?;
-    message.addr(FlowAttr::LOCAL.0, key.laddr)?;
-    message.addr(FlowAttr::REMOTE.0, key.faddr)?;
-    message.u16(FlowAttr::LOCAL_PORT.0, key.lport)?;
-    message.u16(FlowAttr::REMOTE_PORT.0, key.fport)?;
-    if row.wire_port != key.lport {
-        message.u16(FlowAttr::WIRE_PORT.0, row.wire_port)?;
-    }
-    if row.host_port != key.fport {
-        message.u16(FlowAttr::HOST_PORT.0, row.host_port)?;
-    }
-    message.uint(FlowAttr::IDLE.0, clock::to_ms(row.idle(clock::jiffies())))
 }

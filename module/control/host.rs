@@ -12,30 +12,29 @@ use super::{
     no_memory, //
 };
 use crate::{
+    attrs,
     ffi::{
-        clock,
         genl::{
             Dump,
-            Message,
             Request, //
         },
         object::Shared,
         table::Addrs, //
     },
-    host::Host,
+    host::{
+        Conflict,
+        Host,
+        PathChanges, //
+    },
     netns::{
         Config,
-        Conflict,
-        Netns,
-        PathChanges, //
+        Netns, //
     },
     notify,
     uapi::{
-        AddrAttr,
         Command,
         HostAttr,
         HostState,
-        Mode,
         Scheduler, //
     },
     view::{
@@ -282,7 +281,9 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
         }
         None => find(netns, request)?,
     };
-    request.reply()?.send(|message| fill(netns, message, &host))
+    request
+        .reply()?
+        .send(|message| attrs::host(netns, message, &host))
 }
 
 /// `host-get`, all of them
@@ -290,58 +291,12 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let guard = rcu::read_lock();
     let mut id = dump.position()[0] as u32;
     while let Some(host) = netns.net.host_after(&mut id, &guard) {
-        if !dump.object(Command::HOST_GET.0, |message| fill(netns, message, &host))? {
+        if !dump.object(Command::HOST_GET.0, |message| {
+            attrs::host(netns, message, &host)
+        })? {
             break;
         }
         dump.position()[0] = id.into();
     }
     Ok(())
-}
-
-/// Puts a host into a message.
-pub(crate) fn fill(netns: &Netns, message: &mut Message, host: &Host) -> Result {
-    let guard = rcu::read_lock();
-    let view = host.view.read(&guard);
-    message.u32(HostAttr::ID.0, host.id())?;
-    message.u32(HostAttr::MODE.0, Mode::StackTrans.number())?;
-    message.u32(HostAttr::STATE.0, view.state().number())?;
-    if let Some(scheduler) = view.said.scheduler {
-        message.u32(HostAttr::SCHEDULER.0, scheduler.number())?;
-    }
-    if !view.said.name.as_bytes().is_empty() {
-        message.string(HostAttr::NAME.0, view.said.name.as_bytes())?;
-    }
-    for role in Role::ALL {
-        for entry in view.list(role) {
-            message.nest(HostAttr::ADDR.0, |message| {
-                message.addr(AddrAttr::ADDRESS.0, entry.addr)?;
-                message.u32(AddrAttr::SET.0, role as u32)?;
-                message.u16(AddrAttr::PREFERENCE.0, entry.preference)?;
-                message.flag(AddrAttr::UNPROVEN.0, entry.unproven)?;
-                message.flag(AddrAttr::NAT.0, entry.nat)?;
-                message.flag(AddrAttr::LEFT.0, role == Role::Local && entry.mark != 0)?;
-                message.flag(AddrAttr::UNVALIDATED.0, entry.unvalidated)?;
-                match entry.device {
-                    0 => Ok(()),
-                    device => message.u32(AddrAttr::DEVICE.0, device),
-                }
-            })?;
-        }
-    }
-    if let Some(ms) = host.expires_in() {
-        message.uint(HostAttr::EXPIRES_IN.0, ms)?;
-    }
-    if let Some(path) = view.any_path() {
-        message.addr(HostAttr::LOCAL.0, path.local)?;
-        message.addr(HostAttr::REMOTE.0, path.remote)?;
-    }
-    message.u32(HostAttr::FLOWS.0, host.flows.load(Relaxed))?;
-    message.uint(HostAttr::TX_PACKETS.0, host.tx.load(Relaxed))?;
-    message.uint(HostAttr::RX_PACKETS.0, host.rx.load(Relaxed))?;
-    message.uint(HostAttr::IDLE.0, clock::to_ms(host.idle(clock::jiffies())))?;
-    match host.staying.load(Relaxed) {
-        0 => (),
-        staying => message.u32(HostAttr::STAYING.0, staying)?,
-    }
-    message.uint(HostAttr::CREDIT.0, netns.credit(host, view, &guard))
 }

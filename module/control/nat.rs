@@ -9,10 +9,10 @@ use super::{
     no_memory, //
 };
 use crate::{
+    attrs,
     ffi::{
         genl::{
             Dump,
-            Message,
             Request, //
         },
         table::{
@@ -20,10 +20,7 @@ use crate::{
             SeenNats, //
         }, //
     },
-    nat::{
-        Nat,
-        Refusal, //
-    },
+    nat::Refusal,
     netns::Netns,
     uapi::{
         Command,
@@ -67,7 +64,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
         .net
         .find::<SeenNats>(&seen.bytes(), &guard)
         .ok_or_else(|| not_there(request))?;
-    reply.send(|message| fill(message, &nat))
+    reply.send(|message| attrs::nat(message, &nat))
 }
 
 /// `nat-get`, all of them
@@ -75,7 +72,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(NatAttr::HOST_ID.0).map(|attr| attr.u32());
     dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
         nat_after(host, at, guard)
-            .map(|nat| dump.object(Command::NAT_GET.0, |message| fill(message, &nat)))
+            .map(|nat| dump.object(Command::NAT_GET.0, |message| attrs::nat(message, &nat)))
             .transpose()
     })
 }
@@ -133,23 +130,4 @@ pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
         None => netns.each_host(|host| netns.nats_flush(host, &config)),
     }
     Ok(())
-}
-
-/// Puts what names a mapping, and its host and port, into a message.
-pub(crate) fn name(message: &mut Message, nat: &Nat) -> Result {
-    message.u32(NatAttr::HOST_ID.0, nat.host().id())?;
-    message.u8(NatAttr::PROTO.0, nat.mapping.proto)?;
-    message.addr(NatAttr::ADDRESS.0, nat.mapping.addr)?;
-    message.u16(NatAttr::NAT_PORT.0, nat.mapping.nat_port)?;
-    message.u16(NatAttr::PORT.0, nat.mapping.port)?;
-    message.u16(NatAttr::LOCAL_PORT.0, nat.mapping.local_port)
-}
-
-/// Puts a mapping into a message.
-pub(crate) fn fill(message: &mut Message, nat: &Nat) -> Result {
-    name(message, nat)?;
-    match nat.expires_in() {
-        Some(ms) => message.uint(NatAttr::EXPIRES_IN.0, ms),
-        None => Ok(()),
-    }
 }

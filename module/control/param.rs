@@ -3,13 +3,10 @@
 //! Settings.
 
 use crate::{
-    ffi::genl::{
-        Message,
-        Request, //
-    },
+    attrs,
+    ffi::genl::Request,
     netns::Netns,
     notify,
-    param::Params,
     uapi::ParamAttr, //
 };
 use kernel::{
@@ -21,28 +18,12 @@ use kernel::{
     },
 };
 
-/// Version of the module.
-const VERSION: &[u8] = b"0.1.0";
-
 /// `param-get`
 pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
     let params = &netns.params;
-    request.reply()?.send(|message| fill(message, params))
-}
-
-/// Puts the settings into a message.
-pub(crate) fn fill(message: &mut Message, params: &Params) -> Result {
-    message.u32(ParamAttr::DISCOVERY.0, params.discovery.load(Relaxed))?;
-    message.u16(ParamAttr::PORT.0, params.port.load(Relaxed) as u16)?;
-    message.u32(ParamAttr::MAX_HOSTS.0, params.max_hosts.load(Relaxed))?;
-    message.u32(ParamAttr::MAX_FLOWS.0, params.max_flows.load(Relaxed))?;
-    message.u32(ParamAttr::UDP_TIMEOUT.0, params.udp_timeout.load(Relaxed))?;
-    message.u32(ParamAttr::HOLD_TIME.0, params.hold_time.load(Relaxed))?;
-    message.u32(ParamAttr::SCHEDULER.0, params.scheduler.load(Relaxed))?;
-    message.string(ParamAttr::VERSION.0, VERSION)?;
-    message.u32(ParamAttr::PATH_TIMEOUT.0, params.path_timeout.load(Relaxed))?;
-    message.u32(ParamAttr::MAX_NATS.0, params.max_nats.load(Relaxed))?;
-    message.u32(ParamAttr::ENABLED.0, params.enabled.load(Relaxed))
+    request
+        .reply()?
+        .send(|message| attrs::params(message, params))
 }
 
 /// Refuses what would let a namespace that is not the initial user namespace's have more than the initial one may have: its

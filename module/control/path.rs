@@ -4,16 +4,17 @@
 
 use super::dump_of_hosts;
 use crate::{
-    ffi::genl::Dump,
-    host::Host,
+    attrs,
+    ffi::genl::{
+        Dump,
+        Message, //
+    },
     netns::Netns,
     uapi::{
         Command,
         PathAttr, //
-    },
-    view::View, //
+    }, //
 };
-use ihmp_core::paths::Path;
 use kernel::prelude::*;
 
 /// `path-get`
@@ -25,18 +26,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
             return Ok(None);
         };
         *at += 1;
-        one(dump, &host, view, &path).map(Some)
-    })
-}
-
-fn one(dump: &mut Dump<'_>, host: &Host, view: &View, path: &Path) -> Result<bool> {
-    let active = view.path(path.local.family()) == Some(*path);
-    dump.object(Command::PATH_GET.0, |message| {
-        message.u32(PathAttr::HOST_ID.0, host.id())?;
-        message.addr(PathAttr::LOCAL.0, path.local)?;
-        message.addr(PathAttr::REMOTE.0, path.remote)?;
-        message.u32(PathAttr::PREFERENCE.0, path.preference)?;
-        message.flag(PathAttr::ACTIVE.0, active)?;
-        message.flag(PathAttr::UNPROVEN.0, path.unproven)
+        let write = |message: &mut Message| attrs::path(message, host.id(), view, &path);
+        dump.object(Command::PATH_GET.0, write).map(Some)
     })
 }

@@ -37,7 +37,7 @@ const COUNTERS: [(StatsAttr, Counter); 12] = [
 pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
     request.reply()?.send(|message| {
         message.u32(StatsAttr::HOSTS.0, netns.hosts.load(Relaxed))?;
-        message.u32(StatsAttr::FLOWS.0, netns.flows.load(Relaxed))?;
+        message.u32(StatsAttr::FLOWS.0, netns.table.count())?;
         message.u32(StatsAttr::HOOKS.0, netns.net.hooks())?;
         for (attr, counter) in COUNTERS {
             message.uint(attr.0, netns.counted(counter))?;
@@ -49,7 +49,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
                 message.uint(CounterAttr::PACKETS.0, netns.refused(reason))
             })?;
         }
-        message.u32(StatsAttr::NATS.0, netns.nats.load(Relaxed))
+        message.u32(StatsAttr::NATS.0, netns.nats.mappings())
     })
 }
 

@@ -130,10 +130,10 @@ impl<'p, 'a> Arrival<'p, 'a> {
         }
         // Without a move of ours nobody has a reason to send what was for one of our addresses to another.
         let key = row.key();
-        if key.proto == UDP && self.same.laddr != key.laddr && !row.roams_here() {
+        if key.proto == UDP && self.same.laddr != key.laddr && !row.seen.roams_here() {
             let view = self.host.view.read(self.guard);
             let known = row.is_known(view, key.laddr);
-            let end = ends::local(&view.lists(), key.laddr, row.age(), known);
+            let end = ends::local(&view.lists(), key.laddr, row.seen.age(), known);
             let sock = Sock::udp(&self.netns.net, &self.same, self.skb.ifindex());
             if let Some(sock) = sock.filter(|_| !end.is_away()) {
                 return self.open(&self.same, &sock, Start::Accepts);

@@ -98,20 +98,25 @@ impl Netns {
         }
         let lists = view.lists();
         let mut gone = false;
-        let local = match ends::local(&lists, key.laddr, row.age(), row.is_known(view, key.laddr)) {
+        let local = match ends::local(
+            &lists,
+            key.laddr,
+            row.seen.age(),
+            row.is_known(view, key.laddr),
+        ) {
             Local::Untold => return Ok(Course::Untold),
             Local::Home(at) => {
-                row.note_known();
+                row.seen.note_known();
                 gone = self.device_at(skb, view, at, key.laddr, guard).is_none();
                 (!gone).then_some(key.laddr)
             }
             Local::Left(at) if self.stays_by_route(skb, row, view, at, asked, guard) => {
-                row.note_known();
+                row.seen.note_known();
                 Some(key.laddr)
             }
             Local::Left(_) | Local::Away => {
-                row.note_known();
-                row.leave_here();
+                row.seen.note_known();
+                row.seen.leave_here();
                 None
             }
         };
@@ -131,7 +136,7 @@ impl Netns {
             family: key.laddr.family(),
             local,
             remote,
-            bound: row.device(),
+            bound: row.socket.device(),
         };
         let host = row.host().under(guard).get();
         let port = |path: &Path| match path.nat {
@@ -157,7 +162,7 @@ impl Netns {
     ) -> bool {
         // A flow that has left comes back when the mark goes, since the peer may not know the address before. The route of
         // another packet says nothing of this flow.
-        if asked == Asked::Next || row.roams_here() {
+        if asked == Asked::Next || row.seen.roams_here() {
             return false;
         }
         let out = skb.out_device();
@@ -179,7 +184,9 @@ impl Netns {
     /// Where the host's end of a flow is.
     #[inline]
     pub(crate) fn foreign_end(&self, row: &Row, view: &View, faddr: Addr) -> Foreign {
-        ends::foreign(&view.lists(), faddr, row.since(), |at| view.mark_at(at))
+        ends::foreign(&view.lists(), faddr, row.seen.since(), |at| {
+            view.mark_at(at)
+        })
     }
 
     /// The path of an echo reply from an address that we have left, to where the request came from.

@@ -121,7 +121,7 @@ pub(super) fn input(
         if elsewhere && is_unreachable(&skb, packet) && view.unproven(sent.src) {
             return netns.drop_for(Reason::UnprovenReset);
         }
-        if is_about_path(&skb, packet) && row.is_going_on(clock::jiffies()) {
+        if is_about_path(&skb, packet) && row.seen.is_going_on(clock::jiffies()) {
             return netns.drop_for(Reason::PathUnreachable);
         }
     }

@@ -6,6 +6,10 @@ use super::{
     arrival::Arrival,
     error,
     family,
+    held::{
+        note_announcement,
+        wait, //
+    },
     is_signalling,
     parse_skb,
     rewrite,
@@ -14,7 +18,6 @@ use super::{
 use crate::{
     ffi::{
         clock,
-        hold::Announced,
         object::Found,
         skb::Skb,
         sock::{
@@ -68,20 +71,6 @@ use kernel::sync::{
         Guard, //
     },
 };
-
-/// First octet of the messages from whose source data follows: ADDR_UP, HANDOFF, and the HELLO of an
-/// agent that was not there when its host moved ([DIME-IFIP] Fig. 4).
-const ANNOUNCEMENTS: [u8; 3] = [0, 2, 6];
-/// Octets of a message before the signature block or the Host ID.
-const HEADER: usize = 4;
-/// Bit of the second octet: there is a signature block.
-const SIGNED: u8 = 0x04;
-/// Bit of the second octet: the message came through a NAT that tells of its ports.
-const NATTED: u8 = 0x80;
-/// Octets of a signature block before those that its length counts (ihmp-wire.rst, "Signatures").
-const SIGNATURE_HEAD: usize = 4;
-/// Octets of the longest signature block.
-const SIGNATURE: usize = SIGNATURE_HEAD + 200;
 
 /// One packet for a local socket.
 pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
@@ -177,7 +166,7 @@ fn behind_nat(
 
 /// Whether the stack would have anything but a reset or an error for the packet. Of other protocols
 /// than TCP and UDP that cannot be known.
-fn answered(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> bool {
+pub(super) fn answered(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> bool {
     let key = FlowKey::inbound(&packet.tuple);
     match packet.kind {
         Kind::Tcp { flags } => {
@@ -217,8 +206,8 @@ fn receive(
         return netns.drop_for(Reason::Ipsec);
     }
     row.touch(now);
-    row.hear(now);
-    host.received(now);
+    row.seen.hear(now);
+    host.traffic.received(now);
     if view.state() != HostState::Up || row.plain || view.hides(packet.tuple.dst) {
         netns.count(Counter::InUnchanged);
         return Verdict::Accept;
@@ -284,8 +273,9 @@ fn is_doubted(packet: &Packet, host: &Host, view: &View, row: &Row, now: u64) ->
     let unknown = || {
         flags & TCP_ACK == 0
             && host
+                .moves
                 .relocated(now)
-                .is_some_and(|since| row.is_unheard(since))
+                .is_some_and(|since| row.seen.is_unheard(since))
     };
     moves && row.key().laddr != packet.tuple.dst && (view.unproven(packet.tuple.dst) || unknown())
 }
@@ -307,11 +297,11 @@ fn hear(
     if from == faddr {
         match netns.foreign_end(row, view, faddr) {
             Foreign::Home => return,
-            Foreign::Away => row.hear_there(netns.marks.load(Relaxed)),
+            Foreign::Away => row.seen.hear_there(netns.marks.load(Relaxed)),
         }
     } else {
-        view.leave(faddr, row.since(), &netns.marks);
-        row.hear_elsewhere();
+        view.leave(faddr, row.seen.since(), &netns.marks);
+        row.seen.hear_elsewhere();
     }
     let followed = if by_nat {
         view.hear_nat(packet.tuple.dst, from)
@@ -319,7 +309,7 @@ fn hear(
         view.hear(from)
     };
     if followed {
-        host.note_follow();
+        host.moves.note_follow();
         follow::tell(netns, host, packet.family, guard);
     }
 }
@@ -349,7 +339,7 @@ fn stranger(
         return netns.drop_for(Reason::Late);
     }
     if netns.params.discovers() {
-        netns.openers.hear(&packet.tuple, || {
+        netns.asking.openers.hear(&packet.tuple, || {
             let key = FlowKey::inbound(&packet.tuple);
             let udp = packet.tuple.proto == UDP;
             let sock = udp.then(|| Sock::udp(&netns.net, &key, skb.ifindex()));
@@ -383,7 +373,7 @@ fn pass_by(netns: &Netns, packet: &Packet, guard: &Guard) -> Option<Verdict> {
         _ => true,
     };
     if there {
-        row.hear_there(netns.marks.load(Relaxed));
+        row.seen.hear_there(netns.marks.load(Relaxed));
     }
     Some(Verdict::Accept)
 }
@@ -408,104 +398,4 @@ fn is_late(
     let wire = key.on_wire_by(host.id(), port);
     let row = netns.net.find::<Wires>(&wire.bytes(), guard);
     row.is_some_and(|row| !row.plain) && !answered(netns, skb, packet, guard)
-}
-
-/// Lets a packet wait that came right behind the announcement of a move, until the agent has applied that; gives it back if it is to pass.
-#[cold]
-fn wait<'a>(
-    netns: &Netns,
-    skb: Skb<'a>,
-    packet: &Packet,
-    guard: &Guard,
-) -> Result<Verdict, Skb<'a>> {
-    let Some(announced) = awaited(netns, &skb, packet, guard) else {
-        return Err(skb);
-    };
-    match netns.net.hold(skb, &packet.tuple.src.octets(), &announced) {
-        Ok(()) => {
-            netns.refuse(Reason::Held);
-            Ok(Verdict::Stolen)
-        }
-        Err(skb) => {
-            netns.refuse(Reason::HoldOverflow);
-            Err(skb)
-        }
-    }
-}
-
-/// The announced move for which a packet is to wait: by its ports it is of a flow of the host, for which the move would make another
-/// packet of it. Behind a NAT the flow has other ports, which are not told yet; then it waits if nobody here would take it.
-fn awaited(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> Option<Announced> {
-    if !skb.may_wait() {
-        return None;
-    }
-    let key = FlowKey::inbound(&packet.tuple);
-    let mut taken = None;
-    let announced = netns.announced(packet.tuple.src, guard).find(|announced| {
-        let wire = key.on_wire(announced.host);
-        let row = netns.net.find::<Wires>(&wire.bytes(), guard);
-        row.is_some_and(|row| row.is_moved_by(&key))
-            || (announced.natted
-                && !*taken.get_or_insert_with(|| answered(netns, skb, packet, guard)))
-    })?;
-    (!is_meant(netns, skb, packet, guard)).then_some(announced)
-}
-
-/// Whether a socket here means just who has sent the packet, or it opens a connection.
-fn is_meant(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> bool {
-    match packet.kind {
-        Kind::Tcp { .. } => answered(netns, skb, packet, guard),
-        Kind::Udp { .. } => {
-            let key = FlowKey::inbound(&packet.tuple);
-            Sock::udp(&netns.net, &key, skb.ifindex()).is_some_and(|sock| sock.established())
-        }
-        _ => false,
-    }
-}
-
-/// Remembers that the source of an announcement is about to become a locator, if the message names a
-/// host that we know: Control, Options, Seqno, signature block if Options say so, Host ID.
-#[cold]
-fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, guard: &Guard) {
-    let hold_ms = netns.params.hold_time.load(Relaxed);
-    let port = netns.params.port.load(Relaxed) as u16;
-    let body = packet.l4.saturating_add(8);
-    let longest = body.saturating_add(HEADER + SIGNATURE + 16);
-    if hold_ms == 0 || packet.tuple.dport != port || !skb.pull(longest.min(skb.len() as usize)) {
-        return;
-    }
-    let head = skb.head();
-    let octet = |at: usize| head.get(body.saturating_add(at)).copied().unwrap_or(0);
-    if !ANNOUNCEMENTS.contains(&octet(0)) {
-        return;
-    }
-    let signature = if octet(1) & SIGNED != 0 {
-        SIGNATURE_HEAD + usize::from(u16::from_be_bytes([octet(HEADER + 2), octet(HEADER + 3)]))
-    } else {
-        0
-    };
-    let id = body.saturating_add(HEADER).saturating_add(signature);
-    let Some(id) = head.get(id..).and_then(|rest| rest.first_chunk::<16>()) else {
-        return;
-    };
-    let source = packet.tuple.src;
-    let host = netns
-        .net
-        .find::<Addrs>(id, guard)
-        .map(|node| node.host(guard));
-    let mover = host.filter(|host| {
-        let view = host.view.read(guard);
-        // Without flows there is nothing that could move; the address of a NAT is in no table.
-        host.flows.load(Relaxed) != 0
-            && view.state() == HostState::Up
-            && view.lists().lookup(Role::Active, source).is_none()
-    });
-    let free = netns
-        .net
-        .find::<Addrs>(&source.octets(), guard)
-        .is_none_or(|node| node.role() != Role::Active);
-    if let Some(host) = mover.filter(|_| free && source.translatable()) {
-        let natted = octet(1) & NATTED != 0;
-        netns.announce(&host, source, natted, hold_ms, guard);
-    }
 }

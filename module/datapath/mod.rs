@@ -6,6 +6,7 @@
 mod arrival;
 mod course;
 mod error;
+mod held;
 mod input;
 mod output;
 

@@ -215,17 +215,17 @@ fn send(
     let host = row.host().under(guard);
     let view = host.view.read(guard);
     row.touch(now);
-    row.note_sent();
-    host.sent(now);
+    row.seen.note_sent();
+    host.traffic.sent(now);
     if view.state() != HostState::Up || row.plain {
         netns.count(Counter::OutUnchanged);
         return pass(netns, &skb, packet.family == Family::V6);
     }
-    let lends = row.lends() && !row.stance.stays();
+    let lends = row.socket.lends() && !row.stance.stays();
     match skb.sock() {
         // The row may be that of a socket that listens by now.
         None => keep_from_accepted(netns, &skb, packet.family == Family::V6),
-        Some(sock) if row.lends() && sock.accepting() => sock.take_back(),
+        Some(sock) if row.socket.lends() && sock.accepting() => sock.take_back(),
         Some(sock) if lends => netns.keep_source(&sock),
         Some(_) => (),
     }
@@ -254,7 +254,7 @@ fn send(
     };
     let octets = skb.wire_len();
     // What is at home goes where the program sends it; its host has a part in that only if it was elsewhere before.
-    let directed = matches!(course, Course::Away(_)) || row.roams_there();
+    let directed = matches!(course, Course::Away(_)) || row.seen.roams_there();
     if directed && view.tries(to) && !netns.pay(&host, view, octets, guard) {
         return not_sent(netns, &host, packet, Reason::NoCredit);
     }
@@ -271,7 +271,7 @@ fn send(
         }
     };
     if matches!(verdict, Verdict::Accept) {
-        host.takes(view, to, octets);
+        host.traffic.takes(view, to, octets);
     }
     verdict
 }
@@ -322,7 +322,7 @@ fn not_sent(netns: &Netns, host: &Host, packet: &Packet, why: Reason) -> Verdict
     netns.refuse(why);
     if packet.tuple.proto == TCP {
         Verdict::Refuse
-    } else if host.given_up() {
+    } else if host.loss.given_up() {
         Verdict::Unreachable
     } else {
         Verdict::Drop
@@ -445,7 +445,7 @@ fn resets_unproven(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
         let view = host.view.read(guard);
         view.state() == HostState::Up
             && view.unproven(packet.tuple.src)
-            && host.relocated(clock::jiffies()).is_some()
+            && host.moves.relocated(clock::jiffies()).is_some()
     })
 }
 

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Rows are made: what a new flow is, and its place among those of its host.
+
+use super::{
+    seen::Seen,
+    socket::{
+        Owner,
+        Socket, //
+    },
+    Row, //
+};
+use crate::{
+    ffi::{
+        charge::Charge,
+        clock,
+        object::{
+            Found,
+            Owned, //
+        },
+        skb::Skb,
+        sock::{
+            AnySock,
+            Sock, //
+        },
+        table::{
+            Flows,
+            Wires, //
+        }, //
+    },
+    host::Host,
+    netns::Netns,
+    stats::Counter,
+    switch::Stance,
+    uapi::HostState, //
+};
+use ihmp_core::{
+    flow::{
+        FlowKey,
+        WireKey, //
+    },
+    packet::{
+        TCP,
+        UDP,
+        UDP_LITE, //
+    },
+    verdict::Reason, //
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        rcu::Guard, //
+    },
+};
+
+/// How the first packet of a flow that we see stands to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The flow is older than we know; its ports are fixed.
+    Joins,
+    /// A TCP connection that was accepted, before any data; its ports are fixed.
+    Accepted,
+    /// The other end opens it; its ports are fixed.
+    Accepts,
+    /// This end opens it, and may choose another port on the wire.
+    Opens,
+    /// This end opens it, towards whoever has a former address of the host now, or from an address that
+    /// is no locator.
+    OpensPlain,
+}
+
+/// A flow of which the first packet is seen.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    /// Its identifiers.
+    pub(crate) key: &'a FlowKey,
+    /// What it is on the wire towards its host, with the host's own port.
+    pub(crate) wire: WireKey,
+    /// Who has it here.
+    pub(crate) owner: Owner<'a>,
+    /// How the packet stands to it.
+    pub(crate) start: Start,
+}
+
+/// Why there is no row for a packet.
+pub(crate) enum NoRow {
+    /// The packet passes as it is.
+    Pass,
+    /// The packet is dropped.
+    Drop(Reason),
+}
+
+/// Where a new flow is among those of its host on the wire.
+struct Place {
+    /// Local port.
+    port: u16,
+    /// It is not found by its ports.
+    apart: bool,
+    /// Another flow has its ports.
+    twin: bool,
+    /// It goes on with one that was at an address of ours towards the host.
+    known: bool,
+}
+
+impl Place {
+    /// No other flow has this port.
+    fn new(port: u16) -> Self {
+        Self {
+            port,
+            apart: false,
+            twin: false,
+            known: false,
+        }
+    }
+}
+
+/// Protocols whose local port may be changed on the wire.
+fn has_mappable_port(proto: u8) -> bool {
+    matches!(proto, TCP | UDP | UDP_LITE)
+}
+
+impl Netns {
+    /// Whether a socket that is bound to no address goes on with a flow, from another own address:
+    /// it still means the host that had the foreign one.
+    pub(crate) fn goes_on(
+        &self,
+        key: &FlowKey,
+        host: &Host,
+        sock: &Sock<'_>,
+        guard: &Guard,
+    ) -> bool {
+        self.net
+            .find::<Wires>(&key.on_wire(host.id()).bytes(), guard)
+            .is_some_and(|row| {
+                row.socket.is(sock.cookie()) && row.key().faddr == key.faddr && !row.plain
+            })
+    }
+
+    /// Whether a packet is what a row of the same socket looks like on the wire: it was translated
+    /// already (a VRF runs LOCAL_OUT twice), or the socket is bound to no address and now sends
+    /// from the locator itself. Either way it is right as it is.
+    pub(crate) fn is_wire_form(
+        &self,
+        skb: &Skb<'_>,
+        key: &FlowKey,
+        wire: &WireKey,
+        sock: &Sock<'_>,
+        guard: &Guard,
+    ) -> bool {
+        let row = self.net.find::<Wires>(&wire.bytes(), guard);
+        row.is_some_and(|row| {
+            !row.plain
+                && self.wire_ends(skb, &row, guard) == Some((key.laddr, key.faddr))
+                && self.is_of(&row, sock)
+        })
+    }
+
+    /// Whether a socket sends the packets of a row: the one that began it, or one that took over from that or shares its
+    /// port with it. A connected socket has a flow of its own.
+    fn is_of(&self, row: &Row, sock: &Sock<'_>) -> bool {
+        if row.socket.is(sock.cookie()) {
+            return true;
+        }
+        row.key().proto == UDP
+            && !sock.established()
+            && row.full_sock(self).is_none_or(|other| other.shares(sock))
+    }
+
+    /// Lets a socket send from an address that is no longer local, if that is not allowed already.
+    #[inline]
+    pub(crate) fn keep_source(&self, sock: &Sock<'_>) {
+        if !sock.transparent() && sock.lend(&self.net).is_err() {
+            self.refuse(Reason::NoMemory);
+        }
+    }
+
+    /// Makes the row of a flow.
+    #[inline(never)]
+    pub(crate) fn flow_open<'a>(
+        &self,
+        skb: &Skb<'_>,
+        host: Found<'_, Host>,
+        opening: Opening<'_>,
+        guard: &'a Guard,
+    ) -> Result<Found<'a, Row>, NoRow> {
+        // While the switch is off, only what would be taken for a flow that is there is told from it.
+        let wire = opening.wire.bytes();
+        if !self.params.is_on() && self.net.find::<Wires>(&wire, guard).is_none() {
+            return Err(NoRow::Pass);
+        }
+        let place = match opening.start {
+            // It is never on the path, so what looks like it there is another.
+            Start::OpensPlain => Place {
+                apart: true,
+                ..Place::new(opening.key.lport)
+            },
+            _ => self.place(skb, &opening, guard)?,
+        };
+        self.flow_add(host, opening, place, guard)
+    }
+
+    /// Makes the row of a flow whose local identifier is gone from this machine, so that no packet of it comes; true when it is
+    /// there. What has its ports is at other addresses.
+    pub(crate) fn flow_join(
+        &self,
+        host: Found<'_, Host>,
+        opening: Opening<'_>,
+        guard: &Guard,
+    ) -> bool {
+        if !self.params.is_on() {
+            return false;
+        }
+        let mut place = Place::new(opening.key.lport);
+        if let Some(other) = self.net.find::<Wires>(&opening.wire.bytes(), guard) {
+            other.twin.store(true, Relaxed);
+            (place.apart, place.twin) = (true, true);
+        }
+        self.flow_add(host, opening, place, guard).is_ok()
+    }
+
+    fn flow_add<'a>(
+        &self,
+        host: Found<'_, Host>,
+        opening: Opening<'_>,
+        place: Place,
+        guard: &'a Guard,
+    ) -> Result<Found<'a, Row>, NoRow> {
+        let Opening {
+            key,
+            wire,
+            owner,
+            start,
+        } = opening;
+        let _charge = owner.sock.map(Charge::to);
+        let Some(shared) = host.share() else {
+            return Err(NoRow::Pass);
+        };
+        let wire = WireKey {
+            lport: place.port,
+            ..wire
+        };
+        if self.take_room(host, guard).is_err() {
+            return Err(NoRow::Pass);
+        }
+        let socket = Socket::new(&owner, key);
+        let lends = socket.lends();
+        let row = Owned::new(
+            Row {
+                flow: key.bytes(),
+                wire: wire.bytes(),
+                wire_port: place.port,
+                host_port: wire.fport,
+                plain: start == Start::OpensPlain,
+                host: shared,
+                apart: place.apart,
+                twin: Atomic::new(place.twin),
+                seen: Seen::new(start, self.marks.load(Relaxed), place.known),
+                socket,
+                stance: Stance::new(),
+                last: Atomic::new(clock::jiffies()),
+            },
+            true,
+        );
+        let row = row.and_then(|row| self.net.row_insert(row, !place.apart, guard));
+        match row {
+            Ok(row) => {
+                self.count(Counter::FlowsMade);
+                let up = host.view.read(guard).state() == HostState::Up;
+                if let Some(sock) = owner.sock.filter(|_| lends && up) {
+                    self.keep_source(sock);
+                }
+                // Pairs with the exchange in `host_remove`: where this finds the host in place, the row was
+                // there before, since a compare and exchange that succeeds is fully ordered.
+                if host.gone.cmpxchg(false, false, Full).is_err() {
+                    self.flow_close(row);
+                }
+                // Ordered behind it as well: who switches off finds the row, or this finds the switch off.
+                self.hold_if_off(&row, &host);
+                return Ok(row);
+            }
+            // Another CPU was faster, below.
+            Err(EEXIST) => (),
+            Err(_) => self.refuse(Reason::NoMemory),
+        }
+        self.give_room(&host);
+        self.net
+            .find::<Flows>(&key.bytes(), guard)
+            .ok_or(NoRow::Pass)
+    }
+
+    /// The place of a new flow on the wire: its own local port, unless an older flow of the same host is the same there at
+    /// this moment. An older one with the same ports between other addresses keeps its place among what is found by ports.
+    fn place(&self, skb: &Skb<'_>, opening: &Opening<'_>, guard: &Guard) -> Result<Place, NoRow> {
+        let Opening {
+            key,
+            mut wire,
+            owner,
+            start,
+        } = *opening;
+        let own = Place::new(key.lport);
+        let Some(other) = self.net.find::<Wires>(&wire.bytes(), guard) else {
+            return Ok(own);
+        };
+        if self.wire_ends(skb, &other, guard) != Some((key.laddr, key.faddr)) {
+            other.twin.store(true, Relaxed);
+            // A socket that is bound to no address goes on by the newest way.
+            let goes_on = owner.sock.is_some_and(|sock| self.is_of(&other, sock))
+                && other.key().faddr == key.faddr;
+            if goes_on {
+                self.net.row_unwire(other);
+            }
+            // Its address is gone from all devices by which packets leave, and which is there instead may not be told yet.
+            let gone = || {
+                let device = self.net.device_of(skb, other.key().laddr, guard);
+                device.unwrap_or(0) == 0
+            };
+            return Ok(Place {
+                apart: !goes_on,
+                twin: true,
+                known: goes_on && other.seen.is_known() && gone(),
+                ..own
+            });
+        }
+        let cookie = owner.cookie();
+        if other.socket.is(cookie) || !has_mappable_port(key.proto) {
+            // The same socket under another address of its own: the newest way is the way in.
+            self.net.row_unwire(other);
+            return Ok(own);
+        }
+        if other.sock(self).is_none() {
+            self.flow_close(other);
+            return Ok(own);
+        }
+        if matches!(start, Start::Joins | Start::Accepted | Start::Accepts) {
+            return Err(NoRow::Pass);
+        }
+        let signalling = self.params.port.load(Relaxed) as u16;
+        for _ in 0..64 {
+            wire.lport = 32_768 | (clock::random() & 0x7fff) as u16;
+            let mapped = FlowKey {
+                lport: wire.lport,
+                ..*key
+            };
+            let taken = wire.lport == signalling
+                || self.net.find::<Wires>(&wire.bytes(), guard).is_some()
+                || (key.proto == TCP && AnySock::tcp(&self.net, &mapped, 0).is_some())
+                || (key.proto == UDP && Sock::udp(&self.net, &mapped, 0).is_some());
+            if !taken {
+                self.count(Counter::PortMapped);
+                return Ok(Place::new(wire.lport));
+            }
+        }
+        Err(NoRow::Drop(Reason::PortExhausted))
+    }
+}
