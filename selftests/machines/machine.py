@@ -94,6 +94,9 @@ class Machine:
         self.agent = Line(f"{path}.agent")
         until(self.answers, seconds, f"{self.name}: its agent does not answer; see {self.console}")
         for what in ("checkout", "results"):
+            # The kernel may find the devices after the agent is there.
+            self.until(f"modprobe 9pnet_virtio && grep -qsa {what} /sys/bus/virtio/drivers/9pnet_virtio/virtio*/mount_tag", seconds,
+                       f"there is no {what}")
             self.sh(f"mkdir -p /mnt/{what} && mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 {what} /mnt/{what}")
         until(lambda: self.sh("systemctl is-system-running", check=False) in ("running", "degraded"), seconds,
               f"{self.name}: systemd does not get up; see {self.console}", 1)

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from types import SimpleNamespace
 
-from machine import Machine, until
+from machine import Failed, Machine, until
 from networks import Networks
 
 FAMILIES = (4, 6)
@@ -139,7 +139,12 @@ class Testbed:
                 if known != {4, 6} or not hosts:
                     return False
             return True
-        until(met, 60, "the machines do not know each other")
+        try:
+            until(met, 60, "the machines do not know each other")
+        except Failed as problem:
+            states = [f"{machine.name}:\n" + machine.sh("ihmpctl host; journalctl -u ihmpd -n 20 -o short-precise --no-pager", check=False)
+                      for machine in self.machines]
+            raise Failed("\n".join([str(problem), *states])) from problem
 
     def keep_logs(self):
         for machine in self.machines:
