@@ -3,34 +3,29 @@
 
 use std::net::IpAddr;
 
+use ihmp_netlink::{
+    Flags,
+    Malformed,
+    Protocol,
+    Refusal,
+    Socket, //
+};
 use ihmp_uapi::{
     Command,
     FAMILY_NAME, //
 };
-use neli::{
-    consts::nl::NlmF,
-    nl::NlPayload,
-    types::{
-        Buffer,
-        GenlBuffer, //
-    },
-};
 
 use crate::{
-    attrs::Malformed,
     codec::{
         self,
         Request, //
     },
     error::Error,
-    model::*,
-    socket::{
-        self,
-        Socket,
-        Wait,
-        DUMP_ATTEMPTS,
+    family::{
+        resolve,
         ENOENT, //
     },
+    model::*, //
 };
 
 /// A connection to the module, in the network namespace where it was made.
@@ -42,8 +37,8 @@ pub struct Client {
 impl Client {
     /// Opens a netlink socket and looks the family up.
     pub fn connect() -> Result<Self, Error> {
-        let mut socket = Socket::open()?;
-        let family = socket.resolve(FAMILY_NAME)?.id;
+        let mut socket = Socket::open(Protocol::Generic)?;
+        let family = resolve(&mut socket, FAMILY_NAME)?.id();
         Ok(Self { socket, family })
     }
 
@@ -209,17 +204,23 @@ impl Client {
         request: &Request,
         read: fn(&[u8]) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
-        let answer = self.transact(request, NlmF::ACK, read)?;
-        answer
-            .objects
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::Protocol("acknowledged, but no answer".to_owned()))
+        self.transact(request, |socket, family, payload| {
+            let mut first = None;
+            socket.ask(family, Flags::ACK, payload, |object| {
+                if first.is_none() {
+                    first = Some(read(object)?);
+                }
+                Ok(())
+            })?;
+            first.ok_or_else(|| Malformed::new("acknowledged, but no answer").into())
+        })
     }
 
     /// A request that is answered by success alone.
     fn order(&mut self, request: &Request) -> Result<(), Error> {
-        self.transact(request, NlmF::ACK, |_| Ok(())).map(drop)
+        self.transact(request, |socket, family, payload| {
+            socket.order(family, Flags::empty(), payload)
+        })
     }
 
     /// A request that is answered by all objects of a kind.
@@ -228,163 +229,60 @@ impl Client {
         request: &Request,
         read: fn(&[u8]) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Error> {
-        for _ in 0..DUMP_ATTEMPTS {
-            let answer = self.transact(request, NlmF::DUMP, read)?;
-            if !answer.changed {
-                return Ok(answer.objects);
-            }
-        }
-        Err(Error::Changing)
+        self.transact(request, |socket, family, payload| {
+            socket.dump(family, &payload, |object| Ok(Some(read(object)?)))
+        })
     }
 
-    /// Sends a request and reads its answer up to the message that ends it.
+    /// Has a request sent and answered, and explains why it was refused.
     fn transact<T>(
         &mut self,
         request: &Request,
-        flags: NlmF,
-        read: fn(&[u8]) -> Result<T, Malformed>,
-    ) -> Result<Answer<T>, Error> {
-        let result = self.exchange(request, flags, read);
-        if let Err(Error::Kernel {
+        exchange: impl FnOnce(&mut Socket, u16, Vec<u8>) -> Result<T, ihmp_netlink::Error>,
+    ) -> Result<T, Error> {
+        let result = exchange(&mut self.socket, self.family, request.bytes());
+        let error = match result {
+            Err(ihmp_netlink::Error::Refused(refusal)) => refused(request, &refusal),
+            result => return Ok(result?),
+        };
+        if let Error::Kernel {
             errno: ENOENT,
             message: None,
             ..
-        }) = result
+        } = error
         {
             // Nobody explains this when there is no such family any more. It may have come back with another number.
-            let family = self.socket.resolve(FAMILY_NAME)?.id;
+            let family = resolve(&mut self.socket, FAMILY_NAME)?.id();
             if family != std::mem::replace(&mut self.family, family) {
                 return Err(Error::NoModule);
             }
         }
-        result
-    }
-
-    fn exchange<T>(
-        &mut self,
-        request: &Request,
-        flags: NlmF,
-        read: fn(&[u8]) -> Result<T, Malformed>,
-    ) -> Result<Answer<T>, Error> {
-        let seq = self.socket.send(self.family, flags, request.bytes())?;
-        let mut answer = Answer {
-            objects: Vec::new(),
-            changed: false,
-        };
-        loop {
-            for message in self.socket.receive(Wait::Yes)? {
-                // What is left of an answer that was given up.
-                if *message.nl_seq() != seq {
-                    continue;
-                }
-                answer.changed |= message.nl_flags().contains(NlmF::DUMP_INTR);
-                match message.nl_payload() {
-                    NlPayload::Payload(payload) => answer.objects.push(read(payload.as_ref())?),
-                    NlPayload::Err(error) => {
-                        return Err(refusal(request, *error.error(), error.ext_ack()))
-                    }
-                    NlPayload::DumpExtAck(end) if *end.error() < 0 => {
-                        return Err(refusal(request, *end.error(), end.ext_ack()));
-                    }
-                    NlPayload::Ack(_) | NlPayload::DumpExtAck(_) | NlPayload::Empty => {
-                        return Ok(answer)
-                    }
-                }
-            }
-        }
+        Err(error)
     }
 }
 
-/// The answer to one request.
-struct Answer<T> {
-    objects: Vec<T>,
-    /// The kernel's tables changed while it was made.
-    changed: bool,
-}
-
-/// Attributes of an extended acknowledgement (linux/netlink.h, `enum nlmsgerr_attrs`).
-mod ext_ack {
-    pub(super) const MSG: u16 = 1;
-    pub(super) const OFFS: u16 = 2;
-    pub(super) const MISS_TYPE: u16 = 5;
-    pub(super) const MISS_NEST: u16 = 6;
-}
-
-/// What the kernel says about a request that it refused.
-fn refusal<T>(request: &Request, errno: i32, ext_ack: &GenlBuffer<T, Buffer>) -> Error
-where
-    T: Copy + Into<u16>,
-{
-    let payload = |number| {
-        let attr = ext_ack
+/// What the kernel says about a request that it refused, with the names of attributes.
+fn refused(request: &Request, refusal: &Refusal) -> Error {
+    let missing = refusal
+        .missing()
+        .and_then(|(number, nest)| request.attr_named(number, nest));
+    let message = refusal.message().map(str::to_owned).or_else(|| {
+        missing
             .as_ref()
-            .iter()
-            .find(|attr| (*attr.nla_type().nla_type()).into() == number);
-        attr.map(|attr| attr.nla_payload().as_ref())
-    };
-    let number = |attr| {
-        payload(attr)
-            .and_then(|octets| octets.try_into().ok())
-            .map(u32::from_ne_bytes)
-    };
-    // The kernel counts from the start of the netlink header.
-    let offset =
-        |attr| number(attr).and_then(|octets| (octets as usize).checked_sub(socket::HEADER));
-    let text = payload(ext_ack::MSG).map(|octets| {
-        String::from_utf8_lossy(octets.strip_suffix(&[0]).unwrap_or(octets)).into_owned()
-    });
-    let missing = number(ext_ack::MISS_TYPE).and_then(|number| {
-        request.attr_named(u16::try_from(number).ok()?, offset(ext_ack::MISS_NEST))
+            .map(|_| "an attribute is missing".to_owned())
     });
     Error::Kernel {
-        errno: -errno,
-        message: text.or_else(|| {
-            missing
-                .as_ref()
-                .map(|_| "an attribute is missing".to_owned())
-        }),
-        attr: missing.or_else(|| request.attr_at(offset(ext_ack::OFFS)?)),
+        errno: refusal.errno(),
+        message,
+        attr: missing.or_else(|| request.attr_at(refusal.attr()?)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attrs::Writer;
 
     const EINVAL: i32 = 22;
-
-    /// A message of this type and payload.
-    fn frame(kind: u16, flags: NlmF, payload: &[u8]) -> Vec<u8> {
-        let len = u32::try_from(socket::HEADER + payload.len()).unwrap();
-        let mut bytes = len.to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(flags.bits().to_ne_bytes());
-        bytes.resize(socket::HEADER, 0);
-        [&bytes, payload].concat()
-    }
-
-    /// The error that a refusal with these attributes becomes, at the end of a dump or of another request.
-    fn refused(request: &Request, dump: bool, attrs: &Writer) -> String {
-        let mut payload = (-EINVAL).to_ne_bytes().to_vec();
-        let mut flags = NlmF::ACK_TLVS;
-        if dump {
-            flags |= NlmF::MULTI;
-        } else {
-            payload.extend(frame(33, NlmF::REQUEST, &request.bytes()));
-        }
-        payload.extend(&attrs.0);
-        let kind = if dump { 3 } else { 2 };
-        let message = socket::parse(&frame(kind, flags, &payload))
-            .unwrap()
-            .remove(0);
-        match message.nl_payload() {
-            NlPayload::Err(error) => refusal(request, *error.error(), error.ext_ack()),
-            NlPayload::DumpExtAck(end) => refusal(request, *end.error(), end.ext_ack()),
-            other => panic!("{other:?}"),
-        }
-        .to_string()
-    }
 
     #[test]
     fn refusals_are_explained() {
@@ -393,26 +291,16 @@ mod tests {
             1,
             &[HostAddr::local([192, 0, 2, 1].into())],
         );
-        let mut attrs = Writer::default();
-        for dump in [false, true] {
-            assert_eq!(refused(&request, dump, &attrs), "ihmp: Invalid argument");
-        }
-        attrs.string(ext_ack::MSG, "no such host");
-        for dump in [false, true] {
-            assert_eq!(refused(&request, dump, &attrs), "ihmp: no such host");
-        }
-        // netlink header, generic netlink header, id.
-        attrs.u32(ext_ack::OFFS, 16 + 4);
-        for dump in [false, true] {
-            assert_eq!(refused(&request, dump, &attrs), "ihmp: no such host (id)");
-        }
-        attrs.0.clear();
-        attrs.u32(ext_ack::MISS_TYPE, 2);
-        attrs.u32(ext_ack::MISS_NEST, 16 + 4 + 8);
-        assert_eq!(
-            refused(&request, false, &attrs),
-            "ihmp: an attribute is missing (addr.set)"
-        );
+        let text = |refusal: &Refusal| refused(&request, refusal).to_string();
+        let refusal = Refusal::new(EINVAL);
+        assert_eq!(text(&refusal), "ihmp: Invalid argument");
+        let refusal = refusal.with_message(Some("no such host".to_owned()));
+        assert_eq!(text(&refusal), "ihmp: no such host");
+        // The header of generic netlink, then the id.
+        let refusal = refusal.with_attr(Some(4));
+        assert_eq!(text(&refusal), "ihmp: no such host (id)");
+        let refusal = Refusal::new(EINVAL).with_missing(Some((2, Some(4 + 8))));
+        assert_eq!(text(&refusal), "ihmp: an attribute is missing (addr.set)");
     }
 
     #[test]

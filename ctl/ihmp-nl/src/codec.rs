@@ -7,6 +7,12 @@
 
 use std::time::Duration;
 
+use ihmp_netlink::{
+    Attr,
+    Attrs,
+    Malformed,
+    Writer, //
+};
 use ihmp_uapi::{
     AddrAttr,
     Command,
@@ -20,15 +26,7 @@ use ihmp_uapi::{
     FAMILY_VERSION, //
 };
 
-use crate::{
-    attrs::{
-        Attr,
-        Attrs,
-        Malformed,
-        Writer, //
-    },
-    events::Event,
-};
+use crate::events::Event;
 
 /// Octets of the generic netlink header.
 pub(crate) const HEADER: usize = 4;
@@ -52,18 +50,14 @@ impl Request {
 
     /// The request as the payload of a netlink message.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        [
-            &[self.command.0, FAMILY_VERSION, 0, 0],
-            self.attrs.0.as_slice(),
-        ]
-        .concat()
+        self.attrs.behind(&[self.command.0, FAMILY_VERSION, 0, 0])
     }
 
     /// The name of the attribute whose header starts at this octet of `bytes()`.
     pub(crate) fn attr_at(&self, offset: usize) -> Option<String> {
         find(
             set_of(self.command),
-            &self.attrs.0,
+            self.attrs.as_bytes(),
             offset.checked_sub(HEADER)?,
         )
     }
@@ -104,15 +98,15 @@ fn set_of(command: Command) -> Set {
 
 fn find(set: Set, attrs: &[u8], offset: usize) -> Option<String> {
     for attr in Attrs::new(attrs).map_while(std::result::Result::ok) {
-        let (name, nested) = set(attr.number);
-        if attr.offset == offset {
+        let (name, nested) = set(attr.number());
+        if attr.offset() == offset {
             return name.map(str::to_owned);
         }
-        let start = attr.offset + 4;
-        if nested && (start..start + attr.payload.len()).contains(&offset) {
+        let start = attr.offset() + 4;
+        if nested && (start..start + attr.payload().len()).contains(&offset) {
             let inner = find(
                 |number| (AddrAttr(number).name(), false),
-                attr.payload,
+                attr.payload(),
                 offset - start,
             )?;
             return Some(format!("{}.{inner}", name?));
@@ -135,7 +129,7 @@ fn known<T>(attr: Attr<'_>, from_number: fn(u32) -> Option<T>) -> Result<T> {
 }
 
 fn need<T>(value: Option<T>, what: &str) -> Result<T> {
-    value.ok_or_else(|| Malformed(format!("no {what}")))
+    value.ok_or_else(|| Malformed::new(format!("no {what}")))
 }
 
 /// The attributes behind the generic netlink header of a message.
@@ -143,7 +137,7 @@ fn body(message: &[u8]) -> Result<Attrs<'_>> {
     message
         .get(HEADER..)
         .map(Attrs::new)
-        .ok_or_else(|| Malformed("no header".to_owned()))
+        .ok_or_else(|| Malformed::new("no header"))
 }
 
 /// A multicast message; `None` for one that this library does not know.

@@ -27,12 +27,8 @@ pub enum Error {
         /// Name of the attribute that was at fault, `a.b` for `b` nested in `a`.
         attr: Option<String>,
     },
-    /// The netlink socket failed.
-    Io(io::Error),
-    /// What was asked for changed each time while the kernel listed it.
-    Changing,
-    /// The kernel said something that the spec does not allow.
-    Protocol(String),
+    /// The netlink socket failed, or what it brought cannot be used.
+    Netlink(ihmp_netlink::Error),
 }
 
 impl Error {
@@ -40,8 +36,8 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Kernel { errno, .. } => Some(*errno),
-            Self::Io(error) => error.raw_os_error(),
-            Self::NoModule | Self::Changing | Self::Protocol(_) => None,
+            Self::Netlink(error) => error.errno(),
+            Self::NoModule => None,
         }
     }
 }
@@ -71,11 +67,7 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
-            Self::Io(error) => write!(f, "netlink: {error}"),
-            Self::Changing => {
-                f.write_str("netlink: what is to be listed changes all the time; try again")
-            }
-            Self::Protocol(what) => write!(f, "ihmp: unexpected answer of the kernel: {what}"),
+            Self::Netlink(error) => error.fmt(f),
         }
     }
 }
@@ -83,15 +75,15 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io(error) => Some(error),
-            Self::NoModule | Self::Kernel { .. } | Self::Changing | Self::Protocol(_) => None,
+            Self::Netlink(error) => error.source(),
+            Self::NoModule | Self::Kernel { .. } => None,
         }
     }
 }
 
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+impl From<ihmp_netlink::Error> for Error {
+    fn from(error: ihmp_netlink::Error) -> Self {
+        Self::Netlink(error)
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::{
     collections::VecDeque,
-    io,
     net::IpAddr,
     os::fd::{
         AsRawFd,
@@ -11,25 +10,22 @@ use std::{
     },
 };
 
+use ihmp_netlink::{
+    Family,
+    Protocol,
+    Socket,
+    Wait, //
+};
 use ihmp_uapi::{
     FAMILY_NAME,
     MCGRP_EVENTS, //
 };
-use neli::{
-    consts::genl::CtrlCmd,
-    nl::NlPayload, //
-};
 
 use crate::{
-    attrs::Attrs,
     codec,
     error::Error,
-    model::*,
-    socket::{
-        Family,
-        Socket,
-        Wait, //
-    },
+    family::resolve,
+    model::*, //
 };
 
 /// Room for events that nobody has fetched yet, in octets.
@@ -104,12 +100,12 @@ pub struct Events {
 impl Events {
     /// Joins the group of events.
     pub fn subscribe() -> Result<Self, Error> {
-        let mut socket = Socket::open()?;
-        let controller = socket.resolve("nlctrl")?;
-        let family = socket.resolve(FAMILY_NAME)?;
+        let mut socket = Socket::open(Protocol::Generic)?;
+        let controller = resolve(&mut socket, Family::CONTROLLER)?;
+        let family = resolve(&mut socket, FAMILY_NAME)?;
         socket.set_receive_buffer(BACKLOG)?;
-        socket.join(&controller, "notify")?;
-        socket.join(&family, MCGRP_EVENTS)?;
+        socket.join(controller.group("notify")?)?;
+        socket.join(family.group(MCGRP_EVENTS)?)?;
         Ok(Self {
             socket,
             controller,
@@ -144,10 +140,8 @@ impl Events {
             }
             match self.receive(wait) {
                 Ok(()) => (),
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(None)
-                }
-                Err(Error::Io(error)) if error.raw_os_error() == Some(ENOBUFS) => {
+                Err(Error::Netlink(error)) if error.would_block() => return Ok(None),
+                Err(Error::Netlink(error)) if error.errno() == Some(ENOBUFS) => {
                     self.discard()?;
                     return Ok(Some(Event::Resync));
                 }
@@ -161,9 +155,9 @@ impl Events {
         loop {
             match self.socket.receive(Wait::No) {
                 Ok(_) => (),
-                Err(Error::Io(error)) if error.raw_os_error() == Some(ENOBUFS) => (),
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+                Err(error) if error.errno() == Some(ENOBUFS) => (),
+                Err(error) if error.would_block() => return Ok(()),
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -171,13 +165,14 @@ impl Events {
     /// Takes one buffer of messages from the socket to the queue.
     fn receive(&mut self, wait: Wait) -> Result<(), Error> {
         for message in self.socket.receive(wait)? {
-            let NlPayload::Payload(payload) = message.nl_payload() else {
+            let Some(object) = message.object() else {
                 continue;
             };
-            if *message.nl_type() == self.family.id {
-                self.pending.extend(codec::read_event(payload.as_ref())?);
-            } else if *message.nl_type() == self.controller.id {
-                self.family_changed(payload.as_ref())?;
+            if message.kind() == self.family.id() {
+                let event = codec::read_event(object).map_err(ihmp_netlink::Error::from)?;
+                self.pending.extend(event);
+            } else if message.kind() == self.controller.id() {
+                self.family_changed(object)?;
             }
         }
         Ok(())
@@ -185,23 +180,18 @@ impl Events {
 
     /// A family came or went.
     fn family_changed(&mut self, message: &[u8]) -> Result<(), Error> {
-        let Some((&[command, _, _, _], attrs)) = message.split_first_chunk() else {
+        let changed = Family::changed(message).map_err(ihmp_netlink::Error::from)?;
+        let Some((family, there)) = changed.filter(|(family, _)| family.name() == FAMILY_NAME)
+        else {
             return Ok(());
         };
-        let family = Family::read(Attrs::new(attrs))?;
-        if family.name != FAMILY_NAME {
-            return Ok(());
+        if !there {
+            return Err(Error::NoModule);
         }
-        match CtrlCmd::from(command) {
-            CtrlCmd::Newfamily => {
-                self.socket.join(&family, MCGRP_EVENTS)?;
-                self.family = family;
-                self.pending.push_back(Event::Resync);
-                Ok(())
-            }
-            CtrlCmd::Delfamily => Err(Error::NoModule),
-            _ => Ok(()),
-        }
+        self.socket.join(family.group(MCGRP_EVENTS)?)?;
+        self.family = family;
+        self.pending.push_back(Event::Resync);
+        Ok(())
     }
 }
 

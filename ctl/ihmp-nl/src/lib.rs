@@ -22,22 +22,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod attrs;
 mod client;
 mod codec;
-pub mod conntrack;
 mod error;
 mod events;
-mod filter;
+mod family;
 pub mod model;
-pub mod queue;
-pub mod rtnl;
-mod socket;
-mod watch;
 
 pub use client::Client;
 pub use error::Error;
 pub use events::{Event, Events};
-pub use filter::Filter;
 pub use model::*;
-pub use watch::{Changes, Counted, Groups, Watch};

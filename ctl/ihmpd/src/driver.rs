@@ -23,19 +23,18 @@ use ihmp_engine::{
     Moment,
     Output, //
 };
-use ihmp_nl::{
-    rtnl::{
-        Address,
-        Link,
-        Rtnl, //
-    },
-    Client,
+use ihmp_network::{
+    Address,
     Counted,
-    Error,
-    Events,
-    Filter, //
+    Filter,
     Groups,
-    ParamRequest,
+    Link,
+    Rtnl, //
+};
+use ihmp_nl::{
+    Client,
+    Events,
+    ParamRequest, //
 };
 use mio::{
     unix::SourceFd,
@@ -57,9 +56,9 @@ use crate::{
         Source, //
     },
     interfaces::{
+        self,
         Device,
-        Own,
-        KINDS, //
+        Own, //
     },
     io::{
         clock::{
@@ -172,11 +171,20 @@ enum Failure {
     Other(anyhow::Error),
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+impl From<ihmp_nl::Error> for Failure {
+    fn from(error: ihmp_nl::Error) -> Self {
         match error {
-            Error::NoModule => Self::NoModule,
-            Error::Changing => Self::Changing,
+            ihmp_nl::Error::NoModule => Self::NoModule,
+            ihmp_nl::Error::Netlink(error) => error.into(),
+            error => Self::Other(anyhow::anyhow!("{error}")),
+        }
+    }
+}
+
+impl From<ihmp_network::Error> for Failure {
+    fn from(error: ihmp_network::Error) -> Self {
+        match error {
+            ihmp_network::Error::Changing => Self::Changing,
             error => Self::Other(anyhow::anyhow!("{error}")),
         }
     }
@@ -185,7 +193,7 @@ impl From<Error> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast_ref() {
-            Some(Error::Changing) => Self::Changing,
+            Some(ihmp_network::Error::Changing) => Self::Changing,
             _ => Self::Other(error),
         }
     }
@@ -213,7 +221,7 @@ pub(crate) fn serve(
     match end {
         Ok(()) => Ok(End::Signal),
         Err(Failure::NoModule) => Ok(End::NoModule),
-        Err(Failure::Changing) => Err(anyhow::Error::new(Error::Changing)),
+        Err(Failure::Changing) => Err(anyhow::Error::new(ihmp_network::Error::Changing)),
         Err(Failure::Other(error)) => Err(error),
     }
 }
@@ -242,13 +250,7 @@ impl<'a> Driver<'a> {
             enabled: config.off.then_some(false),
             ..ParamRequest::default()
         })?;
-        let filter = Filter {
-            kinds: KINDS,
-            include: config.interfaces.include.clone(),
-            ignore: config.interfaces.ignore.clone(),
-            only: config.interfaces.only.clone(),
-            ..Filter::default()
-        };
+        let filter = Filter::new(interfaces::names(&config.interfaces));
         let mut driver = Self {
             source,
             log,
@@ -408,10 +410,8 @@ impl<'a> Driver<'a> {
             .configure(self.config.limits(), self.config.policy());
         self.tell(Input::Keys(keys))?;
         if self.config.interfaces != before.interfaces {
-            let interfaces = &self.config.interfaces;
-            self.filter.include.clone_from(&interfaces.include);
-            self.filter.ignore.clone_from(&interfaces.ignore);
-            self.filter.only.clone_from(&interfaces.only);
+            self.filter
+                .set_names(interfaces::names(&self.config.interfaces));
             self.set_filter()?;
             self.due.links = true;
             self.due.routes = true;

@@ -7,17 +7,18 @@ use std::{
 };
 
 use ihmp_engine::Age;
-use ihmp_nl::rtnl::{
+use ihmp_network::{
     is_global,
     Address,
     Link,
+    Names,
     DEVICE, //
 };
 
 use crate::config::Interfaces;
 
 /// Kinds of devices that lead through another network, or to nothing outside of this machine.
-pub(crate) const KINDS: &[&str] = &[
+const KINDS: &[&str] = &[
     "amt",
     "bareudp",
     "can",
@@ -94,6 +95,16 @@ pub(crate) fn may_count(config: &Interfaces, link: &Link) -> bool {
     let named = any(&config.only, &link.name);
     let wanted = named || (config.only.is_empty() && !link.loopback && !is_inner(link));
     wanted && !any(&config.ignore, &link.name)
+}
+
+/// The same, for the filter of what the kernel tells of devices.
+pub(crate) fn names(config: &Interfaces) -> Names {
+    Names {
+        kinds: KINDS,
+        include: config.include.clone(),
+        ignore: config.ignore.clone(),
+        only: config.only.clone(),
+    }
 }
 
 /// Whether a device counts, among all that there are: a bridge does if one of its ports would.

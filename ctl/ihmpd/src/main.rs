@@ -33,8 +33,11 @@ use clap::{
     ArgAction,
     Command, //
 };
+use ihmp_network::{
+    last_resort,
+    Rtnl, //
+};
 use ihmp_nl::{
-    rtnl::Rtnl,
     Client,
     ParamRequest, //
 };
@@ -121,7 +124,7 @@ fn command() -> Command {
 
 /// Removes what the agent and the module keep.
 fn flush() -> anyhow::Result<()> {
-    Rtnl::connect()?.last_resort_remove()?;
+    last_resort::remove(&mut Rtnl::connect()?)?;
     let mut client = match Client::connect() {
         Err(ihmp_nl::Error::NoModule) => return Ok(()),
         client => client?,

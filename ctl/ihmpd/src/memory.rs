@@ -12,7 +12,7 @@ use ihmp_core::{
     addr::Addr,
     entry::Lease, //
 };
-use ihmp_nl::conntrack::{
+use ihmp_network::conntrack::{
     self,
     Conntrack, //
 };

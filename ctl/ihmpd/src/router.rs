@@ -16,20 +16,19 @@ use ihmp_engine::{
     Fact,
     Moment, //
 };
-use ihmp_nl::{
+use ihmp_network::{
+    host_route,
+    is_global,
     queue::{
         Packet,
         Queue, //
     },
-    rtnl::{
-        is_global,
-        Address,
-        Rtnl, //
-    },
+    Address,
     Counted,
     Error,
     Filter,
     Groups,
+    Rtnl,
     Watch, //
 };
 use ihmp_router::{
@@ -157,8 +156,8 @@ impl<'a> Driver<'a> {
         let udp6 = Udp::v6(config.port).ok();
         let watch = Watch::subscribe(Groups::Addresses, &Filter::default())?;
         let mut rtnl = Rtnl::connect()?;
-        for left in rtnl.host_routes()? {
-            rtnl.host_route_del(left)?;
+        for left in host_route::list(&mut rtnl)? {
+            host_route::del(&mut rtnl, left)?;
             tracing::info!("event=removed old={left} reason=left-over");
         }
         let nat = config.router.nat;
@@ -301,7 +300,7 @@ impl<'a> Driver<'a> {
     /// A clean end: without us nobody would take the routes away. Hosts find out and tell their peers.
     fn stop(&mut self) {
         for to in std::mem::take(&mut self.routed) {
-            if let Err(error) = self.rtnl.host_route_del(to) {
+            if let Err(error) = host_route::del(&mut self.rtnl, to) {
                 tracing::warn!("event=route-failed addr={to} error=\"{error}\"");
             }
         }
@@ -324,10 +323,9 @@ impl<'a> Driver<'a> {
     fn network(&mut self) -> anyhow::Result<()> {
         let links = self.rtnl.links()?;
         self.counted = Counted::of(&links, |_| true);
-        self.watch.set_filter(&Filter {
-            counted: self.counted.clone(),
-            ..Filter::default()
-        })?;
+        let mut filter = Filter::default();
+        filter.set_counted(&self.counted);
+        self.watch.set_filter(&filter)?;
         let up = |index| {
             links
                 .iter()
@@ -440,7 +438,7 @@ impl<'a> Driver<'a> {
                 Output::Remove(old) => {
                     let to = ip(old);
                     self.routed.retain(|other| *other != to);
-                    if let Err(error) = self.rtnl.host_route_del(to) {
+                    if let Err(error) = host_route::del(&mut self.rtnl, to) {
                         tracing::warn!("event=route-failed addr={to} error=\"{error}\"");
                     }
                 }
@@ -462,7 +460,7 @@ impl<'a> Driver<'a> {
     fn install(&mut self, route: HostRoute) -> bool {
         let (to, via) = (ip(route.to), ip(route.via));
         let ours = self.routed.contains(&to);
-        match self.rtnl.host_route_add(to, via, route.device, ours) {
+        match host_route::add(&mut self.rtnl, to, via, route.device, ours) {
             Ok(()) => {
                 if !ours {
                     self.routed.push(to);

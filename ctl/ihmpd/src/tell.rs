@@ -8,7 +8,7 @@ use ihmp_core::policy::{
     PrefixError, //
 };
 use ihmp_engine::Discretion;
-use ihmp_nl::rtnl::{
+use ihmp_network::{
     Address,
     Link, //
 };

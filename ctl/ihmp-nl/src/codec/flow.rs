@@ -46,7 +46,7 @@ pub(crate) fn read_flow(message: &[u8]) -> Result<Flow> {
     let mut host_port = None;
     for attr in body(message)? {
         let attr = attr?;
-        match FlowAttr(attr.number) {
+        match FlowAttr(attr.number()) {
             FlowAttr::HOST_ID => host_id = Some(attr.u32()?),
             FlowAttr::PROTO => proto = Some(attr.u8()?),
             FlowAttr::LOCAL => local = Some(attr.addr()?),
@@ -76,7 +76,7 @@ pub(super) fn read_discovery(message: &[u8]) -> Result<Event> {
     let (mut host_id, mut proto, mut local, mut remote) = (None, None, None, None);
     for attr in body(message)? {
         let attr = attr?;
-        match FlowAttr(attr.number) {
+        match FlowAttr(attr.number()) {
             FlowAttr::HOST_ID => host_id = Some(attr.u32()?),
             FlowAttr::PROTO => proto = Some(attr.u8()?),
             FlowAttr::LOCAL => local = Some(attr.addr()?),

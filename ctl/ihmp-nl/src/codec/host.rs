@@ -3,6 +3,10 @@
 
 use std::net::IpAddr;
 
+use ihmp_netlink::{
+    Attrs,
+    Writer, //
+};
 use ihmp_uapi::{
     AddrAttr,
     Command,
@@ -18,13 +22,7 @@ use super::{
     Request,
     Result, //
 };
-use crate::{
-    attrs::{
-        Attrs,
-        Writer, //
-    },
-    model::*,
-};
+use crate::model::*;
 
 fn write_addrs(out: &mut Writer, addrs: &[HostAddr]) {
     for one in addrs {
@@ -117,7 +115,7 @@ pub(crate) fn read_id(message: &[u8]) -> Result<u32> {
     let mut id = None;
     for attr in body(message)? {
         let attr = attr?;
-        if HostAttr(attr.number) == HostAttr::ID {
+        if HostAttr(attr.number()) == HostAttr::ID {
             id = Some(attr.u32()?);
         }
     }
@@ -129,7 +127,7 @@ pub(crate) fn read_credit(message: &[u8]) -> Result<(u32, u64)> {
     let (mut id, mut credit) = (None, None);
     for attr in body(message)? {
         let attr = attr?;
-        match HostAttr(attr.number) {
+        match HostAttr(attr.number()) {
             HostAttr::ID => id = Some(attr.u32()?),
             HostAttr::CREDIT => credit = Some(attr.uint()?),
             _ => (),
@@ -144,7 +142,7 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
     let mut unvalidated = false;
     for attr in attrs {
         let attr = attr?;
-        match AddrAttr(attr.number) {
+        match AddrAttr(attr.number()) {
             AddrAttr::ADDRESS => addr = Some(attr.addr()?),
             AddrAttr::SET => set = Some(known(attr, AddrSet::from_number)?),
             AddrAttr::PREFERENCE => preference = attr.u16()?,
@@ -178,7 +176,7 @@ pub(crate) fn read_host(message: &[u8]) -> Result<Host> {
     let mut addrs = Vec::new();
     for attr in body(message)? {
         let attr = attr?;
-        match HostAttr(attr.number) {
+        match HostAttr(attr.number()) {
             HostAttr::ID => id = Some(attr.u32()?),
             HostAttr::MODE => mode = Some(known(attr, Mode::from_number)?),
             HostAttr::STATE => state = Some(known(attr, HostState::from_number)?),

@@ -53,7 +53,7 @@ pub(crate) fn read_nat(message: &[u8]) -> Result<Nat> {
     let (mut nat_port, mut port, mut local_port) = (None, None, None);
     for attr in body(message)? {
         let attr = attr?;
-        match NatAttr(attr.number) {
+        match NatAttr(attr.number()) {
             NatAttr::HOST_ID => host_id = Some(attr.u32()?),
             NatAttr::PROTO => proto = Some(attr.u8()?),
             NatAttr::ADDRESS => addr = Some(attr.addr()?),

@@ -52,7 +52,7 @@ pub(crate) fn read_params(message: &[u8]) -> Result<Params> {
     let (mut path_timeout, mut max_nats, mut enabled) = (None, None, None);
     for attr in body(message)? {
         let attr = attr?;
-        match ParamAttr(attr.number) {
+        match ParamAttr(attr.number()) {
             ParamAttr::DISCOVERY => discovery = Some(attr.u32()? != 0),
             ParamAttr::PORT => port = Some(attr.u16()?),
             ParamAttr::MAX_HOSTS => max_hosts = Some(attr.u32()?),

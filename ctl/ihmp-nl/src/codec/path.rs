@@ -33,7 +33,7 @@ pub(crate) fn read_path(message: &[u8]) -> Result<Path> {
     let (mut active, mut unproven) = (false, false);
     for attr in body(message)? {
         let attr = attr?;
-        match PathAttr(attr.number) {
+        match PathAttr(attr.number()) {
             PathAttr::HOST_ID => host_id = Some(attr.u32()?),
             PathAttr::LOCAL => local = Some(attr.addr()?),
             PathAttr::REMOTE => remote = Some(attr.addr()?),
@@ -57,7 +57,7 @@ pub(super) fn read_path_change(message: &[u8]) -> Result<Event> {
     let (mut host_id, mut local, mut remote, mut cause) = (None, None, None, None);
     for attr in body(message)? {
         let attr = attr?;
-        match PathAttr(attr.number) {
+        match PathAttr(attr.number()) {
             PathAttr::HOST_ID => host_id = Some(attr.u32()?),
             PathAttr::LOCAL => local = Some(attr.addr()?),
             PathAttr::REMOTE => remote = Some(attr.addr()?),

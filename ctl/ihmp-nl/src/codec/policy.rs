@@ -39,7 +39,7 @@ pub(crate) fn read_policy(message: &[u8]) -> Result<Policy> {
     let (mut addr, mut prefix_len, mut action) = (None, None, None);
     for attr in body(message)? {
         let attr = attr?;
-        match PolicyAttr(attr.number) {
+        match PolicyAttr(attr.number()) {
             PolicyAttr::ADDRESS => addr = Some(attr.addr()?),
             PolicyAttr::PREFIX_LEN => prefix_len = Some(attr.u8()?),
             PolicyAttr::ACTION => action = Some(known(attr, PolicyAction::from_number)?),

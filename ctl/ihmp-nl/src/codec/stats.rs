@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Counters and limits.
 
+use ihmp_netlink::Attrs;
 use ihmp_uapi::{
     CounterAttr,
     LimitAttr,
@@ -14,7 +15,6 @@ use super::{
     Result, //
 };
 use crate::{
-    attrs::Attrs,
     events::Event,
     model::*, //
 };
@@ -23,7 +23,7 @@ fn read_counter(attrs: Attrs<'_>) -> Result<Counter> {
     let (mut reason, mut effect, mut packets) = (None, None, None);
     for attr in attrs {
         let attr = attr?;
-        match CounterAttr(attr.number) {
+        match CounterAttr(attr.number()) {
             CounterAttr::REASON => reason = Some(Reason(attr.u32()?)),
             CounterAttr::EFFECT => effect = Some(known(attr, Effect::from_number)?),
             CounterAttr::PACKETS => packets = Some(attr.uint()?),
@@ -42,7 +42,7 @@ pub(crate) fn read_stats(message: &[u8]) -> Result<Stats> {
     let mut stats = Stats::default();
     for attr in body(message)? {
         let attr = attr?;
-        match StatsAttr(attr.number) {
+        match StatsAttr(attr.number()) {
             StatsAttr::HOSTS => stats.hosts = attr.u32()?,
             StatsAttr::FLOWS => stats.flows = attr.u32()?,
             StatsAttr::HOOKS => stats.hooks = attr.u32()?,
@@ -70,7 +70,7 @@ pub(super) fn read_limit(message: &[u8]) -> Result<Event> {
     let (mut reason, mut packets) = (None, None);
     for attr in body(message)? {
         let attr = attr?;
-        match LimitAttr(attr.number) {
+        match LimitAttr(attr.number()) {
             LimitAttr::REASON => reason = Some(Reason(attr.u32()?)),
             LimitAttr::PACKETS => packets = Some(attr.uint()?),
             _ => (),

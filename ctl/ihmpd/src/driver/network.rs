@@ -17,9 +17,9 @@ use ihmp_engine::{
     Routes,
     Via, //
 };
-use ihmp_nl::{
-    rtnl::Link,
-    Counted, //
+use ihmp_network::{
+    Counted,
+    Link, //
 };
 
 use super::{
@@ -187,11 +187,10 @@ impl Driver<'_> {
             self.vrfs = vrfs.map(|link| link.index).collect();
             links.retain(|link| counted.has(link.index));
             (self.links, self.counted) = (links, counted);
-            if self.counted == self.filter.counted {
+            if !self.filter.set_counted(&self.counted) {
                 break;
             }
             // What happened to a device before it was listened to is seen by looking again.
-            self.filter.counted.clone_from(&self.counted);
             self.set_filter()?;
         }
         Ok(self.links != before)
@@ -324,7 +323,7 @@ impl Driver<'_> {
         let mut best: Option<(Device, u32)> = None;
         for device in by {
             let route = self.rtnl.route_by(own.addr, to, device.index)?;
-            let Some(metric) = route.map(|route| route.metric) else {
+            let Some(metric) = route.map(|route| route.metric()) else {
                 continue;
             };
             if best.as_ref().is_none_or(|(_, other)| metric < *other) {

@@ -10,9 +10,10 @@ use std::{
     net::IpAddr,
 };
 
-use ihmp_nl::{
-    rtnl::Rtnl,
-    Error, //
+use ihmp_network::{
+    last_resort,
+    Error,
+    Rtnl, //
 };
 
 /// The names that hosts go by, and the routes that are there for them.
@@ -26,8 +27,8 @@ pub(crate) struct Fallback {
 impl Fallback {
     /// Makes what is missing; routes of an earlier agent are taken over.
     pub(crate) fn new(rtnl: &mut Rtnl) -> Result<Self, Error> {
-        let device = rtnl.ensure_last_resort()?.device;
-        let routed = rtnl.last_resort_list()?.into_iter().collect();
+        let device = last_resort::ensure(rtnl)?.device;
+        let routed = last_resort::list(rtnl)?.into_iter().collect();
         Ok(Self {
             device,
             names: BTreeMap::new(),
@@ -44,9 +45,9 @@ impl Fallback {
     /// Makes again what is missing; how many routes were, if anything was.
     pub(crate) fn restore(&mut self, rtnl: &mut Rtnl) -> Result<Option<usize>, Error> {
         let device = self.device;
-        let made = rtnl.ensure_last_resort()?;
+        let made = last_resort::ensure(rtnl)?;
         self.device = made.device;
-        let there: BTreeSet<IpAddr> = rtnl.last_resort_list()?.into_iter().collect();
+        let there: BTreeSet<IpAddr> = last_resort::list(rtnl)?.into_iter().collect();
         let lost = self.routed.difference(&there).count();
         self.routed = there;
         self.stale |= lost > 0;
@@ -82,12 +83,12 @@ impl Fallback {
         }
         let wanted: BTreeSet<IpAddr> = self.names.values().flatten().copied().collect();
         for addr in wanted.difference(&self.routed) {
-            if let Err(error) = rtnl.last_resort_add(self.device, *addr) {
+            if let Err(error) = last_resort::add(rtnl, self.device, *addr) {
                 tracing::warn!("event=route-failed addr={addr} error=\"{error}\"");
             }
         }
         for addr in self.routed.difference(&wanted) {
-            if let Err(error) = rtnl.last_resort_del(self.device, *addr) {
+            if let Err(error) = last_resort::del(rtnl, self.device, *addr) {
                 tracing::warn!("event=route-failed addr={addr} error=\"{error}\"");
             }
         }

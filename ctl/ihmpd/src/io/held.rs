@@ -10,10 +10,13 @@ use std::{
     net::IpAddr,
 };
 
-use ihmp_nl::{
-    rtnl::Rtnl,
-    AddrSet,
+use ihmp_network::{
+    held,
     Error,
+    Rtnl, //
+};
+use ihmp_nl::{
+    AddrSet,
     Host, //
 };
 
@@ -32,7 +35,7 @@ pub(crate) struct Held {
 impl Held {
     /// Takes note of what an earlier agent has left on our device.
     pub(crate) fn new(device: u32, rtnl: &mut Rtnl) -> Result<Self, Error> {
-        let left: BTreeSet<IpAddr> = rtnl.held_list(device)?.into_iter().collect();
+        let left: BTreeSet<IpAddr> = held::list(rtnl, device)?.into_iter().collect();
         Ok(Self {
             device,
             wanted: BTreeSet::new(),
@@ -101,12 +104,12 @@ impl Held {
             .retain(|addr| used.values().any(|used| used.contains(addr)));
         let wanted: BTreeSet<IpAddr> = self.wanted.union(&self.left).copied().collect();
         for addr in wanted.difference(&self.there) {
-            if let Err(error) = rtnl.held_add(self.device, *addr) {
+            if let Err(error) = held::add(rtnl, self.device, *addr) {
                 tracing::warn!("event=address-failed addr={addr} error=\"{error}\"");
             }
         }
         for addr in self.there.difference(&wanted) {
-            if let Err(error) = rtnl.held_del(self.device, *addr) {
+            if let Err(error) = held::del(rtnl, self.device, *addr) {
                 tracing::warn!("event=address-failed addr={addr} error=\"{error}\"");
             }
         }

@@ -5,12 +5,12 @@ use std::os::fd::AsRawFd;
 
 use anyhow::Context;
 use ihmp_core::time::Instant;
-use ihmp_nl::{
-    rtnl::Link,
+use ihmp_network::{
     Changes,
     Counted,
     Filter,
     Groups,
+    Link,
     Watch, //
 };
 use mio::{

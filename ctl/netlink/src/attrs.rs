@@ -4,10 +4,13 @@
 //! An attribute is a length (header included) and a number, 16 bits each in host byte order, then the payload, then zeros
 //! up to a multiple of four.
 
-use std::net::{
-    IpAddr,
-    Ipv4Addr,
-    Ipv6Addr, //
+use std::{
+    fmt,
+    net::{
+        IpAddr,
+        Ipv4Addr,
+        Ipv6Addr, //
+    },
 };
 
 const HEADER: usize = 4;
@@ -18,18 +21,45 @@ const FLAGS: u16 = 3 << 14;
 
 /// Bytes that are no attribute of the kind that was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) String);
+pub struct Malformed(String);
+
+impl Malformed {
+    /// An error in these words.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// One attribute of a message.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Attr<'a> {
-    /// Where its header starts, counted from the first attribute of the list.
-    pub(crate) offset: usize,
-    pub(crate) number: u16,
-    pub(crate) payload: &'a [u8],
+pub struct Attr<'a> {
+    offset: usize,
+    number: u16,
+    payload: &'a [u8],
 }
 
 impl<'a> Attr<'a> {
+    /// Where its header starts, counted from the first attribute of the list.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// What it is, in the list's own numbers.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Its octets.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
     fn array<const N: usize>(&self) -> Result<[u8; N], Malformed> {
         self.payload
             .try_into()
@@ -37,7 +67,7 @@ impl<'a> Attr<'a> {
     }
 
     /// The error for a payload that is not what was expected.
-    pub(crate) fn wrong(&self, expected: &str) -> Malformed {
+    pub fn wrong(&self, expected: &str) -> Malformed {
         Malformed(format!(
             "attribute {}: {} octets that are not {expected}",
             self.number,
@@ -45,20 +75,23 @@ impl<'a> Attr<'a> {
         ))
     }
 
-    pub(crate) fn u8(&self) -> Result<u8, Malformed> {
+    /// A number of 8 bits.
+    pub fn u8(&self) -> Result<u8, Malformed> {
         self.array().map(u8::from_ne_bytes)
     }
 
-    pub(crate) fn u16(&self) -> Result<u16, Malformed> {
+    /// A number of 16 bits in host byte order.
+    pub fn u16(&self) -> Result<u16, Malformed> {
         self.array().map(u16::from_ne_bytes)
     }
 
-    pub(crate) fn u32(&self) -> Result<u32, Malformed> {
+    /// A number of 32 bits in host byte order.
+    pub fn u32(&self) -> Result<u32, Malformed> {
         self.array().map(u32::from_ne_bytes)
     }
 
     /// The netlink type `uint`: as few as possible of 4 or 8 octets.
-    pub(crate) fn uint(&self) -> Result<u64, Malformed> {
+    pub fn uint(&self) -> Result<u64, Malformed> {
         match self.payload.len() {
             4 => self.u32().map(u64::from),
             8 => self.array().map(u64::from_ne_bytes),
@@ -67,7 +100,7 @@ impl<'a> Attr<'a> {
     }
 
     /// Text up to the zero that ends it, which may be missing.
-    pub(crate) fn string(&self) -> Result<&'a str, Malformed> {
+    pub fn string(&self) -> Result<&'a str, Malformed> {
         let end = self
             .payload
             .iter()
@@ -76,7 +109,8 @@ impl<'a> Attr<'a> {
         std::str::from_utf8(&self.payload[..end]).map_err(|_| self.wrong("UTF-8"))
     }
 
-    pub(crate) fn addr(&self) -> Result<IpAddr, Malformed> {
+    /// An address of either family.
+    pub fn addr(&self) -> Result<IpAddr, Malformed> {
         match self.payload.len() {
             4 => self
                 .array::<4>()
@@ -88,20 +122,22 @@ impl<'a> Attr<'a> {
         }
     }
 
-    pub(crate) fn nest(&self) -> Attrs<'a> {
+    /// The attributes that it holds.
+    pub fn nest(&self) -> Attrs<'a> {
         Attrs::new(self.payload)
     }
 }
 
 /// The attributes of a message or of a nest, in order.
 #[derive(Clone, Debug)]
-pub(crate) struct Attrs<'a> {
+pub struct Attrs<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Attrs<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// Those that begin here.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 }
@@ -133,9 +169,19 @@ impl<'a> Iterator for Attrs<'a> {
 
 /// A list of attributes in the making.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Writer(pub(crate) Vec<u8>);
+pub struct Writer(Vec<u8>);
 
 impl Writer {
+    /// The attributes as octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A header and the attributes behind it.
+    pub fn behind(&self, header: &[u8]) -> Vec<u8> {
+        [header, &self.0].concat()
+    }
+
     /// Appends an attribute. What is longer than an attribute can be is cut: the kernel's limits are far below.
     fn put(&mut self, number: u16, payload: &[u8]) {
         let len = payload.len().min(usize::from(u16::MAX) - HEADER);
@@ -148,28 +194,32 @@ impl Writer {
     }
 
     /// Octets as they are.
-    pub(crate) fn bytes(&mut self, number: u16, value: &[u8]) {
+    pub fn bytes(&mut self, number: u16, value: &[u8]) {
         self.put(number, value);
     }
 
-    pub(crate) fn flag(&mut self, number: u16) {
+    /// An attribute whose presence is all that it says.
+    pub fn flag(&mut self, number: u16) {
         self.put(number, &[]);
     }
 
-    pub(crate) fn u8(&mut self, number: u16, value: u8) {
+    /// A number of 8 bits.
+    pub fn u8(&mut self, number: u16, value: u8) {
         self.put(number, &value.to_ne_bytes());
     }
 
-    pub(crate) fn u16(&mut self, number: u16, value: u16) {
+    /// A number of 16 bits in host byte order.
+    pub fn u16(&mut self, number: u16, value: u16) {
         self.put(number, &value.to_ne_bytes());
     }
 
-    pub(crate) fn u32(&mut self, number: u16, value: u32) {
+    /// A number of 32 bits in host byte order.
+    pub fn u32(&mut self, number: u16, value: u32) {
         self.put(number, &value.to_ne_bytes());
     }
 
     /// The netlink type `uint`: as few as possible of 4 or 8 octets.
-    pub(crate) fn uint(&mut self, number: u16, value: u64) {
+    pub fn uint(&mut self, number: u16, value: u64) {
         match u32::try_from(value) {
             Ok(value) => self.u32(number, value),
             Err(_) => self.put(number, &value.to_ne_bytes()),
@@ -177,18 +227,20 @@ impl Writer {
     }
 
     /// Text with the zero that ends it.
-    pub(crate) fn string(&mut self, number: u16, value: &str) {
+    pub fn string(&mut self, number: u16, value: &str) {
         self.put(number, &[value.as_bytes(), &[0]].concat());
     }
 
-    pub(crate) fn addr(&mut self, number: u16, value: IpAddr) {
+    /// An address of either family.
+    pub fn addr(&mut self, number: u16, value: IpAddr) {
         match value {
             IpAddr::V4(value) => self.put(number, &value.octets()),
             IpAddr::V6(value) => self.put(number, &value.octets()),
         }
     }
 
-    pub(crate) fn nest(&mut self, number: u16, inner: &Writer) {
+    /// An attribute that holds attributes.
+    pub fn nest(&mut self, number: u16, inner: &Writer) {
         self.put(number | NESTED, &inner.0);
     }
 }
