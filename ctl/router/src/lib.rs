@@ -12,18 +12,23 @@
 //! Whom it believes: a host is *bound* to the key with which it is heard from an address, but only where the message comes
 //! by the device to which the address belongs. Who can send from there could take the address anyway, by answering for it
 //! on the link. From then on no other key moves the address.
+//!
+//! [`Router`] has the parts, each of which alone changes its own state: who is bound to which address (`table`), whether a message
+//! is what its key says (`verifier`), which moves are granted (`moves`), which networks there are (`networks`), the NAT's
+//! side (`nat`), and what is to be done and said (`outbox`). A part is given the others that it needs, and knows no router.
 
 #![forbid(unsafe_code)]
 
+mod asked;
 mod io;
 mod mark;
 mod moves;
 mod nat;
-mod pair;
+mod networks;
+mod outbox;
 mod router;
-mod signals;
 mod table;
-mod tell;
+mod verifier;
 
 pub use io::{
     Config, Event, HostRoute, Input, Link, NatConfig, Note, Output, Pair, Passing, Reason,

@@ -4,20 +4,73 @@
 use ihmp_core::addr::Addr;
 use ihmp_core::grant::Grant;
 use ihmp_core::message::{Control, Message, Options};
+use ihmp_core::policy::Prefix;
 use ihmp_core::time::Duration;
-use ihmp_engine::PublicKey;
+use ihmp_engine::{Moment, PublicKey};
 
-use crate::io::{HostRoute, Link, Note, Output, Passing, Reason, Verdict};
-use crate::router::Router;
+use crate::io::{Config, HostRoute, Link, Note, Output, Passing, Reason, Verdict};
+use crate::networks::Networks;
+use crate::outbox::Outbox;
+use crate::table::Table;
 
 /// So much longer than was promised a route stays: answers take their time.
 const SLACK: Duration = Duration::from_secs(5);
 /// How long a host is left alone that does not hear what we answer.
 const DEAF: Duration = Duration::from_secs(600);
 
+/// A message by which a host says that it has moved; it is what its key says.
+#[derive(Debug)]
+pub(crate) struct Move<'a> {
+    id: u32,
+    /// Where the host is at home now.
+    new: Addr,
+    /// The network to which that belongs.
+    link: Link,
+    peer: Addr,
+    key: PublicKey,
+    stamp: u64,
+    message: &'a Message<'a>,
+}
+
+impl<'a> Move<'a> {
+    /// The move of a datagram with a message that is authentic, from this network.
+    pub(crate) fn new(
+        passing: &Passing<'_>,
+        message: &'a Message<'a>,
+        link: Link,
+        key: PublicKey,
+        stamp: u64,
+    ) -> Move<'a> {
+        Move {
+            id: passing.id,
+            new: passing.from,
+            link,
+            peer: passing.to,
+            key,
+            stamp,
+            message,
+        }
+    }
+
+    /// The address that it has left, as far as it says so: the one that the peer knows, else one that it has besides.
+    fn named(&self, table: &Table) -> Option<Addr> {
+        let addresses = self.message.addresses.as_slice();
+        match self.message.control {
+            Control::Handoff => addresses.get(2).copied(),
+            _ => {
+                let others = addresses.get(2..).unwrap_or_default();
+                let mut names = [self.message.host]
+                    .into_iter()
+                    .chain(others.iter().copied());
+                names.find(|addr| *addr != self.new && table.key(*addr) == Some(self.key))
+            }
+        }
+    }
+}
+
 /// A move that waits for its route.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+struct Waiting {
     id: u32,
     route: HostRoute,
     answer: Answer,
@@ -32,153 +85,188 @@ struct Answer {
     grant: Grant,
 }
 
-impl Router {
+/// Grants moves and rejects them.
+#[derive(Debug)]
+pub(crate) struct Moves {
+    /// Moves from and to these are rejected.
+    reject: Vec<Prefix>,
+    /// Seconds for which a host need not ask again.
+    lifetime: u16,
+    /// Most host routes.
+    max_routes: usize,
+    waiting: Option<Waiting>,
+    granted: u64,
+    rejected: u64,
+}
+
+impl Moves {
+    /// Has granted nothing yet.
+    pub(crate) fn new(config: &Config) -> Moves {
+        Moves {
+            reject: config.reject.clone(),
+            lifetime: config.lifetime,
+            max_routes: config.max_routes,
+            waiting: None,
+            granted: 0,
+            rejected: 0,
+        }
+    }
+
+    /// Goes on with other bounds.
+    pub(crate) fn configure(&mut self, config: &Config) {
+        self.reject.clone_from(&config.reject);
+        self.lifetime = config.lifetime;
+        self.max_routes = config.max_routes;
+    }
+
+    /// How many were granted, and rejected.
+    pub(crate) fn counts(&self) -> [u64; 2] {
+        [self.granted, self.rejected]
+    }
+
     /// A host has lost an address: nothing can be brought there any more, and the peer asks for it no longer.
-    pub(crate) fn down(&mut self, gone: Addr, peer: Addr, key: &PublicKey) {
+    pub(crate) fn down(
+        &self,
+        table: &mut Table,
+        outbox: &mut Outbox,
+        gone: Addr,
+        peer: Addr,
+        key: &PublicKey,
+    ) {
         let through = |(route, of): &(HostRoute, PublicKey)| of == key && route.via == gone;
-        let through: Vec<Addr> = self
-            .table
+        let through: Vec<Addr> = table
             .routes()
             .filter(through)
             .map(|(route, _)| route.to)
             .collect();
         for addr in through {
-            self.table.home(addr);
-            self.removed(addr, "next-hop");
+            table.home(addr);
+            outbox.remove(addr, "next-hop");
         }
-        let own = self.table.get(gone).is_some_and(|bound| bound.key == *key);
-        if own && self.table.release(gone, peer) {
-            self.removed(gone, "address-down");
+        if table.key(gone) == Some(*key) && table.release(gone, peer) {
+            outbox.remove(gone, "address-down");
         }
     }
 
     /// A host has moved: it is at home at the source of the message now.
     pub(crate) fn moved(
         &mut self,
-        passing: &Passing<'_>,
-        message: &Message<'_>,
-        link: Link,
-        key: &PublicKey,
-        echo: u64,
+        at: Moment,
+        networks: &Networks,
+        table: &mut Table,
+        outbox: &mut Outbox,
+        asked: &Move<'_>,
     ) -> Result<Option<Verdict>, Reason> {
-        let Passing { id, from, to, .. } = *passing;
-        let addresses = message.addresses.as_slice();
-        if addresses.get(1) != Some(&from) {
+        let Move {
+            id,
+            new,
+            link,
+            peer,
+            ..
+        } = *asked;
+        let message = asked.message;
+        if message.addresses.as_slice().get(1) != Some(&new) {
             return Err(Reason::Payload);
         }
-        let named = match message.control {
-            Control::Handoff => addresses.get(2).copied(),
-            // The address that the peer knows, else one that it has besides.
-            _ => {
-                let others = addresses.get(2..).unwrap_or_default();
-                let mut names = [message.host].into_iter().chain(others.iter().copied());
-                let own = |addr: &Addr| {
-                    let bound = self.table.get(*addr);
-                    *addr != from && bound.is_some_and(|bound| bound.key == *key)
-                };
-                names.find(own)
-            }
-        };
-        let old = named.filter(|old| self.inside(*old) && old.family() == to.family());
-        let Some((old, home)) = old.and_then(|old| Some((old, self.link(old)?))) else {
+        let named = asked.named(table);
+        let old = named.filter(|old| networks.is_inside(*old) && old.family() == peer.family());
+        let Some((old, home)) = old.and_then(|old| Some((old, networks.link(old)?))) else {
             // From elsewhere, or a second address.
             return Ok(Some(Verdict::Pass));
         };
-        if old == from {
+        if old == new {
             return Err(Reason::Payload);
         }
-        if home.prefix.contains(to) {
+        if home.prefix.contains(peer) {
             return Err(Reason::OnLink);
         }
-        let bound = self.table.get(old).ok_or(Reason::Unbound)?;
-        if bound.key != *key {
+        let key = table.key(old).ok_or(Reason::Unbound)?;
+        if key != asked.key {
             return Err(Reason::OtherKey);
         }
         let route = HostRoute {
             to: old,
-            via: from,
+            via: new,
             device: link.device,
         };
-        let current = bound.away.as_ref().map(|away| away.route);
-        if self.table.left_alone(key, self.now) {
+        let current = table.route(old);
+        if table.left_alone(&key, at.now) {
             return Err(Reason::NotHeard);
         }
-        if self.table.granted(old, to) == Some(message.seqno) {
+        if table.granted(old, peer) == Some(message.seqno) {
             // The answer got lost, or it does not believe us: the peer will answer.
-            self.table.is_deaf(key, self.now.after(DEAF));
-            if self.table.release(old, to) {
-                self.removed(old, "not-heard");
+            table.is_deaf(&key, at.now.after(DEAF));
+            if table.release(old, peer) {
+                outbox.remove(old, "not-heard");
             }
             return Err(Reason::NotHeard);
         }
-        let grant = Grant {
-            router: link.own,
-            new: from,
-            old,
-            peer: to,
-            lifetime: self.config.lifetime.max(1),
-        };
         let answer = Answer {
             seqno: message.seqno,
-            echo,
-            grant,
+            echo: asked.stamp,
+            grant: Grant {
+                router: link.own,
+                new,
+                old,
+                peer,
+                lifetime: self.lifetime.max(1),
+            },
         };
-        let reject = &self.config.reject;
-        if reject
-            .iter()
-            .any(|prefix| prefix.contains(old) || prefix.contains(from))
-        {
-            self.reject(answer);
+        let mut reject = self.reject.iter();
+        if reject.any(|prefix| prefix.contains(old) || prefix.contains(new)) {
+            self.reject(at, outbox, answer);
             return Ok(Some(Verdict::Pass));
         }
-        if current.is_none() && self.table.sizes()[1] >= self.config.max_routes {
-            self.reject(answer);
+        if current.is_none() && table.sizes()[1] >= self.max_routes {
+            self.reject(at, outbox, answer);
             return Err(Reason::RouteLimit);
         }
-        let control = message.control;
         let waiting = Waiting {
             id,
             route,
             answer,
-            control,
+            control: message.control,
         };
         if current == Some(route) {
-            if self.table.granted(old, to).is_some() {
-                self.table.hears(key);
+            if table.granted(old, peer).is_some() {
+                table.hears(&key);
             }
-            self.grant(&waiting);
+            self.grant(at, table, outbox, &waiting);
             return Ok(Some(Verdict::Take));
         }
-        self.outputs.push_back(Output::Install(route));
+        outbox.push(Output::Install(route));
         self.waiting = Some(waiting);
         Ok(None)
     }
 
     /// The route is there, or cannot be made.
-    pub(crate) fn installed(&mut self, done: bool) {
+    pub(crate) fn installed(
+        &mut self,
+        at: Moment,
+        table: &mut Table,
+        outbox: &mut Outbox,
+        done: bool,
+    ) {
         let Some(waiting) = self.waiting.take() else {
             return;
         };
         let id = waiting.id;
         let verdict = if done {
-            self.grant(&waiting);
+            self.grant(at, table, outbox, &waiting);
             Verdict::Take
         } else {
             let Grant { new, peer, .. } = waiting.answer.grant;
-            if self.table.home(waiting.route.to) {
-                self.removed(waiting.route.to, "route-failed");
+            if table.home(waiting.route.to) {
+                outbox.remove(waiting.route.to, "route-failed");
             }
-            let reason = Reason::RouteFailed;
-            *self.passed.entry(reason.name()).or_insert(0) += 1;
-            let (from, to) = (new, peer);
-            self.note(Note::Passed { reason, from, to });
-            self.reject(waiting.answer);
+            outbox.passed(Reason::RouteFailed, new, peer);
+            self.reject(at, outbox, waiting.answer);
             Verdict::Pass
         };
-        self.outputs.push_back(Output::Verdict { id, verdict });
+        outbox.push(Output::Verdict { id, verdict });
     }
 
-    fn grant(&mut self, waiting: &Waiting) {
+    fn grant(&mut self, at: Moment, table: &mut Table, outbox: &mut Outbox, waiting: &Waiting) {
         let Grant {
             new,
             old,
@@ -187,48 +275,46 @@ impl Router {
             ..
         } = waiting.answer.grant;
         let span = Duration::from_secs(lifetime.into()).saturating_add(SLACK);
-        let until = self.now.after(span);
-        let seqno = waiting.answer.seqno;
-        self.table.leave(waiting.route, peer, until, seqno);
+        let until = at.now.after(span);
+        table.leave(waiting.route, peer, until, waiting.answer.seqno);
         self.granted += 1;
-        let control = waiting.control;
-        self.note(Note::Granted {
+        outbox.note(Note::Granted {
             old,
             new,
             peer,
-            control,
+            control: waiting.control,
         });
-        self.answer(waiting.answer);
+        waiting.answer.send(at, outbox);
     }
 
     /// Tells a host that its message goes on to the peer.
-    fn reject(&mut self, answer: Answer) {
+    fn reject(&mut self, at: Moment, outbox: &mut Outbox, answer: Answer) {
         let Grant { new, old, peer, .. } = answer.grant;
         self.rejected += 1;
-        self.note(Note::Rejected { old, new, peer });
+        outbox.note(Note::Rejected { old, new, peer });
         let grant = Grant {
             lifetime: 0,
             ..answer.grant
         };
-        self.answer(Answer { grant, ..answer });
+        Answer { grant, ..answer }.send(at, outbox);
     }
+}
 
-    fn answer(&mut self, answer: Answer) {
-        let Answer { seqno, echo, grant } = answer;
-        let stamp = self.stamp();
-        let Some(key) = &self.key else {
-            return;
-        };
+impl Answer {
+    fn send(&self, at: Moment, outbox: &mut Outbox) {
+        let grant = &self.grant;
+        let stamp = outbox.stamp(at);
         let message = Message {
             control: Control::RouterAck,
             options: Options::NONE,
-            seqno,
+            seqno: self.seqno,
             signature: None,
             host: grant.router,
             addresses: grant.addresses(),
         };
         let (from, to) = (grant.router, grant.new);
-        let bytes = key.seal(&message, to, stamp, echo);
-        self.outputs.push_back(Output::Send { from, to, bytes });
+        if let Some(bytes) = outbox.seal(&message, to, stamp, self.echo) {
+            outbox.push(Output::Send { from, to, bytes });
+        }
     }
 }

@@ -1,247 +1,416 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is known of the hosts behind the machine's NAT, of the peers with which they signal, and of their mappings.
+//! NAT ([DIME-IFIP] section IV-D, Fig. 9): messages that pass the machine's NAT are marked, and show who is behind it and
+//! with whom it signals; peers are told of the mappings of those hosts.
+//!
+//! A message is looked at twice. As it is forwarded, its source is the host's own: that is noted. As it leaves, the NAT has
+//! exchanged the source, and the host is the one that it names; only if it was noted, it is that host that sent it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+mod crossing;
+mod exchange;
+mod handling;
+mod looks;
+mod mappings;
+mod peers;
+mod pending;
+mod places;
+mod request;
+mod teller;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use ihmp_core::addr::Addr;
 use ihmp_core::entry::Lease;
-use ihmp_core::packet::UDP;
+use ihmp_core::message::{Control, Message, Options};
 use ihmp_core::time::{Duration, Instant};
-use ihmp_engine::Bucket;
+use ihmp_engine::{Moment, PublicKey};
 
-use crate::io::{Event, NatConfig, Pair, Reason, Translation};
-use crate::pair::{name_of, Exchange};
+use crate::io::{Event, NatConfig, Note, Output, Pair, Passing, Reason, Translation, Verdict};
+use crate::networks::Networks;
+use crate::outbox::Outbox;
+use crate::table::Table;
+use crate::verifier::Verifier;
+use crossing::Crossing;
+use exchange::Exchange;
+pub(crate) use handling::Handling;
+use looks::Looks;
+use mappings::Mappings;
+use peers::Peers;
+use pending::Pending;
+use request::{name_of, Cause};
+use teller::Teller;
+use timers::Timers;
 
-/// Messages that were forwarded and may not have left yet: as many as the queue holds.
-const CROSSING: usize = 1_024;
-/// Requests whose late answers are told from unexpected ones.
-const DONE: usize = 256;
+/// How long a pair is remembered after the last message, and how long when the peer has not answered yet.
+const REMEMBERED: Duration = Duration::from_secs(600);
+const UNHEARD: Duration = Duration::from_secs(30);
 
-/// What is known of a peer.
-#[derive(Debug)]
-pub(crate) struct Peer {
-    /// Pairs that are told of.
-    pub(crate) pairs: usize,
-    pub(crate) srtt: Option<Duration>,
-    pub(crate) sent: Bucket,
+/// What a host behind the NAT has said to a peer, as the peer sees it.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    pair: Pair,
+    /// The address of the NAT from which it comes.
+    outside: Addr,
+    key: PublicKey,
+    /// Whom a host greets may not take part; to whom it says anything else does.
+    greets: bool,
 }
 
-/// A place at the NAT that can be one mapping's only: NAT, peer, protocol, port of the NAT and of the peer.
-pub(crate) type Place = (Addr, Addr, u8, u16, u16);
-
-pub(crate) fn place(pair: Pair, nat: Addr, name: Lease) -> Place {
-    (nat, pair.peer, name.proto, name.nat_port, name.peer_port)
-}
-
-/// The NAT's side of all pairs.
+/// The NAT's side of all pairs of a host behind it and a peer.
 ///
 /// # Invariants
 ///
-/// `wakes` has each pair, at its `wake`. `peers` has the peers of live pairs. `asked` has the requests that are out.
+/// `timers` has each pair. `peers` has the peers of live pairs. `pending` has the requests that are out.
 #[derive(Debug)]
 pub(crate) struct Nat {
-    pub(crate) config: NatConfig,
-    pub(crate) pairs: HashMap<Pair, Exchange>,
-    pub(crate) wakes: BTreeSet<(Instant, Pair)>,
-    pub(crate) peers: BTreeMap<Addr, Peer>,
-    /// Whose mapping is at a place: the newest one's.
-    pub(crate) places: HashMap<Place, (Pair, Lease)>,
-    /// Requests that are out: NAT, peer, number.
-    pub(crate) asked: HashMap<(Addr, Addr, u16), Pair>,
-    /// Requests that were acknowledged of late.
-    done: VecDeque<(Addr, Addr, u16)>,
-    /// Pairs of which the NAT is to be asked, and whether all of it is told again.
-    pub(crate) look: BTreeMap<Pair, bool>,
-    pub(crate) look_at: Instant,
-    pub(crate) looking: Option<(Instant, BTreeMap<Pair, bool>)>,
-    /// Messages that were forwarded and have not left: host, peer, timestamp.
-    crossing: VecDeque<(Addr, Addr, u64)>,
-    pub(crate) listening: bool,
-    pub(crate) sent: Bucket,
-    seqno: Option<u16>,
-    pub(crate) entries: u64,
+    /// Seconds for which a mapping is told.
+    lifetime: u16,
+    mappings: Mappings,
+    timers: Timers,
+    peers: Peers,
+    pending: Pending,
+    looks: Looks,
+    crossing: Crossing,
 }
 
 impl Nat {
+    /// A NAT behind which nobody is yet.
     pub(crate) fn new(config: NatConfig) -> Nat {
         Nat {
-            sent: Bucket::new(config.sent[0]),
-            config,
-            pairs: HashMap::new(),
-            wakes: BTreeSet::new(),
-            peers: BTreeMap::new(),
-            places: HashMap::new(),
-            asked: HashMap::new(),
-            done: VecDeque::new(),
-            look: BTreeMap::new(),
-            look_at: Instant::ZERO,
-            looking: None,
-            crossing: VecDeque::new(),
-            listening: false,
-            seqno: None,
-            entries: 0,
+            lifetime: config.lifetime.max(2),
+            mappings: Mappings::new(config),
+            timers: Timers::default(),
+            peers: Peers::new(config.sent),
+            pending: Pending::default(),
+            looks: Looks::default(),
+            crossing: Crossing::default(),
         }
     }
 
     /// When something is due.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let wake = self.wakes.first().map(|(at, _)| *at);
-        let look = (!self.look.is_empty()).then_some(self.look_at);
-        wake.into_iter().chain(look).min()
+        let wake = self.timers.next();
+        wake.into_iter().chain(self.looks.next()).min()
     }
 
     /// How many pairs and mappings there are, and how many NAT_ENTRYs were acknowledged.
     pub(crate) fn sizes(&self) -> [u64; 3] {
-        let leases: usize = self.pairs.values().map(Exchange::len).sum();
-        [self.pairs.len() as u64, leases as u64, self.entries]
+        let [pairs, leases] = self.mappings.sizes();
+        [pairs, leases, self.pending.acknowledged()]
     }
 
-    /// Notes a message that was forwarded.
-    pub(crate) fn crosses(&mut self, host: Addr, peer: Addr, stamp: u64) {
-        if self.crossing.len() >= CROSSING {
-            self.crossing.pop_front();
-        }
-        self.crossing.push_back((host, peer, stamp));
-    }
-
-    /// Whether this message was noted; it is no longer.
-    pub(crate) fn crossed(&mut self, host: Addr, peer: Addr, stamp: u64) -> bool {
-        let mut crossing = self.crossing.iter();
-        let at = crossing.position(|one| *one == (host, peer, stamp));
-        at.and_then(|at| self.crossing.remove(at)).is_some()
-    }
-
-    /// A request was acknowledged.
-    pub(crate) fn is_done(&mut self, request: (Addr, Addr, u16)) {
-        if self.done.len() >= DONE {
-            self.done.pop_front();
-        }
-        self.done.push_back(request);
-        self.entries += 1;
-    }
-
-    /// The pair whose request this is, or why there is none.
-    pub(crate) fn asked(&self, request: (Addr, Addr, u16)) -> Result<Pair, Reason> {
-        let late = self.done.contains(&request);
-        let none = if late {
-            Reason::LateAck
-        } else {
-            Reason::UnexpectedAck
+    /// Takes note of a message on its way through, by the device to which its source belongs.
+    pub(crate) fn crossing(
+        &mut self,
+        networks: &Networks,
+        table: &Table,
+        passing: &Passing<'_>,
+        message: &Message<'_>,
+    ) {
+        let Passing {
+            device, from, to, ..
+        } = *passing;
+        let signature = message.signature.as_ref();
+        let Some(block) = signature.and_then(|signature| signature.ed25519()) else {
+            return;
         };
-        self.asked.get(&request).copied().ok_or(none)
+        let away = || table.route(from).map(|route| route.device);
+        let link = networks.link(from);
+        let by = link.is_none_or(|link| link.device == device) || away() == Some(device);
+        if by && message.addresses.as_slice().first() == Some(&from) {
+            self.crossing.came(from, to, block.timestamp);
+        }
     }
 
-    /// Takes a mapping of a pair away from its place.
-    pub(crate) fn vacate(&mut self, pair: Pair, nat: Addr, name: Lease) {
-        let place = place(pair, nat, name);
-        if self.places.get(&place) == Some(&(pair, name)) {
-            self.places.remove(&place);
+    /// What is done with a message that leaves and passes the NAT.
+    pub(crate) fn translated(
+        &mut self,
+        at: Moment,
+        table: &mut Table,
+        verifier: &mut Verifier,
+        outbox: &mut Outbox,
+        passing: &Passing<'_>,
+    ) -> Result<Verdict, Reason> {
+        let Passing {
+            from, to, bytes, ..
+        } = *passing;
+        let message = Message::parse(bytes).map_err(Reason::Malformed)?;
+        let signature = message.signature.as_ref();
+        let block = signature.and_then(|signature| signature.ed25519());
+        let host = *message
+            .addresses
+            .as_slice()
+            .first()
+            .ok_or(Reason::Payload)?;
+        let greets =
+            message.control == Control::Hello && !message.options.has(Options::INCORRECT_SEQNO);
+        if host == from {
+            // It comes in: the peer has exchanged nothing.
+            if let Some(block) = &block {
+                verifier.remember((from, to, message.seqno), block.timestamp);
+            }
+            let asks =
+                message.control == Control::Ack && message.options.has(Options::INCORRECT_SEQNO);
+            let pair = Pair {
+                host: to,
+                peer: from,
+            };
+            if !asks {
+                let handling = &mut Handling::new(at, table, outbox);
+                self.peer_spoke(handling, pair, greets);
+            }
+            return Ok(Verdict::Mark);
         }
+        let block = block.ok_or(Reason::Unsigned)?;
+        if !self.crossing.left(host, to, block.timestamp) {
+            return Err(Reason::Source);
+        }
+        let key = PublicKey(*block.key);
+        if table.key(host) == Some(key) {
+            table.touch(host);
+        } else {
+            // What answers something that we have not seen cannot be verified; the next one can.
+            let Some(echoes) = verifier.echoes(host, to, &message) else {
+                return Ok(Verdict::Mark);
+            };
+            verifier.authenticate(at.now, table, passing, &block, &echoes)?;
+            table.at_home(outbox, host, key, block.timestamp)?;
+        }
+        let said = Said {
+            pair: Pair { host, peer: to },
+            outside: from,
+            key,
+            greets,
+        };
+        self.host_spoke(&mut Handling::new(at, table, outbox), said)?;
+        Ok(Verdict::Mark)
+    }
+
+    /// A host behind the NAT has said something to a peer.
+    fn host_spoke(&mut self, handling: &mut Handling<'_>, said: Said) -> Result<(), Reason> {
+        let now = handling.now();
+        let Said { pair, outside, .. } = said;
+        let before = self.mappings.get(pair).map(Exchange::nat);
+        match before {
+            None => {
+                if !self.mappings.add(pair, outside) {
+                    return Err(Reason::PairLimit);
+                }
+                self.timers.set(pair, now);
+            }
+            Some(before) if before != outside => {
+                self.clear(pair, outside);
+                self.looks.want(pair);
+            }
+            Some(_) => (),
+        }
+        let Some(exchange) = self.mappings.get_mut(pair) else {
+            return Ok(());
+        };
+        let live = exchange.is_live();
+        // Another key is another host, to the peer as well.
+        let other = exchange.set_key(said.key);
+        let remembered = if live || !said.greets {
+            REMEMBERED
+        } else {
+            UNHEARD
+        };
+        exchange.keep_until(now.after(remembered));
+        if !live && !said.greets {
+            self.begin(handling, pair);
+        } else if live && (said.greets || other) {
+            self.looks.want(pair);
+        }
+        self.advance(handling, pair);
+        Ok(())
+    }
+
+    /// A peer has said something to a host behind the NAT, other than that it does not know it.
+    fn peer_spoke(&mut self, handling: &mut Handling<'_>, pair: Pair, greets: bool) {
+        let Some(exchange) = self.mappings.get_mut(pair) else {
+            return;
+        };
+        exchange.keep_until(handling.now().after(REMEMBERED));
+        exchange.resume();
+        if !exchange.is_live() {
+            self.begin(handling, pair);
+        } else if greets {
+            self.looks.want(pair);
+        } else if exchange.again(Cause::Word) {
+            self.teller(handling).send(pair, Cause::Word);
+        }
+        self.advance(handling, pair);
+    }
+
+    /// A peer is told of a host's mappings from now on.
+    fn begin(&mut self, handling: &mut Handling<'_>, pair: Pair) {
+        let Some(exchange) = self.mappings.get_mut(pair) else {
+            return;
+        };
+        exchange.begin();
+        let nat = exchange.nat();
+        self.looks.want(pair);
+        if self.peers.join(pair.peer) {
+            self.listen(handling);
+        }
+        handling.outbox().note(Note::Behind { pair, nat });
+    }
+
+    /// A pair is forgotten.
+    fn end(&mut self, handling: &mut Handling<'_>, pair: Pair, reason: &'static str) {
+        let Some(nat) = self.mappings.get(pair).map(Exchange::nat) else {
+            return;
+        };
+        self.clear(pair, nat);
+        let live = self.mappings.remove(pair);
+        self.timers.remove(pair);
+        self.looks.forget(pair);
+        if !live {
+            return;
+        }
+        if self.peers.leave(pair.peer) {
+            self.listen(handling);
+        }
+        handling.outbox().note(Note::Apart { pair, reason });
     }
 
     /// Everything of a pair that depends on the address of the NAT is forgotten.
-    pub(crate) fn clear(&mut self, pair: Pair, nat: Addr) {
-        let Some(exchange) = self.pairs.get_mut(&pair) else {
+    fn clear(&mut self, pair: Pair, nat: Addr) {
+        if let Some(request) = self.mappings.clear(pair, nat) {
+            self.pending.forget(request);
+        }
+    }
+
+    /// Says to which addresses connections matter.
+    fn listen(&mut self, handling: &mut Handling<'_>) {
+        if let Some(peers) = self.peers.listen() {
+            handling.outbox().push(Output::Listen(peers));
+        }
+    }
+
+    /// What the NAT did: all of it first, then it is told, so that what came together is told together.
+    pub(crate) fn events(&mut self, handling: &mut Handling<'_>, events: &[Event]) {
+        let mut touched = BTreeSet::new();
+        for event in events {
+            let (Event::New(translation) | Event::Gone(translation)) = event;
+            touched.insert(translation.pair);
+            if let Some(reason) = self.mappings.apply(*event, false) {
+                not_kept(handling, translation, reason);
+            }
+        }
+        for pair in touched {
+            self.advance(handling, pair);
+        }
+    }
+
+    /// Some of what it did was lost.
+    pub(crate) fn overrun(&mut self) {
+        for pair in self.mappings.live() {
+            self.looks.want_changes(pair);
+        }
+    }
+
+    /// Asks the NAT, when it is time.
+    pub(crate) fn look(&mut self, handling: &mut Handling<'_>) {
+        if let Some(pairs) = self.looks.ask(handling.now()) {
+            handling.outbox().push(Output::Look(pairs));
+        }
+    }
+
+    /// What the NAT has; `None` when that cannot be had now.
+    pub(crate) fn seen(&mut self, handling: &mut Handling<'_>, all: Option<&[Translation]>) {
+        let now = handling.now();
+        let Some(pairs) = self.looks.answered(now) else {
             return;
         };
-        let old = std::mem::replace(exchange, Exchange::new(nat));
-        (exchange.until, exchange.live, exchange.wake) = (old.until, old.live, old.wake);
-        for name in old.names() {
-            self.vacate(pair, old.nat, name);
-        }
-        if let Some(request) = &old.request {
-            self.asked.remove(&(old.nat, pair.peer, request.seqno));
-        }
-    }
-
-    /// Forgets a pair; true when nobody else has this peer.
-    pub(crate) fn remove(&mut self, pair: Pair) -> bool {
-        let Some(nat) = self.pairs.get(&pair).map(|exchange| exchange.nat) else {
-            return false;
+        let Some(all) = all else {
+            return self.looks.again(pairs);
         };
-        self.clear(pair, nat);
-        let Some(exchange) = self.pairs.remove(&pair) else {
-            return false;
-        };
-        self.wakes.remove(&(exchange.wake, pair));
-        self.look.remove(&pair);
-        let Some(peer) = self.peers.get_mut(&pair.peer).filter(|_| exchange.live) else {
-            return false;
-        };
-        peer.pairs -= 1;
-        let last = peer.pairs == 0;
-        if last {
-            self.peers.remove(&pair.peer);
-        }
-        last
-    }
-
-    /// A pair wakes up at another time.
-    pub(crate) fn wakes_at(&mut self, pair: Pair, at: Instant) {
-        if let Some(exchange) = self.pairs.get_mut(&pair) {
-            self.wakes.remove(&(exchange.wake, pair));
-            exchange.wake = at;
-            self.wakes.insert((at, pair));
-        }
-    }
-
-    /// The NAT has this mapping, or has not; the reason when it cannot be kept.
-    pub(crate) fn apply(&mut self, event: Event, again: bool) -> Option<Reason> {
-        let (Event::New(translation) | Event::Gone(translation)) = event;
-        let Translation { pair, nat, lease } = translation;
-        let name = name_of(lease);
-        let own = name.proto == UDP && name.peer_port == self.config.port;
-        let most = self.config.max_leases;
-        let exchange = self.pairs.get_mut(&pair)?;
-        if own || !exchange.live || nat != exchange.nat || name.mapping(nat).check().is_err() {
-            return None;
-        }
-        if matches!(event, Event::Gone(_)) {
-            if exchange.ended(name) {
-                self.vacate(pair, nat, name);
+        let half = Duration::from_secs(u64::from(self.lifetime) / 2);
+        let mut there: BTreeMap<Pair, BTreeSet<Lease>> = BTreeMap::new();
+        let mut refused = Vec::new();
+        for translation in all {
+            let Some(again) = pairs.get(&translation.pair) else {
+                continue;
+            };
+            let name = name_of(translation.lease);
+            there.entry(translation.pair).or_default().insert(name);
+            if let Some(reason) = self.mappings.apply(Event::New(*translation), *again) {
+                refused.push((translation, reason));
             }
-            return None;
         }
-        let place = place(pair, nat, name);
-        let full = self.places.len() >= self.config.max_all && !self.places.contains_key(&place);
-        let mut rivals = exchange.rivals(name);
-        rivals.retain(|rival| exchange.ended(*rival));
-        if full || !exchange.made(name, most, again) {
-            return Some(Reason::LeaseLimit);
+        for (pair, again) in &pairs {
+            if let Some(exchange) = self.mappings.get_mut(*pair).filter(|_| *again) {
+                exchange.look_at(now.after(half));
+            }
+            let none = BTreeSet::new();
+            let there = there.get(pair).unwrap_or(&none);
+            self.mappings.keep_only(*pair, there);
         }
-        // What a peer knows of the place is the former one's: it has to hear of the end in any case.
-        let owner = (pair, name);
-        if self
-            .places
-            .insert(place, owner)
-            .is_some_and(|of| of != owner)
-        {
-            exchange.inherits(name);
+        for (translation, reason) in refused {
+            not_kept(handling, translation, reason);
         }
-        for rival in rivals {
-            self.vacate(pair, nat, rival);
+        for pair in pairs.into_keys() {
+            self.advance(handling, pair);
         }
-        None
     }
 
-    /// When the tokens are there to send one more to a peer.
-    pub(crate) fn ready_at(&self, peer: Addr, now: Instant) -> Instant {
-        let one = self
-            .peers
-            .get(&peer)
-            .map_or(now, |peer| peer.sent.ready_at(now));
-        one.max(self.sent.ready_at(now))
+    /// All pairs whose time has come.
+    pub(crate) fn wake(&mut self, handling: &mut Handling<'_>) {
+        while let Some(pair) = self.timers.due(handling.now()) {
+            self.advance(handling, pair);
+        }
     }
 
-    /// A number that no request has that is out.
-    pub(crate) fn number(&mut self, nat: Addr, peer: Addr, random: u64) -> u16 {
-        let mut next = self
-            .seqno
-            .map_or(random as u16, |last| last.wrapping_add(1));
-        while self.asked.contains_key(&(nat, peer, next)) {
-            next = next.wrapping_add(1);
+    /// A datagram to the router itself.
+    pub(crate) fn heard(
+        &mut self,
+        handling: &mut Handling<'_>,
+        verifier: &mut Verifier,
+        from: Addr,
+        to: Addr,
+        bytes: &[u8],
+    ) {
+        match self.teller(handling).heard(verifier, from, to, bytes) {
+            Ok(pair) => self.advance(handling, pair),
+            Err(reason) => handling.outbox().refused(reason, from, to),
         }
-        self.seqno = Some(next);
-        next
     }
+
+    /// Does for a pair what is due, and finds out when it is to be looked at again.
+    fn advance(&mut self, handling: &mut Handling<'_>, pair: Pair) {
+        let now = handling.now();
+        let Some(exchange) = self.mappings.get_mut(pair) else {
+            return self.timers.remove(pair);
+        };
+        if exchange.until() <= now {
+            return self.end(handling, pair, "expired");
+        }
+        if !handling.is_bound(pair.host) {
+            return self.end(handling, pair, "unbound");
+        }
+        if exchange.is_live() && exchange.looks_at() <= now {
+            exchange.look_at(Instant::MAX);
+            self.looks.want(pair);
+        }
+        self.teller(handling).advance(pair);
+    }
+
+    /// Who tells the peers.
+    fn teller<'a, 'b>(&'a mut self, handling: &'a mut Handling<'b>) -> Teller<'a, 'b> {
+        Teller {
+            lifetime: self.lifetime,
+            mappings: &mut self.mappings,
+            timers: &mut self.timers,
+            peers: &mut self.peers,
+            pending: &mut self.pending,
+            handling,
+        }
+    }
+}
+
+/// A mapping cannot be kept.
+fn not_kept(handling: &mut Handling<'_>, translation: &Translation, reason: Reason) {
+    let Pair { host, peer } = translation.pair;
+    handling.outbox().refused(reason, host, peer);
 }

@@ -7,21 +7,22 @@ use ihmp_core::addr::Addr;
 use ihmp_core::time::Instant;
 use ihmp_engine::PublicKey;
 
-use crate::io::HostRoute;
+use crate::io::{HostRoute, Note, Reason};
+use crate::outbox::Outbox;
 
 /// An address whose host is somewhere else, and the peers for which it is kept.
 #[derive(Clone, Debug)]
-pub(crate) struct Away {
-    pub(crate) route: HostRoute,
+struct Away {
+    route: HostRoute,
     /// Until when, and the number of the last request.
     peers: BTreeMap<Addr, (Instant, u16)>,
 }
 
 /// What is known of an address.
 #[derive(Clone, Debug)]
-pub(crate) struct Bound {
-    pub(crate) key: PublicKey,
-    pub(crate) away: Option<Away>,
+struct Bound {
+    key: PublicKey,
+    away: Option<Away>,
     /// When it was last of use: an order, not a time.
     used: u64,
 }
@@ -53,11 +54,59 @@ pub(crate) struct Table {
     /// When a peer need not be served any more: time, address, peer.
     ends: BTreeSet<(Instant, Addr, Addr)>,
     away: usize,
+    /// Most addresses.
+    most: usize,
 }
 
 impl Table {
-    pub(crate) fn get(&self, addr: Addr) -> Option<&Bound> {
-        self.bound.get(&addr)
+    /// No address is bound; at most so many will be.
+    pub(crate) fn new(most: usize) -> Table {
+        Table {
+            most,
+            ..Table::default()
+        }
+    }
+
+    /// Binds at most so many addresses from now on.
+    pub(crate) fn set_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
+    /// The key that an address is bound to.
+    pub(crate) fn key(&self, addr: Addr) -> Option<PublicKey> {
+        self.bound.get(&addr).map(|bound| bound.key)
+    }
+
+    /// The route to an address whose host is somewhere else.
+    pub(crate) fn route(&self, addr: Addr) -> Option<HostRoute> {
+        let away = self.bound.get(&addr)?.away.as_ref();
+        away.map(|away| away.route)
+    }
+
+    /// The host with this key is at an address, by the device to which that belongs.
+    pub(crate) fn at_home(
+        &mut self,
+        outbox: &mut Outbox,
+        addr: Addr,
+        key: PublicKey,
+        stamp: u64,
+    ) -> Result<(), Reason> {
+        match self.bound.get(&addr) {
+            Some(bound) if bound.key == key => {
+                if self.home(addr) {
+                    outbox.remove(addr, "home");
+                }
+                self.touch(addr);
+            }
+            // As long as it is kept for its host, nobody else has it.
+            Some(bound) if bound.away.is_some() => return Err(Reason::OtherKey),
+            _ => {
+                if self.bind(addr, key, stamp) {
+                    outbox.note(Note::Bound { addr, key });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The last timestamp of a key that was believed.
@@ -104,11 +153,11 @@ impl Table {
         [self.bound.len(), self.away]
     }
 
-    /// Binds an address that is not away; the one that was of no use for longest gives way when there are more than
-    /// `most`. False when all of them are away.
-    pub(crate) fn bind(&mut self, addr: Addr, key: PublicKey, stamp: u64, most: usize) -> bool {
+    /// Binds an address that is not away; the one that was of no use for longest gives way when there are too many.
+    /// False when all of them are away.
+    fn bind(&mut self, addr: Addr, key: PublicKey, stamp: u64) -> bool {
         self.unbind(addr);
-        while self.bound.len() >= most.max(1) {
+        while self.bound.len() >= self.most.max(1) {
             let Some((_, oldest)) = self.order.first().copied() else {
                 return false;
             };

@@ -8,27 +8,12 @@ use ihmp_core::entry::{Lease, MAX_LEASES};
 use ihmp_core::time::{Duration, Instant};
 use ihmp_engine::PublicKey;
 
-/// Sends of one request; those that answer an ACK with IS, or follow the peer's word to the host, are apart.
-const SENDS: u32 = 4;
-/// Sends with IS, and sends at the peer's word, for one request.
-const ANSWERS: u32 = 3;
-const PROMPTS: u32 = 2;
-/// Sends that an answer can be to.
-const STAMPS: usize = 4;
+use super::pending::Number;
+use super::request::{name_of, Cause, Request};
+
 /// Pause after nobody answered; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_LAST: Duration = Duration::from_secs(60);
-/// First time-out, and the least one.
-const RTO_FIRST: Duration = Duration::from_secs(1);
-const RTO_FLOOR: Duration = Duration::from_millis(200);
-
-/// The name of a mapping: a lease without a lifetime.
-pub(crate) const fn name_of(lease: Lease) -> Lease {
-    Lease {
-        lifetime: 0,
-        ..lease
-    }
-}
 
 /// A mapping.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,104 +26,34 @@ struct Held {
     due: bool,
 }
 
-/// A NAT_ENTRY that waits for its ACK.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) seqno: u16,
-    /// What it says.
-    pub(crate) leases: Vec<Lease>,
-    /// The timestamps of its last sends.
-    pub(crate) stamps: VecDeque<u64>,
-    /// How often it was sent.
-    pub(crate) attempt: u32,
-    /// So often by the clock.
-    sends: u32,
-    answers: u32,
-    prompts: u32,
-    pub(crate) first_at: Instant,
-    pub(crate) next_at: Instant,
-    rto: Duration,
-}
-
-impl Request {
-    /// Why it is sent once more; false when it was often enough.
-    fn again(&mut self, cause: Cause) -> bool {
-        // Who has asked for proof knows the host.
-        if cause == Cause::Word && self.answers > 0 {
-            return false;
-        }
-        let (count, most) = match cause {
-            Cause::Timer => (&mut self.sends, SENDS),
-            Cause::Proof(_) => (&mut self.answers, ANSWERS),
-            Cause::Word => (&mut self.prompts, PROMPTS),
-        };
-        *count += 1;
-        *count <= most
-    }
-
-    /// It leaves with this timestamp. Who is asked by the clock again is waited for twice as long.
-    pub(crate) fn leaves(&mut self, now: Instant, stamp: u64, cause: Cause, random: u64) {
-        if self.stamps.len() >= STAMPS {
-            self.stamps.pop_front();
-        }
-        self.stamps.push_back(stamp);
-        let mut wait = self.rto;
-        if self.attempt > 0 && cause == Cause::Timer {
-            self.rto = self.rto.saturating_add(self.rto);
-            // Up to a quarter of jitter.
-            let jitter = random % (self.rto.as_nanos() / 4 + 1);
-            wait = self.rto.saturating_add(Duration::from_nanos(jitter));
-        }
-        if self.attempt == 0 {
-            self.first_at = now;
-        }
-        self.attempt += 1;
-        self.next_at = now.after(wait);
-    }
-}
-
-/// What a request is sent for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// It is the first time, or nobody answered.
-    Timer,
-    /// The peer wants proof that we hear it: the timestamp of its ACK.
-    Proof(u64),
-    /// The peer has spoken to the host: it may know it now.
-    Word,
-}
-
 /// The state of a pair.
 #[derive(Clone, Debug)]
-pub(crate) struct Exchange {
+pub(super) struct Exchange {
     /// The address of the NAT towards the peer.
-    pub(crate) nat: Addr,
+    nat: Addr,
     /// The key of the host.
-    pub(crate) key: Option<PublicKey>,
+    key: Option<PublicKey>,
     /// Until when it is remembered.
-    pub(crate) until: Instant,
+    until: Instant,
     /// The peer takes part: it has been heard, or the host knows it.
-    pub(crate) live: bool,
+    live: bool,
     /// When the NAT is asked again what it has.
-    pub(crate) look_at: Instant,
-    /// When it wakes up.
-    pub(crate) wake: Instant,
-    pub(crate) request: Option<Request>,
+    look_at: Instant,
+    request: Option<Request>,
     leases: BTreeMap<Lease, Held>,
     due: VecDeque<Lease>,
     pause: Duration,
-    pub(crate) paused: Instant,
+    paused: Instant,
 }
 
 impl Exchange {
-    pub(crate) fn new(nat: Addr) -> Exchange {
+    pub(super) fn new(nat: Addr) -> Exchange {
         Exchange {
             nat,
             key: None,
             until: Instant::ZERO,
             live: false,
             look_at: Instant::MAX,
-            wake: Instant::ZERO,
             request: None,
             leases: BTreeMap::new(),
             due: VecDeque::new(),
@@ -147,18 +62,95 @@ impl Exchange {
         }
     }
 
+    /// Goes on behind another address of the NAT, with nothing that was told from the one before; what it was.
+    pub(super) fn restart(&mut self, nat: Addr) -> Exchange {
+        let old = std::mem::replace(self, Exchange::new(nat));
+        (self.until, self.live) = (old.until, old.live);
+        old
+    }
+
+    /// The address of the NAT towards the peer.
+    pub(super) fn nat(&self) -> Addr {
+        self.nat
+    }
+
+    /// The host has this key; true when that is another one.
+    pub(super) fn set_key(&mut self, key: PublicKey) -> bool {
+        self.key.replace(key) != Some(key)
+    }
+
+    /// Until when it is remembered.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// It is remembered until then.
+    pub(super) fn keep_until(&mut self, until: Instant) {
+        self.until = until;
+    }
+
+    /// Whether the peer takes part.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// The peer takes part from now on.
+    pub(super) fn begin(&mut self) {
+        self.live = true;
+    }
+
+    /// When the NAT is asked again what it has.
+    pub(super) fn looks_at(&self) -> Instant {
+        self.look_at
+    }
+
+    /// It is asked then.
+    pub(super) fn look_at(&mut self, at: Instant) {
+        self.look_at = at;
+    }
+
+    /// Nothing is told until then, since nobody answered.
+    pub(super) fn paused_until(&self) -> Instant {
+        self.paused
+    }
+
+    /// The peer was heard: the pause is over.
+    pub(super) fn resume(&mut self) {
+        self.paused = Instant::ZERO;
+    }
+
+    /// The request that is out.
+    pub(super) fn request(&self) -> Option<&Request> {
+        self.request.as_ref()
+    }
+
+    pub(super) fn request_mut(&mut self) -> Option<&mut Request> {
+        self.request.as_mut()
+    }
+
+    /// Whether no request is out.
+    pub(super) fn is_idle(&self) -> bool {
+        self.request.is_none()
+    }
+
+    /// The number of the request to this peer that is out.
+    pub(super) fn number(&self, peer: Addr) -> Option<Number> {
+        let request = self.request.as_ref()?;
+        Some((self.nat, peer, request.seqno()))
+    }
+
     /// How many mappings there are.
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.leases.len()
     }
 
     /// The names of all mappings.
-    pub(crate) fn names(&self) -> impl Iterator<Item = Lease> + '_ {
+    pub(super) fn names(&self) -> impl Iterator<Item = Lease> + '_ {
         self.leases.keys().copied()
     }
 
     /// Whether there is something to tell.
-    pub(crate) fn has_due(&self) -> bool {
+    pub(super) fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
 
@@ -170,7 +162,7 @@ impl Exchange {
     }
 
     /// The NAT has this mapping; false when there are `most` of them. `again` tells it even if it was told.
-    pub(crate) fn made(&mut self, name: Lease, most: usize, again: bool) -> bool {
+    pub(super) fn made(&mut self, name: Lease, most: usize, again: bool) -> bool {
         if !self.leases.contains_key(&name) && self.leases.len() >= most {
             return false;
         }
@@ -184,14 +176,14 @@ impl Exchange {
     }
 
     /// The peer may know of another one by this name, that of another host.
-    pub(crate) fn inherits(&mut self, name: Lease) {
+    pub(super) fn inherits(&mut self, name: Lease) {
         if let Some(held) = self.leases.get_mut(&name) {
             held.told = true;
         }
     }
 
     /// The NAT does not have this mapping any more; true when there is nobody who has to know.
-    pub(crate) fn ended(&mut self, name: Lease) -> bool {
+    pub(super) fn ended(&mut self, name: Lease) -> bool {
         let Some(held) = self.leases.get_mut(&name) else {
             return false;
         };
@@ -205,7 +197,7 @@ impl Exchange {
     }
 
     /// These are all mappings that the NAT has; the names of those that it has not.
-    pub(crate) fn missing(&self, all: &BTreeSet<Lease>) -> Vec<Lease> {
+    pub(super) fn missing(&self, all: &BTreeSet<Lease>) -> Vec<Lease> {
         let there = |held: &Held| !held.gone;
         let known = self.leases.iter().filter(|(_, held)| there(held));
         let names = known.map(|(name, _)| *name);
@@ -213,7 +205,7 @@ impl Exchange {
     }
 
     /// Other mappings of the same flow, of which the NAT can have but one: they have ended, even if nobody said so.
-    pub(crate) fn rivals(&self, name: Lease) -> Vec<Lease> {
+    pub(super) fn rivals(&self, name: Lease) -> Vec<Lease> {
         let flow = |of: &Lease| (of.proto, of.port, of.peer_port);
         let there = self.leases.iter().filter(|(_, held)| !held.gone);
         let names = there.map(|(name, _)| *name);
@@ -221,23 +213,25 @@ impl Exchange {
         same.collect()
     }
 
-    /// Whether it is known here.
-    pub(crate) fn has(&self, name: Lease) -> bool {
-        self.leases.contains_key(&name)
-    }
-
-    /// Nobody has to know of this mapping any more.
-    pub(crate) fn forget(&mut self, name: Lease) {
-        self.leases.remove(&name);
-    }
-
-    /// Whether the NAT has forgotten it.
-    pub(crate) fn is_gone(&self, name: Lease) -> bool {
-        self.leases.get(&name).is_some_and(|held| held.gone)
+    /// Takes out of the request what is known here no longer, and what `anothers` says of.
+    pub(super) fn narrow(&mut self, anothers: impl Fn(Lease) -> bool) {
+        let Some(request) = &mut self.request else {
+            return;
+        };
+        let leases = &self.leases;
+        let out = request.leave_out(|lease| {
+            let name = name_of(lease);
+            !leases.contains_key(&name) || anothers(name)
+        });
+        for name in out.into_iter().map(name_of) {
+            if self.leases.get(&name).is_some_and(|held| held.gone) {
+                self.leases.remove(&name);
+            }
+        }
     }
 
     /// Makes a request of what is due, with this number and lifetime.
-    pub(crate) fn ask(&mut self, seqno: u16, lifetime: u16, srtt: Option<Duration>) {
+    pub(super) fn ask(&mut self, seqno: u16, lifetime: u16, srtt: Option<Duration>) {
         let mut leases = Vec::new();
         while leases.len() < MAX_LEASES {
             let Some(name) = self.due.pop_front() else {
@@ -253,33 +247,23 @@ impl Exchange {
         if leases.is_empty() {
             return;
         }
-        self.request = Some(Request {
-            seqno,
-            leases,
-            stamps: VecDeque::new(),
-            attempt: 0,
-            sends: 0,
-            answers: 0,
-            prompts: 0,
-            first_at: Instant::ZERO,
-            next_at: Instant::ZERO,
-            rto: srtt.map_or(RTO_FIRST, |srtt| srtt.saturating_mul(3).max(RTO_FLOOR)),
-        });
+        self.request = Some(Request::new(seqno, leases, srtt));
     }
 
-    /// Whether the request may be sent once more for this cause.
-    pub(crate) fn again(&mut self, cause: Cause) -> bool {
+    /// Whether there is a request that may be sent once more for this cause.
+    pub(super) fn again(&mut self, cause: Cause) -> bool {
         self.request
             .as_mut()
             .is_some_and(|request| request.again(cause))
     }
 
     /// The request was acknowledged; the names of the mappings that nobody has to know of any more.
-    pub(crate) fn acknowledged(&mut self) -> Vec<Lease> {
+    pub(super) fn acknowledged(&mut self) -> Vec<Lease> {
         self.pause = RETRY_FIRST;
         self.paused = Instant::ZERO;
-        let leases = self.request.take().map(|request| request.leases);
-        let names = leases.unwrap_or_default().into_iter().map(name_of);
+        let request = self.request.take();
+        let leases = request.as_ref().map(Request::leases);
+        let names = leases.unwrap_or_default().iter().copied().map(name_of);
         let mut forgotten = Vec::new();
         for name in names {
             let over = |held: &Held| held.gone && !held.due;
@@ -292,10 +276,11 @@ impl Exchange {
     }
 
     /// Nobody acknowledged the request: it is said again, after a pause.
-    pub(crate) fn gave_up(&mut self, now: Instant) {
-        let leases = self.request.take().map(|request| request.leases);
-        for lease in leases.unwrap_or_default().into_iter().rev() {
-            let name = name_of(lease);
+    pub(super) fn gave_up(&mut self, now: Instant) {
+        let request = self.request.take();
+        let leases = request.as_ref().map(Request::leases);
+        for lease in leases.unwrap_or_default().iter().rev() {
+            let name = name_of(*lease);
             if let Some(held) = self.leases.get_mut(&name).filter(|held| !held.due) {
                 held.due = true;
                 self.due.push_front(name);
@@ -322,7 +307,7 @@ mod tests {
     }
 
     fn told(exchange: &Exchange) -> Vec<(u16, u16)> {
-        let leases = &exchange.request.as_ref().unwrap().leases;
+        let leases = exchange.request.as_ref().unwrap().leases();
         leases.iter().map(|l| (l.port, l.lifetime)).collect()
     }
 
@@ -405,23 +390,5 @@ mod tests {
             it.gave_up(Instant::ZERO);
         }
         assert_eq!(it.paused, Instant::ZERO.after(RETRY_LAST));
-    }
-
-    #[test]
-    fn time_outs_double() {
-        let mut it = exchange();
-        it.made(name(1), 9, false);
-        it.ask(7, 60, Some(Duration::from_millis(100)));
-        let request = it.request.as_mut().unwrap();
-        let mut now = Instant::ZERO;
-        let mut waits = vec![];
-        while request.again(Cause::Timer) {
-            request.leaves(now, 1, Cause::Timer, 0);
-            waits.push(request.next_at.since(now).as_millis());
-            now = request.next_at;
-        }
-        assert_eq!(waits, [300, 600, 1_200, 2_400]);
-        assert!(request.again(Cause::Word) && request.again(Cause::Proof(1)));
-        assert!(!request.again(Cause::Word));
     }
 }
