@@ -1,40 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The loop: wait for something, tell the engine, do what it says.
 
+mod failure;
+mod network;
+mod reader;
+mod table;
+
 use std::{
-    collections::HashMap,
-    net::{
-        IpAddr,
-        SocketAddr, //
+    net::SocketAddr,
+    os::fd::{
+        AsRawFd,
+        RawFd, //
     },
-    os::fd::AsRawFd,
     time::Duration, //
 };
 
 use anyhow::Context;
-use ihmp_core::time::{
-    self,
-    Instant, //
-};
 use ihmp_engine::{
     Engine,
     Input,
     Keys,
-    Moment,
     Output, //
-};
-use ihmp_network::{
-    Address,
-    Counted,
-    Filter,
-    Groups,
-    Link,
-    Rtnl, //
 };
 use ihmp_nl::{
     Client,
-    Events,
-    ParamRequest, //
+    Events, //
 };
 use mio::{
     unix::SourceFd,
@@ -42,72 +32,44 @@ use mio::{
     Poll,
     Token, //
 };
-use nix::{
-    errno::Errno,
-    sys::{
-        signal::Signal,
-        signalfd::SignalFd, //
-    },
-};
 
 use crate::{
-    config::{
-        Config,
-        Source, //
-    },
-    interfaces::{
-        self,
-        Device,
-        Own, //
-    },
+    config::Config,
+    interfaces,
     io::{
         clock::{
             self,
-            Chance,
             Clock, //
         },
-        fallback::Fallback,
-        held::Held,
         kernel::{
             addr,
             ip, //
         },
-        monitor::Monitor,
-        udp::{
-            Datagram,
-            Udp, //
-        },
+        sockets::Sockets,
+        udp::Datagram,
     },
     journal::Journal,
-    log::Log,
     manager::{
         self,
         Watchdog, //
     },
+    running::Running,
+    signals::{
+        Signal,
+        Signals, //
+    },
     status,
     store::Store, //
 };
-
-mod network;
-mod table;
-
-use network::{
-    Due,
-    Told, //
-};
+use failure::Failure;
+use network::Network;
+use reader::Reader;
+use table::Table;
 
 const SIGNAL: Token = Token(0);
 const EVENTS: Token = Token(1);
 const NETWORK: Token = Token(2);
 const DATAGRAM: Token = Token(3);
-
-/// What is refused costs one part in so many of a processor; the rest of the time the others have it, and what the sockets
-/// have no room for is dropped by the kernel.
-const FLOOD_SHARE: u64 = 20;
-/// What one message can cost: the processor's clock also counts when the processor was taken away from this machine.
-const DEAREST: time::Duration = time::Duration::from_micros(250);
-/// Datagrams are read until what was refused is paid for only that much later.
-const FLOOD_CREDIT: time::Duration = time::Duration::from_millis(100);
 
 /// Why the loop ended.
 pub(crate) enum End {
@@ -119,102 +81,26 @@ pub(crate) enum End {
 
 /// Everything that the loop holds.
 struct Driver<'a> {
-    source: &'a Source,
-    config: &'a mut Config,
-    log: &'a Log,
+    running: Running<'a>,
     poll: Poll,
     clock: Clock,
-    chance: Chance,
     engine: Engine,
-    client: Client,
-    events: Events,
-    rtnl: Rtnl,
-    addresses: Monitor,
-    routes: Monitor,
-    filter: Filter,
-    /// Devices whose messages matter.
-    counted: Counted,
-    udp4: Udp,
-    udp6: Option<Udp>,
-    /// When they are to be read, if there may be something.
-    read_at: Option<Instant>,
-    /// When the processor's time for what was refused is paid for.
-    paid_at: Instant,
-    fallback: Fallback,
-    held: Held,
+    table: Table,
+    network: Network,
+    sockets: Sockets,
+    reader: Reader,
     journal: Journal,
     store: Store,
     watchdog: Watchdog,
-    /// The devices that count, and their addresses.
-    links: Vec<Link>,
-    /// VRFs, by number.
-    vrfs: Vec<u32>,
-    addrs: Vec<Address>,
-    /// Usable own addresses.
-    local: Vec<Own>,
-    /// By which device packets from an own address to a peer leave.
-    devices: HashMap<(IpAddr, IpAddr), Device>,
-    due: Due,
-    told: Option<Told>,
-    /// New flows take part: the administrator has not switched this machine off.
-    enabled: bool,
-}
-
-/// Why something could not be done.
-#[derive(Debug)]
-enum Failure {
-    /// The module is gone. That ends the loop.
-    NoModule,
-    /// What the kernel was to list changed all the time. It is asked again.
-    Changing,
-    /// That ends the loop.
-    Other(anyhow::Error),
-}
-
-impl From<ihmp_nl::Error> for Failure {
-    fn from(error: ihmp_nl::Error) -> Self {
-        match error {
-            ihmp_nl::Error::NoModule => Self::NoModule,
-            ihmp_nl::Error::Netlink(error) => error.into(),
-            error => Self::Other(anyhow::anyhow!("{error}")),
-        }
-    }
-}
-
-impl From<ihmp_network::Error> for Failure {
-    fn from(error: ihmp_network::Error) -> Self {
-        match error {
-            ihmp_network::Error::Changing => Self::Changing,
-            error => Self::Other(anyhow::anyhow!("{error}")),
-        }
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        match error.downcast_ref() {
-            Some(ihmp_network::Error::Changing) => Self::Changing,
-            _ => Self::Other(error),
-        }
-    }
-}
-
-impl From<Errno> for Failure {
-    fn from(error: Errno) -> Self {
-        Self::Other(error.into())
-    }
 }
 
 /// Serves until a signal comes or the module goes. `ready` is called when everything is in place.
-/// `config` is what runs: it changes when `source` is read again.
 pub(crate) fn serve(
-    source: &Source,
-    config: &mut Config,
-    log: &Log,
-    signals: &SignalFd,
+    running: Running<'_>,
+    signals: &Signals,
     ready: impl FnOnce(),
 ) -> anyhow::Result<End> {
-    let end = Driver::start(source, config, log).and_then(|mut driver| {
+    let end = Driver::start(running).and_then(|mut driver| {
         ready();
         driver.run(signals)
     });
@@ -227,88 +113,49 @@ pub(crate) fn serve(
 }
 
 impl<'a> Driver<'a> {
-    fn start(source: &'a Source, config: &'a mut Config, log: &'a Log) -> Result<Self, Failure> {
+    fn start(running: Running<'a>) -> Result<Self, Failure> {
+        let config = running.config();
         // Listen first, then look: nothing falls between.
         let events = Events::subscribe()?;
-        let mut client = Client::connect()?;
-        let mut rtnl = Rtnl::connect()?;
-        let udp4 = Udp::v4(config.port)?;
-        let udp6 = match Udp::v6(config.port) {
-            Ok(udp) => Some(udp),
-            Err(error) => {
-                tracing::warn!("event=no-ipv6 error=\"{error:#}\"");
-                None
-            }
-        };
+        let client = Client::connect()?;
+        let mut network = Network::open(interfaces::names(&config.interfaces))?;
+        let sockets = Sockets::open(config.port, |error| {
+            tracing::warn!("event=no-ipv6 error=\"{error:#}\"");
+        })?;
         let store = Store::open(&config.state_dir)?;
         let keys = store.keys()?;
-        let fallback = Fallback::new(&mut rtnl)?;
-        let held = Held::new(fallback.device(), &mut rtnl)?;
-        client.param_set(&ParamRequest {
-            discovery: Some(true),
-            port: Some(config.port),
-            enabled: config.off.then_some(false),
-            ..ParamRequest::default()
-        })?;
-        let filter = Filter::new(interfaces::names(&config.interfaces));
+        let mut table = Table::new(events, client, network.rtnl())?;
+        table.discover(config.port, config.off)?;
         let mut driver = Self {
-            source,
-            log,
             poll: Poll::new().context("epoll")?,
             clock: Clock::start(),
-            chance: Chance::default(),
             engine: Engine::new(config.limits(), config.policy()),
-            config,
-            client,
-            events,
-            rtnl,
-            addresses: Monitor::new(Groups::Addresses),
-            routes: Monitor::new(Groups::Routes),
-            filter,
-            counted: Counted::default(),
-            udp4,
-            udp6,
-            read_at: Some(Instant::ZERO),
-            paid_at: Instant::ZERO,
-            fallback,
-            held,
+            running,
+            table,
+            network,
+            sockets,
+            reader: Reader::new(),
             journal: Journal::default(),
             store,
             watchdog: Watchdog::new(),
-            links: Vec::new(),
-            vrfs: Vec::new(),
-            addrs: Vec::new(),
-            local: Vec::new(),
-            devices: HashMap::new(),
-            due: Due::default(),
-            told: None,
-            enabled: true,
         };
         driver.tell(Input::Keys(keys))?;
-        driver.network()?;
-        driver.look_at_switch()?;
-        driver.kernel()?;
-        driver.due.routes = true;
-        driver.network()?;
+        driver.look_around()?;
+        let switch = driver.table.look_at_switch()?;
+        driver.tell_all(switch)?;
+        let hosts = driver.table.all()?;
+        driver.tell(hosts)?;
+        driver.network.want_routes();
+        driver.look_around()?;
         driver.perform()?;
         Ok(driver)
     }
 
-    fn run(&mut self, signals: &SignalFd) -> Result<(), Failure> {
-        let udp6 = self.udp6.as_ref().map(Udp::as_raw_fd);
-        let fds = [
-            (SIGNAL, Some(signals.as_raw_fd())),
-            (EVENTS, Some(self.events.as_raw_fd())),
-            (DATAGRAM, Some(self.udp4.as_raw_fd())),
-            (DATAGRAM, udp6),
-        ];
-        for (token, fd) in fds {
-            if let Some(fd) = fd {
-                let registry = self.poll.registry();
-                registry
-                    .register(&mut SourceFd(&fd), token, Interest::READABLE)
-                    .context("epoll")?;
-            }
+    fn run(&mut self, signals: &Signals) -> Result<(), Failure> {
+        self.register(SIGNAL, signals.as_raw_fd())?;
+        self.register(EVENTS, self.table.fd())?;
+        for fd in self.sockets.fds() {
+            self.register(DATAGRAM, fd)?;
         }
         let mut ready = mio::Events::with_capacity(8);
         // What came before the descriptors were watched.
@@ -326,16 +173,17 @@ impl<'a> Driver<'a> {
             }
             let is = |token| again || ready.iter().any(|event| event.token() == token);
             if ready.iter().any(|event| event.token() == SIGNAL) {
-                while let Some(signal) = signals.read_signal()? {
-                    if ends(signal.ssi_signo) {
-                        return self.stop();
+                while let Some(signal) = signals.next()? {
+                    match signal {
+                        Signal::End => return self.stop(),
+                        Signal::Reload => self.reload()?,
+                        Signal::Answer => self.answer(),
                     }
-                    self.signal(signal.ssi_signo)?;
                 }
             }
             let (network, events) = (is(NETWORK), is(EVENTS));
-            if is(DATAGRAM) && self.read_at.is_none() {
-                self.read_at = Some(self.rested());
+            if is(DATAGRAM) {
+                self.reader.came(self.clock.now());
             }
             // A move is what everybody waits for.
             if network {
@@ -345,13 +193,13 @@ impl<'a> Driver<'a> {
                 self.take_events()?;
             }
             again = false;
-            if self.read_at.is_some_and(|at| at <= self.clock.now()) {
-                self.read_at = self.take_datagrams()?;
+            if self.reader.next().is_some_and(|at| at <= self.clock.now()) {
+                self.take_datagrams()?;
             }
             let now = self.clock.now();
             self.watchdog.pat(now);
-            if self.look_at().is_some_and(|at| at <= now) {
-                self.network()?;
+            if self.network.look_at().is_some_and(|at| at <= now) {
+                self.look_around()?;
             }
             if self.engine.next_timeout().is_some_and(|at| at <= now) {
                 self.tell(Input::Timer)?;
@@ -360,62 +208,63 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Has the loop wait for a descriptor.
+    fn register(&self, token: Token, fd: RawFd) -> anyhow::Result<()> {
+        let registry = self.poll.registry();
+        let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
+        registered.context("epoll")
+    }
+
     fn timeout(&self) -> Option<Duration> {
         let at = self
             .engine
             .next_timeout()
             .into_iter()
-            .chain(self.look_at())
-            .chain(self.read_at)
+            .chain(self.network.look_at())
+            .chain(self.reader.next())
             .chain(self.watchdog.due())
             .min()?;
         Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
     }
 
-    /// Does what a signal asks for that is no end.
-    fn signal(&mut self, number: u32) -> Result<(), Failure> {
-        if is(number, Signal::SIGUSR1) {
-            let seconds = self.clock.now().as_nanos() / 1_000_000_000;
-            self.count_dropped();
-            let own = status::Own {
-                seconds,
-                enabled: self.enabled,
-            };
-            let text = status::text(self.config, &self.engine, &self.journal, own);
-            self.store.answer(&text);
-            self.journal.refusals(&self.engine);
-        } else if reloads(number) {
-            manager::reloading();
-            let load = || anyhow::Ok((self.source.load()?, self.store.keys()?));
-            match load() {
-                Ok((config, keys)) => self.apply(config, keys)?,
-                // Those from before are still good.
-                Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
-            }
-            manager::ready();
+    /// Says what there is to say of it.
+    fn answer(&mut self) {
+        let seconds = self.clock.seconds();
+        self.count_dropped();
+        let own = status::Own {
+            seconds,
+            enabled: self.table.is_enabled(),
+        };
+        let text = status::text(self.running.config(), &self.engine, &self.journal, own);
+        self.store.answer(&text);
+        self.journal.refusals(&self.engine);
+    }
+
+    /// Reads configuration and keys again.
+    fn reload(&mut self) -> Result<(), Failure> {
+        manager::reloading();
+        let load = || anyhow::Ok((self.running.source().load()?, self.store.keys()?));
+        match load() {
+            Ok((config, keys)) => self.apply(config, keys)?,
+            // Those from before are still good.
+            Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
         }
+        manager::ready();
         Ok(())
     }
 
     /// Goes on with another configuration and other keys. Hosts and flows are none of them.
     fn apply(&mut self, config: Config, keys: Keys) -> Result<(), Failure> {
-        for key in config.needs_restart(self.config) {
-            tracing::warn!("event=restart-needed key={key}");
-        }
-        let before = std::mem::replace(self.config, config);
-        self.config.port = before.port;
-        self.config.state_dir = before.state_dir;
-        self.log.set(self.config.log);
-        self.engine
-            .configure(self.config.limits(), self.config.policy());
+        let before = self.running.replace(config);
+        let config = self.running.config();
+        self.engine.configure(config.limits(), config.policy());
+        let changed = config.interfaces != before.interfaces;
         self.tell(Input::Keys(keys))?;
-        if self.config.interfaces != before.interfaces {
-            self.filter
-                .set_names(interfaces::names(&self.config.interfaces));
-            self.set_filter()?;
-            self.due.links = true;
-            self.due.routes = true;
-            self.network()?;
+        if changed {
+            let config = self.running.config();
+            self.network
+                .set_names(interfaces::names(&config.interfaces))?;
+            self.look_around()?;
         }
         tracing::info!("event=reloaded");
         Ok(())
@@ -424,10 +273,7 @@ impl<'a> Driver<'a> {
     /// A clean end: what is established goes on without us, what is new is not asked about.
     fn stop(&mut self) -> Result<(), Failure> {
         manager::stopping();
-        self.client.param_set(&ParamRequest {
-            discovery: Some(false),
-            ..ParamRequest::default()
-        })?;
+        self.table.stop()?;
         self.store.keep(self.engine.last_words());
         self.count_dropped();
         self.journal.close(&self.engine);
@@ -436,77 +282,96 @@ impl<'a> Driver<'a> {
 
     /// Asks the kernel what the sockets had no room for.
     fn count_dropped(&mut self) {
-        let sockets = [Some(&self.udp4), self.udp6.as_ref()];
-        let counts: anyhow::Result<Vec<u64>> =
-            sockets.into_iter().flatten().map(Udp::dropped).collect();
-        match counts {
-            Ok(counts) => self.journal.set_dropped(counts.iter().sum()),
+        match self.sockets.dropped() {
+            Ok(count) => self.journal.set_dropped(count),
             Err(error) => tracing::warn!("event=not-counted error=\"{error:#}\""),
         }
     }
 
     fn tell(&mut self, input: Input<'_>) -> Result<(), Failure> {
-        let moment = self.moment()?;
+        let moment = self.clock.moment()?;
         self.engine.handle(moment, input);
         Ok(())
     }
 
-    fn moment(&mut self) -> anyhow::Result<Moment> {
-        Ok(Moment {
-            now: self.clock.now(),
-            wall: clock::wall(),
-            random: self.chance.next()?,
-        })
+    fn tell_all(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<'static>>,
+    ) -> Result<(), Failure> {
+        for input in inputs {
+            self.tell(input)?;
+        }
+        Ok(())
     }
 
-    /// Takes some datagrams; when the next ones are to be taken, if there may be more.
-    fn take_datagrams(&mut self) -> Result<Option<Instant>, Failure> {
-        let begun = clock::used()?;
-        let before = self.refused();
-        let mut count = 0;
-        for six in [false, true] {
-            let udp = if six {
-                self.udp6.as_mut()
-            } else {
-                Some(&mut self.udp4)
-            };
-            let Some(udp) = udp else { continue };
-            for Datagram { from, to, bytes } in udp.receive()? {
-                count += 1;
-                let moment = self.moment()?;
-                let port = from.port();
-                let input = Input::Message {
-                    from: addr(from.ip()),
-                    port: (port != self.config.port).then_some(port),
-                    to: addr(to),
-                    bytes: &bytes,
-                };
-                self.engine.handle(moment, input);
-                self.perform()?;
+    /// Links, addresses or routes changed.
+    fn take_changes(&mut self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        if self.network.hear(now, &self.running.config().interfaces)? {
+            self.look_around()?;
+            self.perform()?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what is due, and tells the engine the addresses and routes of now, if they are others. Where these change while they
+    /// are listed, nothing is told, and there is another look soon.
+    fn look_around(&mut self) -> Result<(), Failure> {
+        match self.look() {
+            Err(Failure::Changing) => {
+                tracing::debug!("event=changing");
+                self.network.look_again(self.clock.now());
+                Ok(())
             }
+            result => result,
+        }
+    }
+
+    fn look(&mut self) -> Result<(), Failure> {
+        let registry = self.poll.registry();
+        let look = self.network.begin(self.clock.now(), registry, NETWORK)?;
+        if look.at_ours() {
+            self.table.restore(self.network.rtnl())?;
+        }
+        let (config, engine) = (self.running.config(), &self.engine);
+        let told = self.network.look(&look, config, || engine.peers())?;
+        self.tell_all(told.into_iter().flatten())
+    }
+
+    /// Takes all events of the module.
+    fn take_events(&mut self) -> Result<(), Failure> {
+        while let Some(told) = self.table.hear(&self.engine)? {
+            self.tell_all(told)?;
+            self.perform()?;
+        }
+        Ok(())
+    }
+
+    /// Takes some datagrams.
+    fn take_datagrams(&mut self) -> Result<(), Failure> {
+        let begun = clock::used()?;
+        let before = self.engine.refused();
+        let mut count = 0;
+        for Datagram { from, to, bytes } in self.sockets.receive()? {
+            count += 1;
+            let port = from.port();
+            let input = Input::Message {
+                from: addr(from.ip()),
+                port: (port != self.running.config().port).then_some(port),
+                to: addr(to),
+                bytes: &bytes,
+            };
+            self.tell(input)?;
+            self.perform()?;
         }
         if count == 0 {
-            return Ok(None);
+            self.reader.emptied();
+            return Ok(());
         }
-        let now = self.clock.now();
-        let refused = self.refused().saturating_sub(before);
+        let refused = self.engine.refused().saturating_sub(before);
         let used = clock::used()?.saturating_sub(begun);
-        let each = time::Duration::from_nanos(used.as_nanos() / count).min(DEAREST);
-        let wasted = each.saturating_mul(refused);
-        let price = wasted.saturating_mul(FLOOD_SHARE);
-        self.paid_at = self.paid_at.max(now).after(price);
-        Ok(Some(self.rested()))
-    }
-
-    /// When datagrams may be read again.
-    fn rested(&self) -> Instant {
-        let now = self.clock.now();
-        now.after(self.paid_at.since(now).saturating_sub(FLOOD_CREDIT))
-    }
-
-    /// How many datagrams were read and not used.
-    fn refused(&self) -> u64 {
-        self.engine.refused()
+        self.reader.took(self.clock.now(), count, refused, used);
+        Ok(())
     }
 
     /// Does what the engine wants, in its order.
@@ -519,64 +384,32 @@ impl<'a> Driver<'a> {
                     port,
                     bytes,
                 } => {
-                    let port = port.unwrap_or(self.config.port);
-                    self.send(ip(from), SocketAddr::new(ip(to), port), &bytes);
+                    let (from, to) = (ip(from), ip(to));
+                    let port = port.unwrap_or(self.running.config().port);
+                    let device = self.network.device(from, to);
+                    self.sockets
+                        .send(from, SocketAddr::new(to, port), device, &bytes);
                 }
-                Output::Table(change) => self.change(change)?,
+                Output::Table(change) => {
+                    let told = self.table.change(change)?;
+                    self.tell_all(told)?;
+                }
                 Output::Ask(peer) => {
-                    if self.filter.add_peer(ip(peer)) {
-                        self.routes.set_filter(&self.filter)?;
-                    }
-                    let routes = self.routes_to(peer)?;
-                    let told = self.told.iter_mut().flat_map(|told| &mut told.routes);
-                    for old in told.filter(|old| old.peer == peer) {
-                        old.clone_from(&routes);
-                    }
+                    let routes = self.network.ask(peer)?;
                     self.tell(Input::Routes(routes))?;
                 }
-                Output::Look(id) => self.look(id)?,
-                // The kernel's entry follows, and what is sent by it.
-                Output::Hold(addr) => {
-                    self.held.hold(ip(addr));
-                    self.held.apply(&mut self.rtnl);
+                Output::Look(id) => {
+                    let told = self.table.traffic(id)?;
+                    self.tell_all(told)?;
                 }
-                Output::Release(addr) => self.held.release(ip(addr)),
+                // The kernel's entry follows, and what is sent by it.
+                Output::Hold(addr) => self.table.hold(addr, self.network.rtnl()),
+                Output::Release(addr) => self.table.release(addr),
                 Output::Keep(fact) => self.store.keep(fact),
                 Output::Note(note) => self.journal.write(&note, self.clock.now()),
             }
         }
-        self.fallback.apply(&mut self.rtnl);
-        self.held.apply(&mut self.rtnl);
+        self.table.apply(self.network.rtnl());
         Ok(())
     }
-
-    fn send(&self, from: IpAddr, to: SocketAddr, bytes: &[u8]) {
-        let udp = if from.is_ipv4() {
-            Some(&self.udp4)
-        } else {
-            self.udp6.as_ref()
-        };
-        let Some(udp) = udp else { return };
-        // A message that cannot leave is one that is not answered: the machine sends it again.
-        let device = self.devices.get(&(from, to.ip()));
-        if let Err(error) = udp.send_to(from, to, device, bytes) {
-            let to = to.ip();
-            tracing::info!("event=send-failed from={from} to={to} error=\"{error}\"");
-        }
-    }
-}
-
-/// Whether this is the number of a signal.
-pub(crate) fn is(number: u32, signal: Signal) -> bool {
-    i32::try_from(number) == Ok(signal as i32)
-}
-
-/// Whether a signal asks for another look at the configuration.
-pub(crate) fn reloads(number: u32) -> bool {
-    is(number, Signal::SIGHUP)
-}
-
-/// Whether a signal asks for the end.
-pub(crate) fn ends(number: u32) -> bool {
-    is(number, Signal::SIGTERM) || is(number, Signal::SIGINT)
 }

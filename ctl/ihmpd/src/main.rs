@@ -14,6 +14,8 @@ mod manager;
 mod memory;
 mod pace;
 mod router;
+mod running;
+mod signals;
 mod status;
 mod store;
 mod tell;
@@ -23,6 +25,19 @@ use std::{
     process::ExitCode, //
 };
 
+use crate::{
+    config::{
+        Config,
+        Source, //
+    },
+    driver::End,
+    log::Log,
+    running::Running,
+    signals::{
+        Signal,
+        Signals, //
+    },
+};
 use anyhow::{
     bail,
     Context, //
@@ -40,32 +55,6 @@ use ihmp_network::{
 use ihmp_nl::{
     Client,
     ParamRequest, //
-};
-use nix::{
-    poll::{
-        poll,
-        PollFd,
-        PollFlags, //
-    },
-    sys::{
-        signal::{
-            SigSet,
-            Signal, //
-        },
-        signalfd::{
-            SfdFlags,
-            SignalFd, //
-        },
-    },
-};
-
-use crate::{
-    config::{
-        Config,
-        Source, //
-    },
-    driver::End,
-    log::Log, //
 };
 
 /// Milliseconds between two looks for a module that is not loaded.
@@ -136,22 +125,12 @@ fn flush() -> anyhow::Result<()> {
     Ok(client.host_flush()?)
 }
 
-/// The signals that mean something, as a descriptor.
-fn signals() -> anyhow::Result<SignalFd> {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGTERM);
-    set.add(Signal::SIGINT);
-    set.add(Signal::SIGHUP);
-    set.add(Signal::SIGUSR1);
-    set.thread_block()?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).context("signalfd")
-}
-
 /// Serves as a router until a signal comes.
-fn route(source: &Source, config: Config, log: &Log) -> anyhow::Result<()> {
-    let signals = signals()?;
+fn route(source: &Source, mut config: Config, log: &Log) -> anyhow::Result<()> {
+    let signals = Signals::block()?;
     let port = config.port;
-    router::serve(source, config, log, &signals, || {
+    let running = Running::new(source, &mut config, log);
+    router::serve(running, &signals, || {
         tracing::info!("event=ready port={port} mode=router");
         eprintln!("ihmpd ready");
         manager::ready();
@@ -160,9 +139,7 @@ fn route(source: &Source, config: Config, log: &Log) -> anyhow::Result<()> {
 
 /// Serves until a signal comes; without a module it does not begin, and waits for one that was unloaded.
 fn serve(source: &Source, mut config: Config, log: &Log) -> anyhow::Result<()> {
-    use std::os::fd::AsFd;
-
-    let signals = signals()?;
+    let signals = Signals::block()?;
     let mut begun = false;
     let mut missing = false;
     loop {
@@ -174,7 +151,8 @@ fn serve(source: &Source, mut config: Config, log: &Log) -> anyhow::Result<()> {
             eprintln!("ihmpd ready");
             manager::ready();
         };
-        match driver::serve(source, &mut config, log, &signals, ready)? {
+        let running = Running::new(source, &mut config, log);
+        match driver::serve(running, &signals, ready)? {
             End::Signal => return Ok(()),
             End::NoModule if !begun => bail!("{}", ihmp_nl::Error::NoModule),
             End::NoModule if !missing => {
@@ -183,16 +161,13 @@ fn serve(source: &Source, mut config: Config, log: &Log) -> anyhow::Result<()> {
             }
             End::NoModule => (),
         }
-        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, MODULE_RETRY_MS).is_ok_and(|ready| ready > 0) {
-            match signals.read_signal()?.map(|signal| signal.ssi_signo) {
-                Some(signal) if driver::ends(signal) => return Ok(()),
-                Some(signal) if driver::reloads(signal) => match source.load() {
-                    Ok(new) => config = new,
-                    Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
-                },
-                _ => (),
-            }
+        match signals.wait(MODULE_RETRY_MS)? {
+            Some(Signal::End) => return Ok(()),
+            Some(Signal::Reload) => match source.load() {
+                Ok(new) => config = new,
+                Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
+            },
+            Some(Signal::Answer) | None => (),
         }
     }
 }

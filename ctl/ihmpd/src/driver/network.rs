@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the loop knows of devices, addresses and routes, and when it looks at them.
 
-use std::net::IpAddr;
+use std::{
+    collections::HashMap,
+    net::IpAddr, //
+};
 
 use ihmp_core::{
     addr::Addr,
@@ -18,24 +21,36 @@ use ihmp_engine::{
     Via, //
 };
 use ihmp_network::{
+    Address,
     Counted,
-    Link, //
+    Filter,
+    Groups,
+    Link,
+    Names,
+    Rtnl, //
+};
+use mio::{
+    Registry,
+    Token, //
 };
 
-use super::{
-    Driver,
-    Failure,
-    NETWORK, //
-};
+use super::failure::Failure;
 use crate::{
+    config::{
+        Config,
+        Interfaces, //
+    },
     interfaces::{
         self,
         Device,
         Own, //
     },
-    io::kernel::{
-        addr,
-        ip, //
+    io::{
+        kernel::{
+            addr,
+            ip, //
+        },
+        monitor::Monitor,
     },
 };
 
@@ -48,24 +63,52 @@ const DEVICE_LOOKS: usize = 3;
 
 /// What is to be looked at.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Due {
+struct Due {
     /// When; `None` for not at all.
-    pub(super) at: Option<Instant>,
+    at: Option<Instant>,
     /// Devices, not only addresses.
-    pub(super) links: bool,
+    links: bool,
     /// Routes, even if devices and addresses are what they were.
-    pub(super) routes: bool,
+    routes: bool,
     /// The agent's own device, rules and routes.
-    pub(super) ours: bool,
+    ours: bool,
+}
+
+/// A look that has begun.
+pub(super) struct Look {
+    now: Instant,
+    due: Due,
+    /// Questions before it.
+    before: u32,
+}
+
+impl Look {
+    /// Whether the agent's own device, rules and routes may not be there any more.
+    pub(super) fn at_ours(&self) -> bool {
+        self.due.ours
+    }
 }
 
 /// What the engine was told last.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) connected: Vec<(Addr, u8)>,
-    pub(super) local: Vec<Known>,
-    pub(super) discretion: Discretion,
-    pub(super) routes: Vec<Routes>,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Told {
+    connected: Vec<(Addr, u8)>,
+    local: Vec<Known>,
+    discretion: Discretion,
+    routes: Vec<Routes>,
+}
+
+impl Told {
+    fn inputs(self) -> [Input<'static>; 3] {
+        [
+            Input::Connected(self.connected),
+            Input::Discretion(self.discretion),
+            Input::Network {
+                local: self.local,
+                routes: self.routes,
+            },
+        ]
+    }
 }
 
 /// How packets from an own address leave for a peer.
@@ -76,17 +119,65 @@ enum Way {
     Diverted,
 }
 
-impl Driver<'_> {
+/// The machine's network, as far as it is known, and the sockets that hear of its changes.
+pub(super) struct Network {
+    rtnl: Rtnl,
+    addresses: Monitor,
+    routes: Monitor,
+    filter: Filter,
+    /// Devices whose messages matter.
+    counted: Counted,
+    /// The devices that count.
+    links: Vec<Link>,
+    /// VRFs, by number.
+    vrfs: Vec<u32>,
+    /// The addresses of the devices that count.
+    addrs: Vec<Address>,
+    /// Usable own addresses.
+    local: Vec<Own>,
+    /// By which device packets from an own address to a peer leave.
+    devices: HashMap<(IpAddr, IpAddr), Device>,
+    due: Due,
+    told: Option<Told>,
+}
+
+impl Network {
+    /// Nothing is known, and nobody listens yet; devices count by these names.
+    pub(super) fn open(names: Names) -> Result<Self, Failure> {
+        Ok(Self {
+            rtnl: Rtnl::connect()?,
+            addresses: Monitor::new(Groups::Addresses),
+            routes: Monitor::new(Groups::Routes),
+            filter: Filter::new(names),
+            counted: Counted::default(),
+            links: Vec::new(),
+            vrfs: Vec::new(),
+            addrs: Vec::new(),
+            local: Vec::new(),
+            devices: HashMap::new(),
+            due: Due::default(),
+            told: None,
+        })
+    }
+
+    /// The socket for questions and orders.
+    pub(super) fn rtnl(&mut self) -> &mut Rtnl {
+        &mut self.rtnl
+    }
+
+    /// The device by which packets from an own address to a peer leave.
+    pub(super) fn device(&self, from: IpAddr, to: IpAddr) -> Option<&Device> {
+        self.devices.get(&(from, to))
+    }
+
     /// When addresses and routes are to be looked at.
     pub(super) fn look_at(&self) -> Option<Instant> {
         let monitors = [self.addresses.back_at(), self.routes.back_at()];
         monitors.into_iter().flatten().chain(self.due.at).min()
     }
 
-    /// Links, addresses or routes changed. All that is known by now is one batch.
-    pub(super) fn take_changes(&mut self) -> Result<(), Failure> {
-        let now = self.clock.now();
-        let config = &self.config.interfaces;
+    /// Links, addresses or routes changed. True when it is time to look: all that is known by now is one batch.
+    pub(super) fn hear(&mut self, now: Instant, config: &Interfaces) -> Result<bool, Failure> {
         let counts = |link: &Link| interfaces::may_count(config, link);
         for monitor in [&mut self.addresses, &mut self.routes] {
             let changes = monitor.drain(now, &mut self.counted, counts)?;
@@ -101,84 +192,81 @@ impl Driver<'_> {
             self.due.ours |= changes.ours || changes.overrun;
             self.due.at = self.due.at.into_iter().chain(monitor.look_at(now)).min();
         }
-        if self.due.at.is_some_and(|at| at <= now) {
-            self.network()?;
-            self.perform()?;
-        }
+        Ok(self.due.at.is_some_and(|at| at <= now))
+    }
+
+    /// Devices count by other names: all is to be looked at.
+    pub(super) fn set_names(&mut self, names: Names) -> anyhow::Result<()> {
+        self.filter.set_names(names);
+        self.set_filter()?;
+        self.due.links = true;
+        self.due.routes = true;
         Ok(())
     }
 
+    /// Routes are to be looked at, whatever else there is.
+    pub(super) fn want_routes(&mut self) {
+        self.due.routes = true;
+    }
+
+    /// All is to be looked at again soon: lists changed while they were made.
+    pub(super) fn look_again(&mut self, now: Instant) {
+        self.due = Due {
+            at: Some(now.after(AGAIN)),
+            links: true,
+            routes: true,
+            ours: true,
+        };
+    }
+
     /// Attaches the socket filter to both rtnetlink monitors.
-    pub(super) fn set_filter(&self) -> anyhow::Result<()> {
+    fn set_filter(&self) -> anyhow::Result<()> {
         self.addresses.set_filter(&self.filter)?;
         self.routes.set_filter(&self.filter)
     }
 
-    /// Looks at what is due, and tells the engine the addresses and routes of now, if they are others. Where these change while they
-    /// are listed, nothing is told, and there is another look soon.
-    pub(super) fn network(&mut self) -> Result<(), Failure> {
-        match self.look_around() {
-            Err(Failure::Changing) => {
-                tracing::debug!("event=changing");
-                self.due = Due {
-                    at: Some(self.clock.now().after(AGAIN)),
-                    links: true,
-                    routes: true,
-                    ours: true,
-                };
-                Ok(())
-            }
-            result => result,
-        }
+    /// Begins a look at what is due: listens first.
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Look, Failure> {
+        let before = self.rtnl.questions();
+        let mut due = std::mem::take(&mut self.due);
+        due.links |= self.addresses.resume(now, &self.filter, registry, token)?;
+        due.routes |= self.routes.resume(now, &self.filter, registry, token)?;
+        Ok(Look { now, due, before })
     }
 
-    fn look_around(&mut self) -> Result<(), Failure> {
-        let (now, before) = (self.clock.now(), self.rtnl.questions());
-        let mut due = std::mem::take(&mut self.due);
-        let registry = self.poll.registry();
-        // Listen first, then look.
-        due.links |= self
-            .addresses
-            .resume(now, &self.filter, registry, NETWORK)?;
-        due.routes |= self.routes.resume(now, &self.filter, registry, NETWORK)?;
-        if due.ours {
-            self.restore()?;
-        }
+    /// Looks at what is due; what the engine is to be told of the addresses and routes of now, if they are others.
+    pub(super) fn look(
+        &mut self,
+        look: &Look,
+        config: &Config,
+        peers: impl FnOnce() -> Vec<Addr>,
+    ) -> Result<Option<[Input<'static>; 3]>, Failure> {
         let mut changed = self.told.is_none();
-        if due.links {
-            changed |= self.look_at_devices()?;
+        if look.due.links {
+            changed |= self.look_at_devices(&config.interfaces)?;
         }
         changed |= self.look_at_addresses()?;
         let between = self.rtnl.questions();
-        if changed || due.routes {
-            self.look_at_routes()?;
+        let mut told = None;
+        if changed || look.due.routes {
+            told = self.look_at_routes(config, peers())?;
         }
-        let lists = between.wrapping_sub(before);
+        let lists = between.wrapping_sub(look.before);
         let routes = self.rtnl.questions().wrapping_sub(between);
-        self.addresses.looked(now, lists, routes);
-        self.routes.looked(now, lists, routes);
-        Ok(())
-    }
-
-    /// Makes again what others have removed of ours.
-    fn restore(&mut self) -> Result<(), Failure> {
-        let device = self.fallback.device();
-        let routes = self.fallback.restore(&mut self.rtnl)?;
-        let made = self.fallback.device() != device;
-        if made {
-            self.held.renew(self.fallback.device());
-        }
-        if let Some(routes) = routes {
-            tracing::info!("event=restored routes={routes}");
-        }
-        Ok(())
+        self.addresses.looked(look.now, lists, routes);
+        self.routes.looked(look.now, lists, routes);
+        Ok(told)
     }
 
     /// True when devices that count are not what they were.
-    fn look_at_devices(&mut self) -> Result<bool, Failure> {
+    fn look_at_devices(&mut self, config: &Interfaces) -> Result<bool, Failure> {
         let before = self.links.clone();
         for _ in 0..DEVICE_LOOKS {
-            let config = &self.config.interfaces;
             let mut links = self.rtnl.links()?;
             let counted = Counted::of(&links, |link| interfaces::counts(config, link, &links));
             let vrfs = links
@@ -217,9 +305,12 @@ impl Driver<'_> {
         Ok(changed)
     }
 
-    /// Asks for the routes to all peers.
-    fn look_at_routes(&mut self) -> Result<(), Failure> {
-        let peers = self.engine.peers();
+    /// Asks for the routes to all peers; what the engine is to be told, if that is something else than before.
+    fn look_at_routes(
+        &mut self,
+        config: &Config,
+        peers: Vec<Addr>,
+    ) -> Result<Option<[Input<'static>; 3]>, Failure> {
         if self
             .filter
             .set_peers(peers.iter().copied().map(ip).collect())
@@ -240,23 +331,29 @@ impl Driver<'_> {
                 .map(|entry| (addr(entry.addr), entry.prefix_len))
                 .collect(),
             local: self.local.iter().map(known).collect(),
-            discretion: self
-                .config
+            discretion: config
                 .tell()
                 .discretion(&self.links, &self.addrs, &self.local),
             routes,
         };
         if self.told.as_ref() == Some(&told) {
-            return Ok(());
+            return Ok(None);
         }
-        self.tell(Input::Connected(told.connected.clone()))?;
-        self.tell(Input::Discretion(told.discretion.clone()))?;
-        self.tell(Input::Network {
-            local: told.local.clone(),
-            routes: told.routes.clone(),
-        })?;
-        self.told = Some(told);
-        Ok(())
+        self.told = Some(told.clone());
+        Ok(Some(told.inputs()))
+    }
+
+    /// A new peer: the routes to it.
+    pub(super) fn ask(&mut self, peer: Addr) -> Result<Routes, Failure> {
+        if self.filter.add_peer(ip(peer)) {
+            self.routes.set_filter(&self.filter)?;
+        }
+        let routes = self.routes_to(peer)?;
+        let told = self.told.iter_mut().flat_map(|told| &mut told.routes);
+        for old in told.filter(|old| old.peer == peer) {
+            old.clone_from(&routes);
+        }
+        Ok(routes)
     }
 
     /// The own addresses that reach a peer, each by its own device, whatever routes there are by devices that are dead.
@@ -264,7 +361,7 @@ impl Driver<'_> {
     /// The first choice is the one that the kernel would take for a source; if that is not among them, the one whose route
     /// has the lowest metric, rather one that the device has. An address from which packets would leave by a device that does
     /// not count, a tunnel for instance, is for that device alone: what is meant for a tunnel does not go beside it.
-    pub(super) fn routes_to(&mut self, peer: Addr) -> Result<Routes, Failure> {
+    fn routes_to(&mut self, peer: Addr) -> Result<Routes, Failure> {
         let to = ip(peer);
         let chosen = self.rtnl.source_for(to)?;
         let (mut ways, mut diverted) = (Vec::new(), Vec::new());

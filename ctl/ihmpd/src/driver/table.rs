@@ -3,52 +3,148 @@
 
 use std::{
     collections::BTreeSet,
-    net::IpAddr, //
+    net::IpAddr,
+    os::fd::{
+        AsRawFd,
+        RawFd, //
+    },
 };
 
 use ihmp_core::addr::Addr;
 use ihmp_engine::{
     Change,
+    Engine,
     Input,
     KernelHost,
     Record, //
 };
+use ihmp_network::Rtnl;
 use ihmp_nl::{
     AddrSet,
+    Client,
     Error,
     Event,
+    Events,
     Host,
     HostAddr,
     HostRequest,
     HostState,
-    Nat, //
+    Nat,
+    ParamRequest, //
 };
 
-use super::{
-    Driver,
-    Failure, //
-};
-use crate::io::kernel::{
-    addr,
-    adopted,
-    ip,
-    nat,
-    request,
-    traffic, //
+use super::failure::Failure;
+use crate::io::{
+    fallback::Fallback,
+    held::Held,
+    kernel::{
+        addr,
+        adopted,
+        ip,
+        nat,
+        request,
+        traffic, //
+    },
 };
 
 /// linux/errno.h
 const EEXIST: i32 = 17;
 const ENOENT: i32 = 2;
 
-impl Driver<'_> {
-    /// Tells the engine all hosts of the kernel.
-    pub(super) fn kernel(&mut self) -> Result<(), Failure> {
-        let hosts = self.hosts()?;
-        self.tell(Input::Kernel { hosts })
+/// What the engine is to be told.
+type Told = Input<'static>;
+
+/// The module's table, and what there is on our own device for the hosts in it.
+pub(super) struct Table {
+    client: Client,
+    events: Events,
+    fallback: Fallback,
+    held: Held,
+    /// New flows take part: the administrator has not switched this machine off.
+    enabled: bool,
+}
+
+impl Table {
+    /// Makes our own device. Nothing is known of hosts yet.
+    pub(super) fn new(events: Events, client: Client, rtnl: &mut Rtnl) -> Result<Self, Failure> {
+        let fallback = Fallback::new(rtnl)?;
+        let held = Held::new(fallback.device(), rtnl)?;
+        Ok(Self {
+            client,
+            events,
+            fallback,
+            held,
+            enabled: true,
+        })
+    }
+
+    /// The descriptor to wait for.
+    pub(super) fn fd(&self) -> RawFd {
+        self.events.as_raw_fd()
+    }
+
+    /// Whether new flows take part.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Has the module tell of new flows to unknown addresses.
+    pub(super) fn discover(&mut self, port: u16, off: bool) -> Result<(), Failure> {
+        self.client.param_set(&ParamRequest {
+            discovery: Some(true),
+            port: Some(port),
+            enabled: off.then_some(false),
+            ..ParamRequest::default()
+        })?;
+        Ok(())
+    }
+
+    /// Has it do so no longer.
+    pub(super) fn stop(&mut self) -> Result<(), Failure> {
+        self.client.param_set(&ParamRequest {
+            discovery: Some(false),
+            ..ParamRequest::default()
+        })?;
+        Ok(())
+    }
+
+    /// Makes again what others have removed of ours.
+    pub(super) fn restore(&mut self, rtnl: &mut Rtnl) -> Result<(), Failure> {
+        let device = self.fallback.device();
+        let routes = self.fallback.restore(rtnl)?;
+        let made = self.fallback.device() != device;
+        if made {
+            self.held.renew(self.fallback.device());
+        }
+        if let Some(routes) = routes {
+            tracing::info!("event=restored routes={routes}");
+        }
+        Ok(())
+    }
+
+    /// Brings what is on our device into line.
+    pub(super) fn apply(&mut self, rtnl: &mut Rtnl) {
+        self.fallback.apply(rtnl);
+        self.held.apply(rtnl);
+    }
+
+    /// A router brings what is sent to this address: it is on our device at once.
+    pub(super) fn hold(&mut self, addr: Addr, rtnl: &mut Rtnl) {
+        self.held.hold(ip(addr));
+        self.held.apply(rtnl);
+    }
+
+    /// It does not any more.
+    pub(super) fn release(&mut self, addr: Addr) {
+        self.held.release(ip(addr));
     }
 
     /// All hosts of the kernel.
+    pub(super) fn all(&mut self) -> Result<Told, Failure> {
+        let hosts = self.hosts()?;
+        Ok(Input::Kernel { hosts })
+    }
+
     fn hosts(&mut self) -> Result<Vec<KernelHost>, Failure> {
         let hosts = self.client.hosts()?;
         self.fallback.forget();
@@ -76,15 +172,15 @@ impl Driver<'_> {
     }
 
     /// Asks the module whether this machine is on, when that may have changed unheard.
-    pub(super) fn look_at_switch(&mut self) -> Result<(), Failure> {
+    pub(super) fn look_at_switch(&mut self) -> Result<Option<Told>, Failure> {
         let enabled = self.client.params()?.enabled;
         self.switch(enabled)
     }
 
     /// The administrator switched this machine on or off, or changed another setting.
-    fn switch(&mut self, enabled: bool) -> Result<(), Failure> {
+    fn switch(&mut self, enabled: bool) -> Result<Option<Told>, Failure> {
         if enabled == self.enabled {
-            return Ok(());
+            return Ok(None);
         }
         self.enabled = enabled;
         match enabled {
@@ -92,112 +188,118 @@ impl Driver<'_> {
             false => tracing::info!("event=off"),
         }
         let hosts = self.hosts()?;
-        self.tell(Input::Switch { on: enabled, hosts })
+        Ok(Some(Input::Switch { on: enabled, hosts }))
     }
 
-    pub(super) fn take_events(&mut self) -> Result<(), Failure> {
-        while let Some(event) = self.events.next()? {
-            match event {
-                Event::Discover {
-                    host_id,
-                    local,
-                    remote,
-                    ..
-                } => self.tell(Input::Discovered {
-                    id: host_id,
-                    local: addr(local),
-                    remote: addr(remote),
-                })?,
-                Event::HostDeleted(id) => {
-                    self.fallback.remove(id);
-                    self.held.remove(id);
-                    self.tell(Input::Removed { id })?;
-                }
-                Event::HostChanged(host) => {
-                    self.held.see(&host);
-                    if host.state == HostState::Up {
-                        self.fallback.set(host.id, names(&host));
-                    } else {
-                        self.fallback.remove(host.id);
-                    }
-                    // Of what the engine writes it hears nothing; of who was given a name it does.
-                    let managed = self.engine.is_managed(host.id).unwrap_or(false);
-                    if managed != host.name.is_some() {
-                        let found = self.as_found(&host)?;
-                        self.tell(Input::Changed(found))?;
-                    }
-                }
-                Event::ParamsChanged(params) => self.switch(params.enabled)?,
-                // What it says is older than what a look says.
-                Event::CreditLow { host_id, .. } => self.look(host_id)?,
-                Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => (),
-                Event::Limit { reason, packets } => {
-                    tracing::warn!(
-                        "event=limit reason={} packets={packets}",
-                        reason.name().unwrap_or("unknown")
-                    );
-                }
-                Event::Resync => {
-                    tracing::warn!("event=overrun source=module");
-                    self.look_at_switch()?;
-                    self.kernel()?;
-                }
+    /// What an event of the module's says to the engine; `None` when there is none now.
+    pub(super) fn hear(&mut self, engine: &Engine) -> Result<Option<Vec<Told>>, Failure> {
+        let Some(event) = self.events.next()? else {
+            return Ok(None);
+        };
+        let told = match event {
+            Event::Discover {
+                host_id,
+                local,
+                remote,
+                ..
+            } => Some(Input::Discovered {
+                id: host_id,
+                local: addr(local),
+                remote: addr(remote),
+            }),
+            Event::HostDeleted(id) => {
+                self.fallback.remove(id);
+                self.held.remove(id);
+                Some(Input::Removed { id })
             }
-            self.perform()?;
-        }
-        Ok(())
+            Event::HostChanged(host) => self.changed(&host, engine)?,
+            Event::ParamsChanged(params) => self.switch(params.enabled)?,
+            // What it says is older than what a look says.
+            Event::CreditLow { host_id, .. } => self.traffic(host_id)?,
+            Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => None,
+            Event::Limit { reason, packets } => {
+                tracing::warn!(
+                    "event=limit reason={} packets={packets}",
+                    reason.name().unwrap_or("unknown")
+                );
+                None
+            }
+            Event::Resync => {
+                tracing::warn!("event=overrun source=module");
+                let switch = self.look_at_switch()?;
+                let all = self.all()?;
+                return Ok(Some(switch.into_iter().chain([all]).collect()));
+            }
+        };
+        Ok(Some(told.into_iter().collect()))
     }
 
-    /// Tells the engine what passed between a host and us.
-    pub(super) fn look(&mut self, id: u32) -> Result<(), Failure> {
+    fn changed(&mut self, host: &Host, engine: &Engine) -> Result<Option<Told>, Failure> {
+        self.held.see(host);
+        if host.state == HostState::Up {
+            self.fallback.set(host.id, names(host));
+        } else {
+            self.fallback.remove(host.id);
+        }
+        // Of what the engine writes it hears nothing; of who was given a name it does.
+        let managed = engine.is_managed(host.id).unwrap_or(false);
+        if managed == host.name.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(Input::Changed(self.as_found(host)?)))
+    }
+
+    /// What passed between a host and us.
+    pub(super) fn traffic(&mut self, id: u32) -> Result<Option<Told>, Failure> {
         match self.client.host(id) {
             Ok(host) => {
                 let traffic = traffic(&host);
-                self.tell(Input::Traffic { id, traffic })
+                Ok(Some(Input::Traffic { id, traffic }))
             }
             // Removed meanwhile: the event is on its way.
-            Err(Error::Kernel { .. }) => Ok(()),
+            Err(Error::Kernel { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    pub(super) fn change(&mut self, change: Change) -> Result<(), Failure> {
+    /// Changes what the engine wants changed; what that is to be told then.
+    pub(super) fn change(&mut self, change: Change) -> Result<Option<Told>, Failure> {
         match change {
             Change::New {
                 key,
                 record,
                 former,
             } => {
-                let input = match self.make(&record, &former)? {
+                return Ok(Some(match self.make(&record, &former)? {
                     Some(id) => Input::Made { key, id },
                     None => Input::Refused { key },
-                };
-                self.tell(input)
+                }));
             }
-            Change::Set { id, record, doubt } => self.set(id, &record, doubt),
-            Change::Wake { id, idle } => self.wake(id, idle),
+            Change::Set { id, record, doubt } => self.set(id, &record, doubt)?,
+            Change::Wake { id, idle } => self.wake(id, idle)?,
             Change::Map {
                 id,
                 mapping,
                 lifetime,
-            } => self.map(&nat(id, &mapping, Some(lifetime))),
+            } => self.map(&nat(id, &mapping, Some(lifetime)))?,
             Change::Unmap { id, mapping } => {
                 let key = nat(id, &mapping, None).key();
                 match self.client.nat_del(&key, Some(id)) {
                     // Its time was over, or the host is gone.
-                    Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
-                    Err(error) => Err(error.into()),
+                    Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => (),
+                    Err(error) => return Err(error.into()),
                 }
             }
             Change::Del { id } => {
                 self.fallback.remove(id);
                 self.held.remove(id);
                 match self.client.host_del(id) {
-                    Err(Error::Kernel { errno: ENOENT, .. }) => Ok(()),
-                    result => Ok(result?),
+                    Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => (),
+                    Err(error) => return Err(error.into()),
                 }
             }
         }
+        Ok(None)
     }
 
     /// Tells the module of a port mapping.

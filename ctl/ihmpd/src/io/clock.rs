@@ -7,27 +7,48 @@ use ihmp_core::time::{
     Duration,
     Instant, //
 };
+use ihmp_engine::Moment;
 use nix::time::{
     clock_gettime,
     ClockId, //
 };
 
-/// A clock that begins with the agent.
-pub(crate) struct Clock(time::Instant);
+/// A clock that begins with the agent, and numbers that nobody can guess.
+pub(crate) struct Clock {
+    start: time::Instant,
+    chance: Chance,
+}
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self(time::Instant::now())
+        Self {
+            start: time::Instant::now(),
+            chance: Chance::default(),
+        }
     }
 
     /// Nanoseconds since the start.
     pub(crate) fn now(&self) -> Instant {
-        Instant::from_nanos(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Instant::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Whole seconds since the start.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.now().as_nanos() / 1_000_000_000
+    }
+
+    /// When an input is handled that is there now.
+    pub(crate) fn moment(&mut self) -> anyhow::Result<Moment> {
+        Ok(Moment {
+            now: self.now(),
+            wall: wall(),
+            random: self.chance.next()?,
+        })
     }
 }
 
 /// Nanoseconds of the clock on the wall since 1970.
-pub(crate) fn wall() -> u64 {
+fn wall() -> u64 {
     let since = time::SystemTime::now().duration_since(time::UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
@@ -44,14 +65,14 @@ pub(crate) fn used() -> nix::Result<Duration> {
 
 /// Numbers that nobody can guess; the kernel is asked for many at a time.
 #[derive(Default)]
-pub(crate) struct Chance(Vec<u8>);
+struct Chance(Vec<u8>);
 
 impl Chance {
     /// Octets that are asked for at once: the kernel gives so many without a pause (getrandom(2)).
     const AT_ONCE: usize = 256;
 
     /// The next number; none is given twice.
-    pub(crate) fn next(&mut self) -> anyhow::Result<u64> {
+    fn next(&mut self) -> anyhow::Result<u64> {
         loop {
             if let Some(number) = self.0.last_chunk::<8>().copied() {
                 self.0.truncate(self.0.len() - 8);

@@ -6,4 +6,5 @@ pub(crate) mod fallback;
 pub(crate) mod held;
 pub(crate) mod kernel;
 pub(crate) mod monitor;
+pub(crate) mod sockets;
 pub(crate) mod udp;

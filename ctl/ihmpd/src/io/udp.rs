@@ -161,19 +161,8 @@ impl Udp {
         Ok(datagrams)
     }
 
-    /// Sends from one of our addresses to the port of IHMP; by this device, if one is given.
+    /// Sends from one of our addresses; by this device, if one is given.
     pub(crate) fn send(
-        &self,
-        from: IpAddr,
-        to: IpAddr,
-        device: Option<&Device>,
-        bytes: &[u8],
-    ) -> nix::Result<()> {
-        self.send_to(from, SocketAddr::new(to, self.port), device, bytes)
-    }
-
-    /// The same, to any port.
-    pub(crate) fn send_to(
         &self,
         from: IpAddr,
         to: SocketAddr,
@@ -313,7 +302,8 @@ mod tests {
         let mut udp = Udp::v4(port).unwrap();
         let (from, to) = ("127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap());
         for text in [b"first", b"other"] {
-            udp.send(from, to, None, text).unwrap();
+            udp.send(from, SocketAddr::new(to, port), None, text)
+                .unwrap();
         }
         let datagrams = udp.receive().unwrap();
         assert_eq!(datagrams.len(), 2);
@@ -336,7 +326,8 @@ mod tests {
         };
         let here = IpAddr::from(Ipv6Addr::LOCALHOST);
         // What we send to ourselves is there before the socket that sends it is gone. A machine may have no IPv6.
-        match udp.send(here, here, Some(&lo), b"first") {
+        let to = SocketAddr::new(here, port);
+        match udp.send(here, to, Some(&lo), b"first") {
             Err(Errno::EADDRNOTAVAIL) => return,
             sent => sent.unwrap(),
         }
@@ -348,7 +339,10 @@ mod tests {
     #[test]
     fn what_there_is_no_room_for_is_counted() {
         let mut udp = Udp::v4(61_998).unwrap();
-        let (from, to) = ("127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap());
+        let (from, to) = (
+            "127.0.0.2".parse().unwrap(),
+            "127.0.0.3:61998".parse().unwrap(),
+        );
         let sent = 20_000;
         for _ in 0..sent {
             udp.send(from, to, None, &[0; 300]).unwrap();
