@@ -3,7 +3,6 @@
 
 use std::{
     collections::VecDeque,
-    net::IpAddr,
     os::fd::{
         AsRawFd,
         RawFd, //
@@ -24,67 +23,14 @@ use ihmp_uapi::{
 use crate::{
     codec,
     error::Error,
-    family::resolve,
-    model::*, //
+    event::Event,
+    family::resolve, //
 };
 
 /// Room for events that nobody has fetched yet, in octets.
 const BACKLOG: usize = 1 << 20;
 /// linux/errno.h: the kernel had events for us and no room.
 const ENOBUFS: i32 = 105;
-
-/// Something that happened in the module.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A host was made or changed; this is what it is now.
-    HostChanged(Host),
-    /// A host was removed.
-    HostDeleted(u32),
-    /// The path of a host changed.
-    PathChanged {
-        /// The host.
-        host_id: u32,
-        /// Local locator, if there is a path.
-        local: Option<IpAddr>,
-        /// Remote locator, if there is a path.
-        remote: Option<IpAddr>,
-        /// Why it changed.
-        cause: PathCause,
-    },
-    /// A flow to an unknown address was seen, and a host made for it in state new.
-    Discover {
-        /// The new host.
-        host_id: u32,
-        /// IP protocol number of the flow.
-        proto: u8,
-        /// Local address of the flow.
-        local: IpAddr,
-        /// Foreign address of the flow.
-        remote: IpAddr,
-    },
-    /// A limit was reached.
-    Limit {
-        /// Which.
-        reason: Reason,
-        /// How many packets met it.
-        packets: u64,
-    },
-    /// A host whose flows go to an address at which it has not shown that it is there has little credit left.
-    CreditLow {
-        /// The host.
-        host_id: u32,
-        /// Octets that are left.
-        credit: u64,
-    },
-    /// A port mapping of a NAT was added or changed; this is what it is now.
-    NatChanged(Nat),
-    /// A port mapping was removed; those of a host that is removed go without a word.
-    NatDeleted(Nat),
-    /// Settings were changed; these are all of them now.
-    ParamsChanged(Params),
-    /// Events were lost: what is known must be asked for again. All later events are newer than this.
-    Resync,
-}
 
 /// A subscription to the module's events, in the network namespace where it was made.
 ///

@@ -25,11 +25,13 @@
 mod client;
 mod codec;
 mod error;
+mod event;
 mod events;
 mod family;
 pub mod model;
 
 pub use client::Client;
 pub use error::Error;
-pub use events::{Event, Events};
+pub use event::Event;
+pub use events::Events;
 pub use model::*;

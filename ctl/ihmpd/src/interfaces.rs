@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Which of this machine's devices and addresses count.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr, //
-};
+use std::collections::HashMap;
 
 use ihmp_engine::Age;
 use ihmp_network::{
@@ -15,7 +12,14 @@ use ihmp_network::{
     DEVICE, //
 };
 
-use crate::config::Interfaces;
+use crate::{
+    config::Interfaces,
+    own::{
+        Device,
+        Own, //
+    },
+    pattern::any,
+};
 
 /// Kinds of devices that lead through another network, or to nothing outside of this machine.
 const KINDS: &[&str] = &[
@@ -56,24 +60,6 @@ const KINDS: &[&str] = &[
 // linux/if_arp.h
 const ARPHRD_PPP: u16 = 512;
 const ARPHRD_NONE: u16 = 0xfffe;
-
-/// Whether a name matches a pattern; `*` stands for any characters.
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, rest)) => match name.strip_prefix(head) {
-            None => false,
-            Some(name) => (0..=name.len())
-                .filter_map(|at| name.get(at..))
-                .any(|tail| matches(rest, tail)),
-        },
-    }
-}
-
-/// Whether a name matches one of these patterns.
-pub(crate) fn any(patterns: &[String], name: &str) -> bool {
-    patterns.iter().any(|pattern| matches(pattern, name))
-}
 
 /// Whether a device is a tunnel, or leads to nothing but this machine.
 fn is_inner(link: &Link) -> bool {
@@ -118,24 +104,6 @@ pub(crate) fn counts(config: &Interfaces, link: &Link, links: &[Link]) -> bool {
         port.master == Some(link.index) && (included || !is_inner(port))
     };
     named || link.kind.as_deref() != Some("bridge") || links.iter().any(outer)
-}
-
-/// A network device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Device {
-    pub(crate) index: u32,
-    pub(crate) name: String,
-    /// The VRF that it is a part of.
-    pub(crate) vrf: Option<u32>,
-}
-
-/// An own address that can be used now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Own {
-    pub(crate) addr: IpAddr,
-    pub(crate) age: Age,
-    /// The device that has it, and by which packets from it leave; none for a loopback or a dummy, where they leave by any.
-    pub(crate) device: Option<Device>,
 }
 
 /// The addresses that can be used now, of the devices that count.
@@ -199,16 +167,6 @@ mod tests {
     fn names(config: &Interfaces, links: &[Link]) -> Vec<String> {
         let counted = links.iter().filter(|link| counts(config, link, links));
         counted.map(|link| link.name.clone()).collect()
-    }
-
-    #[test]
-    fn patterns() {
-        assert!(matches("veth*", "veth0"));
-        assert!(matches("veth*", "veth"));
-        assert!(!matches("veth*", "eth0"));
-        assert!(matches("*", ""));
-        assert!(matches("br-*x", "br-0x0x"));
-        assert!(!matches("br-*x", "br-0y"));
     }
 
     #[test]

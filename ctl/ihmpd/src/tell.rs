@@ -14,11 +14,9 @@ use ihmp_network::{
 };
 
 use crate::{
-    interfaces::{
-        self,
-        Own, //
-    },
     io::kernel::addr,
+    own::Own,
+    pattern, //
 };
 
 /// Longest name of a device.
@@ -59,7 +57,7 @@ impl Tell {
     /// Without a list, all are told.
     fn is_silent(&self, own: &Address, device: &str) -> bool {
         let any = self.names.is_empty() && self.prefixes.is_empty();
-        !any && !interfaces::any(&self.names, device) && !self.is_open(own.addr)
+        !any && !pattern::any(&self.names, device) && !self.is_open(own.addr)
     }
 
     fn is_open(&self, own: IpAddr) -> bool {

@@ -7,14 +7,16 @@ use ihmp_uapi::{
 };
 
 use super::{
-    body,
-    duration,
-    need,
-    Request,
-    Result, //
+    request::Request,
+    value::{
+        body,
+        duration,
+        need,
+        Result, //
+    },
 };
 use crate::{
-    events::Event,
+    event::Event,
     model::*, //
 };
 
@@ -22,7 +24,7 @@ use crate::{
 pub(crate) fn flows(command: Command, host: Option<u32>) -> Request {
     let mut request = Request::new(command);
     if let Some(id) = host {
-        request.attrs.u32(FlowAttr::HOST_ID.0, id);
+        request.attrs().u32(FlowAttr::HOST_ID.0, id);
     }
     request
 }
@@ -30,7 +32,7 @@ pub(crate) fn flows(command: Command, host: Option<u32>) -> Request {
 /// `flow-get` of one flow, or `flow-del`.
 pub(crate) fn flow_key(command: Command, key: &FlowKey) -> Request {
     let mut request = Request::new(command);
-    let out = &mut request.attrs;
+    let out = request.attrs();
     out.u8(FlowAttr::PROTO.0, key.proto);
     out.addr(FlowAttr::LOCAL.0, key.local);
     out.addr(FlowAttr::REMOTE.0, key.remote);

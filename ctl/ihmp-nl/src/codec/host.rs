@@ -14,13 +14,15 @@ use ihmp_uapi::{
 };
 
 use super::{
-    body,
-    duration,
-    known,
-    millis,
-    need,
-    Request,
-    Result, //
+    request::Request,
+    value::{
+        body,
+        duration,
+        known,
+        millis,
+        need,
+        Result, //
+    },
 };
 use crate::model::*;
 
@@ -54,7 +56,7 @@ fn write_addrs(out: &mut Writer, addrs: &[HostAddr]) {
 /// `host-new` or `host-set`.
 pub(crate) fn host_request(command: Command, host: &HostRequest) -> Request {
     let mut request = Request::new(command);
-    let out = &mut request.attrs;
+    let out = request.attrs();
     if let Some(id) = host.id {
         out.u32(HostAttr::ID.0, id);
     }
@@ -92,21 +94,21 @@ pub(crate) fn host_request(command: Command, host: &HostRequest) -> Request {
 /// A command that needs just the host: `host-get`, `host-del`.
 pub(crate) fn host_id(command: Command, id: u32) -> Request {
     let mut request = Request::new(command);
-    request.attrs.u32(HostAttr::ID.0, id);
+    request.attrs().u32(HostAttr::ID.0, id);
     request
 }
 
 /// `host-get` by one of the host's addresses.
 pub(crate) fn host_address(addr: IpAddr) -> Request {
     let mut request = Request::new(Command::HOST_GET);
-    request.attrs.addr(HostAttr::ADDRESS.0, addr);
+    request.attrs().addr(HostAttr::ADDRESS.0, addr);
     request
 }
 
 /// `addr-new` or `addr-del`.
 pub(crate) fn host_addrs(command: Command, id: u32, addrs: &[HostAddr]) -> Request {
     let mut request = host_id(command, id);
-    write_addrs(&mut request.attrs, addrs);
+    write_addrs(request.attrs(), addrs);
     request
 }
 

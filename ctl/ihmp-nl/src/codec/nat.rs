@@ -7,12 +7,14 @@ use ihmp_uapi::{
 };
 
 use super::{
-    body,
-    duration,
-    millis,
-    need,
-    Request,
-    Result, //
+    request::Request,
+    value::{
+        body,
+        duration,
+        millis,
+        need,
+        Result, //
+    },
 };
 use crate::model::*;
 
@@ -20,7 +22,7 @@ use crate::model::*;
 pub(crate) fn nats(command: Command, host: Option<u32>) -> Request {
     let mut request = Request::new(command);
     if let Some(id) = host {
-        request.attrs.u32(NatAttr::HOST_ID.0, id);
+        request.attrs().u32(NatAttr::HOST_ID.0, id);
     }
     request
 }
@@ -28,7 +30,7 @@ pub(crate) fn nats(command: Command, host: Option<u32>) -> Request {
 /// `nat-get` of one mapping, or `nat-del`.
 pub(crate) fn nat_key(command: Command, host: Option<u32>, key: &NatKey) -> Request {
     let mut request = nats(command, host);
-    let out = &mut request.attrs;
+    let out = request.attrs();
     out.u8(NatAttr::PROTO.0, key.proto);
     out.addr(NatAttr::ADDRESS.0, key.addr);
     out.u16(NatAttr::NAT_PORT.0, key.nat_port);
@@ -39,7 +41,7 @@ pub(crate) fn nat_key(command: Command, host: Option<u32>, key: &NatKey) -> Requ
 /// `nat-new`.
 pub(crate) fn nat_new(nat: &Nat) -> Request {
     let mut request = nat_key(Command::NAT_NEW, Some(nat.host_id), &nat.key());
-    let out = &mut request.attrs;
+    let out = request.attrs();
     out.u16(NatAttr::PORT.0, nat.port);
     if let Some(time) = nat.expires_in {
         out.uint(NatAttr::EXPIRES_IN.0, millis(time));

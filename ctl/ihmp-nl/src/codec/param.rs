@@ -7,18 +7,20 @@ use ihmp_uapi::{
 };
 
 use super::{
-    body,
-    known,
-    need,
-    Request,
-    Result, //
+    request::Request,
+    value::{
+        body,
+        known,
+        need,
+        Result, //
+    },
 };
 use crate::model::*;
 
 /// `param-set`.
 pub(crate) fn param_request(params: &ParamRequest) -> Request {
     let mut request = Request::new(Command::PARAM_SET);
-    let out = &mut request.attrs;
+    let out = request.attrs();
     if let Some(on) = params.discovery {
         out.u32(ParamAttr::DISCOVERY.0, u32::from(on));
     }

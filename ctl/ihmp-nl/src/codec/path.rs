@@ -7,14 +7,16 @@ use ihmp_uapi::{
 };
 
 use super::{
-    body,
-    known,
-    need,
-    Request,
-    Result, //
+    request::Request,
+    value::{
+        body,
+        known,
+        need,
+        Result, //
+    },
 };
 use crate::{
-    events::Event,
+    event::Event,
     model::*, //
 };
 
@@ -22,7 +24,7 @@ use crate::{
 pub(crate) fn path_get(host: Option<u32>) -> Request {
     let mut request = Request::new(Command::PATH_GET);
     if let Some(id) = host {
-        request.attrs.u32(PathAttr::HOST_ID.0, id);
+        request.attrs().u32(PathAttr::HOST_ID.0, id);
     }
     request
 }

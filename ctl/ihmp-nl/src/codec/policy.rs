@@ -9,11 +9,13 @@ use ihmp_uapi::{
 };
 
 use super::{
-    body,
-    known,
-    need,
-    Request,
-    Result, //
+    request::Request,
+    value::{
+        body,
+        known,
+        need,
+        Result, //
+    },
 };
 use crate::model::*;
 
@@ -25,7 +27,7 @@ pub(crate) fn policy_request(
     action: Option<PolicyAction>,
 ) -> Request {
     let mut request = Request::new(command);
-    let out = &mut request.attrs;
+    let out = request.attrs();
     out.addr(PolicyAttr::ADDRESS.0, addr);
     out.u8(PolicyAttr::PREFIX_LEN.0, prefix_len);
     if let Some(action) = action {

@@ -8,14 +8,14 @@ use ihmp_uapi::{
     StatsAttr, //
 };
 
-use super::{
+use super::value::{
     body,
     known,
     need,
     Result, //
 };
 use crate::{
-    events::Event,
+    event::Event,
     model::*, //
 };
 

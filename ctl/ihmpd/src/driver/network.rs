@@ -40,17 +40,17 @@ use crate::{
         Config,
         Interfaces, //
     },
-    interfaces::{
-        self,
-        Device,
-        Own, //
-    },
+    interfaces,
     io::{
         kernel::{
             addr,
             ip, //
         },
         monitor::Monitor,
+    },
+    own::{
+        Device,
+        Own, //
     },
 };
 

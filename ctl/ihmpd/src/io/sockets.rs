@@ -13,11 +13,11 @@ use std::{
 };
 
 use crate::{
-    interfaces::Device,
     io::udp::{
         Datagram,
         Udp, //
     },
+    own::Device,
 };
 
 /// A socket of IPv4, and one of IPv6 where there is IPv6.

@@ -58,7 +58,7 @@ use nix::{
     },
 };
 
-use crate::interfaces::Device;
+use crate::own::Device;
 
 /// Longest datagram that is looked at; a message has at most 480 octets.
 const LONGEST: usize = 2048;

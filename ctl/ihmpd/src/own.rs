@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Own addresses, and the devices that have them.
+
+use std::net::IpAddr;
+
+use ihmp_engine::Age;
+
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Device {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    /// The VRF that it is a part of.
+    pub(crate) vrf: Option<u32>,
+}
+
+/// An own address that can be used now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) addr: IpAddr,
+    pub(crate) age: Age,
+    /// The device that has it, and by which packets from it leave; none for a loopback or a dummy, where they leave by any.
+    pub(crate) device: Option<Device>,
+}
