@@ -10,20 +10,8 @@ use crate::host::Host;
 use crate::io::{Key, Output, Refusal};
 use crate::keys::{Fact, Policy, PublicKey};
 use crate::note::Note;
-use crate::probe::Probe;
-use crate::receive::Received;
+use crate::received::{Received, Signer};
 use crate::seqno::AHEAD;
-
-/// Whose signature a message bears.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Signer {
-    pub(crate) key: PublicKey,
-    pub(crate) stamp: u64,
-    /// It covers the timestamp of a message that we sent to where it came from: it is no forged source.
-    pub(crate) proven: bool,
-    /// It answers our challenge to the announcement of a move: until that, the host was where it was before.
-    pub(crate) moved: bool,
-}
 
 impl Engine {
     /// Decides whether a message may be used at all; `None` for one without a signature that may.
@@ -68,10 +56,13 @@ impl Engine {
         }
         let host = self.bound(&name).and_then(|host| self.hosts.get(&host));
         // Where it is without a NAT, there is none: somebody has copied its message.
-        if endpoint.is_behind() && host.is_some_and(|host| host.hears.contains(&endpoint.own)) {
+        if endpoint.is_behind()
+            && host.is_some_and(|host| host.validation.is_validated(endpoint.own))
+        {
             return Err(Refusal::NatDetected);
         }
-        let settled = !endpoint.is_behind() || host.is_some_and(|host| host.is_there(endpoint, to));
+        let settled =
+            !endpoint.is_behind() || host.is_some_and(|host| host.peer.is_there(endpoint, to));
         let answers = message.options.has(Options::INCORRECT_SEQNO);
         let who = (key, endpoint, to);
         let (echoes, proven, moved) = match message.control {
@@ -115,7 +106,10 @@ impl Engine {
             ring.answered(&who);
             // What had to wait for this is not believed any more.
             let host = self.bound.get(&key).and_then(|host| self.hosts.get(host));
-            for stamp in host.map(Host::claimed_stamps).unwrap_or_default() {
+            for stamp in host
+                .map(|host| host.peer.nat().claimed_stamps())
+                .unwrap_or_default()
+            {
                 facts.extend(ring.accept(&key, stamp));
             }
         }
@@ -170,9 +164,8 @@ impl Engine {
             .flat_map(|request| request.stamps_to(endpoint))
             .collect();
         let direct = there.iter().filter(|_| !endpoint.is_behind());
-        let probes = direct.flat_map(|host| &host.probes);
-        let probes = probes.filter(|probe| probe.is_answered(message.seqno, from, to));
-        echoes.extend(probes.flat_map(Probe::stamps));
+        let probes = direct.map(|host| host.validation.probes());
+        echoes.extend(probes.flat_map(|probes| probes.stamps(message.seqno, from, to)));
         if !echoes.is_empty() {
             return Ok(echoes);
         }
@@ -254,8 +247,8 @@ impl Engine {
                 return;
             }
             world.note(Note::Mistaken { peer: addr });
-            let before = host.active.clone();
-            host.retire(addr);
+            let before = host.peer.active().to_vec();
+            host.peer.retire(addr);
             host.doubt |= doubt;
             host.follow(&before, world);
         });

@@ -7,8 +7,7 @@ use ihmp_core::message::Control;
 use crate::engine::Engine;
 use crate::host::{Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Refusal, State};
-use crate::limits::MAX_ADVERTISED;
-use crate::receive::Received;
+use crate::received::Received;
 use crate::seqno::Class;
 use crate::world::World;
 
@@ -127,12 +126,12 @@ impl Engine {
             State::New | State::Classic => Class::Wrong,
         };
         let known = match behind {
-            true => host.is_there(received.endpoint, to),
-            false => host.active.contains(&from) || host.unreachable.contains(&from),
+            true => host.peer.is_there(received.endpoint, to),
+            false => host.peer.is_at(from),
         };
         if behind && !known {
             // Anybody could have sent it on: it has to show that it is there.
-            host.hear_of(received);
+            host.peer.nat_mut().hear_of(received);
             self.incorrect_seqno(received, Some(key));
             return Err(Refusal::Unproven);
         }
@@ -158,7 +157,7 @@ impl Engine {
             return Err(Refusal::Payload);
         }
         // What the newest message named has a place.
-        if class == Class::Old && !behind && !host.has_room(from) {
+        if class == Class::Old && !behind && !host.peer.has_room(from) {
             return Err(Refusal::AddressLimit);
         }
         let now = self.world.now;
@@ -177,7 +176,7 @@ impl Engine {
             return Err(Refusal::UnknownHost);
         };
         let world = &mut self.world;
-        let before = host.active.clone();
+        let before = host.peer.active().to_vec();
         if class == Class::New {
             host.window.accept(message.seqno);
             host.newest_stamp = signer.map_or(0, |signer| signer.stamp);
@@ -185,9 +184,9 @@ impl Engine {
                 host.tell_forgetful(message.seqno, to);
                 host.came_back(from, world);
             }
-            host.replace(received, &listed, &unreachable.free);
-            host.take_claims(&claims);
-            host.take_claims(&unreachable);
+            host.replace(received.endpoint, &listed, &unreachable.free);
+            host.peer.take_claims(&claims);
+            host.peer.take_claims(&unreachable);
         }
         host.heard_at(received, world);
         // It reaches us where we thought, or are just saying, that it could not: worth an announcement. What else is on
@@ -213,9 +212,10 @@ impl Engine {
             return Err(Refusal::OtherHost);
         }
         let known = host.state == State::Up && host.window.classify(message.seqno) == Class::New;
-        let nothing_else =
-            stray.active == [from] && stray.alias.is_empty() && stray.window.is_fresh();
-        if known && (host.claims(from) || nothing_else) {
+        let nothing_else = stray.peer.active() == [from]
+            && stray.peer.alias().is_empty()
+            && stray.window.is_fresh();
+        if known && (host.peer.claims(from) || nothing_else) {
             self.merge(key, other);
         }
         match self.active(from) {
@@ -230,57 +230,16 @@ impl Host {
     /// sockets go on now, as after any gap.
     pub(crate) fn came_back(&self, addr: Addr, world: &mut World) {
         let mut there = self
-            .active
+            .peer
+            .active()
             .iter()
             .filter(|other| other.family() == addr.family());
         let Entry::Id(id) = self.entry else {
             return;
         };
-        if there.all(|other| *other == addr) && self.active.contains(&addr) {
+        if there.all(|other| *other == addr) && self.peer.is_active(addr) {
             let change = Change::Wake { id, idle: false };
             world.outputs.push_back(Output::Table(change));
-        }
-    }
-
-    /// A greeting names the peer's addresses. When it names as many as it can, it may have others: they go only where there is
-    /// no room for its source.
-    pub(crate) fn restate(&mut self, received: &Received<'_>, listed: &[Addr]) {
-        let from = received.endpoint.own;
-        if listed.len() + 1 < MAX_ADVERTISED {
-            return self.replace(received, listed, &[]);
-        }
-        for addr in self.active.clone() {
-            if !self.has_room(from) && addr != from && !listed.contains(&addr) {
-                self.retire(addr);
-            }
-        }
-        self.contested.clear();
-        self.review_behind(received.endpoint, listed);
-    }
-
-    /// The peer's addresses are its source and the listed ones, no others.
-    pub(crate) fn replace(
-        &mut self,
-        received: &Received<'_>,
-        listed: &[Addr],
-        unreachable: &[Addr],
-    ) {
-        let from = received.endpoint.own;
-        for addr in self
-            .active
-            .clone()
-            .into_iter()
-            .chain(self.unreachable.clone())
-        {
-            if addr != from && !listed.contains(&addr) && !unreachable.contains(&addr) {
-                self.retire(addr);
-            }
-        }
-        self.contested.clear();
-        self.said_all = true;
-        self.review_behind(received.endpoint, listed);
-        for addr in unreachable {
-            self.active.retain(|other| other != addr);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::forged::Sort;
 use crate::io::Refusal;
 use crate::keys::{verify, PublicKey};
-use crate::receive::Received;
+use crate::received::Received;
 
 /// A signature that nobody has looked at yet.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::endpoint::Endpoint;
 use crate::engine::Engine;
 use crate::io::Refusal;
-use crate::receive::Received;
+use crate::received::Received;
 use crate::request::Request;
 use crate::world::{Answer, World};
 

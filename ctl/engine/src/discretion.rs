@@ -8,9 +8,10 @@
 
 use ihmp_core::addr::{Addr, Family, Scope};
 
-use crate::host::{include, Host, Standing};
+use crate::host::{Host, Standing};
 use crate::io::State;
-use crate::probe::is_connected;
+use crate::peer::include;
+use crate::prefix::{is_connected, is_same_network};
 use crate::world::World;
 
 /// What the administrator and the kernel say of own addresses.
@@ -28,16 +29,6 @@ impl Discretion {
     fn is_temporary(&self, addr: Addr) -> bool {
         self.temporary.contains(&addr)
     }
-}
-
-/// Whether two addresses are of the same /64.
-fn is_same_network(one: Addr, other: Addr) -> bool {
-    let v6 = one.family() == Family::V6 && other.family() == Family::V6;
-    v6 && one
-        .octets()
-        .iter()
-        .take(8)
-        .eq(other.octets().iter().take(8))
 }
 
 impl World {
@@ -58,7 +49,7 @@ impl World {
 impl Host {
     /// Whether it has a key, or has shown that it hears us: then it is no stranger.
     pub(crate) fn is_met(&self) -> bool {
-        self.peer_key.is_some() || !self.hears.is_empty()
+        self.peer_key.is_some() || self.validation.has_any()
     }
 
     /// By which kind of address the peer knows us, as soon as it knows one.
@@ -102,13 +93,13 @@ impl Host {
         }) {
             return true;
         }
-        let known = self.active.iter().chain(&self.unreachable);
-        let mut known = known.chain(&self.contested);
+        let known = self.peer.has();
+        let mut known = known.iter();
         let near = |addr: &Addr| {
             let mut ours = world.connected.iter();
             ours.any(|(here, len)| is_connected(*here, *addr, *len))
         };
-        known.any(|addr| private(*addr) || (self.active.contains(addr) && near(addr)))
+        known.any(|addr| private(*addr) || (self.peer.is_active(*addr) && near(addr)))
     }
 
     /// A flow of ours began at an address by which the peer does not know us yet. It is worth an announcement, so that the

@@ -12,7 +12,7 @@ use crate::world::World;
 impl Host {
     /// Whether packets from this own address leave for the peer by a device that does not count.
     pub(crate) fn is_diverted(&self, addr: Addr, world: &World) -> bool {
-        let mut routes = self.reach().filter_map(|peer| world.routes.get(&peer));
+        let mut routes = self.peer.reach().filter_map(|peer| world.routes.get(&peer));
         let diverted = routes.any(|via| via.iter().any(|via| via.local == addr && via.diverted));
         diverted && world.is_real(addr) && !self.is_usable(addr)
     }

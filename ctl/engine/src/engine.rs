@@ -118,7 +118,7 @@ impl Engine {
                 if self.world.connected != connected {
                     self.world.connected = connected;
                     for key in self.keys() {
-                        self.with(key, |host, _| host.sought.clear());
+                        self.with(key, |host, _| host.validation.probes_mut().forget_sought());
                     }
                 }
             }
@@ -160,8 +160,8 @@ impl Engine {
         let mut peers: Vec<Addr> = Vec::new();
         let mut nats = BTreeSet::new();
         for host in served {
-            peers.extend(&host.active);
-            nats.extend(host.nat_routes());
+            peers.extend(host.peer.active());
+            nats.extend(host.peer.nat().routes());
         }
         nats.retain(|addr| self.active(*addr).is_none());
         peers.extend(nats);
@@ -266,13 +266,13 @@ impl Engine {
     /// The host of which this is an active address.
     pub(crate) fn active(&self, addr: Addr) -> Option<Key> {
         self.known(addr)
-            .find(|host| host.active.contains(&addr))
+            .find(|host| host.peer.is_active(addr))
             .map(|host| host.key)
     }
 
     /// The host that this Host ID names: it has the address, else it had it, else it claims it.
     pub(crate) fn named(&self, addr: Addr) -> Option<Key> {
-        let had = |host: &&Host| host.alias.contains(&addr);
+        let had = |host: &&Host| host.peer.has_left(addr);
         let former = || self.known(addr).find(had).map(|host| host.key);
         let claiming = || self.known(addr).next().map(|host| host.key);
         self.active(addr).or_else(former).or_else(claiming)
@@ -309,15 +309,15 @@ impl Engine {
         host.review_probes(&self.world);
         if let (Some(key), Some(own)) = (host.peer_key, host.own) {
             // Behind a NAT, the last address that was its own still names it.
-            if !host.active.is_empty() {
-                let shown = host.shown();
+            if !host.peer.active().is_empty() {
+                let shown = host.validation.validated(&host.peer);
                 for addr in &shown {
                     let (_, said) = self.world.keyring.changed(*addr, key, self.world.now);
                     self.world.key_changed(said);
                 }
-                let has = std::mem::take(&mut host.said_all).then(|| host.has());
+                let has = host.peer.take_said_all();
                 let ring = &mut self.world.keyring;
-                let mut at = host.active.clone();
+                let mut at = host.peer.active().to_vec();
                 at.extend(ring.remember(key, &shown, has.as_deref()));
                 at.sort_unstable();
                 at.dedup();
@@ -325,17 +325,13 @@ impl Engine {
                 self.world.keep(fact);
             }
         }
-        let names: Vec<Addr> = [&host.active, &host.unreachable, &host.alias]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
-        let routed = host.nat_routes();
-        if routed != host.nat.routed {
+        let names = host.peer.names();
+        let routed = host.peer.nat().routes();
+        if routed != host.routed {
             for addr in &routed {
                 *self.world.routed.entry(*addr).or_insert(0) += 1;
             }
-            for addr in std::mem::replace(&mut host.nat.routed, routed) {
+            for addr in std::mem::replace(&mut host.routed, routed) {
                 self.world.unroute(addr, self.index.contains_key(&addr));
             }
         }
@@ -377,7 +373,7 @@ impl Engine {
                 self.world.forget_routes(*addr);
             }
         }
-        for addr in &host.nat.routed {
+        for addr in &host.routed {
             self.world.unroute(*addr, self.index.contains_key(addr));
         }
         if let Some(wake) = host.wake {

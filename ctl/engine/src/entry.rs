@@ -4,69 +4,19 @@
 //! A NAT speaks for its address and for nothing else: it has to hear what is sent there, and the host has to be behind it
 //! by its own word. What it then says is about flows that pass it anyway.
 
-use std::collections::{BTreeMap, HashMap};
-
 use ihmp_core::addr::Addr;
 use ihmp_core::entry::{Entry, Lease};
 use ihmp_core::message::{Addresses, Options};
-use ihmp_core::nat::Mapping;
-use ihmp_core::time::{Duration, Instant};
+use ihmp_core::time::Duration;
 
-use crate::authenticate::Signer;
 use crate::engine::Engine;
 use crate::forged::Sort;
 use crate::host::{self, Host};
 use crate::io::{Change, Key, Output, Refusal, State};
 use crate::keys::{Policy, PublicKey};
-use crate::limits::{MAX_MAPPED, MAX_NATS};
-use crate::receive::Received;
+use crate::received::Received;
+use crate::received::Signer;
 use crate::world::{Answer, World};
-
-/// Port mappings of a host that the kernel was told of, and until when they count.
-#[derive(Debug, Default)]
-pub(crate) struct Mapped {
-    until: BTreeMap<Mapping, Instant>,
-}
-
-impl Mapped {
-    /// Takes a mapping; false when there are too many.
-    fn take(&mut self, mapping: Mapping, until: Instant, now: Instant) -> bool {
-        let full = |mapped: &Mapped| mapped.until.len() >= MAX_MAPPED;
-        if full(self) && !self.until.contains_key(&mapping) {
-            self.until.retain(|_, until| *until > now);
-        }
-        let may = !full(self) || self.until.contains_key(&mapping);
-        if may {
-            self.until.insert(mapping, until);
-        }
-        may
-    }
-}
-
-/// Keys that have shown that they hear what is sent to the address of a NAT.
-#[derive(Debug, Default)]
-pub(crate) struct Nats {
-    used: HashMap<(PublicKey, Addr), u64>,
-    order: u64,
-}
-
-impl Nats {
-    fn is_heard(&self, key: PublicKey, nat: Addr) -> bool {
-        self.used.contains_key(&(key, nat))
-    }
-
-    /// One of them was heard; the one that was not for longest is given up when there are too many.
-    fn heard(&mut self, key: PublicKey, nat: Addr) {
-        self.order += 1;
-        if self.used.len() >= MAX_NATS && !self.is_heard(key, nat) {
-            let oldest = self.used.iter().min_by_key(|(_, order)| **order);
-            if let Some(oldest) = oldest.map(|(who, _)| *who) {
-                self.used.remove(&oldest);
-            }
-        }
-        self.used.insert((key, nat), self.order);
-    }
-}
 
 impl Engine {
     /// A NAT tells of port mappings.
@@ -105,7 +55,8 @@ impl Engine {
         }
         let (host, id) = self.mapped_host(&entry)?;
         let there = self.bound(&name).and_then(|host| self.hosts.get(&host));
-        let hears = there.is_some_and(|host| host.hears.contains(&from) && host.is_active(from));
+        let hears = there
+            .is_some_and(|host| host.validation.is_validated(from) && host.peer.is_active(from));
         let who = (key, received.endpoint, to);
         let answers = message.options.has(Options::INCORRECT_SEQNO);
         let echo = match answers {
@@ -166,7 +117,7 @@ impl Engine {
         if host.managed {
             return Err(Refusal::Managed);
         }
-        let behind = host.state == State::Up && host.says_behind(entry.nat, entry.host);
+        let behind = host.state == State::Up && host.peer.nat().says_behind(entry.nat, entry.host);
         match host.entry {
             host::Entry::Id(id) if behind => Ok((key, id)),
             _ => Err(Refusal::UnknownHost),
@@ -187,22 +138,22 @@ impl Engine {
 }
 
 impl Host {
-    fn is_active(&self, addr: Addr) -> bool {
-        self.active.contains(&addr)
-    }
-
     /// Tells the kernel of a mapping; false when there are too many.
     fn map(&mut self, id: u32, nat: Addr, lease: &Lease, world: &mut World) -> bool {
         let mapping = lease.mapping(nat);
         if lease.lifetime == 0 {
-            self.nat.mapped.until.remove(&mapping);
+            self.peer.nat_mut().mapped_mut().remove(&mapping);
             let change = Change::Unmap { id, mapping };
             world.outputs.push_back(Output::Table(change));
             return true;
         }
         let lifetime = Duration::from_secs(lease.lifetime.into());
         let until = world.now.after(lifetime);
-        let taken = self.nat.mapped.take(mapping, until, world.now);
+        let taken = self
+            .peer
+            .nat_mut()
+            .mapped_mut()
+            .take(mapping, until, world.now);
         if taken {
             let change = Change::Map {
                 id,
@@ -212,56 +163,5 @@ impl Host {
             world.outputs.push_back(Output::Table(change));
         }
         taken
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mapping(port: u16) -> Mapping {
-        let lease = Lease {
-            proto: 6,
-            nat_port: port,
-            port: 1,
-            peer_port: 2,
-            lifetime: 3,
-        };
-        lease.mapping(Addr::v4([203, 0, 113, 2]))
-    }
-
-    #[test]
-    fn mappings_of_a_host_are_bounded() {
-        let mut mapped = Mapped::default();
-        let (now, later) = (Instant::from_nanos(1), Instant::from_nanos(9));
-        let most = u16::try_from(MAX_MAPPED).unwrap();
-        assert!((1..=most).all(|port| mapped.take(mapping(port), later, now)));
-        assert!(!mapped.take(mapping(most + 1), later, now));
-        assert!(mapped.take(mapping(7), later, now));
-        // What is over makes room.
-        assert!(mapped.take(
-            mapping(most + 1),
-            later.after(Duration::from_secs(1)),
-            later
-        ));
-        assert_eq!(mapped.until.len(), 1);
-    }
-
-    #[test]
-    fn keys_of_nats_are_bounded() {
-        let mut nats = Nats::default();
-        let at = Addr::v4([203, 0, 113, 2]);
-        let key = |number: usize| {
-            let mut octets = [0; 32];
-            octets[..8].copy_from_slice(&number.to_be_bytes());
-            PublicKey(octets)
-        };
-        for number in 0..MAX_NATS {
-            nats.heard(key(number), at);
-        }
-        nats.heard(key(0), at);
-        nats.heard(key(MAX_NATS), at);
-        assert!(nats.is_heard(key(0), at) && !nats.is_heard(key(1), at));
-        assert_eq!(nats.used.len(), MAX_NATS);
     }
 }

@@ -39,7 +39,7 @@ impl Sort {
         let expected = |host: &Host| host.window.classify(message.seqno) != Class::Wrong;
         match host {
             Some(host) if numbered && expected(host) => Sort::Expected,
-            Some(host) if host.is_at(from, to) => Sort::There,
+            Some(host) if host.peer.is_there(from, to) => Sort::There,
             _ => Sort::Other,
         }
     }

@@ -4,14 +4,15 @@
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Options, ADDRESS_LEN, MAX_ADDRESSES};
 
-use crate::authenticate::Signer;
 use crate::engine::Engine;
-use crate::host::{include, Advertised, Entry, Host, Reply, Standing};
+use crate::host::{Advertised, Entry, Host, Reply, Standing};
 use crate::io::{Key, Refusal, State, Via};
 use crate::keys::PublicKey;
 use crate::limits::AMPLIFICATION;
 use crate::note::Note;
-use crate::receive::Received;
+use crate::peer::include;
+use crate::received::Received;
+use crate::received::Signer;
 use crate::request::Request;
 use crate::seqno::AHEAD;
 use crate::world::{Answer, World};
@@ -31,19 +32,19 @@ impl Engine {
             received
                 .after(1)
                 .iter()
-                .any(|addr| host.active.contains(addr))
+                .any(|addr| host.peer.is_active(*addr))
         };
         match (by_source, by_id) {
             (Some(source), Some(id)) if source != id => {
                 // Two entries, and one host when each names the other; else the source counts.
                 let other = self.hosts.get(&id);
-                let same = other.filter(|host| host.claims(*from)).filter(named);
+                let same = other.filter(|host| host.peer.claims(*from)).filter(named);
                 Some(same.map_or(source, |_| id))
             }
             (Some(source), _) => Some(source),
             (None, Some(id)) => Some(id),
             (None, None) => {
-                let claiming = self.known(*from).filter(|host| host.claims(*from));
+                let claiming = self.known(*from).filter(|host| host.peer.claims(*from));
                 claiming.filter(named).map(|host| host.key).next()
             }
         }
@@ -202,7 +203,7 @@ impl Engine {
         }
         // One that names all its addresses makes room for its source.
         let restates = signer.is_some() && received.is_complete();
-        if !restates && !behind && !host.has_room(from) {
+        if !restates && !behind && !host.peer.has_room(from) {
             return Err(Refusal::AddressLimit);
         }
         if let Some(signer) = &signer {
@@ -219,18 +220,18 @@ impl Engine {
             return Err(Refusal::UnknownHost);
         };
         let world = &mut self.world;
-        let before = host.active.clone();
+        let before = host.peer.active().to_vec();
         // An agent that was away does not know what it said before: by its key, only what it says now holds. One to which
         // we are strangers says nothing of it.
         if restates {
             host.newest_stamp = signer.map_or(0, |signer| signer.stamp);
-            host.restate(received, &listed);
+            host.restate(received.endpoint, &listed);
             // Since when it has others is not said, unless it has just announced that.
             let moved = signer.is_some_and(|signer| signer.moved);
-            host.doubt |= host.active != before && !moved;
+            host.doubt |= host.peer.active() != before && !moved;
         }
         host.heard_at(received, world);
-        host.take_claims(&claims);
+        host.peer.take_claims(&claims);
         // This agent was started anew and has not greeted the peer. The one before it may have sent requests after an earlier
         // copy of this HELLO: the peer would take our next ones, with the same numbers, for copies of those.
         let resumed = host.needs_hello && host.state == State::Up && host.window.is_fresh();
@@ -239,7 +240,7 @@ impl Engine {
             let stranger = signer.is_some() && !restates && found.is_some();
             host.strange_hello = stranger.then_some(message.seqno);
             // Its agent was started anew, perhaps while it was away.
-            if found.is_some() && host.state == State::Up && host.active == before {
+            if found.is_some() && host.state == State::Up && host.peer.active() == before {
                 host.came_back(from, world);
             }
             // The sender may know nothing of our counter; it knows this number.
@@ -287,7 +288,7 @@ impl Engine {
         });
         match found {
             None => {
-                host.alias = former;
+                host.peer.had(former);
                 host.make(world);
             }
             Some(_) => {

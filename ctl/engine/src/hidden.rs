@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::host::{Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Refusal, State, Traffic};
 use crate::note::Note;
-use crate::receive::Received;
+use crate::received::Received;
 use crate::world::World;
 
 /// An own address whose port a NAT remembers as long as something is sent from it.
@@ -43,14 +43,17 @@ pub(crate) struct Hidden {
 impl Host {
     /// Whether the peer sees a NAT in front of this address of ours that makes it useless.
     pub(crate) fn is_hidden(&self, addr: Addr) -> bool {
-        self.nat.hidden.addrs.contains(&addr)
+        self.hidden.addrs.contains(&addr)
     }
 
     /// Whether there will be a NAT in front of this address: a private one, and neither the peer's are nor the one by which
     /// it knows us. Until the peer has said what it sees, nothing else leaves from there: what has no port mapping yet, or
     /// never gets one, would be answered by a reset.
     pub(crate) fn awaits_nat(&self, addr: Addr) -> bool {
-        let theirs = self.reach().filter(|peer| peer.family() == addr.family());
+        let theirs = self
+            .peer
+            .reach()
+            .filter(|peer| peer.family() == addr.family());
         let mut theirs = theirs.peekable();
         let private = |addr: Addr| addr.scope() == Scope::Private;
         self.state == State::Up
@@ -63,7 +66,7 @@ impl Host {
     /// The peer saw one in front of it.
     pub(crate) fn hide(&mut self, addr: Addr) {
         if !self.is_hidden(addr) {
-            self.nat.hidden.addrs.push(addr);
+            self.hidden.addrs.push(addr);
         }
     }
 
@@ -72,7 +75,7 @@ impl Host {
         let Received { to, message, .. } = *received;
         if message.options.has(Options::NAT_DETECTED) {
             self.hide(to);
-            self.nat.hidden.forces |= self.state == State::New;
+            self.hidden.forces |= self.state == State::New;
         }
     }
 
@@ -80,7 +83,7 @@ impl Host {
     pub(crate) fn owe_answer(&mut self, received: &Received<'_>) {
         let detected = received.message.options.has(Options::NAT_DETECTED);
         if detected || received.is_supported() {
-            self.nat.hidden.answer = Some((received.to, received.endpoint));
+            self.hidden.answer = Some((received.to, received.endpoint));
         }
     }
 
@@ -90,31 +93,31 @@ impl Host {
             self.tell(addr, Standing::Unreachable);
             return;
         }
-        self.nat.hidden.addrs.retain(|hidden| *hidden != addr);
+        self.hidden.addrs.retain(|hidden| *hidden != addr);
         self.confirm(addr);
     }
 
     /// Whether somebody waits for a greeting that shows that we hear him.
     pub(crate) fn owes_answer(&self) -> bool {
-        self.nat.hidden.answer.is_some()
+        self.hidden.answer.is_some()
     }
 
     /// The address from which it is due, if that can be used.
     pub(crate) fn answers_from(&self) -> Option<Addr> {
-        let (from, _) = self.nat.hidden.answer?;
+        let (from, _) = self.hidden.answer?;
         Some(from).filter(|from| self.is_usable(*from))
     }
 
     /// Where a new request from there goes, if it is that greeting.
     pub(crate) fn answers_to(&mut self, control: Control, from: Addr) -> Option<Endpoint> {
-        let answer = &mut self.nat.hidden.answer;
+        let answer = &mut self.hidden.answer;
         let due = answer.take_if(|(due, _)| control == Control::Hello && *due == from);
         due.map(|(_, to)| to)
     }
 
     /// What a request says of NATs in front of us.
     pub(crate) fn greeting_options(&self, control: Control) -> Options {
-        let forces = self.nat.hidden.forces && self.state == State::New;
+        let forces = self.hidden.forces && self.state == State::New;
         match control == Control::Hello && forces {
             true => Options::NAT_FORCED,
             false => Options::NONE,
@@ -124,7 +127,7 @@ impl Host {
     /// Our addresses or routes changed: what was seen in front of those that are gone counts no more.
     pub(crate) fn review_hidden(&mut self) {
         let usable: Vec<Addr> = self.usable.iter().map(|via| via.local).collect();
-        let hidden = &mut self.nat.hidden;
+        let hidden = &mut self.hidden;
         hidden.addrs.retain(|addr| usable.contains(addr));
         hidden.kept.retain(|kept| usable.contains(&kept.addr));
         hidden.answer.take_if(|(from, _)| !usable.contains(from));
@@ -133,13 +136,13 @@ impl Host {
     /// Usable addresses from which the peer hears us, though nothing else is of use there.
     pub(crate) fn heard_from(&self) -> Option<Addr> {
         let mut usable = self.usable.iter().map(|via| via.local);
-        usable.find(|addr| self.is_hidden(*addr) && self.speaks(addr.family()))
+        usable.find(|addr| self.is_hidden(*addr) && self.peer.speaks(addr.family()))
     }
 
     /// A NAT that knows IHMP let an ACK through, or none did: its memory of our port is kept alive, or need not be.
     pub(crate) fn keep(&mut self, received: &Received<'_>, world: &mut World) {
         let addr = received.to;
-        let kept = &mut self.nat.hidden.kept;
+        let kept = &mut self.hidden.kept;
         kept.retain(|kept| kept.addr != addr);
         if received.is_supported() && !received.message.options.has(Options::NAT_DETECTED) {
             let due = world.now.after(world.jitter(world.limits.keep));
@@ -153,14 +156,14 @@ impl Host {
 
     /// When the next one is due.
     pub(crate) fn next_kept(&self) -> Option<Instant> {
-        self.nat.hidden.kept.iter().map(|kept| kept.due).min()
+        self.hidden.kept.iter().map(|kept| kept.due).min()
     }
 
     /// Asks the kernel whether there is still anything to keep a port for.
     pub(crate) fn keep_due(&mut self, world: &mut World) {
         let now = world.now;
         let mut look = false;
-        for kept in &mut self.nat.hidden.kept {
+        for kept in &mut self.hidden.kept {
             if kept.due <= now {
                 kept.due = now.after(world.jitter(world.limits.keep));
                 (kept.asked, look) = (true, true);
@@ -174,7 +177,7 @@ impl Host {
     /// The result of the traffic query that `keep_due` started.
     pub(crate) fn keep_looked(&mut self, traffic: Traffic, world: &mut World) {
         let mut asked = Vec::new();
-        for kept in &mut self.nat.hidden.kept {
+        for kept in &mut self.hidden.kept {
             if std::mem::take(&mut kept.asked) {
                 asked.push(kept.addr);
             }
@@ -184,8 +187,8 @@ impl Host {
         }
         for from in asked {
             let to = self.targets(from, Control::PathProbe, world);
-            let to = to.iter().find(|to| self.active.contains(&to.own));
-            if let Some(to) = to.filter(|_| self.may_probe(world)) {
+            let to = to.iter().find(|to| self.peer.is_active(to.own));
+            if let Some(to) = to.filter(|_| self.validation.probes().may_begin(world)) {
                 self.probe(from, to.own, true, world);
             }
         }
@@ -193,7 +196,7 @@ impl Host {
 
     /// Whether it was left classic because of an address of ours that is gone.
     pub(crate) fn is_released(&self, world: &World) -> bool {
-        let at = self.nat.hidden.classic;
+        let at = self.hidden.classic;
         self.state == State::Classic && at.is_some_and(|at| !world.is_real(at))
     }
 }
@@ -214,7 +217,7 @@ impl Engine {
             return Err(Refusal::UnknownHost);
         };
         let world = &mut self.world;
-        let knows = host.nat.hidden.forces;
+        let knows = host.hidden.forces;
         let Some(request) = host.take_acknowledged(message.seqno, endpoint, to) else {
             return Err(Refusal::UnexpectedAck);
         };
@@ -223,7 +226,7 @@ impl Engine {
         if knows {
             host.drop_requests(world, |_, _| true);
             host.state = State::Classic;
-            host.nat.hidden.classic = Some(to);
+            host.hidden.classic = Some(to);
             world.note(Note::Classic {
                 peer: from,
                 reason: "nat",

@@ -7,17 +7,19 @@ use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
 use crate::endpoint::Endpoint;
+use crate::hidden::Hidden;
 use crate::io::{Age, Change, Key, Local, Output, Record, State, Via};
 use crate::keys::PublicKey;
 use crate::left::Left;
 use crate::lifetime::Lifetime;
 use crate::limits::MAX_ADVERTISED;
-use crate::nat::Nat;
-use crate::probe::{Probe, Trial};
+use crate::peer::Peer;
+use crate::received::Received;
 use crate::relay::Relay;
 use crate::request::Request;
 use crate::seqno::Window;
 use crate::share::Network;
+use crate::validation::Validation;
 use crate::world::{Answer, World};
 
 /// What is added to the preference of an own address that works in a shared network only.
@@ -62,15 +64,6 @@ pub(crate) struct Report {
     pub(crate) old: Option<Addr>,
 }
 
-/// Addresses that a peer says it has.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Claims {
-    /// Those that no other host is active at.
-    pub(crate) free: Vec<Addr>,
-    /// The others.
-    pub(crate) contested: Vec<Addr>,
-}
-
 /// An ACK that waits until the kernel has made the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -103,22 +96,10 @@ pub(crate) struct Host {
     /// What it wants to see before it believes that we hear it: own address, its address, timestamp.
     pub(crate) challenges: Vec<(Addr, Endpoint, u64)>,
 
-    // What the peer has.
-    pub(crate) active: Vec<Addr>,
-    pub(crate) unreachable: Vec<Addr>,
-    pub(crate) alias: Vec<Addr>,
-    /// Addresses that it says it has, and that are active at another host.
-    pub(crate) contested: Vec<Addr>,
-    /// Addresses at which it has shown that it hears us.
-    pub(crate) hears: Vec<Addr>,
-    /// Addresses that it announced and at which it has not.
-    pub(crate) trials: Vec<Trial>,
-    /// It was not where it said it was: until then it has to prove its addresses first.
-    pub(crate) distrusted_until: Option<Instant>,
-    /// It has just said which addresses it has, all of them.
-    pub(crate) said_all: bool,
-    /// Where its last message came from.
-    pub(crate) heard: Option<Addr>,
+    /// Its addresses.
+    pub(crate) peer: Peer,
+    /// At which of them it has shown that it hears us.
+    pub(crate) validation: Validation,
     pub(crate) window: Window,
     /// The timestamp of the last request accepted, or HELLO that named all addresses; 0 for one that was not signed.
     pub(crate) newest_stamp: u64,
@@ -159,12 +140,6 @@ pub(crate) struct Host {
     /// The last request that carried a list of addresses.
     pub(crate) newest_list: Option<u16>,
     pub(crate) replies: Vec<Reply>,
-    pub(crate) probes: Vec<Probe>,
-    /// How often one may begin.
-    pub(crate) probing_rate: Bucket,
-    /// When it is looked for in the networks that we share; there it was looked for already.
-    pub(crate) seek_at: Option<Instant>,
-    pub(crate) sought: Vec<(Addr, Addr)>,
     /// When an unanswered change is signalled again.
     pub(crate) retry_at: Option<Instant>,
     pub(crate) retry_after: Duration,
@@ -181,24 +156,19 @@ pub(crate) struct Host {
     pub(crate) resyncs: u32,
 
     pub(crate) lifetime: Lifetime,
-    /// NATs between it and us.
-    pub(crate) nat: Nat,
+    /// NATs in front of us that it sees.
+    pub(crate) hidden: Hidden,
 
     // What others hold of it.
     pub(crate) published: Option<Record>,
     /// It has lost addresses of which it is not known since when.
     pub(crate) doubt: bool,
+    /// Addresses of NATs whose routes are kept for it.
+    pub(crate) routed: Vec<Addr>,
     /// Names under which the index knows it.
     pub(crate) indexed: Vec<Addr>,
     /// When the timer table will wake it.
     pub(crate) wake: Option<Instant>,
-}
-
-/// Appends unless it is there or the list is full.
-pub(crate) fn include(list: &mut Vec<Addr>, addr: Addr) {
-    if list.len() < MAX_ADDRESSES && !list.contains(&addr) {
-        list.push(addr);
-    }
 }
 
 impl Host {
@@ -213,15 +183,8 @@ impl Host {
             own: None,
             greeted_by: None,
             challenges: Vec::new(),
-            active: Vec::new(),
-            unreachable: Vec::new(),
-            alias: Vec::new(),
-            contested: Vec::new(),
-            hears: Vec::new(),
-            trials: Vec::new(),
-            distrusted_until: None,
-            said_all: false,
-            heard: None,
+            peer: Peer::default(),
+            validation: Validation::new(&world.limits),
             window: Window::default(),
             newest_stamp: 0,
             advertised: Vec::new(),
@@ -243,10 +206,6 @@ impl Host {
             outstanding: Vec::new(),
             newest_list: None,
             replies: Vec::new(),
-            probes: Vec::new(),
-            probing_rate: Bucket::new(world.limits.probes_host),
-            seek_at: None,
-            sought: Vec::new(),
             retry_at: None,
             retry_after: world.limits.retry_first,
             greet_at: None,
@@ -256,7 +215,8 @@ impl Host {
             wrong: Bucket::new(world.limits.wrong_host),
             resyncs: 0,
             lifetime: Lifetime::default(),
-            nat: Nat::default(),
+            hidden: Hidden::default(),
+            routed: Vec::new(),
             published: None,
             doubt: false,
             indexed: Vec::new(),
@@ -266,15 +226,10 @@ impl Host {
 
     /// An address to name the host by in the log.
     pub(crate) fn name(&self) -> Addr {
-        let active = self.heard.filter(|heard| self.active.contains(heard));
-        active.or(self.reach().next()).unwrap_or(Addr::UNSPECIFIED)
-    }
-
-    /// Whether the host goes by this address now, or went by it.
-    pub(crate) fn knows(&self, addr: Addr) -> bool {
-        self.active.contains(&addr)
-            || self.unreachable.contains(&addr)
-            || self.alias.contains(&addr)
+        self.peer
+            .heard()
+            .or(self.peer.reach().next())
+            .unwrap_or(Addr::UNSPECIFIED)
     }
 
     pub(crate) fn standing(&self, addr: Addr) -> Option<Standing> {
@@ -320,71 +275,46 @@ impl Host {
         usable.filter(|addr| self.standing(*addr) == Some(Standing::Active))
     }
 
-    /// Whether this can be an active address. A newcomer takes the place of none: flows may use it.
-    pub(crate) fn has_room(&self, addr: Addr) -> bool {
-        self.active.len() < MAX_ADDRESSES || self.active.contains(&addr)
-    }
-
     /// Whether the peer knows us by as many addresses as a message can name, and not by this one: by more, each message would
     /// take some away.
     pub(crate) fn is_told_enough(&self, addr: Addr) -> bool {
         self.standing(addr) != Some(Standing::Active) && self.proven().count() >= MAX_ADVERTISED
     }
 
-    /// The peer was seen to send from this address. What does not fit is left as it is.
-    pub(crate) fn activate(&mut self, addr: Addr) {
-        if self.has_room(addr) {
-            self.unreachable.retain(|other| *other != addr);
-            self.alias.retain(|other| *other != addr);
-            include(&mut self.active, addr);
-        }
+    /// A greeting names its addresses.
+    pub(crate) fn restate(&mut self, source: Endpoint, listed: &[Addr]) {
+        self.peer.restate(source, listed);
+        self.validation.restated(source);
     }
 
-    /// The peer has the address, but has not been seen to send from it.
-    pub(crate) fn claim(&mut self, addr: Addr) {
-        if !self.active.contains(&addr) {
-            self.alias.retain(|other| *other != addr);
-            include(&mut self.unreachable, addr);
-        }
+    /// Its addresses are its source and the listed ones, no others.
+    pub(crate) fn replace(&mut self, source: Endpoint, listed: &[Addr], unreachable: &[Addr]) {
+        self.peer.replace(source, listed, unreachable);
+        self.validation.restated(source);
     }
 
-    /// Takes note of what the peer says it has: before that, there is room for what it said earlier.
-    pub(crate) fn take_claims(&mut self, claims: &Claims) {
-        let new = |addr: &&Addr| !self.active.contains(addr) && !self.unreachable.contains(addr);
-        let new = claims.free.iter().filter(new).count();
-        let over = (self.unreachable.len() + new).saturating_sub(MAX_ADDRESSES);
-        let earlier = self.unreachable.iter().copied();
-        let earlier = earlier.filter(|addr| !claims.free.contains(addr));
-        for addr in earlier.take(over).collect::<Vec<Addr>>() {
-            self.retire(addr);
+    /// It was heard.
+    pub(crate) fn heard_at(&mut self, received: &Received<'_>, world: &mut World) {
+        let Received {
+            from, to, signer, ..
+        } = *received;
+        if received.endpoint.is_behind() {
+            return self.peer.nat_mut().heard(received);
         }
-        for addr in &claims.free {
-            self.claim(*addr);
+        self.peer.activate(from);
+        if signer.is_some_and(|signer| signer.proven) {
+            self.validation.validate(from);
+        } else {
+            self.try_out(from, to, world);
         }
-        for addr in &claims.contested {
-            include(&mut self.contested, *addr);
-        }
-    }
-
-    /// Whether the peer says it has this address.
-    pub(crate) fn claims(&self, addr: Addr) -> bool {
-        self.unreachable.contains(&addr) || self.contested.contains(&addr)
-    }
-
-    /// The peer has the address no longer; flows may still know it by it.
-    pub(crate) fn retire(&mut self, addr: Addr) {
-        self.active.retain(|other| *other != addr);
-        self.unreachable.retain(|other| *other != addr);
-        self.alias.retain(|other| *other != addr);
-        if self.alias.len() >= MAX_ADDRESSES {
-            self.alias.remove(0);
-        }
-        self.alias.push(addr);
+        self.peer.hear(from);
     }
 
     /// Whether the routes to all addresses in use are known.
     pub(crate) fn is_routed(&self, world: &World) -> bool {
-        self.reach().all(|addr| world.routes.contains_key(&addr))
+        self.peer
+            .reach()
+            .all(|addr| world.routes.contains_key(&addr))
     }
 
     /// Own addresses from which an active address of the peer can be reached, best first.
@@ -392,15 +322,19 @@ impl Host {
         let mut usable: Vec<Via> = Vec::new();
         let ours = world.real().iter();
         for local in ours.filter(|local| self.may_use(**local, world)) {
-            let routes = self.reach().filter_map(|peer| world.routes.get(&peer));
+            let routes = self.peer.reach().filter_map(|peer| world.routes.get(&peer));
             let mine = routes.flatten();
             let mine = mine.filter(|via| via.local == *local && !via.diverted);
             if let Some(preference) = mine.map(|via| via.preference).min() {
                 // What reaches only some of its addresses, in a network that we share, is good for nothing else.
-                let partial = self.active.iter().any(|peer| world.misses(*local, *peer));
+                let partial = self
+                    .peer
+                    .active()
+                    .iter()
+                    .any(|peer| world.misses(*local, *peer));
                 let shared = partial && local.scope() == Scope::Private;
                 let more = if shared { SHARED } else { 0 };
-                let through = self.reach().filter_map(|peer| world.routes.get(&peer));
+                let through = self.peer.reach().filter_map(|peer| world.routes.get(&peer));
                 let best = through.flatten().find(|via| {
                     via.local == *local && via.preference == preference && !via.diverted
                 });
@@ -432,7 +366,7 @@ impl Host {
         let better =
             |other: Addr| other.family() == addr.family() && world.age(other) == Age::Preferred;
         world.age(addr) != Age::Preferred
-            && match self.speaks(addr.family()) {
+            && match self.peer.speaks(addr.family()) {
                 true => self.usable.iter().any(|via| better(via.local)),
                 false => world.real().iter().any(|other| better(*other)),
             }
@@ -447,7 +381,7 @@ impl Host {
                 .find(|via| via.local.family() == peer.family());
             best.is_some_and(|best| world.misses(best.local, *peer))
         };
-        self.active.sort_by_key(missed);
+        self.peer.order_active(missed);
     }
 
     /// Our addresses that the peer may know: those that it holds for active, then others that it was told of, then the rest
@@ -461,7 +395,7 @@ impl Host {
             .real()
             .iter()
             .copied()
-            .filter(|addr| !self.speaks(addr.family()));
+            .filter(|addr| !self.peer.speaks(addr.family()));
         for addr in usable.chain(self.diverted(world)).chain(quiet) {
             let known = list.contains(&addr) || self.is_behind(addr);
             let active = self.standing(addr) == Some(Standing::Active);
@@ -492,7 +426,7 @@ impl Host {
             .advertised
             .iter()
             .filter(|advertised| !list.contains(&advertised.addr));
-        gone.filter(|advertised| self.speaks(advertised.addr.family()))
+        gone.filter(|advertised| self.peer.speaks(advertised.addr.family()))
             .copied()
             .collect()
     }
@@ -500,18 +434,16 @@ impl Host {
     /// Where to send to from one of our addresses: the address last heard from, the other active ones, then those that
     /// may have become reachable; those to which there is no route from there come last.
     pub(crate) fn targets(&self, from: Addr, control: Control, world: &World) -> Vec<Endpoint> {
-        let heard = self
-            .heard
-            .iter()
-            .filter(|heard| self.active.contains(heard));
+        let heard = self.peer.heard();
         let mut targets: Vec<Endpoint> = Vec::new();
-        let known = heard.chain(&self.active);
+        let known = heard.iter().chain(self.peer.active());
         let more = self
-            .unreachable
+            .peer
+            .unreachable()
             .iter()
             .filter(|_| control != Control::Hello || self.state == State::Up);
         let direct = |addr: &Addr| Endpoint::direct(*addr);
-        let behind = self.endpoints_behind(from);
+        let behind = self.peer.nat().endpoints_from(from);
         for to in known.map(direct).chain(behind).chain(more.map(direct)) {
             if to.addr.family() == from.family() && !targets.contains(&to) {
                 targets.push(to);
@@ -565,13 +497,13 @@ impl Host {
         }
         local.sort_by_key(|local| (local.unproven, local.preference));
         local.truncate(MAX_ADDRESSES);
-        let nats = self.nats();
-        let claims = self.unreachable.iter().copied();
+        let nats = self.peer.nats();
+        let claims = self.peer.unreachable().iter().copied();
         let unreachable = claims.filter(|addr| !nats.contains(addr)).collect();
         Record {
             state: self.state,
-            active: self.active.clone(),
-            unvalidated: self.unvalidated(),
+            active: self.peer.active().to_vec(),
+            unvalidated: self.validation.unvalidated(&self.peer),
             nats,
             unreachable,
             local,
@@ -606,7 +538,7 @@ impl Host {
         world.outputs.push_back(Output::Table(Change::New {
             key: self.key,
             record,
-            former: self.alias.clone(),
+            former: self.peer.alias().to_vec(),
         }));
     }
 
@@ -618,12 +550,12 @@ impl Host {
 
     /// Asks for the routes to addresses that became active.
     pub(crate) fn ask(&self, world: &mut World) {
-        for addr in &self.active {
+        for addr in self.peer.active() {
             if !world.routes.contains_key(addr) {
                 world.outputs.push_back(Output::Ask(*addr));
             }
         }
-        for addr in self.nat_routes() {
+        for addr in self.peer.nat().routes() {
             if !world.routes.contains_key(&addr) {
                 world.waiting.push((addr, self.key));
                 world.outputs.push_back(Output::Ask(addr));
@@ -636,7 +568,8 @@ impl Host {
         let requests = self.outstanding.iter().map(|request| request.due);
         let others = self.retry_at.into_iter().chain(self.greet_at);
         let others = others
-            .chain(self.next_probing())
+            .chain(self.validation.next())
+            .chain(self.peer.next())
             .chain(self.lifetime.next())
             .chain(self.left.next())
             .chain(self.next_kept())

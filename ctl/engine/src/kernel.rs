@@ -47,7 +47,7 @@ impl Engine {
         let key = self.insert(Entry::Id(id), State::New);
         let ours = self.world.local.contains(&local);
         self.with(key, |host, world| {
-            host.active.push(remote);
+            host.peer.activate(remote);
             host.tell(local, Standing::Maybe);
             host.anchor = Some(local);
             if ours {
@@ -169,11 +169,7 @@ impl Engine {
             host.peer_key = stored.map(|(peer, _)| peer);
             host.own = stored.and_then(|(_, own)| own);
             host.managed = alone;
-            host.active = known.active;
-            host.active.retain(|addr| !taken.contains(addr));
-            host.unreachable = known.unreachable;
-            host.nat.adopt(known.nats);
-            host.alias = known.alias;
+            host.peer.adopt(&known, &taken);
             for local in &known.local {
                 let standing = match (local.unproven, local.nat) {
                     (_, true) => Standing::Unreachable,
@@ -211,18 +207,19 @@ impl Engine {
             // What was on trial is again.
             let local = host.anchor.unwrap_or(Addr::UNSPECIFIED);
             for addr in known.unvalidated {
-                if host.active.contains(&addr) {
+                if host.peer.is_active(addr) {
                     host.try_out(addr, local, world);
-                } else if host.unreachable.contains(&addr) {
-                    host.ask_again(addr, world);
+                } else if host.peer.is_at(addr) {
+                    host.validation.ask_again(addr, local, world);
                 }
             }
             // Their announcements were on the way when the agent ended.
             let unproven = known.local.iter().filter(|local| local.unproven);
             host.prove.extend(unproven.map(|local| local.addr));
-            if host.active.is_empty() {
+            if host.peer.active().is_empty() {
                 // It did not answer where it said it was. Whoever asked it there is no more.
-                host.ask_everywhere(world);
+                let asks = host.validation.ask_everywhere(&host.peer, local, world);
+                host.apart |= asks;
             }
             host.needs_hello = true;
             host.greet_at = Some(world.now.after(world.jitter(world.limits.adopt)));

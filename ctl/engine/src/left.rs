@@ -8,8 +8,9 @@ use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::MAX_ADDRESSES;
 use ihmp_core::time::{Duration, Instant};
 
-use crate::host::{include, Host, Standing};
+use crate::host::{Host, Standing};
 use crate::io::{Age, Local, Via};
+use crate::peer::include;
 use crate::world::World;
 
 /// What is known of the past of our addresses towards a host.

@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod authenticate;
+mod behind;
 mod bucket;
 mod change;
 mod claim;
@@ -54,11 +55,18 @@ mod keys;
 mod left;
 mod lifetime;
 mod limits;
+mod mapped;
 mod merge;
 mod nat;
+mod nats;
 mod note;
+mod peer;
+mod prefix;
 mod probe;
+mod probed;
+mod probing;
 mod receive;
+mod received;
 mod reconcile;
 mod relay;
 mod request;
@@ -66,6 +74,7 @@ mod seqno;
 mod share;
 mod stamps;
 mod switch;
+mod validation;
 mod world;
 
 pub use bucket::Bucket;

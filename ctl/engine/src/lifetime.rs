@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How long things last: a host without flows, a name that a host had.
+//! How long a host without flows lasts.
 
-use ihmp_core::addr::Addr;
 use ihmp_core::time::Instant;
 
 use crate::host::{Entry, Host};
@@ -11,8 +10,6 @@ use crate::world::World;
 /// The times at which something of a host ends.
 #[derive(Debug, Default)]
 pub(crate) struct Lifetime {
-    /// Former addresses of the peer, and until when they name it.
-    alias: Vec<(Addr, Instant)>,
     /// When the kernel is asked for its flows.
     look_at: Option<Instant>,
 }
@@ -20,8 +17,7 @@ pub(crate) struct Lifetime {
 impl Lifetime {
     /// When something is to be done.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let alias = self.alias.iter().map(|(_, until)| *until);
-        alias.chain(self.look_at).min()
+        self.look_at
     }
 }
 
@@ -35,23 +31,7 @@ impl Host {
     /// Starts what begins now and ends what is over.
     pub(crate) fn review_lifetime(&mut self, world: &mut World) {
         let now = world.now;
-        let until = now.after(world.limits.alias);
-        let mut names = std::mem::take(&mut self.lifetime.alias);
-        names.retain(|(addr, _)| self.alias.contains(addr));
-        for addr in &self.alias {
-            if !names.iter().any(|(known, _)| known == addr) {
-                names.push((*addr, until));
-            }
-        }
-        let over = |addr: &Addr| {
-            names
-                .iter()
-                .any(|(known, until)| known == addr && *until <= now)
-        };
-        self.alias.retain(|addr| !over(addr));
-        names.retain(|(_, until)| *until > now);
-        self.lifetime.alias = names;
-
+        self.peer.expire(now, now.after(world.limits.alias));
         if !self.is_served() {
             self.lifetime.look_at = None;
             return;

@@ -7,9 +7,10 @@ use ihmp_core::addr::Addr;
 use ihmp_core::message::{Control, MAX_ADDRESSES};
 
 use crate::engine::Engine;
-use crate::host::{include, Entry, Standing};
+use crate::host::{Entry, Standing};
 use crate::io::{Change, Key, Output, State};
 use crate::note::Note;
+use crate::peer::include;
 
 impl Engine {
     /// Whether `other` claims an address of `key`.
@@ -17,7 +18,10 @@ impl Engine {
         let (Some(host), Some(other)) = (self.hosts.get(&key), self.hosts.get(&other)) else {
             return false;
         };
-        host.active.iter().any(|addr| other.claims(*addr))
+        host.peer
+            .active()
+            .iter()
+            .any(|addr| other.peer.claims(*addr))
     }
 
     /// Merges a host with those that it claims an active address of, and that claim one of its own.
@@ -25,7 +29,7 @@ impl Engine {
         let Some(host) = self.hosts.get(&key) else {
             return;
         };
-        let claims = host.unreachable.iter().chain(&host.contested);
+        let claims = host.peer.unreachable().iter().chain(host.peer.contested());
         let claimed: BTreeSet<Key> = claims.filter_map(|addr| self.active(*addr)).collect();
         for other in claimed {
             // Where keys speak, claims say nothing.
@@ -41,8 +45,8 @@ impl Engine {
         let (Some(host), Some(other)) = (self.hosts.get(&kept), self.hosts.get(&gone)) else {
             return true;
         };
-        let more = |addr: &&Addr| !host.active.contains(addr);
-        host.active.len() + other.active.iter().filter(more).count() <= MAX_ADDRESSES
+        let more = |addr: &&Addr| !host.peer.is_active(**addr);
+        host.peer.active().len() + other.peer.active().iter().filter(more).count() <= MAX_ADDRESSES
     }
 
     /// Makes one host of two entries.
@@ -74,24 +78,8 @@ impl Engine {
                 kept: host.name(),
                 gone: other.name(),
             });
-            for addr in &other.active {
-                host.activate(*addr);
-            }
-            for addr in &other.hears {
-                if !host.hears.contains(addr) {
-                    host.hears.push(*addr);
-                }
-            }
-            host.nat.merge(&other.nat);
-            for addr in &other.unreachable {
-                host.claim(*addr);
-            }
-            host.contested.retain(|addr| !other.active.contains(addr));
-            for addr in &other.alias {
-                if !host.knows(*addr) {
-                    include(&mut host.alias, *addr);
-                }
-            }
+            host.peer.merge(&other.peer);
+            host.validation.merge(&other.validation);
             // What the peer was told before it forgot us is announced again.
             let mut forgotten = Vec::new();
             if other.was_forgotten(host) {

@@ -2,141 +2,22 @@
 //! What a message changes.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Addresses, Control, Message, Options};
+use ihmp_core::message::{Control, Options};
 
-use crate::authenticate::Signer;
-use crate::cookie::COOKIE;
-use crate::endpoint::Endpoint;
 use crate::engine::Engine;
-use crate::host::{include, Advertised, Claims, Entry, Host, Standing};
+use crate::host::{Advertised, Entry, Host, Standing};
 use crate::io::{Change, Key, Output, Record, Refusal, State};
 use crate::note::Note;
+use crate::peer::{include, Claims};
+use crate::received::Received;
 use crate::request::Request;
 use crate::seqno::AHEAD;
 use crate::world::World;
 
-/// A received message with its addresses.
-#[derive(Clone, Copy)]
-pub(crate) struct Received<'a> {
-    pub(crate) from: Addr,
-    /// The source, with what a NAT made of it.
-    pub(crate) endpoint: Endpoint,
-    pub(crate) to: Addr,
-    pub(crate) octets: usize,
-    /// The cookie of a greeting; it is none of its addresses.
-    pub(crate) cookie: Option<Addr>,
-    pub(crate) message: Message<'a>,
-    /// Who vouches for it; nobody, when there is none.
-    pub(crate) signer: Option<Signer>,
-}
-
-impl<'a> Received<'a> {
-    /// Checks all that needs no host.
-    fn new(
-        world: &World,
-        from: Addr,
-        port: Option<u16>,
-        to: Addr,
-        bytes: &'a [u8],
-    ) -> Result<Received<'a>, Refusal> {
-        let other = port.is_some();
-        let malformed = |error| match other {
-            true => Refusal::SourcePort,
-            false => Refusal::Malformed(error),
-        };
-        let message = Message::parse(bytes).map_err(malformed)?;
-        if !from.translatable() || from.family() != to.family() {
-            return Err(Refusal::NotUnicast);
-        }
-        if world.local.contains(&from) {
-            return Err(Refusal::OwnAddress);
-        }
-        if !world.local.contains(&to) {
-            return Err(Refusal::NotOurs);
-        }
-        let believed = message
-            .addresses
-            .as_slice()
-            .first()
-            .ok_or(Refusal::Payload)?;
-        let endpoint = Endpoint {
-            addr: from,
-            port,
-            own: *believed,
-        };
-        let natted = endpoint.is_behind();
-        if other && !natted && message.control != Control::NatEntry {
-            return Err(Refusal::SourcePort);
-        }
-        // A router or a NAT speaks for itself, and without a signature nobody does.
-        let own = matches!(message.control, Control::RouterAck | Control::NatEntry)
-            || message.signature.is_none();
-        let family = believed.family() == from.family() && believed.translatable();
-        if natted && (own || !family) {
-            return Err(Refusal::NatDetected);
-        }
-        if !message.host.translatable() {
-            return Err(Refusal::Payload);
-        }
-        let baked = message.control == Control::Hello && message.options.has(COOKIE);
-        let (mut message, mut cookie) = (message, None);
-        if baked {
-            let (last, others) = message
-                .addresses
-                .as_slice()
-                .split_last()
-                .ok_or(Refusal::Payload)?;
-            cookie = Some(*last);
-            message.addresses = Addresses::of(others).ok_or(Refusal::Payload)?;
-        }
-        Ok(Received {
-            from,
-            endpoint,
-            to,
-            octets: bytes.len(),
-            cookie,
-            message,
-            signer: None,
-        })
-    }
-
-    /// The addresses after the first `skip` ones.
-    pub(crate) fn after(&self, skip: usize) -> &[Addr] {
-        self.message.addresses.as_slice().get(skip..).unwrap_or(&[])
-    }
-
-    /// Addresses that the sender says it has, besides one that the message came from: those after the first `skip` ones.
-    pub(crate) fn listed(&self, skip: usize) -> Vec<Addr> {
-        let behind = self.endpoint.is_behind().then_some(self.endpoint.own);
-        behind
-            .into_iter()
-            .chain(self.after(skip).iter().copied())
-            .collect()
-    }
-
-    /// Whether a HELLO names all addresses of its sender: more than the source, or that twice.
-    pub(crate) fn is_complete(&self) -> bool {
-        !self.after(1).is_empty()
-    }
-
-    /// Whether a NAT that it passed knows IHMP.
-    pub(crate) fn is_supported(&self) -> bool {
-        self.message.options.has(Options::NAT_SUPPORTED)
-    }
-
-    /// What the answer says about a NAT: ND when it passed one that knows nothing of IHMP.
-    pub(crate) fn detected(&self) -> Options {
-        match self.endpoint.is_behind() && !self.is_supported() {
-            true => Options::NAT_DETECTED,
-            false => Options::NONE,
-        }
-    }
-}
-
 impl Engine {
     /// A datagram came.
     pub(crate) fn receive(&mut self, from: Addr, port: Option<u16>, to: Addr, bytes: &[u8]) {
-        let checked = Received::new(&self.world, from, port, to, bytes);
+        let checked = Received::new(&self.world.local, from, port, to, bytes);
         let outcome = checked.and_then(|mut received| {
             if !self.may_speak(&received) {
                 return Err(Refusal::Off);
@@ -295,14 +176,14 @@ impl Engine {
         };
         host.time(&request, from, world);
         if endpoint.is_behind() {
-            host.heard_behind(received);
+            host.peer.nat_mut().heard(received);
         } else {
             // It may have moved on since it sent this.
-            if !host.alias.contains(&from) {
-                host.heard = Some(from);
-                host.activate(from);
+            if !host.peer.has_left(from) {
+                host.peer.hear(from);
+                host.peer.activate(from);
             }
-            host.proves(from);
+            host.validation.validate(from);
         }
         host.note_nat(received);
         host.keep(received, world);
@@ -326,7 +207,7 @@ impl Engine {
             host.needs_hello = false;
             host.greet_at = None;
             if !overtaken {
-                host.take_claims(&claims);
+                host.peer.take_claims(&claims);
             }
             // Who has another entry is told by the numbers of that.
             host.owes_list = same.is_none() && (host.owes_list || !request.complete);
@@ -445,7 +326,7 @@ impl Engine {
 impl Host {
     /// The peer was heard: what it did not acknowledge where it was may go to where it is.
     pub(crate) fn follow(&mut self, before: &[Addr], world: &mut World) {
-        if self.active != before {
+        if self.peer.active() != before {
             self.retry_at = None;
             self.retarget(world);
         }

@@ -4,10 +4,11 @@
 use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::Control;
 
-use crate::host::{include, Advertised, Host, Standing};
+use crate::host::{Advertised, Host, Standing};
 use crate::io::{State, Via};
 use crate::limits::MAX_ADVERTISED;
 use crate::note::Note;
+use crate::peer::include;
 use crate::request::Request;
 use crate::world::World;
 
@@ -163,7 +164,7 @@ impl Host {
             .advertised
             .iter()
             .any(|advertised| advertised.standing == Standing::Behind);
-        if kept || self.reach().next().is_none() {
+        if kept || self.peer.reach().next().is_none() {
             return;
         }
         for advertised in &mut self.advertised {

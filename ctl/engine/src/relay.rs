@@ -17,7 +17,7 @@ use crate::host::{Entry, Host, Standing};
 use crate::io::{Output, Refusal, Traffic, Via};
 use crate::keys::{verify, PublicKey};
 use crate::note::Note;
-use crate::receive::Received;
+use crate::received::Received;
 use crate::request::Request;
 use crate::seqno::AHEAD;
 use crate::world::World;

@@ -352,7 +352,7 @@ impl Host {
 
     /// Starts the requests over whose last destination the peer no longer has.
     pub(crate) fn retarget(&mut self, world: &mut World) {
-        let here: Vec<Endpoint> = self.endpoints().collect();
+        let here: Vec<Endpoint> = self.peer.endpoints().collect();
         for request in &mut self.outstanding {
             let current = request.tried.last();
             if !current.is_some_and(|to| here.contains(to)) {

@@ -10,7 +10,7 @@ use ihmp_core::message::Control;
 use crate::engine::Engine;
 use crate::host::Entry;
 use crate::io::{Change, KernelHost, Key, Output, State};
-use crate::receive::Received;
+use crate::received::Received;
 
 impl Engine {
     /// The administrator switched the machine on, or off. Who is being asked whether it takes part is not asked any more: its

@@ -14,14 +14,14 @@ use crate::bucket::{Bucket, Prefixes};
 use crate::cookie::Baker;
 use crate::discretion::Discretion;
 use crate::endpoint::Endpoint;
-use crate::entry::Nats;
 use crate::host::Host;
 use crate::io::{Age, Key, Moment, Output, Own, Refusal, Routes, Via};
 use crate::keyring::Keyring;
 use crate::keys::{Changed, Fact, Policy, PublicKey};
 use crate::limits::Limits;
+use crate::nats::Nats;
 use crate::note::Note;
-use crate::receive::Received;
+use crate::received::Received;
 
 /// Numbers that follow from the one that came with the input (splitmix64).
 #[derive(Clone, Debug)]
