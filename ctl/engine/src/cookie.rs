@@ -6,16 +6,11 @@
 //! Nothing is remembered of it. A greeting with a good cookie is from where it says, and has budgets of its own.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Addresses, Control, Options};
+use ihmp_core::message::Options;
 use ihmp_core::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use crate::endpoint::Endpoint;
-use crate::engine::Engine;
-use crate::io::Refusal;
-use crate::received::Received;
-use crate::request::Request;
-use crate::world::{Answer, World};
 
 /// How long a cookie is good at least, and half of how long it is at most.
 const PERIOD: Duration = Duration::from_secs(120);
@@ -27,7 +22,7 @@ pub(crate) const COOKIE: Options = Options::OLDADDR_UNREACHABLE;
 pub(crate) struct Baker {
     secret: Option<[u8; 32]>,
     /// Cookies that were sent, and greetings with a good one.
-    pub(crate) counts: [u64; 2],
+    counts: [u64; 2],
 }
 
 impl Baker {
@@ -46,6 +41,46 @@ impl Baker {
         Addr::v6(cookie)
     }
 
+    /// Whether cookies can be made.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// They are made with the hash of this, which nobody can guess.
+    pub(crate) fn prepare(&mut self, chances: [u64; 4]) {
+        let mut hash = Sha256::new();
+        for chance in chances {
+            hash.update(chance.to_be_bytes());
+        }
+        self.secret = Some(hash.finalize().into());
+    }
+
+    /// A cookie to be sent there.
+    pub(crate) fn cookie(&mut self, endpoint: Endpoint, to: Addr, now: Instant) -> Option<Addr> {
+        let secret = self.secret.as_ref()?;
+        let cookie = Self::bake(secret, period(now), endpoint, to);
+        self.counts[0] += 1;
+        Some(cookie)
+    }
+
+    /// Whether a greeting has a good one.
+    pub(crate) fn takes(
+        &mut self,
+        cookie: Addr,
+        endpoint: Endpoint,
+        to: Addr,
+        now: Instant,
+    ) -> bool {
+        let good = self.is_good(cookie, endpoint, to, now);
+        self.counts[1] += u64::from(good);
+        good
+    }
+
+    /// Cookies that were sent, and greetings with a good one.
+    pub(crate) fn counts(&self) -> [u64; 2] {
+        self.counts
+    }
+
     /// Whether this is a cookie that was sent there, not long ago.
     fn is_good(&self, cookie: Addr, endpoint: Endpoint, to: Addr, now: Instant) -> bool {
         let Some(secret) = &self.secret else {
@@ -61,93 +96,4 @@ impl Baker {
 
 fn period(now: Instant) -> u64 {
     now.since(Instant::ZERO).as_nanos() / PERIOD.as_nanos()
-}
-
-impl World {
-    /// Whether a greeting by a key that is not known may be looked at; else it is answered with a cookie.
-    pub(crate) fn admits_greeting(&mut self, received: &Received<'_>) -> Result<bool, Refusal> {
-        let Received {
-            from, endpoint, to, ..
-        } = *received;
-        let now = self.now;
-        let good = |cookie| self.baker.is_good(cookie, endpoint, to, now);
-        if received.cookie.is_some_and(good) {
-            self.baker.counts[1] += 1;
-            // It is from there indeed, so nobody else can spend this.
-            return match self.proven_prefix.take(from, now) {
-                true => Ok(true),
-                false => Err(Refusal::Rate),
-            };
-        }
-        if self.hello_prefix.take(from, now) && self.keyring.strangers.ready_at(now) <= now {
-            return Ok(false);
-        }
-        self.send_cookie(received);
-        Err(Refusal::Rate)
-    }
-
-    fn send_cookie(&mut self, received: &Received<'_>) {
-        let Received {
-            endpoint,
-            to,
-            message,
-            ..
-        } = *received;
-        if self.baker.secret.is_none() {
-            let mut hash = Sha256::new();
-            for _ in 0..4 {
-                hash.update(self.chance().to_be_bytes());
-            }
-            self.baker.secret = Some(hash.finalize().into());
-        }
-        let Some(secret) = &self.baker.secret else {
-            return;
-        };
-        let cookie = Baker::bake(secret, period(self.now), endpoint, to);
-        self.baker.counts[0] += 1;
-        let options = Options::INCORRECT_SEQNO
-            .with(COOKIE)
-            .with(received.detected());
-        let addresses = Addresses::of(&[to, cookie]).unwrap_or(Addresses::EMPTY);
-        let answer = Answer::default();
-        self.acknowledge(to, endpoint, message.seqno, options, addresses, answer);
-    }
-}
-
-impl Engine {
-    /// Whether this is a cookie: an ACK with IS and without a signature, which nobody else would believe.
-    pub(crate) fn is_cookie(received: &Received<'_>) -> bool {
-        let message = &received.message;
-        let options = message.options;
-        let is = options.has(COOKIE) && options.has(Options::INCORRECT_SEQNO);
-        message.control == Control::Ack && message.signature.is_none() && is
-    }
-
-    /// The greeting that it answers goes there again, with the cookie.
-    pub(crate) fn take_cookie(&mut self, received: &Received<'_>) -> Result<(), Refusal> {
-        let Received {
-            endpoint,
-            to,
-            message,
-            ..
-        } = *received;
-        let cookie = received.after(1).first().copied().ok_or(Refusal::Payload)?;
-        let answered = |request: &Request| {
-            let greeting = request.control == Control::Hello && request.seqno == message.seqno;
-            greeting && request.from == to && request.tried.contains(&endpoint)
-        };
-        let hosts = self.hosts_at(endpoint, None).into_iter();
-        let mut greeting = hosts.filter(|host| host.outstanding.iter().any(answered));
-        let key = greeting.next().map(|host| host.key);
-        let key = key.ok_or(Refusal::UnexpectedAck)?;
-        self.received(received);
-        self.with(key, |host, world| {
-            let requests = host.outstanding.iter_mut();
-            if let Some(request) = requests.into_iter().find(|request| answered(request)) {
-                request.cookie = Some((endpoint, cookie));
-            }
-            host.send_again(message.seqno, endpoint, world);
-        });
-        Ok(())
-    }
 }

@@ -4,15 +4,10 @@
 //! They are counted apart by what can be told of a message before its signature is verified. Who knows no more than the
 //! key and the addresses of a host can so keep neither its answers nor its moves from being heard.
 
-use ihmp_core::addr::Addr;
-use ihmp_core::message::{Control, Message};
 use ihmp_core::time::Instant;
 
 use crate::bucket::Bucket;
-use crate::endpoint::Endpoint;
-use crate::host::Host;
 use crate::limits::Rate;
-use crate::seqno::Class;
 
 /// What a message seems to be: what is harder to forge comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,24 +20,6 @@ pub(crate) enum Sort {
     There,
     /// Anything else.
     Other,
-}
-
-impl Sort {
-    /// The sort of a request in the name of this host, from there to this address of ours.
-    pub(crate) fn of_request(
-        host: Option<&Host>,
-        from: Endpoint,
-        to: Addr,
-        message: &Message<'_>,
-    ) -> Sort {
-        let numbered = !matches!(message.control, Control::Hello | Control::PathProbe);
-        let expected = |host: &Host| host.window.classify(message.seqno) != Class::Wrong;
-        match host {
-            Some(host) if numbered && expected(host) => Sort::Expected,
-            Some(host) if host.peer.is_there(from, to) => Sort::There,
-            _ => Sort::Other,
-        }
-    }
 }
 
 /// Those in the name of one key.

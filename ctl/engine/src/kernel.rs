@@ -6,10 +6,19 @@ use std::collections::BTreeSet;
 use ihmp_core::addr::Addr;
 use ihmp_core::time::Duration;
 
-use crate::engine::Engine;
-use crate::host::{Entry, Standing};
-use crate::io::{Change, KernelHost, Key, Output, Record, Refusal, State, Via};
+use crate::follow::reply;
+use crate::host::Host;
+use crate::io::{Change, KernelHost, Key, Output, Record, Refusal, State};
+use crate::listing::Entry;
+use crate::merge::merge_claimed;
 use crate::note::Note;
+use crate::publish::{publish, record};
+use crate::reconcile::{begins_at, reconcile};
+use crate::room;
+use crate::routing;
+use crate::serve::routes_known;
+use crate::table::Table;
+use crate::world::World;
 
 impl KernelHost {
     /// What the engine would have said for the kernel to have this; how long a classic host stays is not looked at.
@@ -26,209 +35,196 @@ impl KernelHost {
     }
 }
 
-impl Engine {
-    /// The module made a host for a flow.
-    pub(crate) fn discovered(&mut self, id: u32, local: Addr, remote: Addr) {
-        if let Some(key) = self.ids.get(&id).copied() {
-            self.with(key, |host, world| host.begins_at(local, world));
-            return;
-        }
-        if self.world.off || self.active(remote).is_some() {
-            // It was on its way, or it became known in another way in the meantime.
-            self.world
-                .outputs
-                .push_back(Output::Table(Change::Del { id }));
-            return;
-        }
-        if !self.has_room(None) {
-            self.world.refuse(Refusal::HostLimit, remote, local);
-            return;
-        }
-        let key = self.insert(Entry::Id(id), State::New);
-        let ours = self.world.local.contains(&local);
-        self.with(key, |host, world| {
-            host.peer.activate(remote);
-            host.tell(local, Standing::Maybe);
-            host.anchor = Some(local);
-            if ours {
-                host.ask(world);
-            } else {
-                host.state = State::Classic;
-                world.note(Note::Classic {
-                    peer: remote,
-                    reason: "local-address-ignored",
-                });
-            }
-        });
-        // Another host may have been there: then nothing is to be asked.
-        if ours && self.world.routes.contains_key(&remote) {
-            self.routes_known(key);
-        }
-    }
+fn delete(world: &mut World, id: u32) {
+    world.outputs.push_back(Output::Table(Change::Del { id }));
+}
 
-    /// The kernel made a host.
-    pub(crate) fn made(&mut self, key: Key, id: u32) {
-        if !self.hosts.contains_key(&key) || self.ids.contains_key(&id) {
-            self.world
-                .outputs
-                .push_back(Output::Table(Change::Del { id }));
-            self.remove(key, "taken");
-            return;
-        }
-        self.ids.insert(id, key);
-        self.with(key, |host, world| {
-            host.entry = Entry::Id(id);
-            host.publish(world);
-            host.reply(world);
-            host.reconcile(world);
-        });
-        self.merge_claimed(key);
+/// The module made a host for a flow.
+pub(crate) fn discovered(table: &mut Table, id: u32, local: Addr, remote: Addr) {
+    if let Some(key) = table.of_id(id) {
+        table.with(key, |host, world| begins_at(host, local, world));
+        return;
     }
+    if table.world.off || table.active(remote).is_some() {
+        // It was on its way, or it became known in another way in the meantime.
+        delete(&mut table.world, id);
+        return;
+    }
+    if !room::has(table, None) {
+        table.world.refuse(Refusal::HostLimit, remote, local);
+        return;
+    }
+    let key = table.insert(Entry::Id(id), State::New);
+    let ours = table.world.local.contains(&local);
+    table.with(key, |host, world| {
+        host.peer_mut().activate(remote);
+        host.advertised_mut().begin(local);
+        if ours {
+            routing::ask(host, world);
+        } else {
+            host.leave_classic(remote, "local-address-ignored", world);
+        }
+    });
+    // Another host may have been there: then nothing is to be asked.
+    if ours && table.world.routes.contains_key(&remote) {
+        routes_known(table, key);
+    }
+}
 
-    /// Brings the hosts into line with all that the kernel has; the machine may have been `switched` off just now.
-    pub(crate) fn take(&mut self, hosts: Vec<KernelHost>, switched: bool) {
-        let ids: BTreeSet<u32> = hosts.iter().map(|host| host.id).collect();
-        for key in self.keys() {
-            let entry = self.hosts.get(&key).map(|host| host.entry);
-            if matches!(entry, Some(Entry::Id(id)) if !ids.contains(&id)) {
-                self.remove(key, "removed");
-            }
-        }
-        // Whose addresses are all gone is found by one that it had, if nobody else has that.
-        let (there, gone): (Vec<_>, Vec<_>) =
-            hosts.into_iter().partition(|host| !host.active.is_empty());
-        for known in there.into_iter().chain(gone) {
-            let key = self.ids.get(&known.id).copied();
-            let managed = key.and_then(|key| self.hosts.get(&key).map(|host| host.managed));
-            let alone = self.leaves_alone(&known, switched);
-            match key {
-                Some(key) if managed == Some(alone) => {
-                    // Only what differs is written: what is written is heard of again, and with thousands of hosts that
-                    // may be more than is heard.
-                    self.with(key, |host, _| {
-                        host.published = Some(known.record(host.classic_for))
-                    });
-                }
-                // The administrator took it over, or gave it back: nothing of before goes on.
-                Some(key) => {
-                    self.forget(key);
-                    self.adopt(known, alone);
-                }
-                None => self.adopt(known, alone),
-            }
-        }
+/// The kernel made a host.
+pub(crate) fn made(table: &mut Table, key: Key, id: u32) {
+    if table.get(key).is_none() || table.of_id(id).is_some() {
+        delete(&mut table.world, id);
+        table.remove(key, "taken");
+        return;
     }
+    table.made(key, id);
+    table.with(key, |host, world| {
+        host.listing_mut().made(id);
+        publish(host, world);
+        reply(host, world);
+        reconcile(host, world);
+    });
+    merge_claimed(table, key);
+}
 
-    /// The kernel's entry of a host changed. What the administrator names is not ours from now on, and what is given back is.
-    pub(crate) fn changed(&mut self, known: KernelHost) {
-        let key = self.ids.get(&known.id).copied();
-        let managed = key.and_then(|key| self.hosts.get(&key).map(|host| host.managed));
-        let alone = self.leaves_alone(&known, false);
-        if managed.unwrap_or(false) == alone {
-            return;
-        }
-        if let Some(key) = key {
-            self.forget(key);
-        }
-        self.adopt(known, alone);
+/// The kernel removed a host.
+pub(crate) fn removed(table: &mut Table, id: u32) {
+    if let Some(key) = table.of_id(id) {
+        table.remove(key, "removed");
     }
+}
 
-    /// Takes over a host that the kernel has and the engine does not know; one that is left `alone` only by its names.
-    fn adopt(&mut self, known: KernelHost, alone: bool) {
-        if known.state == State::New && !known.managed {
-            if let (Some(local), Some(remote)) = (known.local.first(), known.active.first()) {
-                self.discovered(known.id, local.addr, *remote);
-            }
-            return;
+/// Whether the kernel's host is left alone: it is the administrator's, or the machine is off and nothing of it has moved.
+/// Who is spoken with stays so, unless the machine is switched off `now`.
+fn leaves_alone(table: &Table, known: &KernelHost, now: bool) -> bool {
+    let host = table.of_id(known.id).and_then(|key| table.get(key));
+    // A router keeps an address for our flows: they are at home by its help.
+    let served = host.is_some_and(|host| match now {
+        true => !host.relays().is_empty(),
+        false => !host.is_managed(),
+    });
+    known.managed || (table.world.off && !known.moved && !served)
+}
+
+/// Brings the hosts into line with all that the kernel has; the machine may have been `switched` off just now.
+pub(crate) fn take(table: &mut Table, hosts: Vec<KernelHost>, switched: bool) {
+    let ids: BTreeSet<u32> = hosts.iter().map(|host| host.id).collect();
+    for key in table.keys() {
+        let id = table.get(key).and_then(|host| host.listing().id());
+        if id.is_some_and(|id| !ids.contains(&id)) {
+            table.remove(key, "removed");
         }
-        if self.hosts.len() >= self.world.limits.max_hosts {
-            return;
-        }
-        let taken: Vec<Addr> = known
-            .active
-            .iter()
-            .copied()
-            .filter(|addr| self.active(*addr).is_some())
-            .collect();
-        let key = self.insert(Entry::Id(known.id), known.state);
-        // Whether it came or was called is not known any more.
-        if let Some(first) = known.active.first().filter(|_| !alone) {
-            self.count_share(key, *first);
-        }
-        // A host at no address is known by its former addresses, and by those where it did not answer: its key was seen there.
-        let names = match known.active.is_empty() {
-            true => [&known.alias[..], &known.unvalidated].concat(),
-            false => known.active.clone(),
-        };
-        let stored = self.world.keyring.at(&names);
-        let stored = stored.filter(|(peer, _)| !alone && self.bound(peer).is_none());
-        if let Some((peer, _)) = stored {
-            self.bound.insert(peer, key);
-        }
-        self.with(key, |host, world| {
-            host.peer_key = stored.map(|(peer, _)| peer);
-            host.own = stored.and_then(|(_, own)| own);
-            host.managed = alone;
-            host.peer.adopt(&known, &taken);
-            for local in &known.local {
-                let standing = match (local.unproven, local.nat) {
-                    (_, true) => Standing::Unreachable,
-                    (true, _) => Standing::Maybe,
-                    (false, _) => Standing::Active,
-                };
-                if local.nat {
-                    host.hide(local.addr);
-                }
-                host.tell(local.addr, standing);
-                host.usable.push(Via {
-                    local: local.addr,
-                    preference: local.preference,
-                    device: local.device,
-                    diverted: false,
-                });
-            }
-            host.left.adopt(&known.local);
-            let confirmed = known
-                .local
-                .iter()
-                .find(|local| !local.unproven)
-                .map(|local| local.addr);
-            let first = known.local.first().map(|local| local.addr);
-            host.anchor = confirmed.or(known.identifiers.first().copied()).or(first);
-            if let Some(anchor) = host
-                .anchor
-                .filter(|anchor| host.standing(*anchor).is_none())
-            {
-                host.tell(anchor, Standing::Maybe);
-            }
-            if host.managed || host.state != State::Up {
-                return;
-            }
-            // What was on trial is again.
-            let local = host.anchor.unwrap_or(Addr::UNSPECIFIED);
-            for addr in known.unvalidated {
-                if host.peer.is_active(addr) {
-                    host.try_out(addr, local, world);
-                } else if host.peer.is_at(addr) {
-                    host.validation.ask_again(addr, local, world);
-                }
-            }
-            // Their announcements were on the way when the agent ended.
-            let unproven = known.local.iter().filter(|local| local.unproven);
-            host.prove.extend(unproven.map(|local| local.addr));
-            if host.peer.active().is_empty() {
-                // It did not answer where it said it was. Whoever asked it there is no more.
-                let asks = host.validation.ask_everywhere(&host.peer, local, world);
-                host.apart |= asks;
-            }
-            host.needs_hello = true;
-            host.greet_at = Some(world.now.after(world.jitter(world.limits.adopt)));
-            host.published = Some(host.record(world));
-            world.note(Note::Adopted {
-                id: known.id,
-                peer: host.name(),
-            });
-            host.ask(world);
-        });
     }
+    // Whose addresses are all gone is found by one that it had, if nobody else has that.
+    let (there, gone): (Vec<_>, Vec<_>) =
+        hosts.into_iter().partition(|host| !host.active.is_empty());
+    for known in there.into_iter().chain(gone) {
+        let alone = leaves_alone(table, &known, switched);
+        let key = table.of_id(known.id);
+        match key.and_then(|key| table.pair(key)) {
+            // Only what differs is written: what is written is heard of again, and with thousands of hosts that
+            // may be more than is heard.
+            Some((host, _)) if host.is_managed() == alone => {
+                let key = host.key();
+                let record = known.record(host.listing().classic_for());
+                host.listing_mut().note(record);
+                table.settle(key);
+            }
+            // The administrator took it over, or gave it back: nothing of before goes on.
+            _ => {
+                if let Some(key) = key {
+                    table.forget(key);
+                }
+                adopt(table, known, alone);
+            }
+        }
+    }
+}
+
+/// The kernel's entry of a host changed. What the administrator names is not ours from now on, and what is given back is.
+pub(crate) fn changed(table: &mut Table, known: KernelHost) {
+    let key = table.of_id(known.id);
+    let host = key.and_then(|key| table.get(key));
+    let managed = host.is_some_and(Host::is_managed);
+    let alone = leaves_alone(table, &known, false);
+    if managed == alone {
+        return;
+    }
+    if let Some(key) = key {
+        table.forget(key);
+    }
+    adopt(table, known, alone);
+}
+
+/// Takes over a host that the kernel has and the engine does not know; one that is left `alone` only by its names.
+fn adopt(table: &mut Table, known: KernelHost, alone: bool) {
+    if known.state == State::New && !known.managed {
+        if let (Some(local), Some(remote)) = (known.local.first(), known.active.first()) {
+            discovered(table, known.id, local.addr, *remote);
+        }
+        return;
+    }
+    if table.len() >= table.world.limits.max_hosts {
+        return;
+    }
+    let mut taken = known.active.clone();
+    taken.retain(|addr| table.active(*addr).is_some());
+    let key = table.insert(Entry::Id(known.id), known.state);
+    // Whether it came or was called is not known any more.
+    if let Some(first) = known.active.first().filter(|_| !alone) {
+        table.count_share(key, *first);
+    }
+    // A host at no address is known by its former addresses, and by those where it did not answer: its key was seen there.
+    let names = match known.active.is_empty() {
+        true => [&known.alias[..], &known.unvalidated].concat(),
+        false => known.active.clone(),
+    };
+    let stored = table.world.keyring.at(&names);
+    let stored = stored.filter(|(peer, _)| !alone && table.bound(peer).is_none());
+    if let Some((peer, _)) = stored {
+        table.bind(peer, key);
+    }
+    table.with(key, |host, world| {
+        host.trust_mut().set_key(stored.map(|(peer, _)| peer));
+        host.trust_mut().set_own(stored.and_then(|(_, own)| own));
+        host.listing_mut().manage(alone);
+        host.peer_mut().adopt(&known, &taken);
+        host.advertised_mut().adopt(&known);
+        host.sources_mut().adopt(&known);
+        if host.takes_part() {
+            resume(host, &known, world);
+        }
+    });
+}
+
+/// Goes on with a host that an agent before this one had.
+fn resume(host: &mut Host, known: &KernelHost, world: &mut World) {
+    // What was not validated is not.
+    let anchor = host.advertised().anchor();
+    let local = anchor.unwrap_or(Addr::UNSPECIFIED);
+    for addr in &known.unvalidated {
+        if host.peer().is_active(*addr) {
+            host.try_out(*addr, local, world);
+        } else if host.peer().is_at(*addr) {
+            host.validation_mut().ask_again(*addr, local, world);
+        }
+    }
+    // Their announcements were on the way when the agent ended.
+    let unproven = known.local.iter().filter(|local| local.unproven);
+    let unproven = unproven.map(|local| local.addr);
+    host.announcements_mut().announce_all(unproven);
+    if host.peer().active().is_empty() {
+        // It did not answer where it said it was. Whoever asked it there is no more.
+        host.ask_everywhere(local, world);
+    }
+    let at = world.now.after(world.jitter(world.limits.adopt));
+    host.session_mut().greet_at(at);
+    let record = record(host, world);
+    host.listing_mut().note(record);
+    world.note(Note::Adopted {
+        id: known.id,
+        peer: host.name(),
+    });
+    routing::ask(host, world);
 }

@@ -9,7 +9,7 @@ use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
 use crate::endpoint::Endpoint;
-use crate::forged::Forged;
+use crate::forged::{Forged, Sort};
 use crate::keys::{Changed, Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
 use crate::limits::{Limits, Rate};
 use crate::stamps::Stamps;
@@ -82,13 +82,13 @@ impl Replay {
 
 /// A peer's key.
 #[derive(Debug)]
-pub(crate) struct Peer {
-    pub(crate) known: KnownKey,
-    pub(crate) replay: Replay,
+struct Peer {
+    known: KnownKey,
+    replay: Replay,
     /// Forged messages in its name.
-    pub(crate) forged: Forged,
+    forged: Forged,
     /// Greetings of it that were believed.
-    pub(crate) greetings: Bucket,
+    greetings: Bucket,
     /// Addresses at which it is remembered.
     seen: Vec<Addr>,
     /// When it was last of use: an order, not a time.
@@ -97,7 +97,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Whether it is a router that is believed about this address.
-    pub(crate) fn serves(&self, addr: Addr) -> bool {
+    fn serves(&self, addr: Addr) -> bool {
         let scope = &self.known.scope;
         let within = scope.is_empty() || scope.iter().any(|prefix| prefix.contains(addr));
         self.known.router && within
@@ -117,9 +117,9 @@ pub(crate) struct Challenge {
 /// All that the engine knows of keys.
 #[derive(Debug)]
 pub(crate) struct Keyring {
-    pub(crate) policy: Policy,
-    pub(crate) own: Vec<OwnKey>,
-    pub(crate) peers: HashMap<PublicKey, Peer>,
+    policy: Policy,
+    own: Vec<OwnKey>,
+    peers: HashMap<PublicKey, Peer>,
     /// Keys that are the only ones believed at some addresses.
     scoped: Vec<(Prefix, PublicKey)>,
     /// Those of routers.
@@ -141,11 +141,11 @@ pub(crate) struct Keyring {
     challenges: HashMap<(PublicKey, Endpoint, Addr), Challenge>,
     challenge_order: BTreeMap<u64, (PublicKey, Endpoint, Addr)>,
     /// Verifications of messages with keys that nobody knows.
-    pub(crate) strangers: Bucket,
+    strangers: Bucket,
     /// The same of messages that answer one of ours.
-    pub(crate) answers: Bucket,
+    answers: Bucket,
     limits: Limits,
-    pub(crate) stamps: Stamps,
+    stamps: Stamps,
 }
 
 impl Keyring {
@@ -399,6 +399,82 @@ impl Keyring {
             };
             self.insert(key, known);
         }
+    }
+
+    /// Whom to believe.
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Whether a key is known.
+    pub(crate) fn knows(&self, key: &PublicKey) -> bool {
+        self.peers.contains_key(key)
+    }
+
+    /// Whether a key is one of ours.
+    pub(crate) fn is_own(&self, key: &PublicKey) -> bool {
+        self.own.iter().any(|own| own.public() == *key)
+    }
+
+    /// Whether no message with this key had this timestamp, and none could have since.
+    pub(crate) fn is_fresh(&self, key: &PublicKey, stamp: u64) -> bool {
+        let peer = self.peers.get(key);
+        peer.is_none_or(|peer| peer.replay.is_fresh(stamp))
+    }
+
+    /// Whether a known key may greet again; of a key that is not known, others decide.
+    pub(crate) fn may_greet(&self, key: &PublicKey, now: Instant) -> bool {
+        let peer = self.peers.get(key);
+        peer.is_none_or(|peer| peer.greetings.ready_at(now) <= now)
+    }
+
+    /// A greeting with this key was believed.
+    pub(crate) fn greeted(&mut self, key: &PublicKey, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            let _ = peer.greetings.take(now);
+        }
+    }
+
+    /// Whether a message of this sort, in the name of this key, may be verified.
+    pub(crate) fn may_verify(&mut self, key: &PublicKey, sort: Sort, now: Instant) -> bool {
+        match self.peers.get(key) {
+            Some(peer) => peer.forged.may_be(sort, now),
+            None if sort == Sort::Answer => self.answers.take(now),
+            None => self.strangers.take(now),
+        }
+    }
+
+    /// It was forged.
+    pub(crate) fn forged(&mut self, key: &PublicKey, sort: Sort, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.forged.count(sort, now);
+        }
+    }
+
+    /// Whether a message with a key that nobody knows may be verified now.
+    pub(crate) fn hears_strangers(&self, now: Instant) -> bool {
+        self.strangers.ready_at(now) <= now
+    }
+
+    /// Verifications of messages with keys that nobody knows.
+    pub(crate) fn strangers(&self) -> &Bucket {
+        &self.strangers
+    }
+
+    /// The same of messages that answer one of ours.
+    pub(crate) fn answers(&self) -> &Bucket {
+        &self.answers
+    }
+
+    /// Whether this key is that of a router that is believed about this address.
+    pub(crate) fn serves(&self, key: &PublicKey, addr: Addr) -> bool {
+        let peer = self.peers.get(key);
+        peer.is_some_and(|peer| peer.serves(addr))
+    }
+
+    /// When timestamps are to be reserved again.
+    pub(crate) fn check_at(&self) -> Option<Instant> {
+        self.stamps.check_at()
     }
 
     /// Whether a key may be believed at all.

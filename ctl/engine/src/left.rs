@@ -8,8 +8,8 @@ use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::MAX_ADDRESSES;
 use ihmp_core::time::{Duration, Instant};
 
-use crate::host::{Host, Standing};
-use crate::io::{Age, Local, Via};
+use crate::advertised::Advertisement;
+use crate::io::{Age, Local, Record, Via};
 use crate::peer::include;
 use crate::world::World;
 
@@ -63,85 +63,99 @@ impl Left {
     pub(crate) fn next(&self) -> Option<Instant> {
         self.again.map(|(at, _)| at)
     }
-}
 
-impl Host {
     /// Whether this address is marked as left: flows that are older than the mark leave from the host's best locator instead.
     ///
     /// After a move this is so at once. Until the host has acknowledged an address of the preferred device, the one that was
     /// left is still the best locator, and packets leave by its device: not into a network of which nothing is known, where
     /// the routing tables would send them.
-    pub(crate) fn is_left(&self, addr: Addr) -> bool {
+    pub(crate) fn has(&self, addr: Addr, usable: &[Via], advertised: &Advertisement) -> bool {
         let Left {
             moved, worn, gone, ..
-        } = &self.left;
+        } = self;
         // What came back stays where it went until the host has heard of it.
-        let unproven = self.standing(addr) != Some(Standing::Active);
-        let mut others = self.proven().filter(|other| *other != addr);
-        let other = others.any(|other| other.family() == addr.family());
+        let unproven = !advertised.is_active(addr);
+        let mut others = usable.iter().map(|via| via.local);
+        let other = others.any(|other| {
+            let same = other == addr || other.family() != addr.family();
+            !same && advertised.is_active(other)
+        });
         moved.contains(&addr) || worn.contains(&addr) || (gone.contains(&addr) && unproven && other)
     }
 
     /// Whether this is an address of the preferred device, flows have left another one for that, and the host has
     /// acknowledged none of its addresses yet.
-    fn is_awaited(&self, via: &Via) -> bool {
+    fn is_awaited(&self, via: &Via, usable: &[Via], advertised: &Advertisement) -> bool {
         let family = via.local.family();
-        let settled = self.left.settled.get(of_family(family)).copied().flatten();
+        let settled = self.settled.get(of_family(family)).copied().flatten();
         let preferred = |via: &Via| via.local.family() == family && via.device == settled;
-        let proven = |via: &&Via| self.standing(via.local) == Some(Standing::Active);
-        let mut moved = self.left.moved.iter();
+        let proven = |via: &&Via| advertised.is_active(via.local);
+        let here = |addr: &Addr| usable.iter().any(|via| via.local == *addr);
+        let mut moved = self.moved.iter();
         settled.is_some()
             && preferred(via)
-            && moved.any(|addr| addr.family() == family && self.is_usable(*addr))
-            && !self.usable.iter().filter(proven).any(preferred)
+            && moved.any(|addr| addr.family() == family && here(addr))
+            && !usable.iter().filter(proven).any(preferred)
     }
 
     /// Nothing came back from an address that was announced. If it is awaited, it is announced again later: the network may
     /// have no uplink yet, or may want a login first (RFC 8952).
-    pub(crate) fn retry_awaited(&mut self, addr: Addr, world: &mut World) {
-        let via = self.usable.iter().find(|via| via.local == addr);
-        if !via.is_some_and(|via| self.is_awaited(via)) {
+    pub(crate) fn retry(
+        &mut self,
+        addr: Addr,
+        usable: &[Via],
+        advertised: &Advertisement,
+        world: &mut World,
+    ) {
+        let via = usable.iter().find(|via| via.local == addr);
+        if !via.is_some_and(|via| self.is_awaited(via, usable, advertised)) {
             return;
         }
-        let pause = match self.left.again {
+        let pause = match self.again {
             Some((_, pause)) => pause.saturating_mul(2).min(world.limits.retry_last),
             None => world.limits.retry_first,
         };
-        self.left.again = Some((world.now.after(world.jitter(pause)), pause));
+        self.again = Some((world.now.after(world.jitter(pause)), pause));
     }
 
-    /// Has what is awaited announced again when it is time.
-    pub(crate) fn awaited_due(&mut self, world: &World) {
-        if self.left.next().is_none_or(|at| at > world.now) {
-            return;
+    /// What is awaited and is to be announced again now.
+    pub(crate) fn due(
+        &mut self,
+        usable: &[Via],
+        advertised: &Advertisement,
+        world: &World,
+    ) -> Vec<Addr> {
+        if self.next().is_none_or(|at| at > world.now) {
+            return Vec::new();
         }
         // If nothing comes back this time either, the pause is doubled from here.
-        if let Some((at, pause)) = &mut self.left.again {
+        if let Some((at, pause)) = &mut self.again {
             *at = world.now.after(*pause);
         }
-        let usable = self.usable.clone();
-        for via in usable {
-            if self.is_awaited(&via) && !self.is_hidden(via.local) {
-                include(&mut self.prove, via.local);
-            }
-        }
+        let awaited = usable.iter();
+        let awaited = awaited.filter(|via| self.is_awaited(via, usable, advertised));
+        awaited.map(|via| via.local).collect()
     }
 
     /// Takes note of which device is the preferred one now, and of which addresses came, went and were deprecated.
-    pub(crate) fn review_left(&mut self, world: &World) {
-        let before = self.published.iter().flat_map(|record| &record.local);
+    /// `before` is what the kernel has.
+    pub(crate) fn review(
+        &mut self,
+        before: Option<&Record>,
+        usable: &[Via],
+        advertised: &Advertisement,
+        world: &World,
+    ) {
+        let before = before.iter().flat_map(|record| &record.local);
         for local in before {
-            if !self.usable.iter().any(|via| via.local == local.addr) {
-                include(&mut self.left.gone, local.addr);
+            if !usable.iter().any(|via| via.local == local.addr) {
+                include(&mut self.gone, local.addr);
             }
         }
-        let proven: Vec<Via> = {
-            let active = |via: &&Via| self.standing(via.local) == Some(Standing::Active);
-            self.usable.iter().filter(active).copied().collect()
-        };
+        let active = |via: &&Via| advertised.is_active(via.local);
+        let proven: Vec<Via> = usable.iter().filter(active).copied().collect();
         let works = |addr: &Addr| proven.iter().any(|via| via.local == *addr);
-        let usable = self.usable.clone();
-        let left = &mut self.left;
+        let left = self;
         left.gone.retain(|addr| !works(addr));
         for via in &proven {
             if world.age(via.local) == Age::Preferred {
@@ -186,8 +200,9 @@ impl Host {
                     .retain(|addr| !by(wanted).any(|here| here == *addr));
             }
         }
-        if !self.usable.iter().any(|via| self.is_awaited(via)) {
-            self.left.again = None;
+        let mut usable_now = usable.iter();
+        if !usable_now.any(|via| left.is_awaited(via, usable, advertised)) {
+            left.again = None;
         }
     }
 }

@@ -4,117 +4,74 @@
 use std::collections::BTreeSet;
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Control, MAX_ADDRESSES};
+use ihmp_core::message::MAX_ADDRESSES;
 
-use crate::engine::Engine;
-use crate::host::{Entry, Standing};
-use crate::io::{Change, Key, Output, State};
+use crate::host::Host;
+use crate::io::Key;
 use crate::note::Note;
-use crate::peer::include;
+use crate::reconcile::reconcile;
+use crate::routing;
+use crate::table::Table;
 
-impl Engine {
-    /// Whether `other` claims an address of `key`.
-    pub(crate) fn is_claimed_back(&self, key: Key, other: Key) -> bool {
-        let (Some(host), Some(other)) = (self.hosts.get(&key), self.hosts.get(&other)) else {
-            return false;
-        };
-        host.peer
-            .active()
-            .iter()
-            .any(|addr| other.peer.claims(*addr))
-    }
+/// Whether `other` claims an address of `key`.
+fn is_claimed_back(table: &Table, key: Key, other: Key) -> bool {
+    let (Some(host), Some(other)) = (table.get(key), table.get(other)) else {
+        return false;
+    };
+    let mut active = host.peer().active().iter();
+    active.any(|addr| other.peer().claims(*addr))
+}
 
-    /// Merges a host with those that it claims an active address of, and that claim one of its own.
-    pub(crate) fn merge_claimed(&mut self, key: Key) {
-        let Some(host) = self.hosts.get(&key) else {
-            return;
-        };
-        let claims = host.peer.unreachable().iter().chain(host.peer.contested());
-        let claimed: BTreeSet<Key> = claims.filter_map(|addr| self.active(*addr)).collect();
-        for other in claimed {
-            // Where keys speak, claims say nothing.
-            let unsigned = self.is_unbound(key) && self.is_unbound(other);
-            if other != key && unsigned && self.is_claimed_back(key, other) {
-                self.merge(key.min(other), key.max(other));
-            }
+/// Merges a host with those that it claims an active address of, and that claim one of its own.
+pub(crate) fn merge_claimed(table: &mut Table, key: Key) {
+    let Some(host) = table.get(key) else {
+        return;
+    };
+    let peer = host.peer();
+    let claims = peer.unreachable().iter().chain(peer.contested());
+    let claimed: BTreeSet<Key> = claims.filter_map(|addr| table.active(*addr)).collect();
+    for other in claimed {
+        // Where keys speak, claims say nothing.
+        let unsigned = table.is_unbound(key) && table.is_unbound(other);
+        if other != key && unsigned && is_claimed_back(table, key, other) {
+            merge(table, key.min(other), key.max(other));
         }
     }
+}
 
-    /// Whether the addresses of two entries have room in one.
-    pub(crate) fn fit(&self, kept: Key, gone: Key) -> bool {
-        let (Some(host), Some(other)) = (self.hosts.get(&kept), self.hosts.get(&gone)) else {
-            return true;
-        };
-        let more = |addr: &&Addr| !host.peer.is_active(**addr);
-        host.peer.active().len() + other.peer.active().iter().filter(more).count() <= MAX_ADDRESSES
+/// Whether the addresses of two entries have room in one.
+pub(crate) fn fit(table: &Table, kept: Key, gone: Key) -> bool {
+    let (Some(host), Some(other)) = (table.get(kept), table.get(gone)) else {
+        return true;
+    };
+    let active = host.peer().active();
+    let more = |addr: &&Addr| !active.contains(addr);
+    active.len() + other.peer().active().iter().filter(more).count() <= MAX_ADDRESSES
+}
+
+/// Makes one host of two entries.
+pub(crate) fn merge(table: &mut Table, kept: Key, gone: Key) {
+    let is_busy = |host: &Host| host.is_managed() || host.listing().id().is_none();
+    let busy = |key: Key| table.get(key).is_none_or(is_busy);
+    let apart = !table.is_unbound(kept) && !table.is_unbound(gone);
+    if busy(kept) || busy(gone) || apart || !fit(table, kept, gone) {
+        return;
     }
-
-    /// Makes one host of two entries.
-    pub(crate) fn merge(&mut self, kept: Key, gone: Key) {
-        let busy = |key: &Key| {
-            self.hosts
-                .get(key)
-                .is_none_or(|host| host.managed || host.entry == Entry::Asked)
-        };
-        let apart = !self.is_unbound(kept) && !self.is_unbound(gone);
-        if busy(&kept) || busy(&gone) || apart || !self.fit(kept, gone) {
-            return;
-        }
-        let Some(mut other) = self.forget(gone) else {
-            return;
-        };
-        if let Entry::Id(id) = other.entry {
-            self.world
-                .outputs
-                .push_back(Output::Table(Change::Del { id }));
-        }
-        if let Some(peer) = other.peer_key {
-            self.bound.insert(peer, kept);
-        }
-        self.with(kept, |host, world| {
-            host.peer_key = host.peer_key.or(other.peer_key);
-            host.own = host.own.or(other.own);
-            world.note(Note::Merged {
-                kept: host.name(),
-                gone: other.name(),
-            });
-            host.peer.merge(&other.peer);
-            host.validation.merge(&other.validation);
-            // What the peer was told before it forgot us is announced again.
-            let mut forgotten = Vec::new();
-            if other.was_forgotten(host) {
-                forgotten = std::mem::take(&mut other.advertised);
-            } else if host.was_forgotten(&other) {
-                forgotten = std::mem::take(&mut host.advertised);
-                host.anchor = other.anchor;
-                host.former = other.former;
-                host.next_seqno = other.next_seqno;
-            }
-            for advertised in &other.advertised {
-                if host.standing(advertised.addr) != Some(Standing::Active) {
-                    host.tell(advertised.addr, advertised.standing);
-                }
-            }
-            for advertised in forgotten {
-                if advertised.standing == Standing::Active {
-                    include(&mut host.prove, advertised.addr);
-                }
-            }
-            host.window.merge(&other.window);
-            host.state = State::Up;
-            for via in &other.usable {
-                if !host.is_usable(via.local) {
-                    host.usable.push(*via);
-                }
-            }
-            // The peer may wait for the answer to a greeting that went out under the other name.
-            let greetings = other
-                .outstanding
-                .into_iter()
-                .filter(|request| request.control == Control::Hello);
-            host.outstanding.extend(greetings);
-            host.ask(world);
-            host.reconcile(world);
+    let Some(other) = table.forget(gone) else {
+        return;
+    };
+    other.listing().delete(&mut table.world);
+    if let Some(peer) = other.trust().key() {
+        table.bind(peer, kept);
+    }
+    table.with(kept, |host, world| {
+        host.trust_mut().merge(other.trust());
+        world.note(Note::Merged {
+            kept: host.name(),
+            gone: other.name(),
         });
-    }
+        host.merge(other);
+        routing::ask(host, world);
+        reconcile(host, world);
+    });
 }

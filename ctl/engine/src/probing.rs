@@ -1,140 +1,96 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Asking a peer whether it hears us at an address, and what follows when it does not answer.
+//! Asking a peer whether it hears us at an address, and giving up those where it does not.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::time::Instant;
 
-use crate::host::{Entry, Host, Standing};
-use crate::io::{Output, State, Traffic};
+use crate::host::Host;
 use crate::note::Note;
 use crate::probe::Probe;
-use crate::received::Received;
+use crate::publish::publish;
 use crate::world::World;
 
-impl Host {
-    fn takes_part(&self) -> bool {
-        self.state == State::Up && !self.managed
+/// Begins what is due.
+pub(crate) fn begin(host: &mut Host, world: &mut World) {
+    host.review_validation(world);
+    if !host.takes_part() {
+        host.validation_mut().clear();
+        return;
     }
+    if host.validation_mut().take_looks(world.now) {
+        host.listing().look(world);
+    }
+    for addr in host.validation().due(world.now) {
+        ask_there(host, addr, world);
+    }
+    if host.validation().probes().is_seek_due(world) {
+        let sought = host.validation().next_sought(host.peer(), world);
+        if let Some((here, there)) = sought {
+            host.validation_mut()
+                .probes_mut()
+                .note_sought((here, there));
+            probe(host, here, there, false, world);
+        }
+    }
+}
 
-    /// The peer was seen to send from there, to `local`, which proves nothing.
-    pub(crate) fn try_out(&mut self, addr: Addr, local: Addr, world: &mut World) {
-        if !self.managed {
-            self.validation.try_out(addr, local, world);
-        }
+/// Probes an unvalidated address, from where it was announced to, or from another address that reaches it.
+fn ask_there(host: &mut Host, addr: Addr, world: &mut World) {
+    let reaches = |local: Addr| {
+        let reaches = local.family() == addr.family() && !world.misses(local, addr);
+        reaches && world.local.contains(&local)
+    };
+    // From where it knows us, if that can be: what it did not know becomes one more of our addresses to it.
+    let mut others = world.local.iter().copied();
+    let mut others = others.by_ref().filter(|local| reaches(*local)).peekable();
+    let first = others.peek().copied();
+    let known = others.find(|local| host.advertised().is_active(*local));
+    let other = known.or(first);
+    let from = host.validation_mut().begin(addr, reaches, other, world);
+    if let Some(from) = from {
+        probe(host, from, addr, false, world);
     }
+}
 
-    /// Whether a message from there, where it has not been proven, has to wait for the proof.
-    pub(crate) fn must_prove(&self, received: &Received<'_>, now: Instant) -> bool {
-        let (keyed, copied) = (
-            self.peer_key.is_some(),
-            self.peer.nat().was_copied(received),
-        );
-        self.validation
-            .must_prove(received.from, keyed, copied, now)
-    }
+/// Probes an address; `keeps` when nothing depends on the answer.
+pub(crate) fn probe(host: &mut Host, from: Addr, to: Addr, keeps: bool, world: &mut World) {
+    let time_out = host.requests().time_out(world);
+    let probes = host.validation_mut().probes_mut();
+    probes.begin(from, to, keeps, time_out, world);
+}
 
-    /// The addresses of the peer changed, or ours: what is asked about them.
-    pub(crate) fn review_probes(&mut self, world: &World) {
-        let takes_part = self.takes_part();
-        self.validation.review(&self.peer, takes_part, world);
-    }
+/// Sends a probe.
+pub(crate) fn send(host: &Host, probe: &mut Probe, world: &mut World) {
+    let anchor = host.advertised().anchor();
+    let own = host.trust().own();
+    probe.send(anchor.unwrap_or(probe.from()), own, world);
+}
 
-    /// Looks, asks, asks again, and gives up.
-    pub(crate) fn probe_due(&mut self, world: &mut World) {
-        self.review_probes(world);
-        if !self.takes_part() {
-            self.validation.clear();
-            return;
+/// Nobody answered there; the address, if it is to be given up. The agent of the peer may be gone while its connections go on,
+/// and that the kernel sees.
+pub(crate) fn unanswered(host: &mut Host, probe: &Probe, world: &mut World) -> Option<Addr> {
+    if host.listing().id().is_some() {
+        let alone = host.peer().reach().eq([probe.to()]);
+        let again = world.now.after(world.jitter(world.limits.retry_first));
+        let asked = probe.asked().filter(|_| alone);
+        let validation = host.validation_mut();
+        if asked.is_some_and(|to| validation.doubt(to, again, world.now)) {
+            host.listing().look(world);
+            return None;
         }
-        if self.validation.take_looks(world.now) {
-            self.ask_kernel(world);
-        }
-        for addr in self.validation.due(world.now) {
-            self.ask_there(addr, world);
-        }
-        if self.validation.probes().is_seek_due(world) {
-            if let Some((here, there)) = self.validation.next_sought(&self.peer, world) {
-                self.validation.probes_mut().note_sought((here, there));
-                self.probe(here, there, false, world);
-            }
-        }
-        for mut probe in self.validation.probes_mut().take() {
-            let due = probe.is_due(world.now);
-            if due && probe.is_over() {
-                self.unanswered_probe(&probe, world);
-                continue;
-            }
-            if due {
-                let host = self.anchor.unwrap_or(probe.from());
-                probe.send(host, self.own, world);
-            }
-            self.validation.probes_mut().put(probe);
-        }
-        self.review_probes(world);
     }
+    probe.unanswered(world);
+    probe.asked()
+}
 
-    /// Asks the kernel what passed between the peer and us.
-    fn ask_kernel(&self, world: &mut World) {
-        if let Entry::Id(id) = self.entry {
-            world.outputs.push_back(Output::Look(id));
-        }
+/// An address of the peer is not used until it has shown that it hears us there; the active addresses that it had before, if that
+/// was one of them.
+pub(crate) fn give_up(host: &mut Host, addr: Addr, world: &mut World) -> Option<Vec<Addr>> {
+    if !host.validation_mut().fail(addr, world) || !host.peer().is_active(addr) {
+        return None;
     }
-
-    /// Probes an unvalidated address, from where it was announced to, or from another address that reaches it.
-    fn ask_there(&mut self, addr: Addr, world: &mut World) {
-        let reaches = |local: Addr| {
-            let reaches = local.family() == addr.family() && !world.misses(local, addr);
-            reaches && world.local.contains(&local)
-        };
-        // From where it knows us, if that can be: what it did not know becomes one more of our addresses to it.
-        let others = || world.local.iter().copied().filter(|local| reaches(*local));
-        let known = |local: &Addr| self.standing(*local) == Some(Standing::Active);
-        let other = others().find(known).or(others().next());
-        if let Some(from) = self.validation.begin(addr, reaches, other, world) {
-            self.probe(from, addr, false, world);
-        }
-    }
-
-    /// Probes an address; `keeps` when nothing depends on the answer.
-    pub(crate) fn probe(&mut self, from: Addr, to: Addr, keeps: bool, world: &mut World) {
-        let time_out = self.time_out(world);
-        let probes = self.validation.probes_mut();
-        probes.begin(from, to, keeps, time_out, world);
-    }
-
-    /// Nobody answered there: the agent of the peer may be gone while its connections go on, and that the kernel sees.
-    fn unanswered_probe(&mut self, probe: &Probe, world: &mut World) {
-        if let Entry::Id(_) = self.entry {
-            let alone = self.peer.reach().eq([probe.to()]);
-            let again = world.now.after(world.jitter(world.limits.retry_first));
-            let asked = probe.asked().filter(|_| alone);
-            let doubts = asked.is_some_and(|to| self.validation.doubt(to, again, world.now));
-            if doubts {
-                self.ask_kernel(world);
-                return;
-            }
-        }
-        probe.unanswered(world);
-        if let Some(addr) = probe.asked() {
-            self.give_up(addr, world);
-        }
-    }
-
-    /// What the kernel says of an address that did not answer.
-    pub(crate) fn judge(&mut self, traffic: Traffic, world: &mut World) {
-        if let Some(addr) = self.validation.judge(traffic, world) {
-            self.give_up(addr, world);
-        }
-    }
-
-    /// An address of the peer is not used until it has shown that it hears us there.
-    fn give_up(&mut self, addr: Addr, world: &mut World) {
-        if self.validation.fail(addr, world) && self.peer.is_active(addr) {
-            world.note(Note::Unproven { peer: addr });
-            let before = self.peer.active().to_vec();
-            self.peer.deactivate(addr);
-            self.publish(world);
-            self.follow(&before, world);
-        }
-    }
+    world.note(Note::Unproven { peer: addr });
+    let before = host.peer().active().to_vec();
+    host.peer_mut().deactivate(addr);
+    publish(host, world);
+    Some(before)
 }

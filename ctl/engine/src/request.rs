@@ -2,13 +2,12 @@
 //! A request on its way: from one own address, to one address of the peer after the other, until it is acknowledged.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
+use ihmp_core::message::{Addresses, Control, Message, Options};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::cookie::COOKIE;
 use crate::endpoint::Endpoint;
-use crate::host::{Advertised, Host, Report, Standing};
-use crate::io::State;
+use crate::keys::PublicKey;
 use crate::limits::MAX_SENDS;
 use crate::note::Note;
 use crate::world::World;
@@ -18,41 +17,25 @@ const STAMPS: usize = 4;
 /// How often a greeting answers a challenge.
 const CHALLENGES: u32 = 3;
 
-/// A request that was not acknowledged yet. At most one is out from each own address.
+/// What a request says.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub(crate) struct Contents {
     pub(crate) control: Control,
     pub(crate) seqno: u16,
     pub(crate) from: Addr,
     /// The Host ID.
-    host: Addr,
+    pub(crate) host: Addr,
     /// The announced address, when it is not `from`.
     pub(crate) new: Option<Addr>,
     /// The lost address.
-    old: Option<Addr>,
+    pub(crate) old: Option<Addr>,
     /// All our addresses, as the peer should know them; towards a stranger, the source.
     pub(crate) list: Vec<Addr>,
     /// The list is the whole of what the peer should know.
     pub(crate) complete: bool,
-    /// Where it was sent to, the last one last.
-    pub(crate) tried: Vec<Endpoint>,
-    /// Where the next send goes, when that is not the next one's turn.
-    next: Option<Endpoint>,
-    /// Where to and with what timestamps it was sent, the last ones.
-    stamps: Vec<(Endpoint, u64)>,
-    /// What the peer wants to see before it looks at a greeting, and where.
-    pub(crate) cookie: Option<(Endpoint, Addr)>,
-    /// How often the peer wanted to see that we hear it.
-    challenges: u32,
-    /// A router has let it pass.
-    pub(crate) declined: bool,
-    pub(crate) sends: u32,
-    first_sent: Instant,
-    pub(crate) due: Instant,
-    time_out: Duration,
 }
 
-impl Request {
+impl Contents {
     /// Whether an ACK proves the source: the message announced it.
     pub(crate) fn proves(&self) -> bool {
         matches!(
@@ -66,14 +49,9 @@ impl Request {
         self.control != Control::Hello
     }
 
-    /// The timestamps with which it was sent there, the last one first.
-    pub(crate) fn stamps_to(&self, to: Endpoint) -> impl Iterator<Item = u64> + '_ {
-        let there = self
-            .stamps
-            .iter()
-            .rev()
-            .filter(move |(sent, _)| *sent == to);
-        there.map(|(_, stamp)| *stamp).take(STAMPS)
+    /// Whether it announces a move of its source.
+    pub(crate) fn moves(&self) -> bool {
+        self.replaces() && self.proves()
     }
 
     fn addresses(&self) -> Addresses {
@@ -99,379 +77,232 @@ impl Request {
     }
 }
 
-impl Host {
-    /// Makes a request and sends it; false when the peer has no address in the family of `from`.
-    pub(crate) fn request(
-        &mut self,
-        world: &mut World,
-        control: Control,
-        from: Addr,
-        new: Option<Addr>,
-        old: Option<Addr>,
-    ) -> bool {
-        let targets = self.targets(from, control, world);
-        if targets.is_empty() {
-            return false;
-        }
-        let complete = control != Control::Hello || self.is_met();
-        let list = match complete {
-            true => self.list_from(from, world),
-            false => vec![from],
-        };
-        let seqno = self.next_seqno;
-        self.next_seqno = seqno.wrapping_add(1);
-        let host = self.host_id(control, from);
-        let time_out = match control {
-            Control::Hello if self.state == State::New => world.limits.rto_first,
-            _ => self.time_out(world),
-        };
-        let request = Request {
-            control,
-            seqno,
-            from,
-            host,
-            new,
-            old,
-            list,
-            complete,
+/// A request that was not acknowledged yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    contents: Contents,
+    /// Where it was sent to, the last one last.
+    tried: Vec<Endpoint>,
+    /// Where the next send goes, when that is not the next one's turn.
+    next: Option<Endpoint>,
+    /// Where to and with what timestamps it was sent, the last ones.
+    stamps: Vec<(Endpoint, u64)>,
+    /// What the peer wants to see before it looks at a greeting, and where.
+    cookie: Option<(Endpoint, Addr)>,
+    /// How often the peer wanted to see that we hear it.
+    challenges: u32,
+    /// A router has let it pass.
+    declined: bool,
+    sends: u32,
+    first_sent: Instant,
+    due: Instant,
+    time_out: Duration,
+}
+
+impl Request {
+    /// One that goes first to `next`, if there is one, and is repeated after this time-out.
+    pub(crate) fn new(
+        contents: Contents,
+        next: Option<Endpoint>,
+        time_out: Duration,
+        now: Instant,
+    ) -> Request {
+        Request {
+            contents,
             tried: Vec::new(),
-            next: self.answers_to(control, from),
+            next,
             stamps: Vec::new(),
             cookie: None,
             challenges: 0,
             declined: false,
             sends: 0,
-            first_sent: world.now,
-            due: world.now,
+            first_sent: now,
+            due: now,
             time_out,
-        };
-        if control == Control::Hello {
-            // The peer may start over from this number as soon as it has heard it.
-            self.window.learn(seqno);
-        }
-        if request.complete {
-            self.lists(&request);
-        }
-        if request.proves() && self.standing(from) != Some(Standing::Active) {
-            self.tell(from, Standing::Maybe);
-        }
-        self.outstanding.retain(|other| {
-            let superseded = other.from == from;
-            if superseded {
-                world.note(Note::Superseded {
-                    control: other.control,
-                    seqno: other.seqno,
-                    from,
-                });
-            }
-            !superseded
-        });
-        self.outstanding.push(request);
-        self.send_due(world);
-        true
-    }
-
-    /// Our addresses as the peer should know them, with this source.
-    fn list_from(&self, from: Addr, world: &World) -> Vec<Addr> {
-        let mut list = self.list(world);
-        if !list.contains(&from) {
-            list.insert(0, from);
-            list.truncate(crate::limits::MAX_ADVERTISED);
-        }
-        list
-    }
-
-    /// A request goes out that says which addresses we have.
-    fn lists(&mut self, request: &Request) {
-        self.newest_list = Some(request.seqno);
-        self.owes_list = false;
-        for advertised in &mut self.advertised {
-            if !request.list.contains(&advertised.addr) && advertised.standing != Standing::Behind {
-                advertised.standing = Standing::Maybe;
-            }
         }
     }
 
-    /// By which of our addresses the peer knows us: the last one that it confirmed.
-    ///
-    /// A HELLO from that address, after the peer may have heard that we left it, must not look like that of a newcomer
-    /// there: then one that it confirmed before, or at least was told of.
-    fn host_id(&self, control: Control, from: Addr) -> Addr {
-        let returned = self.anchor == Some(from) && self.standing(from) != Some(Standing::Active);
-        let left = control == Control::Hello && returned;
-        let maybe = |advertised: &&Advertised| {
-            advertised.addr != from && advertised.standing == Standing::Maybe
-        };
-        let other = || {
-            self.advertised
-                .iter()
-                .rev()
-                .find(maybe)
-                .map(|advertised| advertised.addr)
-        };
-        let other = left.then(|| self.former.or_else(other)).flatten();
-        other.or(self.anchor).unwrap_or(from)
+    /// What it says.
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.contents
     }
 
-    /// Sends what is due, and gives up what was sent often enough.
-    pub(crate) fn send_due(&mut self, world: &mut World) {
-        let mut failed = Vec::new();
-        for mut request in std::mem::take(&mut self.outstanding) {
-            if request.due > world.now {
-                self.outstanding.push(request);
-                continue;
-            }
-            let targets = self.targets(request.from, request.control, world);
-            let count = u32::try_from(targets.len()).unwrap_or(1).max(1);
-            let most = world
-                .limits
-                .sends_of(request.control)
-                .saturating_mul(count)
-                .min(MAX_SENDS);
-            let turn = targets.get((request.sends % count) as usize).copied();
-            let turn = request.next.take().or(turn);
-            match turn {
-                Some(to) if request.sends < most => {
-                    self.send_request(&mut request, to, count, world);
-                    self.outstanding.push(request);
-                }
-                _ => failed.push(request),
-            }
-        }
-        for request in failed {
-            self.unanswered(request, world);
-        }
+    /// Our address that it is from.
+    pub(crate) fn from(&self) -> Addr {
+        self.contents.from
     }
 
-    /// Sends a request once; the time-out doubles after each round over the peer's addresses.
-    fn send_request(&mut self, request: &mut Request, to: Endpoint, count: u32, world: &mut World) {
-        let round = request.sends / count;
-        request.sends += 1;
-        request.tried.retain(|tried| *tried != to);
-        request.tried.push(to);
-        if request.sends == 1 {
-            request.first_sent = world.now;
+    /// Its number.
+    pub(crate) fn seqno(&self) -> u16 {
+        self.contents.seqno
+    }
+
+    /// Whether it is a greeting.
+    pub(crate) fn greets(&self) -> bool {
+        self.contents.control == Control::Hello
+    }
+
+    /// When it is sent again, or given up.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Whether an ACK with this number, from there to here, answers it.
+    pub(crate) fn is_answered(&self, seqno: u16, by: Endpoint, to: Addr) -> bool {
+        self.seqno() == seqno && self.from() == to && self.tried.contains(&by)
+    }
+
+    /// The timestamps with which it was sent there, the last one first.
+    pub(crate) fn stamps_to(&self, to: Endpoint) -> impl Iterator<Item = u64> + '_ {
+        let there = self
+            .stamps
+            .iter()
+            .rev()
+            .filter(move |(sent, _)| *sent == to);
+        there.map(|(_, stamp)| *stamp).take(STAMPS)
+    }
+
+    /// Where it was sent to last.
+    pub(crate) fn last_tried(&self) -> Option<Endpoint> {
+        self.tried.last().copied()
+    }
+
+    /// Whether a router may answer it in the peer's place, and has not let it pass.
+    pub(crate) fn awaits_router(&self) -> bool {
+        self.contents.moves() && !self.declined && self.sends > 0
+    }
+
+    /// A router has let it pass.
+    pub(crate) fn decline(&mut self) {
+        self.declined = true;
+    }
+
+    /// The peer wants to see this before it looks at the greeting.
+    pub(crate) fn take_cookie(&mut self, from: Endpoint, cookie: Addr) {
+        self.cookie = Some((from, cookie));
+    }
+
+    /// From now on it says which addresses we have.
+    pub(crate) fn complete(&mut self, list: Vec<Addr>) {
+        self.contents.complete = true;
+        self.contents.list = list;
+    }
+
+    /// It starts over.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        (self.sends, self.due) = (0, now);
+    }
+
+    /// It is sent again at once, there; the round trip, if this is the answer to the first send. False when that was done often
+    /// enough.
+    pub(crate) fn send_again(&mut self, to: Endpoint, now: Instant) -> Option<Option<Duration>> {
+        if self.challenges >= CHALLENGES {
+            return None;
         }
-        let time_out = request.time_out.saturating_mul(1 << round.min(16));
-        request.due = world.now.after(world.jitter(time_out));
-        let mut options = self.greeting_options(request.control);
-        let mut echo = 0;
-        if request.control == Control::Hello {
-            // Once: if the answer is lost, the peer may have forgotten what it asked.
-            let asked = |asked: &(Addr, Endpoint, u64)| (asked.0, asked.1) == (request.from, to);
-            if let Some(at) = self.challenges.iter().position(asked) {
-                options = options.with(Options::INCORRECT_SEQNO);
-                echo = self.challenges.remove(at).2;
-            }
+        self.challenges += 1;
+        let measured = (self.sends == 1).then(|| now.since(self.first_sent));
+        self.restart(now);
+        self.next = Some(to);
+        Some(measured)
+    }
+
+    /// Where it goes now: one of these after the other; `None` when it was sent often enough.
+    pub(crate) fn turn(&mut self, targets: &[Endpoint], world: &World) -> Option<Endpoint> {
+        let count = rounds(targets);
+        let sends = world.limits.sends_of(self.contents.control);
+        let most = sends.saturating_mul(count).min(MAX_SENDS);
+        let turn = targets.get((self.sends % count) as usize).copied();
+        let turn = self.next.take().or(turn);
+        turn.filter(|_| self.sends < most)
+    }
+
+    /// Sends it once; the time-out doubles after each round over the targets. `echo` is what the peer wants to see.
+    pub(crate) fn send(
+        &mut self,
+        to: Endpoint,
+        targets: &[Endpoint],
+        options: Options,
+        echo: Option<u64>,
+        own: Option<PublicKey>,
+        world: &mut World,
+    ) {
+        let round = self.sends / rounds(targets);
+        self.sends += 1;
+        self.tried.retain(|tried| *tried != to);
+        self.tried.push(to);
+        if self.sends == 1 {
+            self.first_sent = world.now;
         }
-        let mut addresses = request.addresses();
+        let time_out = self.time_out.saturating_mul(1 << round.min(16));
+        self.due = world.now.after(world.jitter(time_out));
+        let mut options = options;
+        if echo.is_some() {
+            options = options.with(Options::INCORRECT_SEQNO);
+        }
+        let echo = echo.unwrap_or(0);
+        let mut addresses = self.contents.addresses();
         // What answers a challenge needs none.
-        let cookie = request
-            .cookie
-            .filter(|(there, _)| *there == to && echo == 0);
+        let cookie = self.cookie.filter(|(there, _)| *there == to && echo == 0);
         if cookie.is_some_and(|(_, cookie)| addresses.push(cookie)) {
             options = options.with(COOKIE);
         }
         let message = Message {
-            control: request.control,
+            control: self.contents.control,
             options,
-            seqno: request.seqno,
+            seqno: self.seqno(),
             signature: None,
-            host: request.host,
+            host: self.contents.host,
             addresses,
         };
-        let stamp = world.send(request.from, to, &message, self.own, Some(echo));
-        if request.stamps.len() >= MAX_SENDS as usize {
-            request.stamps.remove(0);
+        let stamp = world.send(self.from(), to, &message, own, Some(echo));
+        if self.stamps.len() >= MAX_SENDS as usize {
+            self.stamps.remove(0);
         }
-        request.stamps.push((to, stamp));
+        self.stamps.push((to, stamp));
         world.note(Note::Sent {
-            control: request.control,
-            seqno: request.seqno,
-            from: request.from,
+            control: self.contents.control,
+            seqno: self.seqno(),
+            from: self.from(),
             to: to.addr,
-            attempt: request.sends,
+            attempt: self.sends,
         });
     }
 
-    /// Whether the peer is being told that one of our addresses does not work, or will be.
-    pub(crate) fn reports(&self, addr: Addr) -> bool {
-        let on_the_way = self
-            .outstanding
-            .iter()
-            .any(|request| request.new == Some(addr));
-        on_the_way || self.report.iter().any(|report| report.addr == addr)
-    }
-
-    /// The peer wants to see that we hear it.
-    pub(crate) fn challenge(&mut self, from: Addr, to: Endpoint, stamp: u64) {
-        self.challenges
-            .retain(|asked| (asked.0, asked.1) != (from, to));
-        if self.challenges.len() >= MAX_ADDRESSES {
-            self.challenges.remove(0);
-        }
-        self.challenges.push((from, to, stamp));
-    }
-
-    /// Sends a greeting again, so that it answers a challenge.
-    pub(crate) fn greet_again(&mut self, seqno: u16, to: Endpoint, world: &mut World) {
-        let greets = |request: &Request| request.seqno == seqno && !request.complete;
-        let tells = self.greeting_options(Control::Hello) == Options::NONE;
-        // It has a key, and hears us. Who is to be left alone is told nothing more.
-        if let Some(at) = self.outstanding.iter().position(greets).filter(|_| tells) {
-            let mut request = self.outstanding.remove(at);
-            request.complete = true;
-            request.list = self.list_from(request.from, world);
-            self.lists(&request);
-            self.outstanding.insert(at, request);
-        }
-        self.send_again(seqno, to, world);
-    }
-
-    /// Sends a greeting again at once, with what the peer wants to see.
-    pub(crate) fn send_again(&mut self, seqno: u16, to: Endpoint, world: &mut World) {
-        let now = world.now;
-        let Some(request) = self
-            .outstanding
-            .iter_mut()
-            .find(|request| request.seqno == seqno)
-        else {
-            return;
-        };
-        if request.challenges >= CHALLENGES {
-            return;
-        }
-        request.challenges += 1;
-        let measured = (request.sends == 1).then(|| now.since(request.first_sent));
-        (request.sends, request.due, request.next) = (0, now, Some(to));
-        if let Some(round_trip) = measured {
-            self.measured(round_trip);
-        }
-        self.send_due(world);
-    }
-
-    /// Starts the requests over whose last destination the peer no longer has.
-    pub(crate) fn retarget(&mut self, world: &mut World) {
-        let here: Vec<Endpoint> = self.peer.endpoints().collect();
-        for request in &mut self.outstanding {
-            let current = request.tried.last();
-            if !current.is_some_and(|to| here.contains(to)) {
-                request.sends = 0;
-                request.due = world.now;
-            }
-        }
-        self.send_due(world);
-    }
-
-    /// No address of the peer acknowledged a request.
-    fn unanswered(&mut self, request: Request, world: &mut World) {
-        let to = request.tried.last().map_or(Addr::UNSPECIFIED, |to| to.addr);
-        world.note(Note::Unanswered {
-            control: request.control,
-            seqno: request.seqno,
-            from: request.from,
-            to,
-        });
-        if request.control == Control::Hello {
-            if self.state == State::New {
-                self.state = State::Classic;
-                world.note(Note::Classic {
-                    peer: self.name(),
-                    reason: "no-answer",
-                });
-                return;
-            }
-            // Its own HELLO may have come in the meantime; and who is only greeted to be known may be silent.
-            if !self.needs_hello || self.standing(request.from) == Some(Standing::Active) {
-                if let Some(heard) = self
-                    .window
-                    .heard()
-                    .filter(|_| self.next_seqno == request.seqno.wrapping_add(1))
-                {
-                    self.next_seqno = heard.wrapping_add(1);
-                }
-                return;
-            }
-        }
-        self.tell(request.from, Standing::Maybe);
-        if self.end_to_end(request.from, "unanswered", world) {
-            return;
-        }
-        let proven = self.proven().next().is_some();
-        if request.replaces() && proven {
-            // The peer learns from an address that works which one does not.
-            self.prove.retain(|addr| *addr != request.from);
-            self.report.retain(|report| report.addr != request.from);
-            self.report.push(Report {
-                addr: request.from,
-                old: request.old.filter(|_| request.proves()),
-            });
-            self.retry_awaited(request.from, world);
-        } else {
-            if !self.prove.contains(&request.from) {
-                self.prove.push(request.from);
-            }
-            self.retry_at = Some(world.now.after(world.jitter(self.retry_after)));
-            self.retry_after = self
-                .retry_after
-                .saturating_mul(2)
-                .min(world.limits.retry_last);
-        }
-    }
-
-    /// Takes the request that this ACK answers off the list.
-    pub(crate) fn take_acknowledged(
-        &mut self,
-        seqno: u16,
-        from: Endpoint,
-        to: Addr,
-    ) -> Option<Request> {
-        let answered = |request: &Request| {
-            request.seqno == seqno && request.from == to && request.tried.contains(&from)
-        };
-        if let Some(at) = self.outstanding.iter().position(answered) {
-            return Some(self.outstanding.remove(at));
-        }
-        let mut relays = self.relays.iter_mut();
-        relays.find_map(|relay| relay.request.take_if(|request| answered(request)))
-    }
-
-    /// The time that an acknowledged request took, where it tells a round trip (Karn's rule).
-    pub(crate) fn time(&mut self, request: &Request, by: Addr, world: &mut World) {
-        let after = world.now.since(request.first_sent);
-        if request.sends == 1 {
-            self.measured(after);
-        }
+    /// It was acknowledged by this address; the round trip, where that is certain (Karn's rule).
+    pub(crate) fn acknowledged(&self, by: Addr, world: &mut World) -> Option<Duration> {
+        let after = world.now.since(self.first_sent);
         world.note(Note::Acked {
-            control: request.control,
-            seqno: request.seqno,
-            from: request.from,
+            control: self.contents.control,
+            seqno: self.seqno(),
+            from: self.from(),
             by,
             after,
         });
+        (self.sends == 1).then_some(after)
     }
 
-    /// Takes a measured round trip (RFC 6298 section 2).
-    pub(crate) fn measured(&mut self, round_trip: Duration) {
-        let smoothed = match self.smoothed {
-            None => round_trip.as_nanos(),
-            Some(old) => {
-                (old.as_nanos()
-                    .saturating_mul(7)
-                    .saturating_add(round_trip.as_nanos()))
-                    / 8
-            }
-        };
-        self.smoothed = Some(Duration::from_nanos(smoothed));
+    /// No address of the peer acknowledged it.
+    pub(crate) fn unanswered(&self, world: &mut World) {
+        let to = self.tried.last().map_or(Addr::UNSPECIFIED, |to| to.addr);
+        world.note(Note::Unanswered {
+            control: self.contents.control,
+            seqno: self.seqno(),
+            from: self.from(),
+            to,
+        });
     }
 
-    /// The first retransmission time-out of a request: three times the smoothed round trip, which is what RFC 6298
-    /// section 2.2 makes of one measurement. Hosts exchange so few messages that the variance is not learned, and after a
-    /// move the next answer may wait behind the data that goes on: twice the round trip was too early.
-    pub(crate) fn time_out(&self, world: &World) -> Duration {
-        match self.smoothed {
-            Some(smoothed) => smoothed.saturating_mul(3).max(world.limits.rto_floor),
-            None => world.limits.rto_first,
-        }
+    /// A newer state replaces it.
+    pub(crate) fn superseded(&self, world: &mut World) {
+        world.note(Note::Superseded {
+            control: self.contents.control,
+            seqno: self.seqno(),
+            from: self.from(),
+        });
     }
+}
+
+/// In how many sends each of the targets had its turn.
+fn rounds(targets: &[Endpoint]) -> u32 {
+    u32::try_from(targets.len()).unwrap_or(1).max(1)
 }

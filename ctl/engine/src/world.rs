@@ -14,13 +14,13 @@ use crate::bucket::{Bucket, Prefixes};
 use crate::cookie::Baker;
 use crate::discretion::Discretion;
 use crate::endpoint::Endpoint;
-use crate::host::Host;
 use crate::io::{Age, Key, Moment, Output, Own, Refusal, Routes, Via};
 use crate::keyring::Keyring;
 use crate::keys::{Changed, Fact, Policy, PublicKey};
 use crate::limits::Limits;
 use crate::nats::Nats;
 use crate::note::Note;
+use crate::prefix::is_same_network;
 use crate::received::Received;
 
 /// Numbers that follow from the one that came with the input (splitmix64).
@@ -242,6 +242,45 @@ impl World {
         self.held.keys().any(|(held, _)| *held == old)
     }
 
+    /// These are the usable addresses of devices now, and the routes to all peers.
+    pub(crate) fn set_network(&mut self, own: Vec<Own>, routes: Vec<Routes>) {
+        self.set_own(own);
+        let routes = routes.into_iter();
+        self.routes = routes.map(|routes| (routes.peer, routes.via)).collect();
+    }
+
+    /// These are the prefixes to which own addresses connect us; whether that is new.
+    pub(crate) fn set_connected(&mut self, connected: Vec<(Addr, u8)>) -> bool {
+        std::mem::replace(&mut self.connected, connected.clone()) != connected
+    }
+
+    /// Hosts that asked for the routes to this address, which are known now.
+    pub(crate) fn take_waiting(&mut self, peer: Addr) -> Vec<Key> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (due, later): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(addr, _)| *addr == peer);
+        self.waiting = later;
+        due.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// One more host is behind the NAT with this address.
+    pub(crate) fn route(&mut self, nat: Addr) {
+        *self.routed.entry(nat).or_insert(0) += 1;
+    }
+
+    /// Whether there is an address of the other kind in the network of this one: a temporary one, or a stable one.
+    pub(crate) fn has_twin(&self, addr: Addr) -> bool {
+        let near = |other: &Addr| is_same_network(*other, addr);
+        let temporary = |addr: &Addr| self.discretion.is_temporary(*addr);
+        match temporary(&addr) {
+            true => self
+                .real()
+                .iter()
+                .any(|other| !temporary(other) && near(other)),
+            false => self.discretion.temporary.iter().any(near),
+        }
+    }
+
     pub(crate) fn set_routes(&mut self, routes: Routes) {
         self.routes.insert(routes.peer, routes.via);
     }
@@ -281,6 +320,19 @@ impl World {
 
     pub(crate) fn note(&mut self, note: Note) {
         self.outputs.push_back(Output::Note(note));
+    }
+
+    /// A message is used.
+    pub(crate) fn received(&mut self, received: &Received<'_>) {
+        let Received {
+            from, to, message, ..
+        } = *received;
+        self.note(Note::Received {
+            control: message.control,
+            seqno: message.seqno,
+            from,
+            to,
+        });
     }
 
     pub(crate) fn refuse(&mut self, reason: Refusal, from: Addr, to: Addr) {
@@ -368,7 +420,7 @@ impl World {
     pub(crate) fn answer(
         &mut self,
         received: &Received<'_>,
-        host: Option<&Host>,
+        own: Option<PublicKey>,
         options: Options,
     ) -> u64 {
         let Received {
@@ -380,7 +432,7 @@ impl World {
         let options = options.with(received.detected());
         let answer = Answer {
             echo: received.signer.as_ref().map(|signer| signer.stamp),
-            own: host.and_then(|host| host.own),
+            own,
         };
         let addresses = Addresses::of(&[to]).unwrap_or(Addresses::EMPTY);
         self.probes += u64::from(message.control == Control::PathProbe);
