@@ -9,13 +9,12 @@
 # KINDS are those of captures.py.
 
 twice() {
-	local floor name text one='' other number=0
+	local name text one='' other number=0
 
 	for AGENTS in 0 "$1"; do
-		floor=${#DEFERRED[@]} other=$TMP/twice.$number number=$((number + 1))
+		other=$TMP/twice.$number number=$((number + 1))
 		rm -rf "$other"
-		"${@:2}" "$other"
-		run_deferred "$floor"
+		in_defer_scope "${@:2}" "$other"
 		one=${one:-$other}
 	done
 	while IFS=: read -r name text; do
@@ -37,7 +36,7 @@ recorded() {
 		ipn "$host" -o link show | sed -E 's/^([0-9]+): ([^:@]+).*/\1 \2/' >"$folder/$host.links"
 		start "$host" tcpdump -i any -y LINUX_SLL2 -n -U --immediate-mode -B 65536 -w "$folder/$host.pcap" 2>"$folder/$host.err"
 		listeners[$host]=$BG
-		must "tcpdump listens at $host" busywait 10 has_line "$folder/$host.err" 'listening on' || return
+		must "tcpdump listens at $host" slowwait 10 has_line "$folder/$host.err" 'listening on' || return
 	done
 	"$@"
 	for host in $hosts; do

@@ -15,18 +15,18 @@ stage() {
 	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic "$client" "$family" "$TARGET" "${flows[@]}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least "$client" flows ${#flows[@]} || return
+	must "flows" slowwait 10 figure_at_least "$client" flows ${#flows[@]} || return
 	# The kernel answers echo requests without a flow.
-	must "flows of the server" busywait 10 figure_at_least "$server" flows $((${#flows[@]} - 1))
+	must "flows of the server" slowwait 10 figure_at_least "$server" flows $((${#flows[@]} - 1))
 }
 
 go() {
 	join m wifi0 50 || return
-	must "c hears of the new address" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	must "c hears of the new address" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
 	must "traffic moves" goes_on "$client" || return
 	leave m eth0
 	must "goes on after the move" goes_on "$client" || return
-	must "c sends to the new address" busywait 10 path_is c "$M" "$C" "$NEW"
+	must "c sends to the new address" slowwait 10 path_is c "$M" "$C" "$NEW"
 }
 
 # killed FAMILY WHO WHICH: kill -9 in mid-transfer, restart, and then the next move.
@@ -50,12 +50,12 @@ killed() {
 	# Back to the first network.
 	UP=$EPOCHREALTIME
 	join m eth0 20 || return
-	must "c hears of the first address" busywait 10 host_is c "$NEW" "any(.addr[]; .address == \"$M\" and .set == \"active\")" || return
+	must "c hears of the first address" slowwait 10 host_is c "$NEW" "any(.addr[]; .address == \"$M\" and .set == \"active\")" || return
 	must "traffic moves back" goes_on "$client" || return
 	leave m wifi0
 	UP=$EPOCHREALTIME
 	must "goes on after the next move" goes_on "$client" || return
-	must "c sends to the first address" busywait 10 path_is c "$M" "$C" "$M" || return
+	must "c sends to the first address" slowwait 10 path_is c "$M" "$C" "$M" || return
 	traffic_end "$client" && serve_end "$server" && judge_ok "$client" "$server" soft "$before" "$UP" $((60 + SLACK_MS)) "$TARGET"
 }
 
@@ -68,11 +68,11 @@ moved_meanwhile() {
 	agent_stop m KILL
 	must "goes on" goes_on "$client" || return
 	leave m eth0 && join m wifi0 50 || return
-	must "nobody tells" busywait 10 stands "$client" tcp || return
+	must "nobody tells" slowwait 10 stands "$client" tcp || return
 	UP=$EPOCHREALTIME
 	agent_start m || return
 	must "goes on when somebody does" goes_on "$client" || return
-	must "c sends to the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c sends to the new address" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	traffic_end "$client" && serve_end "$server" && judge_ok "$client" "$server" hard "$DOWN" "$UP" $((1000 + SLACK_MS)) "$TARGET"
 }
 
@@ -146,7 +146,7 @@ lost_messages() {
 	leave m eth0 && join m wifi0 50 || return
 	UP=$EPOCHREALTIME
 	must "goes on after the repetition" goes_on m 5 30 || return
-	must "c knows" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c knows" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	at_least "lost messages" "$2" "$(in_ns r2 nft -j list chain inet lossy forward | jq '[.. | .counter? // empty | .packets?] | add')"
 	# Until c hears of the move, data from the new address is a stranger's.
 	traffic_end m && serve_end c && ALSO=$NEW judge_ok m c hard "$DOWN" "$UP" $((4000 * $2 + SLACK_MS)) "$TARGET"
@@ -182,7 +182,7 @@ storm() {
 		echo "addr del 192.0.2.$i/24 dev eth0"
 	done | batch m || return
 	must "goes on" goes_on m 50 || return
-	must "the old address only" busywait 10 host_is m "$C" '[.addr[] | select(.set == "local") | .address] == ["192.0.2.10"]' || return
+	must "the old address only" slowwait 10 host_is m "$C" '[.addr[] | select(.set == "local") | .address] == ["192.0.2.10"]' || return
 	must "path" path_is m "$C" "$M" "$C" || return
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$TARGET"
 	capture_end c eth0
@@ -244,7 +244,7 @@ asked() {
 		for octets in b"x", b"yy", bytes([99]) * 40:
 		    sock.sendto(octets, (sys.argv[1], 61453))
 	END
-	must "refusals" busywait 10 agent_is m '.refused == 4' || return
+	must "refusals" slowwait 10 agent_is m '.refused == 4' || return
 	check "by reason" agent_is m '.refusals | map({(.reason): .messages}) | add == {"short": 2, "unknown-control": 1, "source-port": 1}'
 	check "and the rest" agent_is m ".pid == ${AGENT[m]} and .port == 61453 and .mode == \"first-use\" and .[\"hosts-up\"] == 0"
 	check "who is told of what" agent_is m '.tell == "all" and .enabled == "on"'
@@ -289,7 +289,7 @@ reload() {
 	local before
 
 	before=$(log_lines "$1" "$2")
-	kill -HUP "${AGENT[$1]}" && must "$2" busywait 10 more_lines "$1" "$2" "$before"
+	kill -HUP "${AGENT[$1]}" && must "$2" slowwait 10 more_lines "$1" "$2" "$before"
 }
 
 log_lines() {
@@ -308,7 +308,7 @@ reloaded() {
 	kill -HUP "${AGENT[m]}" "${AGENT[c]}"
 	join m wifi0 50 || return
 	kill -HUP "${AGENT[m]}" "${AGENT[c]}"
-	must "c hears of the new address" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	must "c hears of the new address" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
 	kill -HUP "${AGENT[m]}" "${AGENT[c]}"
 	must "traffic moves" goes_on m || return
 	leave m eth0
@@ -343,7 +343,7 @@ reread() {
 
 	configure m 'port = 50000' 'log = "debug"' '[security]' 'mode = "require-known"' && reload m reloaded || return
 	check "what takes a restart" has_line "$TMP/ihmpd.m.log" 'WARN event=restart-needed key=port'
-	must "wifi0 counts" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	must "wifi0 counts" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
 	check "more lines" has_line "$TMP/ihmpd.m.log" 'event=sent'
 	check "the rest" agent_is m '.mode == "require-known" and .port == 61453'
 	# With require-known it believes nobody that it was not told of: c could not move now, but m can.
@@ -404,12 +404,12 @@ watched() {
 
 	topo_pair || return
 	start c socat -u "UNIX-RECV:$TMP/notify" "CREATE:$TMP/notified"
-	must "a manager" busywait 10 test -S "$TMP/notify" || return
+	must "a manager" slowwait 10 test -S "$TMP/notify" || return
 	agent_start m || return
-	must "READY" busywait 10 has_line "$TMP/notified" 'READY=1' || return
-	must "WATCHDOG, again and again" busywait 10 watched_times 5 || return
+	must "READY" slowwait 10 has_line "$TMP/notified" 'READY=1' || return
+	must "WATCHDOG, again and again" slowwait 10 watched_times 5 || return
 	kill -STOP "${AGENT[m]}"
-	must "not when it hangs" busywait 5 stands_still
+	must "not when it hangs" slowwait 5 stands_still
 	kill -CONT "${AGENT[m]}"
 }
 
@@ -437,9 +437,9 @@ renamed() {
 	must "goes on" goes_on m || return
 	check "does not count" host_is m "$C" 'all(.addr[]; .address != "198.51.100.200")'
 	ipn m link property add dev docker7 altname lan7 && ipn m link set docker7 down && ipn m link set docker7 name lan9 up || return
-	must "counts" busywait 10 host_is m "$C" 'any(.addr[]; .address == "198.51.100.200")' || return
+	must "counts" slowwait 10 host_is m "$C" 'any(.addr[]; .address == "198.51.100.200")' || return
 	ipn m link set lan9 down && ipn m link set lan9 name docker9 up || return
-	must "does not count again" busywait 10 host_is m "$C" 'all(.addr[]; .address != "198.51.100.200" or .set != "local")'
+	must "does not count again" slowwait 10 host_is m "$C" 'all(.addr[]; .address != "198.51.100.200" or .set != "local")'
 }
 
 for family in 4 6; do

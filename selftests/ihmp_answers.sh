@@ -37,7 +37,7 @@ server_moves() {
 	local M C NEW
 
 	stage "$1" && introduce m "$M" c "$C" && clients "$1" || return
-	must "flows" busywait 5 figure_at_least m flows 2 || return
+	must "flows" slowwait 5 figure_at_least m flows 2 || return
 	address m eth0 "$1" "$NEW" "$M" && moved m c "$NEW" || return
 	must "goes on after the move" goes_on c 20 || return
 	at_least "translated" 20 "$(figure m out-translated)"
@@ -49,7 +49,7 @@ server_again() {
 	local M C NEW
 
 	stage "$1" && introduce m "$M" c "$C" && clients "$1" || return
-	must "flows" busywait 5 figure_at_least m flows 2 || return
+	must "flows" slowwait 5 figure_at_least m flows 2 || return
 	address m eth0 "$1" "$NEW" "$M" && moved m c "$NEW" || return
 	must "goes on after the move" goes_on c 5 || return
 	serve_end m && serve m "$1" udpi:5001 udpi:5002 || return
@@ -89,16 +89,12 @@ hang_up() {
 # call N: the Nth call is answered from where it was made to.
 call() {
 	echo >&"$CALLS"
-	must "call $1 is answered" busywait 5 lines_are "$TMP/caller" "$1" || return
+	must "call $1 is answered" slowwait 5 lines_are "$TMP/caller" "$1" || return
 	equal "call $1" "answer from $M" "$(tail -n 1 "$TMP/caller")"
 }
 
 lines_are() {
 	[ "$(wc -l <"$1")" = "$2" ]
-}
-
-flows_are() {
-	[ "$(figure "$1" flows)" = "$2" ]
 }
 
 # quiet_for FAMILY: c has learned where m is to be called, and nothing has passed for longer than udp-timeout.
@@ -116,7 +112,7 @@ learned_control() {
 	nap 30
 	equal "flows at c and m" "1 1" "$(figure c flows) $(figure m flows)"
 	ctl m param set max-flows 8 && ctl c param set max-flows 8 || return
-	must "the flow goes" busywait 60 flows_are c 0 && must "at m, too" busywait 60 flows_are m 0 || return
+	must "the flow goes" slowwait 60 figure_is c flows 0 && must "at m, too" slowwait 60 figure_is m flows 0 || return
 	call 2
 }
 
@@ -137,7 +133,7 @@ learned() {
 	quiet_for "$1" || return
 	address m eth0 "$1" "$NEW" "$M" && moved m c "$NEW" && call 2 || return
 	before=$(now_ms)
-	busywait 60 passed "$before" 30000
+	slowwait 60 passed "$before" 30000
 	equal "flows at c and m" "1 1" "$(figure c flows) $(figure m flows)"
 	call 3 || return
 	at_least "translated" 2 "$(figure c out-translated)"
@@ -147,7 +143,7 @@ learned() {
 	else
 		stop_process "$BG" KILL
 	fi
-	must "the flow goes" busywait 60 flows_are c 0
+	must "the flow goes" slowwait 60 figure_is c flows 0
 }
 
 for family in 4 6; do

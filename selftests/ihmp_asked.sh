@@ -205,7 +205,7 @@ forged() {
 	for source in "$X" "$N"; do
 		says m ok r forge "$source" "$C" udp 6002 && says m ok r forge "$source" "$C" echo 6002 || return
 	done
-	busywait 5 lines_at_least "$TMP/cap.c.eth0" 5
+	slowwait 5 lines_at_least "$TMP/cap.c.eth0" 5
 	capture_end c eth0
 	equal "datagrams from where they say" 2 "$(captured c eth0 "($X|$N)\.6002 > $C\.6002")"
 	equal "echo requests from where they say" 2 "$(captured c eth0 "($X|$N) > $C: ICMP")"

@@ -52,7 +52,7 @@ bombarded() {
 	local host=$1 refused came tables_m tables_c sent start
 	shift
 
-	must "nothing is under way" busywait 20 calm || return
+	must "nothing is under way" slowwait 20 calm || return
 	refused=$(agent "$host" refused) came=$(metered "$host" came packets)
 	tables_m=$(tables m) tables_c=$(tables c)
 	reasons_of "$host" >"$TMP/reasons"
@@ -60,7 +60,7 @@ bombarded() {
 	sent=$(jq .sent "$TMP/sent")
 	came=$(($(metered "$host" came packets) - came))
 	at_least "messages that came" "$sent" "$came"
-	must "all are counted" busywait 30 all_counted "$host" "$refused" "$sent" ||
+	must "all are counted" slowwait 30 all_counted "$host" "$refused" "$sent" ||
 		note "sent $sent, came $came, refused $(($(agent "$host" refused) - refused))"
 	# What came beside them is the hosts' own, and was not refused.
 	equal "refused" "$sent" $(($(agent "$host" refused) - refused))
@@ -188,8 +188,8 @@ liar() {
 	octets=$(bystander)
 	since=$(now_ms)
 	lie 1 || return
-	must "it is believed at first" busywait 5 path_is c "$M" - "$V" || return
-	POLL_MS=640 must "it is found out" busywait $((most + 10)) has_line "$TMP/ihmpd.c.log" "event=unproven peer=$V" || return
+	must "it is believed at first" slowwait 5 path_is c "$M" - "$V" || return
+	POLL_MS=640 must "it is found out" slowwait $((most + 10)) has_line "$TMP/ihmpd.c.log" "event=unproven peer=$V" || return
 	since=$(($(now_ms) - since)) octets=$(($(bystander) - octets))
 	note "for $since ms, $octets octets of data to the bystander, for one message of $(jq .octets "$TMP/lie")"
 	at_most "ms until it is found out" $((most * 1000 + SLACK_MS)) "$since"
@@ -199,8 +199,8 @@ liar() {
 	must "c does not send there any more" host_is c "$M" "[.addr[] | select(.set == \"active\")] == []" || return
 	packets=$(metered c went packets) since=$(now_ms)
 	lie 2 || return
-	must "it is not believed again" busywait 5 counts c unproven 1 || return
-	POLL_MS=640 must "ten seconds" busywait 20 passed "$since" 10000 || return
+	must "it is not believed again" slowwait 5 counts c unproven 1 || return
+	POLL_MS=640 must "ten seconds" slowwait 20 passed "$since" 10000 || return
 	# A probe now and then, and the answer to the second lie.
 	at_most "messages to the bystander in ten seconds" 8 $(($(metered c went packets) - packets))
 }

@@ -25,7 +25,7 @@ drop_cgroup() {
 	while read -r process; do
 		stop_process "$process" KILL
 	done <"$1/cgroup.procs"
-	busywait 20 rmdir "$1"
+	slowwait 20 rmdir "$1"
 }
 
 # slab: octets of the kernel's objects that are charged to the cgroup. The kernel adds up what its processors have counted every two
@@ -67,7 +67,7 @@ hosts() {
 	# A host and a view have more than 512 octets together.
 	grows least 512000 hoard hosts "$GROUP" 1000 && equal "hosts" 1000 "$(figure m hosts)" || return
 	ctl m host flush
-	must "given back" busywait 20 slab_at_most $((before + 100000))
+	must "given back" slowwait 20 slab_at_most $((before + 100000))
 }
 
 slab_at_most() {
@@ -82,7 +82,7 @@ full() {
 	setup_ns m && a_cgroup full || return
 	mkfifo "$TMP/go" && exec {GO}<>"$TMP/go" || return
 	start m "$SELFTESTS/hoarder.py" fill "$GROUP" 200000 $rounds <"$TMP/go" >"$TMP/filled" 2>&1
-	must "it is refused" busywait 120 has_line "$TMP/filled" '^10\.' || { note "$(cat "$TMP/filled" "$GROUP/memory.events")" && return; }
+	must "it is refused" slowwait 120 has_line "$TMP/filled" '^10\.' || { note "$(cat "$TMP/filled" "$GROUP/memory.events")" && return; }
 	mapfile -t found <"$TMP/filled"
 	address=${found[rounds]} made=${found[rounds - 1]%% *}
 	note "${found[0]}; $made at last; next $address"
@@ -92,7 +92,7 @@ full() {
 	check "nobody has the address" not quiet ctl m host show "$address"
 	equal "processes that were killed" 0 "$(awk '$1 == "oom_kill" { print $2 }' "$GROUP/memory.events")" || note "$(dmesg | tail -n 20)"
 	echo >&"$GO"
-	must "with memory it goes on" busywait 60 has_line "$TMP/filled" '^ok' || { note "$(cat "$TMP/filled")" && return; }
+	must "with memory it goes on" slowwait 60 has_line "$TMP/filled" '^ok' || { note "$(cat "$TMP/filled")" && return; }
 	equal "hosts at last" $((made + 100)) "$(figure m hosts)"
 }
 
@@ -106,7 +106,7 @@ rows() {
 	start m socat -u "UDP$family-RECV:5002" OPEN:/dev/null
 	# shellcheck disable=SC2016 # the inner shell's
 	start m bash -c 'echo $$ >"$1/cgroup.procs" && exec socat -u "UDP'"$family"'-RECV:5003" OPEN:/dev/null' - "$GROUP"
-	must "receivers" busywait 20 receives m 5002 && must "in a cgroup, too" busywait 20 receives m 5003 || return
+	must "receivers" slowwait 20 receives m 5002 && must "in a cgroup, too" slowwait 20 receives m 5003 || return
 	in_ns c ping -q -c 1 -W 2 "$M" >/dev/null && nap 1
 	grows most 100000 flood "$C" "$M" 5003 && equal "rows without hosts" 0 "$(figure m flows)" || return
 	introduce m "$M" c "$C" || return
@@ -115,7 +115,7 @@ rows() {
 	ctl m flow flush
 	grows least 600000 flood "$C" "$M" 5003 && equal "rows" 4000 "$(figure m flows)" || return
 	ctl m flow flush
-	must "given back" busywait 20 slab_at_most $((before + 100000)) || return
+	must "given back" slowwait 20 slab_at_most $((before + 100000)) || return
 	a_cgroup sender && ctl m host del "${HID[m]}" && hoard datagrams "$GROUP" "$C" 1 || return
 	grows most 100000 hoard datagrams "$GROUP" "$C" 4000 && equal "rows without hosts" 0 "$(figure m flows)" || return
 	HID[m]=$(ctl m -j host add remote "$C" local "$M" | jq .id)

@@ -35,7 +35,7 @@ servers() {
 	start "$server" python3 -m http.server --bind "$TARGET" --directory "$TMP/www" "$HTTP_PORT" >"$TMP/http.log" 2>&1
 	start "$server" iperf3 --server --one-off --bind "$TARGET" --port "$TCP_PORT" >"$TMP/iperf3.log" 2>&1
 	start "$server" iperf3 --server --one-off --bind "$TARGET" --port "$UDP_PORT" >"$TMP/iperf3u.log" 2>&1
-	must "the servers listen" busywait 20 listening 4
+	must "the servers listen" slowwait 20 listening 4
 }
 
 listening() {
@@ -64,7 +64,7 @@ clients() {
 # says LINE: it is typed, and the shell answers.
 says() {
 	echo "$1" >&"$TYPED"
-	busywait 20 has_line "$TMP/shell" "got $1"
+	slowwait 20 has_line "$TMP/shell" "got $1"
 }
 
 # vanished: m sends, and it goes nowhere.
@@ -74,8 +74,8 @@ vanished() {
 
 soft() {
 	join m wifi0 50 || return
-	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
-	must "m sends from there" busywait 10 host_is m "$C" 'all(.addr[]; .unproven | not)' || return
+	must "c hears m from the new address" slowwait 10 path_is c "$M" "$C" "$NEW" || return
+	must "m sends from there" slowwait 10 host_is m "$C" 'all(.addr[]; .unproven | not)' || return
 	# c sends to the old address until it hears data from the new one, and some of that is on the way for half a round trip.
 	must "the shell goes on" says moved && must "nothing is on the way to the old address" says there || return
 	leave m eth0
@@ -85,14 +85,14 @@ soft() {
 hard() {
 	DOWN=$(now_ms)
 	leave m eth0
-	must "packets vanish" busywait 10 vanished || return
+	must "packets vanish" slowwait 10 vanished || return
 	join m wifi0 50 || return
 	UP=$(now_ms)
 }
 
 # ended NAME: with success.
 ended() {
-	must "$1 comes to its end" busywait 30 gone "${PROGRAM[$1]}" || return
+	must "$1 comes to its end" slowwait 30 gone "${PROGRAM[$1]}" || return
 	wait "${PROGRAM[$1]}" || fail "$1: status $?"
 }
 
@@ -112,7 +112,7 @@ shell() {
 
 	asked=$(now_ms)
 	echo unasked >&"$UNASKED"
-	must "what is said unasked comes" busywait 20 has_line "$TMP/shell" unasked || return
+	must "what is said unasked comes" slowwait 20 has_line "$TMP/shell" unasked || return
 	must "it answers" says second || return
 	at_most "ms for that" $((3 * RTT_MS + 2 * SLACK_MS + 40)) $(($(now_ms) - asked))
 	echo end >&"$TYPED"
@@ -145,9 +145,9 @@ programs() {
 	roles "$who" "$family"
 	servers && clients || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "all have begun" busywait 10 figure_at_least "$client" flows "$FLOWS" || return
+	must "all have begun" slowwait 10 figure_at_least "$client" flows "$FLOWS" || return
 	$mode || return
-	must "c sends to the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c sends to the new address" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	for name in "${!PROGRAM[@]}"; do
 		must "$name is not over" not gone "${PROGRAM[$name]}" || return
 	done

@@ -16,7 +16,7 @@ at_peer() {
 	traffic c "$family" "$M" "$kind:$port,sport=7000,bind=$C,rate=50000" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	address m eth0 "$family" "$NEW" "$M" || return
-	must "c knows" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c knows" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	must "the old one goes on" goes_on c || return
 	traffic c@new "$family" "$NEW" "$kind:$port,sport=7000,bind=$C,rate=50000" || return
 	both c "$M" "$C" "$NEW" "$family" "$kind"
@@ -62,7 +62,7 @@ at_mover() {
 	traffic m "$family" "$C" "$kind:$port,bind=$M,sport=7000,rate=50000" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	address m eth0 "$family" "$NEW" "$M" || return
-	must "c knows" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c knows" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	must "the old one goes on" goes_on m || return
 	traffic m@new "$family" "$C" "$kind:$port,bind=$NEW,sport=7000,rate=50000" || return
 	both m "$C" "$M" "$NEW" "$family" "$kind"
@@ -80,7 +80,7 @@ wildcard() {
 	traffic c "$family" "$M" udpu:5002 || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	address m eth0 "$family" "$NEW" "$M" || return
-	must "c knows" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c knows" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	must "goes on" goes_on c 20 || return
 	equal "flows with another port at m" 0 "$(figure m port-mapped)"
 	traffic_end c && serve_end m || return

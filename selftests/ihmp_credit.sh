@@ -82,8 +82,8 @@ lies() {
 	count=$(grep -c "event=unproven peer=$V" "$TMP/ihmpd.c.log")
 	cp "$SEEN" "$TMP/copy"
 	lie "$1" || return
-	must "it is believed at first" busywait 5 path_is c "$M" - "$V" || return
-	POLL_MS=640 must "it is found out" busywait 45 found_out "$count"
+	must "it is believed at first" slowwait 5 path_is c "$M" - "$V" || return
+	POLL_MS=640 must "it is found out" slowwait 45 found_out "$count"
 }
 
 found_out() {
@@ -95,7 +95,7 @@ liar() {
 	local family=$1 M C NEW X V SEEN SNIFFER took got since
 
 	TRAFFIC_OPTS="--seconds 100" stage "$family" "$STREAM" || return
-	must "it takes a second of it" busywait 20 taken_at_least "$SECOND" || return
+	must "it takes a second of it" slowwait 20 taken_at_least "$SECOND" || return
 	since=$(now_ms)
 	lies 1 || return
 	since=$(($(now_ms) - since))
@@ -114,10 +114,10 @@ liar() {
 	agent_start m || return
 	serve c@again "$family" udpc:5003 && TRAFFIC_OPTS="--seconds 100" traffic m@again "$family" "$C" "${STREAM/5001/5003}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "c has another host" busywait 10 figure_at_least c hosts 2 || return
-	must "c was greeted" busywait 10 has_line "$SEEN" "^$M $C " || return
+	must "c has another host" slowwait 10 figure_at_least c hosts 2 || return
+	must "c was greeted" slowwait 10 has_line "$SEEN" "^$M $C " || return
 	sniff_end && hub off || return
-	must "it takes a second of it" busywait 20 taken_at_least $((took + SECOND)) || return
+	must "it takes a second of it" slowwait 20 taken_at_least $((took + SECOND)) || return
 	lies 1 || return
 	took=$(taken) got=$(directed)
 	note "with another key: $took octets taken in all, $got directed"
@@ -151,7 +151,7 @@ network() {
 	at_least "m has half a minute of it" $((2900 * 1228)) "$one"
 	at_least "d has most of that" $((2000 * 1228)) "$two"
 	must "m is said to be at the bystander's" ctl c host set "$ONE" remote "$V" unvalidated || return
-	POLL_MS=640 must "its credit is spent" busywait 60 reason_at_least c no-credit 1 || return
+	POLL_MS=640 must "its credit is spent" slowwait 60 reason_at_least c no-credit 1 || return
 	got=$(($(directed) - before))
 	note "$got octets directed; then d may have $(credit "$TWO")"
 	at_most "octets to the bystander" "$one" "$got"
@@ -175,7 +175,7 @@ short() {
 	by_hand "$family" || return
 	serve c "$family" tcp:5000 && traffic m "$family" "$C" tcp:5000,send=0,rate=200000 || return
 	ctl m host add remote "$C" local "$M" >/dev/null || return
-	must "it takes something" busywait 10 credit_at_least "$ONE" 200000 || return
+	must "it takes something" slowwait 10 credit_at_least "$ONE" 200000 || return
 	# m is at both addresses, so that what c sends to the new one is taken there.
 	join m wifi0 50 || return
 	ctl c host set "$ONE" remote "$NEW" unvalidated || return
@@ -185,14 +185,14 @@ short() {
 	check "and so does the text" grep -q "remote $NEW unvalidated" <(ctl c host show "$ONE")
 	must "it goes on at first" goes_on m || return
 	equal "nothing is dropped so far" 0 "$(reason c no-credit)"
-	must "then packets are dropped" busywait 20 reason_at_least c no-credit 1 || return
-	must "and the traffic stands" busywait 20 stands_still m c || return
+	must "then packets are dropped" slowwait 20 reason_at_least c no-credit 1 || return
+	must "and the traffic stands" slowwait 20 stands_still m c || return
 	must "the credit is spent" credit_at_most "$ONE" 70000 || return
 	woken=$(figure c tcp-woken)
 	must "validated" ctl c host set "$ONE" remote "$NEW" || return
 	at_least "sockets woken" $((woken + 1)) "$(figure c tcp-woken)"
 	dropped=$(reason c no-credit)
-	must "it goes on" busywait 1 not has_still m c || return
+	must "it goes on" slowwait 1 not has_still m c || return
 	must "it goes on and on" goes_on m 50 || return
 	equal "nothing is dropped any more" "$dropped" "$(reason c no-credit)"
 	traffic_end m && serve_end c
@@ -205,11 +205,11 @@ expires() {
 	by_hand "$family" || return
 	serve c "$family" tcp:5000 && traffic m "$family" "$C" tcp:5000,burst=1 || return
 	must "it takes something" burst m 1000000 || return
-	must "and has credit for it" busywait 5 credit_at_least "$ONE" 1000000 || return
+	must "and has credit for it" slowwait 5 credit_at_least "$ONE" 1000000 || return
 	since=$(now_ms)
-	POLL_MS=5000 must "nine minutes" busywait 600 passed "$since" 540000 || return
+	POLL_MS=5000 must "nine minutes" slowwait 600 passed "$since" 540000 || return
 	at_least "credit after nine minutes" 1000000 "$(credit "$ONE")"
-	POLL_MS=5000 must "eleven minutes" busywait 200 passed "$since" 660000 || return
+	POLL_MS=5000 must "eleven minutes" slowwait 200 passed "$since" 660000 || return
 	equal "credit after eleven minutes" 0 "$(credit "$ONE")"
 	traffic_end m && serve_end c
 }
@@ -225,19 +225,19 @@ honest() {
 	agent_start m c && serve c "$family" tcp:5000 || return
 	traffic m "$family" "$C" "$flow" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "traffic has gone on for a while" busywait 20 passes c 1000 || return
+	must "traffic has gone on for a while" slowwait 20 passes c 1000 || return
 	before=$(agent c probes)
 	DOWN=$EPOCHREALTIME
 	leave m eth0
-	must "traffic stands in the gap" busywait 10 stands_still m c || return
+	must "traffic stands in the gap" slowwait 10 stands_still m c || return
 	note "c has a credit of $(ctl c -j host show | jq '.[0].credit') for m"
 	join m wifi0 50 || return
 	UP=$EPOCHREALTIME
-	must "traffic goes on after the move" busywait 10 not has_still m c || return
+	must "traffic goes on after the move" slowwait 10 not has_still m c || return
 	must "c sends to the new address" path_is c "$M" "$C" "${ADDR[m.wifi0.$family]}" || return
-	must "m hears the answer" busywait 10 host_is m "$C" "all(.addr[]; .unproven | not)" || return
+	must "m hears the answer" slowwait 10 host_is m "$C" "all(.addr[]; .unproven | not)" || return
 	equal "probes that c sent" "$probed" $(($(agent c probes) - before))
-	must "on trial are $((1 - probed)) addresses" busywait 2 host_is c "${ADDR[m.wifi0.$family]}" \
+	must "on trial are $((1 - probed)) addresses" slowwait 2 host_is c "${ADDR[m.wifi0.$family]}" \
 		"([.addr[] | select(.unvalidated)] | length) == $((1 - probed))" || return
 	equal "packets dropped for want of credit" 0 "$(reason c no-credit)"
 	traffic_end m && serve_end c || return

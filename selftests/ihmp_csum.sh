@@ -20,7 +20,7 @@ stage() {
 	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 udpu:5002 udpu:5004 || return
 	traffic m "$family" "$C" tcp:5000,burst=1 "udpc:5001,burst=1,size=1400" "udpu:5002,burst=1,size=3000" \
 		"udpu:5002,burst=1,size=700,nocheck=1" "$SEGMENTS" ping,interval=0.2 || return
-	must "flows" busywait 5 figure_at_least m flows 6 || return
+	must "flows" slowwait 5 figure_at_least m flows 6 || return
 	must "before the move" burst m 10000 || return
 	address m eth0 "$family" "$NEW" "$M" && moved m c "$NEW" || return
 	must "after the move" burst m 10000
@@ -119,7 +119,7 @@ refused() {
 	args=(eth0 "$what" "$C" "$NEW" --sport "$([ "$what" = tcp ] && echo 5000 || echo 5001)" --dport "$sport")
 	errors=$(csum_errors m)
 	in_ns c "$SELFTESTS/inject.py" "${args[@]}" --wrong-checksum --count 5 || return
-	must "they are counted as checksum errors" busywait 5 more_errors m $((errors + 5)) || return
+	must "they are counted as checksum errors" slowwait 5 more_errors m $((errors + 5)) || return
 	equal "checksum errors" $((errors + 5)) "$(csum_errors m)"
 	in_ns c "$SELFTESTS/inject.py" "${args[@]}" --count 5 || return
 	must "streams are intact afterwards" burst m 10000 || return

@@ -274,7 +274,7 @@ flows() {
 	stage && introduce m 192.0.2.1 c 192.0.2.101 || return
 	prints '' flow && json . '[]' flow show || return
 	serve c 4 tcp:5000 udpc:5001 && traffic m 4 192.0.2.101 tcp:5000,burst=1 udpc:5001,burst=1,size=100 || return
-	must "flows" busywait 5 figure_at_least m flows 2 || return
+	must "flows" slowwait 5 figure_at_least m flows 2 || return
 	json 'map(.proto) | sort' '[6,17]' flow
 	json 'map(.proto) | sort' '[6,17]' -4 flow show host 1
 	json . '[]' -6 flow && json . '[]' flow show host 2
@@ -400,7 +400,7 @@ print(*[e["name"] for d in yaml.safe_load(sys.stdin)["definitions"] if d["name"]
 
 # happened FILE PATTERN: the monitor has printed such a line.
 happened() {
-	must "event $2" busywait 10 has_line "$1" "$2"
+	must "event $2" slowwait 10 has_line "$1" "$2"
 }
 
 monitor() {
@@ -412,7 +412,7 @@ monitor() {
 	start m ihmpctl -t -j monitor >"$stamped" 2>&1
 	start m ihmpctl -t monitor >"$stamped.text" 2>&1
 	# Each says something only when it has subscribed: so long there is something new.
-	must "they listen" busywait 20 listening "$text" "$json" "$stamped" "$stamped.text" || return
+	must "they listen" slowwait 20 listening "$text" "$json" "$stamped" "$stamped.text" || return
 	prints 2 host add name lab remote 198.51.100.7 local 192.0.2.1 || return
 	happened "$text" '^host 2 name lab state up mode stack-trans remote 198.51.100.7 local 192.0.2.1 path 192.0.2.1 198.51.100.7 flows 0 tx 0 rx 0'
 	happened "$json" '"event":"host-ntf","id":2,.*"name":"lab"'
@@ -583,7 +583,7 @@ unprivileged() {
 	# So do events.
 	in_ns m setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all ihmpctl monitor >"$TMP/events" 2>&1 &
 	defer stop_process $! KILL
-	must "events to nobody" busywait 10 listening "$TMP/events"
+	must "events to nobody" slowwait 10 listening "$TMP/events"
 	nobody -n "/run/netns/${NS[m]}" host
 	equal "another namespace by nobody" 2 "$STATUS"
 	check "why" [ "${ERR%%:*}" = 'Error' ]
@@ -597,10 +597,10 @@ no_module() {
 	HID[m]=1
 	start m ihmpctl monitor >"$TMP/events" 2>"$TMP/events.err"
 	monitor=$BG
-	must "it listens" busywait 10 listening "$TMP/events" || return
+	must "it listens" slowwait 10 listening "$TMP/events" || return
 	must "the module is unloaded" module_unload || return
 	defer module_load
-	must "the monitor ends" busywait 10 gone "$monitor" || return
+	must "the monitor ends" slowwait 10 gone "$monitor" || return
 	wait "$monitor"
 	equal "its status" 2 $?
 	check "its last words" has_line "$TMP/events.err" '^Error: .*\.$'

@@ -139,7 +139,7 @@ daemons() {
 	done
 	! has_files || file_server c || return
 	for host in m c; do
-		must "bind9 answers at $host" busywait 30 serves_names "$host" && must "chrony answers at $host" busywait 30 serves_time "$host" || return
+		must "bind9 answers at $host" slowwait 30 serves_names "$host" && must "chrony answers at $host" slowwait 30 serves_time "$host" || return
 	done
 }
 
@@ -195,9 +195,9 @@ moves() {
 	head -c $((40 * OCTETS)) /dev/urandom >"$TMP/original"
 	slowly <"$TMP/original" >"$TMP/files/slow" &
 	writer=$!
-	must "it is being written" busywait 20 test -s "$TMP/export/slow" || return
+	must "it is being written" slowwait 20 test -s "$TMP/export/slow" || return
 	leave m eth0 && join m wifi0 50 || return
-	must "it is written" busywait 60 gone "$writer" && wait "$writer" || fail "the writer: status $?" || return
+	must "it is written" slowwait 60 gone "$writer" && wait "$writer" || fail "the writer: status $?" || return
 	must "it is right" cmp "$TMP/original" "$TMP/export/slow" || return
 	cp "$TMP/original" "$TMP/files/second" && sync "$TMP/files/second" && must "so is another" cmp "$TMP/original" "$TMP/export/second" || return
 	check "c goes on with m at the new address" path_is c "$M" "$C" "$NEW"

@@ -64,7 +64,7 @@ absent() {
 	later "$2" || return
 	! taking_part || agent_stop m KILL || return
 	move "$family" hard || return
-	! taking_part || { agent_start m && knows c "$M" "$N" && must "m is acknowledged" busywait 10 path_is m "$C" "$N" "$C"; } || return
+	! taking_part || { agent_start m && knows c "$M" "$N" && must "m is acknowledged" slowwait 10 path_is m "$C" "$N" "$C"; } || return
 	says c 5 back talk 5
 	says m 5 old talk 5
 	says m 5 idle talk 5

@@ -61,10 +61,10 @@ full() {
 	meets "with an empty table, both know each other" d m || return
 	took=$TOOK
 	traffic_end d && ctl m host flush && ctl d host flush || return
-	must "forgotten" busywait 5 equal hosts "0 0" "$(figure m hosts) $(figure d hosts)" || return
+	must "forgotten by m" slowwait 5 figure_is m hosts 0 && must "and by d" slowwait 5 figure_is d hosts 0 || return
 	start m socat -u UDP4-RECV:9 /dev/null >/dev/null 2>&1
 	start c ihmp-peers "$M" "$TMP/peers" --count "$PEERS" --rate "$RATE" --every "$EVERY" >"$TMP/peers.log" 2>&1
-	POLL_MS=2000 must "all have come" busywait $((PEERS / RATE + 60)) have_come "$PEERS" || {
+	POLL_MS=2000 must "all have come" slowwait $((PEERS / RATE + 60)) have_come "$PEERS" || {
 		note "$(figure m hosts) hosts, $(crowded) given up; $(peers known) know the host; $(tail -n 3 "$TMP/peers.log")"
 		return 1
 	}

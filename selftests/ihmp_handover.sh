@@ -23,8 +23,8 @@ begin() {
 		module_load && agent_start m c || return
 	fi
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "the client has all flows" busywait 10 figure_at_least "$client" flows ${#FLOWS[@]} || return
-	must "the server has them, but for echo requests" busywait 10 figure_at_least "$server" flows ${#SERVICES[@]} || return
+	must "the client has all flows" slowwait 10 figure_at_least "$client" flows ${#FLOWS[@]} || return
+	must "the server has them, but for echo requests" slowwait 10 figure_at_least "$server" flows ${#SERVICES[@]} || return
 	must "traffic goes on" goes_on "$client"
 }
 
@@ -35,18 +35,18 @@ finish() {
 # soft and hard: m goes from eth0 to wifi0. DOWN and UP are the moments that the judgement needs.
 soft() {
 	join m wifi0 50 || return
-	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "${ADDR[m.wifi0.$1]}" || return
+	must "c hears m from the new address" slowwait 10 path_is c "$M" "$C" "${ADDR[m.wifi0.$1]}" || return
 	must "traffic goes on after the first event" goes_on "$client" || return
 	leave m eth0
 	DOWN=$EPOCHREALTIME UP=$EPOCHREALTIME
 	must "traffic goes on after the second event" goes_on "$client" || return
-	must "the old address is not used any more" busywait 10 path_is m "$C" "${ADDR[m.wifi0.$1]}" "$C"
+	must "the old address is not used any more" slowwait 10 path_is m "$C" "${ADDR[m.wifi0.$1]}" "$C"
 }
 
 hard() {
 	DOWN=$EPOCHREALTIME
 	leave m eth0
-	must "traffic stands in the gap" busywait 10 stands "$client" "${FIRST:-tcp}" || return
+	must "traffic stands in the gap" slowwait 10 stands "$client" "${FIRST:-tcp}" || return
 	join m wifi0 50 || return
 	UP=$EPOCHREALTIME
 	must "traffic goes on after the move" goes_on "$client" || return
@@ -94,11 +94,11 @@ readdress() {
 	begin "$family" || return
 	if [ "$mode" = soft ]; then
 		address m eth0 "$family" "$new" || return
-		must "the second address is announced" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$new\")" || return
+		must "the second address is announced" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$new\")" || return
 		must "traffic goes on" goes_on "$client" || return
 		# The old one is deprecated before it goes, as by a router that renumbers.
 		ipn m addr change "$M/${WIDTH[$family]}" dev eth0 preferred_lft 0 valid_lft 600 || return
-		must "c hears m from the new address" busywait 10 path_is c "$M" - "$new" || return
+		must "c hears m from the new address" slowwait 10 path_is c "$M" - "$new" || return
 		must "traffic goes on from the new address" goes_on "$client" || return
 		DOWN=$EPOCHREALTIME
 		ipn m addr del "$M/${WIDTH[$family]}" dev eth0 || return
@@ -106,7 +106,7 @@ readdress() {
 	else
 		DOWN=$EPOCHREALTIME
 		ipn m addr del "$M/${WIDTH[$family]}" dev eth0 || return
-		must "traffic stands in the gap" busywait 10 stands "$client" "${FIRST:-tcp}" || return
+		must "traffic stands in the gap" slowwait 10 stands "$client" "${FIRST:-tcp}" || return
 		address m eth0 "$family" "$new" || return
 		UP=$EPOCHREALTIME
 	fi
@@ -145,7 +145,7 @@ link_down() {
 carrier_lost() {
 	ipn r1 link set lan down
 	# As a network manager does that sees it: the address stays, the route goes.
-	must "m sees it" busywait 5 no_carrier || return
+	must "m sees it" slowwait 5 no_carrier || return
 	ipn m "-$1" route del default dev eth0 metric 100
 }
 
@@ -163,8 +163,8 @@ same_again() {
 	begin "$family" || return
 	DOWN=$EPOCHREALTIME gone=$(now_ms)
 	leave m eth0
-	must "traffic stands in the gap" busywait 10 stands "$client" "${FIRST:-tcp}" || return
-	POLL_MS=1000 busywait 30 passed "$gone" 20000 || return
+	must "traffic stands in the gap" slowwait 10 stands "$client" "${FIRST:-tcp}" || return
+	POLL_MS=1000 slowwait 30 passed "$gone" 20000 || return
 	[ "$agent" = same ] || { agent_stop m KILL && agent_start m; } || return
 	join m eth0 || return
 	UP=$EPOCHREALTIME
@@ -194,9 +194,7 @@ strict_source_check() {
 }
 
 optimistic_addresses() {
-	OPTIMISTIC=1
-	sysctl_in m net.ipv6.conf.all.accept_dad=1 net.ipv6.conf.wifi0.accept_dad=1 net.ipv6.conf.wifi0.dad_transmits=1 \
-		net.ipv6.conf.wifi0.optimistic_dad=1 net.ipv6.conf.wifi0.use_optimistic=1
+	optimistic m wifi0
 }
 
 for family in 4 6; do
@@ -267,18 +265,18 @@ ten() {
 		ADDR[m.$to.$family]=$new
 		if [ $((i % 2)) = 1 ]; then
 			join m "$to" $((100 - i)) || return
-			must "move $i: c hears m from $new" busywait 10 path_is c "$first" - "$new" || return
+			must "move $i: c hears m from $new" slowwait 10 path_is c "$first" - "$new" || return
 			leave m "$at"
 		else
 			leave m "$at"
-			must "move $i: stands in the gap" busywait 10 stands "$client" "${FIRST:-tcp}" || return
+			must "move $i: stands in the gap" slowwait 10 stands "$client" "${FIRST:-tcp}" || return
 			join m "$to" $((100 - i)) || return
 		fi
 		must "move $i: goes on" goes_on "$client" 20 || return
 		at=$to
 	done
 	leave m "$at"
-	must "stands in the last gap" busywait 10 stands "$client" "${FIRST:-tcp}" || return
+	must "stands in the last gap" slowwait 10 stands "$client" "${FIRST:-tcp}" || return
 	ADDR[m.$at.$family]=$first
 	join m "$at" || return
 	UP=$EPOCHREALTIME
@@ -337,18 +335,18 @@ dual_stack() {
 		M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
 		must "IPv$family: both hosts know each other" hosts_up m "$C" c "$M" || return
 	done
-	must "all flows are known" busywait 10 figure_at_least m flows 6 || return
+	must "all flows are known" slowwait 10 figure_at_least m flows 6 || return
 	DOWN=$EPOCHREALTIME
 	if [ "$mode" = soft ]; then
 		join m wifi0 50 || return
 		for family in 4 6; do
-			must "IPv$family moves" busywait 10 path_is c "${ADDR[m.eth0.$family]}" - "${ADDR[m.wifi0.$family]}" || return
+			must "IPv$family moves" slowwait 10 path_is c "${ADDR[m.eth0.$family]}" - "${ADDR[m.wifi0.$family]}" || return
 		done
 		DOWN=$EPOCHREALTIME
 		leave m eth0
 	else
 		leave m eth0
-		must "IPv4 stands" busywait 10 stands m tcp || return
+		must "IPv4 stands" slowwait 10 stands m tcp || return
 		join m wifi0 50 || return
 	fi
 	UP=$EPOCHREALTIME

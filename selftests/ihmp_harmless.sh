@@ -332,7 +332,7 @@ record() {
 	arrive "$family" || return
 	[ "$2" = strangers ] || told || return
 	# The last acknowledgements of that are on their way.
-	POLL_MS=1000 busywait 60 passed "$(now_ms)" 1000
+	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 1000
 	recorded "$3" "m c d k r1 r2" all_kinds
 }
 
@@ -344,7 +344,7 @@ all_kinds() {
 		"do_${name//-/_}" || fail "$name: the traffic itself" || true
 	done
 	# What is sent last is seen last: a tunnel answers what it got at the latest after 10 s.
-	POLL_MS=1000 busywait 60 passed "$(now_ms)" 15000
+	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 15000
 }
 
 # meet: flows by which hosts come to know each other.
@@ -352,7 +352,7 @@ meet() {
 	says m ok old tcp && ask m old connect "$C" 5000 && says m 5 old talk 5 || return
 	says m ok old3 tcp && ask m old3 connect "$D" 5000 && says m 5 old3 talk 5 || return
 	acquainted m "$C" c "$M" || return
-	! taking_part || must "d is found not to take part" busywait 30 host_is m "$D" '.state == "classic"'
+	! taking_part || must "d is found not to take part" slowwait 30 host_is m "$D" '.state == "classic"'
 }
 
 # told: they know each other's second addresses.

@@ -22,7 +22,7 @@ stage() {
 	# The agent's port: nobody reads it.
 	says c ok agent udp && says c 61453 agent bind "$(any "$family")" 61453 || return
 	introduce m "$M" c "$C" && says m ok f udp && says m 7000 f bind "$M" 7000 || return
-	asks m f first "$M" && must "c has the flow" busywait 5 figure_at_least c flows 1
+	asks m f first "$M" && must "c has the flow" slowwait 5 figure_at_least c flows 1
 }
 
 # asks HOST NAME TEXT SEEN: a datagram to c's server, which sees it come from there.
@@ -53,7 +53,7 @@ comes() {
 
 # waits TEXT TIMES: a datagram of m's from its next address waits until c is told; so many have then.
 waits() {
-	says m ok f say "$C" 5002 "$1" && must "it waits" busywait 5 reason_at_least c held "$2" || return
+	says m ok f say "$C" 5002 "$1" && must "it waits" slowwait 5 reason_at_least c held "$2" || return
 	ctl c host set "${HID[c]}" remote "$N" && says m "$M $1 $C 5002" f hear && equal "packets that waited" "$2" "$(reason c held)"
 }
 
@@ -109,7 +109,7 @@ pushed() {
 	local M N C D E=${2} family=$1
 
 	stage "$family" && ctl c host add remote "$D" local "$C" >/dev/null && third 7001 && says d 1 x talk 1 || return
-	must "c has both flows" busywait 5 figure_at_least c flows 2 || return
+	must "c has both flows" slowwait 5 figure_at_least c flows 2 || return
 	goes "$family" && announce "$M" "$E" --count 20 && announce "$M" "$N" || return
 	announce "$D" "$E" --count 300 && announce "$M" "${E}00" --count 20 || return
 	waits moved 1
@@ -166,7 +166,7 @@ many() {
 	for i in 1 2 3 4 5; do
 		ctl c host add remote "${base}21$i" local "$C" >/dev/null && inject udp "${base}21$i" --sport 7000 --dport 5002 || return
 	done
-	must "c has the flows" busywait 5 figure_at_least c flows 6 || return
+	must "c has the flows" slowwait 5 figure_at_least c flows 6 || return
 	for i in 1 2 3 4 5; do
 		announce "${base}21$i" "${base}22$i" && inject udp "${base}22$i" --sport 7000 --dport 5002 --count "$1" --payload "${2:-x}" || return
 	done
@@ -213,7 +213,7 @@ by_nat() {
 	ctl c host set "${HID[c]}" remote "$N" nat || return
 	equal "packets that were refused without a mapping" 0 "$(reason c nat-unmapped)"
 	equal "packets that wait again" 2 "$(reason c held)"
-	must "it is refused at last" busywait 5 reason_at_least c nat-unmapped 1 || return
+	must "it is refused at last" slowwait 5 reason_at_least c nat-unmapped 1 || return
 	# The host is there: this is no move.
 	announce "$M" "$N" --nat && inject tcp "$N" --sport 20001 --dport 5999 || return
 	equal "packets that waited at the host's own address" 2 "$(reason c held)"
@@ -228,7 +228,7 @@ ends() {
 	stage "$1" && ctl c param set hold-time 1000 && announce "$M" "$N" && inject udp "$N" --sport 7000 --dport 5002 --count 100 || return
 	equal "packets that wait" 100 "$(reason c held)"
 	case $2 in
-	namespace) drop_ns c && must "its end of the cable is gone" busywait 10 not ipn s link show c0 ;;
+	namespace) cleanup_ns "$c" && must "its end of the cable is gone" slowwait 10 not ipn s link show c0 ;;
 	module) must "the module goes" module_unload || return ;;
 	esac
 }
@@ -256,8 +256,8 @@ segment() {
 	[ -e /proc/sys/net/netfilter/nf_hooks_lwtunnel ] || { skip "the kernel has no hooks for lightweight tunnels" && return; }
 	quiet routed || { skip "the kernel or ip has no routes of segments" && return; }
 	says d ok s udp && goes 6 && announce "$M" "$N" || return
-	says m ok f say "$C" 5002 moved && must "it waits" busywait 5 reason_at_least c held 1 || return
-	says d ok s say 2001:db8:e::1 5002 by-segments && must "a packet comes by segments" busywait 5 some_segments || return
+	says m ok f say "$C" 5002 moved && must "it waits" slowwait 5 reason_at_least c held 1 || return
+	says d ok s say 2001:db8:e::1 5002 by-segments && must "a packet comes by segments" slowwait 5 some_segments || return
 	equal "packets that waited" 1 "$(reason c held)"
 	ctl c host set "${HID[c]}" remote "$N" && says m "$M moved $C 5002" f hear || return
 	equal "packets by segments" 1 "$(segments)"

@@ -15,10 +15,10 @@ stage() {
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
 	introduce m "$M" c "$C" || return
 	serve c "$family" tcp:5000 udpc:5001 udpu:5002 && traffic m "$family" "$C" "$@" || return
-	must "flows" busywait 5 figure_at_least m flows $# || return
+	must "flows" slowwait 5 figure_at_least m flows $# || return
 	join m wifi0 50 && leave m eth0 && moved m c "$NEW" || return
 	local first=${1%%[:,]*}
-	must "goes on after the move" busywait 15 beyond m "$first" $(($(progress m "$first") + 5))
+	must "goes on after the move" slowwait 15 beyond m "$first" $(($(progress m "$first") + 5))
 }
 
 # beyond NAME FLOW UNITS
@@ -38,7 +38,7 @@ port_unreachable() {
 
 	stage "$1" udpc:5001 || return
 	stop_process "${SERVER[c]}" KILL
-	must "m translates the error" busywait 5 figure_at_least m icmp-in 1 || return
+	must "m translates the error" slowwait 5 figure_at_least m icmp-in 1 || return
 	# Without a row, which goes with the socket, the packet is not translated, and the error needs not be either.
 	[ "$(figure c flows)" = 0 ] || at_least "errors that c translated" 1 "$(figure c icmp-out)"
 	nap 0.1
@@ -53,12 +53,12 @@ port_unreachable_at_mover() {
 	FAMILIES=$family topo_testbed || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
 	introduce m "$M" c "$C" && serve m "$family" udpc:5001 && traffic c "$family" "$M" udpc:5001 || return
-	must "flow" busywait 5 figure_at_least c flows 1 || return
+	must "flow" slowwait 5 figure_at_least c flows 1 || return
 	join m wifi0 50 && leave m eth0 && moved m c "$NEW" || return
 	must "goes on after the move" goes_on c || return
 	capture c eth0 "icmp or icmp6" || return
 	stop_process "${SERVER[m]}" KILL
-	must "c translates the error" busywait 5 figure_at_least c icmp-in 1 || return
+	must "c translates the error" slowwait 5 figure_at_least c icmp-in 1 || return
 	nap 0.1
 	traffic_end c
 	capture_end c eth0
@@ -72,7 +72,7 @@ time_exceeded() {
 
 	# The second one goes no further than the first router.
 	stage "$family" udpc:5001 "udpc:5001,ttl=1,recverr=1,name=short,wait=0" || return
-	must "m translates the error" busywait 5 figure_at_least m icmp-in 1 || return
+	must "m translates the error" slowwait 5 figure_at_least m icmp-in 1 || return
 	traffic_end m
 	at_least "errors" 1 "$(jq '[.flows[] | select(.name == "short") | .errors[]] | add // 0' "$TMP/run.m.json")"
 	equal "errors of the other flow" 0 "$(jq '[.flows[] | select(.name == "udpc") | .errors[]] | add // 0' "$TMP/run.m.json")"
@@ -86,7 +86,7 @@ no_flow() {
 	in_ns r2 ping -qc 1 -W 1 "$NEW" >/dev/null
 	in_ns r2 "$SELFTESTS/inject.py" lan unreachable "${ADDR[r2.lan.$family]}" "$NEW" \
 		--quote "$NEW" "$C" 9 9 17 --count 3 || return
-	must "counted" busywait 5 reason_at_least m icmp-no-flow 3 || return
+	must "counted" slowwait 5 reason_at_least m icmp-no-flow 3 || return
 	must "goes on" goes_on m || return
 	traffic_end m
 	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
@@ -104,11 +104,11 @@ about_the_flow() {
 	before=$(csum_errors m)
 	in_ns r2 "$SELFTESTS/inject.py" lan unreachable "${ADDR[r2.lan.$family]}" "$NEW" \
 		--quote "$NEW" "$C" "$sport" 5001 17 --wrong-checksum || return
-	must "refused by its checksum" busywait 5 more_errors m "$before" || return
+	must "refused by its checksum" slowwait 5 more_errors m "$before" || return
 	must "goes on" goes_on m || return
 	in_ns r2 "$SELFTESTS/inject.py" lan unreachable "${ADDR[r2.lan.$family]}" "$NEW" \
 		--quote "$NEW" "$C" "$sport" 5001 17 || return
-	must "translated" busywait 5 figure_at_least m icmp-in 1 || return
+	must "translated" slowwait 5 figure_at_least m icmp-in 1 || return
 	must "goes on after the error" goes_on m || return
 	traffic_end m
 	equal "ECONNREFUSED" 1 "$(errors m ECONNREFUSED)"
@@ -146,7 +146,7 @@ router_has_no_way() {
 	says m ok old write && heard_of_it "$known" || return
 	says m "$error 1" v visits "$C" 5000 1 || return
 	says m ok new udp && says m ok new errors && ask m new connect "$C" 5001 && says m ok new write && says m "$error" new hear || return
-	[ "$known" = 0 ] || busywait 30 passed "$(now_ms)" 10100
+	[ "$known" = 0 ] || slowwait 30 passed "$(now_ms)" 10100
 	says m ok old write && says m "$error" old hear || return
 	equal "errors that were kept from a socket" "$known" "$(reason m path-unreachable)" || return
 	ipn r1 "-$family" route del unreachable "$C" && says m 3 old talk 3
@@ -156,7 +156,7 @@ heard_of_it() {
 	if [ "$1" = 0 ]; then
 		says m "$error" old hear
 	else
-		must "counted" busywait 5 reason_at_least m path-unreachable 1 && says m nothing old hear 1
+		must "counted" slowwait 5 reason_at_least m path-unreachable 1 && says m nothing old hear 1
 	fi
 }
 

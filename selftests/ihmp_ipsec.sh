@@ -153,10 +153,10 @@ blocked() {
 	if [ "$2" = without ]; then
 		flows '' || return
 		seen && policy m out "$NEW" "$C" proto udp dport 5001 -- action block || return
-		must "stands" busywait 10 stands m udpc || return
+		must "stands" slowwait 10 stands m udpc || return
 	else
 		policy m out "$NEW" "$C" proto udp dport 5001 -- action block && flows '' && go "$2" && seen || return
-		must "refused" busywait 10 reason_at_least m no-route 20 || return
+		must "refused" slowwait 10 reason_at_least m no-route 20 || return
 		at_least "packets of the other flow" 10 "$(captured m eth0 '[.]5002( >|:)')"
 	fi
 	capture_end m eth0
@@ -175,7 +175,7 @@ default_blocked() {
 	stage "$1" && meet "$2" || return
 	policy m out "$M" "$C" -- action allow && policy m out "$NEW" "$C" proto udp dport 5002 -- action allow &&
 		flows '' && go "$2" && ipn m xfrm policy setdefault out block && seen || return
-	must "refused" busywait 10 reason_at_least m no-route 20 || return
+	must "refused" slowwait 10 reason_at_least m no-route 20 || return
 	must "the other flow goes on" goes_on m@other && capture_end m eth0 || return
 	equal "packets that left" 0 "$(captured m eth0 '> .*[.]5001:')"
 	end
@@ -191,7 +191,7 @@ by_identifiers() {
 	go "$2" && seen && must "goes on" goes_on m 40 && capture_end m eth0 || return
 	on_wire esp 0 && on_wire clear some
 	policy m out "$NEW" "$C" proto udp dport 5001 -- action block priority 10 && seen || return
-	must "refused" busywait 10 reason_at_least m no-route 20 && capture_end m eth0 || return
+	must "refused" slowwait 10 reason_at_least m no-route 20 && capture_end m eth0 || return
 	equal "packets that left" 0 "$(captured m eth0 '> .*[.]5001:')"
 	end
 }
@@ -205,7 +205,7 @@ incoming() {
 	flows '' && must "goes on at home" goes_on m 40 && go "$2" || return
 	must "goes on" goes_on m 40 || return
 	ipn m xfrm policy delete src "$NEW/${LENGTH[$FAMILY]}" dst "$C/${LENGTH[$FAMILY]}" proto udp dport 5001 dir out && seen || return
-	must "what comes in the clear is refused" busywait 10 stands m udpc || return
+	must "what comes in the clear is refused" slowwait 10 stands m udpc || return
 	capture_end m eth0
 	at_least "packets that were sent in the clear" 1 "$(captured m eth0 "${NEW}[.].*> .*[.]5001:")"
 	end
@@ -218,8 +218,8 @@ incoming_by_locators() {
 	stage "$1" && meet "$2" && flows '' || return
 	[ "$2" = without ] || go "$2" || return
 	must "goes on" goes_on m && policy c in "$NEW" "$C" proto udp dport 5001 -- esp || return
-	must "what comes in the clear is refused" busywait 10 stands m udpc || return
-	[ "$2" = without ] || must "and counted" busywait 10 reason_at_least c ipsec 10 || return
+	must "what comes in the clear is refused" slowwait 10 stands m udpc || return
+	[ "$2" = without ] || must "and counted" slowwait 10 reason_at_least c ipsec 10 || return
 	both_ways "$NEW" && must "in ESP it goes on" goes_on m 40 || return
 	must "the other flow goes on" goes_on m@other || return
 	end
@@ -233,9 +233,9 @@ let_in() {
 	[ "$2" = without ] || go "$2" || return
 	must "goes on" goes_on m && policy m in "$C" "$NEW" proto udp sport 5001 -- esp &&
 		policy m in "$C" "$NEW" proto udp sport 5002 -- esp || return
-	must "what has no policy of its own is refused" busywait 10 stands m@other udpu || return
+	must "what has no policy of its own is refused" slowwait 10 stands m@other udpu || return
 	must "what has one goes on" goes_on m 40 || return
-	[ "$2" = without ] || must "and the other is counted" busywait 10 reason_at_least m ipsec 10
+	[ "$2" = without ] || must "and the other is counted" slowwait 10 reason_at_least m ipsec 10
 }
 
 # A stream whose segments were as long as the path let them be goes on where ESP needs some of that.

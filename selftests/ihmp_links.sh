@@ -75,12 +75,12 @@ pulled() {
 		stage "$family" 200 || return
 		UP=$EPOCHREALTIME
 		ipn r1 link set lan down
-		must "m sees it" busywait 5 no_carrier || return
-		must "only the other one is left" busywait 5 leaves_not "$M" || return
+		must "m sees it" slowwait 5 no_carrier || return
+		must "only the other one is left" slowwait 5 leaves_not "$M" || return
 		# What the routes say is not to the point.
 		equal "the ordinary way of $NEW" eth0 "$(ordinary "$NEW")" || return
 		check "by its own device" leaves_by "$NEW" wifi0
-		must "c hears m from there" busywait 5 path_is c "$M" "$C" "$NEW" || return
+		must "c hears m from there" slowwait 5 path_is c "$M" "$C" "$NEW" || return
 		must "traffic goes on" goes_on m || return
 		finish && gaps+=("$(silence udpc)") || return
 		drop_topo
@@ -100,14 +100,14 @@ overtaken() {
 	local M C NEW UP resumed family=$1
 
 	stage "$family" && join m wifi0 200 || return
-	must "c knows both" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	must "c knows both" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
 	kill -STOP "${AGENT[c]}" || return
 	UP=$EPOCHREALTIME
 	ipn r1 link set lan down
-	POLL_MS=5 must "c hears m from there" busywait 5 path_is c "$M" "$C" "$NEW"
+	POLL_MS=5 must "c hears m from there" slowwait 5 path_is c "$M" "$C" "$NEW"
 	resumed=$EPOCHREALTIME
 	kill -CONT "${AGENT[c]}"
-	must "c knows" busywait 5 host_is c "$NEW" "all(.addr[]; .address != \"$M\" or .set == \"alias\")" || return
+	must "c knows" slowwait 5 host_is c "$NEW" "all(.addr[]; .address != \"$M\" or .set == \"alias\")" || return
 	must "traffic goes on" goes_on m 20 && finish || return
 	# 60 to 187 ms were seen, and 768 when nobody is woken.
 	at_most "ms until there are answers again" $((RTT_MS * 3 / 2 + MEDIAN_MS + (1 - TRAVEL) * SLACK_MS)) \
@@ -117,11 +117,11 @@ overtaken() {
 
 # service FAMILY: an address of no network leaves by a device that works; the file names the dummy that has it.
 service() {
-	local M C NEW family=$1 address=198.18.0.77 width=32 r1=203.0.113.1
+	local M C NEW family=$1 address=198.18.0.77 width=32 router=203.0.113.1
 
-	[ "$family" = 4 ] || address=2001:db8:77::1 width=128 r1=2001:db8:3::1
+	[ "$family" = 4 ] || address=2001:db8:77::1 width=128 router=2001:db8:3::1
 	FAMILIES=$family topo_testbed delay $((RTT_MS / 2))ms && join m wifi0 200 || return
-	batch c <<<"route add $address via $r1" && batch r1 <<<"route add $address via ${ADDR[m.eth0.$family]}" || return
+	batch c <<<"route add $address via $router" && batch r1 <<<"route add $address via ${ADDR[m.eth0.$family]}" || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
 	dad "$family"
 	batch m <<-END || return
@@ -131,20 +131,20 @@ service() {
 	END
 	begin "$family" && serve c@service "$family" tcp:5002 || return
 	traffic m@service "$family" "$C" "tcp:5002,rate=50000,bind=$address" || return
-	must "it leaves by the preferred device" busywait 10 leaves_by "$address" eth0 || return
+	must "it leaves by the preferred device" slowwait 10 leaves_by "$address" eth0 || return
 	ipn r1 link set lan down
-	must "it leaves by the one that works" busywait 5 leaves_by "$address" wifi0 || return
+	must "it leaves by the one that works" slowwait 5 leaves_by "$address" wifi0 || return
 	equal "the ordinary way" eth0 "$(ordinary "$address")"
 	must "what has left goes on" goes_on m || return
 	ipn r1 link set lan up
-	must "and back" busywait 5 leaves_by "$address" eth0
+	must "and back" slowwait 5 leaves_by "$address" eth0
 }
 
 # marks FAMILY: what a soft move leaves, and what brings it home again.
 marks() {
 	local M C NEW
 
-	stage "$1" && must "no marks" busywait 5 left_is '' || return
+	stage "$1" && must "no marks" slowwait 5 left_is '' || return
 	# c is silent for a while: data stays where it is.
 	in_ns r2 nft -f - <<-'END' || return
 		table inet deaf {
@@ -155,21 +155,21 @@ marks() {
 		}
 	END
 	join m wifi0 50 || return
-	must "the new one is tried" busywait 5 local_is "any(.[]; .address == \"$NEW\" and .unproven)" || return
+	must "the new one is tried" slowwait 5 local_is "any(.[]; .address == \"$NEW\" and .unproven)" || return
 	must "traffic goes on" goes_on m 20 || return
 	check "the old one is left" left_is "$M"
 	check "its device is used" leaves_by "$M" eth0
 	in_ns r2 nft delete table inet deaf || return
-	must "the new one is used" busywait 15 leaves_by "$NEW" wifi0 || return
+	must "the new one is used" slowwait 15 leaves_by "$NEW" wifi0 || return
 	check "the old one is left" left_is "$M"
 	check "the new one is better" local_is "min_by(.preference).address == \"$NEW\""
 	# Marks outlive the agent.
 	agent_stop m KILL && agent_start m || return
-	must "it is taken over" busywait 10 has_line "$TMP/ihmpd.m.log" event=adopted || return
-	must "c knows m" busywait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=hello' || return
+	must "it is taken over" slowwait 10 has_line "$TMP/ihmpd.m.log" event=adopted || return
+	must "c knows m" slowwait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=hello' || return
 	check "the mark stays" left_is "$M"
 	ipn m "-$1" route replace default via "${GATE[m.eth0.$1]}" dev eth0 metric 10 || return
-	must "home again" busywait 5 left_is "$NEW" || return
+	must "home again" slowwait 5 left_is "$NEW" || return
 	must "traffic goes on" goes_on m
 }
 
@@ -179,12 +179,12 @@ several() {
 
 	stage "$1" 200 && serve c@more "$1" tcp:5002 || return
 	traffic m@more "$1" "$C" "tcp:5002,rate=50000,bind=$NEW,dev=wifi0" || return
-	must "both" busywait 10 leaves_by "$NEW" wifi0 || return
+	must "both" slowwait 10 leaves_by "$NEW" wifi0 || return
 	must "traffic goes on" goes_on m 200 30 && must "the other goes on" goes_on m@more 20 || return
 	check "no marks" left_is ''
 	address m wifi0 "$1" "${NEW}0" || return
-	must "one more address" busywait 10 leaves_by "${NEW}0" wifi0 || return
-	must "it is proven" busywait 10 local_is 'all(.[]; .unproven | not)' || return
+	must "one more address" slowwait 10 leaves_by "${NEW}0" wifi0 || return
+	must "it is proven" slowwait 10 local_is 'all(.[]; .unproven | not)' || return
 	check "still none" left_is ''
 }
 
@@ -201,14 +201,14 @@ deprecated() {
 	deprecate "$M" "$family" && begin "$family" || return
 	must "the only one" leaves_by "$M" eth0 || return
 	address m eth0 "$family" "$NEW" || return
-	must "another one comes" busywait 10 leaves_by "$NEW" eth0 || return
+	must "another one comes" slowwait 10 leaves_by "$NEW" eth0 || return
 	check "what was never new is not left" left_is ''
-	must "it is the second choice" busywait 10 local_is "max_by(.preference).address == \"$M\"" || return
+	must "it is the second choice" slowwait 10 local_is "max_by(.preference).address == \"$M\"" || return
 	check "nor then" left_is ''
 	ipn m addr change "$M/${WIDTH[$family]}" dev eth0 preferred_lft forever valid_lft forever || return
-	must "the same again" busywait 10 local_is "all(.[]; .preference < 40)" || return
+	must "the same again" slowwait 10 local_is "all(.[]; .preference < 40)" || return
 	deprecate "$M" "$family" || return
-	must "now it is left" busywait 10 left_is "$M" || return
+	must "now it is left" slowwait 10 left_is "$M" || return
 	must "traffic goes on" goes_on m
 }
 
@@ -222,8 +222,8 @@ never_told() {
 	must "traffic goes on" goes_on m 20 || return
 	check "c does not know of it" host_is c "$M" "all(.addr[]; .address != \"$NEW\")"
 	serve m "$family" tcp:5002 && traffic c "$family" "$NEW" tcp:5002,rate=20000 || return
-	must "c knows it now" busywait 15 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
-	must "m uses it" busywait 5 leaves_by "$NEW" eth0 || return
+	must "c knows it now" slowwait 15 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
+	must "m uses it" slowwait 5 leaves_by "$NEW" eth0 || return
 	check "it is not left" left_is ''
 	must "both go on" goes_on c && must "both go on" goes_on m
 }
@@ -247,8 +247,8 @@ kind() {
 		addr add 192.0.2.30/24 dev eth0
 	END
 	# What counts at the same time is there.
-	must "the control" busywait 10 leaves_by 192.0.2.30 eth0 || return
-	[ "$counts" = no ] || { must "it counts" busywait 5 local_is "any(.[]; .address == \"$address\")" && return; }
+	must "the control" slowwait 10 leaves_by 192.0.2.30 eth0 || return
+	[ "$counts" = no ] || { must "it counts" slowwait 5 local_is "any(.[]; .address == \"$address\")" && return; }
 	check "it does not count" leaves_not "$address"
 	check "nor is c told" host_is c "$M" "all(.addr[]; .address != \"$address\")"
 }
@@ -263,20 +263,20 @@ tunnel() {
 	case $2 in
 	route)
 		batch m <<<"route add $C dev net7" || return
-		must "m has no path to c" busywait 5 local_is 'all(.[]; .nat)' || return
+		must "m has no path to c" slowwait 5 local_is 'all(.[]; .nat)' || return
 		check "nor is one in use" host_is m "$C" '.local == null'
 		batch m <<<"route del $C dev net7" || return
-		must "it has again" busywait 5 leaves_by "$M" eth0 || return
+		must "it has again" slowwait 5 leaves_by "$M" eth0 || return
 		;;
 	rule)
 		# Only what comes from the second network is for the tunnel.
 		ipn m "-$family" route add default dev net7 table 7 && join m wifi0 50 || return
-		must "a path by the second" busywait 10 leaves_by "$NEW" wifi0 || return
+		must "a path by the second" slowwait 10 leaves_by "$NEW" wifi0 || return
 		ipn m "-$family" rule add from "$NEW" lookup 7 || return
-		must "no path by the second" busywait 5 leaves_not "$NEW" || return
+		must "no path by the second" slowwait 5 leaves_not "$NEW" || return
 		check "one by the first" leaves_by "$M" eth0
 		ipn m "-$family" rule del from "$NEW" lookup 7 || return
-		must "there is one again" busywait 10 leaves_by "$NEW" wifi0 || return
+		must "there is one again" slowwait 10 leaves_by "$NEW" wifi0 || return
 		;;
 	esac
 	must "traffic goes on" goes_on m
@@ -301,17 +301,17 @@ restored() {
 	check "a rule" has_text "$before" 'lookup 61453'
 	check "a route" has_text "$before" 'ihmp0'
 	ipn m "-$family" rule del pref 40000 || return
-	must "the rule is there again" busywait 5 own_is "$family" "$before" || return
+	must "the rule is there again" slowwait 5 own_is "$family" "$before" || return
 	check "it says so" has_line "$TMP/ihmpd.m.log" 'event=restored'
 	ipn m "-$family" route flush table 61453 || return
-	must "the routes are there again" busywait 5 own_is "$family" "$before" || return
+	must "the routes are there again" slowwait 5 own_is "$family" "$before" || return
 	ipn m link set ihmp0 down || return
-	must "the device is up again" busywait 5 own_is "$family" "$before" || return
+	must "the device is up again" slowwait 5 own_is "$family" "$before" || return
 	ipn m link del ihmp0 || return
-	must "the device is there again" busywait 5 own_is "$family" "$before" || return
+	must "the device is there again" slowwait 5 own_is "$family" "$before" || return
 	# It is of use: programs see no error in the gap of a hard move.
 	leave m eth0
-	must "traffic stands" busywait 10 stands m tcp || return
+	must "traffic stands" slowwait 10 stands m tcp || return
 	join m wifi0 50 || return
 	must "traffic goes on" goes_on m || return
 	finish

@@ -100,11 +100,11 @@ midway() {
 	"$@" 0 1 &
 	flood=$!
 	defer stop_process "$flood" KILL
-	must "the middle of it" busywait 120 test -e "$TMP/midway" || return
+	must "the middle of it" slowwait 120 test -e "$TMP/midway" || return
 	in_ns m "$SELFTESTS/control.py" eth0 "$new/24" "$MOVES" >"$TMP/told" || fail "a move is not told" || return
 	check "$what: still" not gone "$flood"
 	ipn m addr del "${ADDR[m.eth0.4]}/24" dev eth0
-	must "c sends to the new address" busywait 10 path_is c "${ADDR[m.eth0.4]}" "${ADDR[c.eth0.4]}" "$new" || return
+	must "c sends to the new address" slowwait 10 path_is c "${ADDR[m.eth0.4]}" "${ADDR[c.eth0.4]}" "$new" || return
 	must "traffic goes on" goes_on m || return
 	wait "$flood" || fail "$what" || return
 	told=$(jq -sc 'sort' "$TMP/told")
@@ -184,11 +184,11 @@ control() {
 # racing: an established TCP stream from m to c, which runs when it is told to.
 racing() {
 	start c "$SELFTESTS/race.py" sink "${ADDR[c.eth0.4]}" "$PORT" >"$TMP/sink"
-	must "a sink" busywait 30 has_line "$TMP/sink" ready || return
+	must "a sink" slowwait 30 has_line "$TMP/sink" ready || return
 	mkfifo "$TMP/turns"
 	"$SELFTESTS/race.py" run "${NS[m]}" "${ADDR[c.eth0.4]}" "$PORT" >"$TMP/race" 2>&1 <>"$TMP/turns" &
 	defer stop_process $! KILL
-	must "the stream" busywait 30 has_line "$TMP/race" ready
+	must "the stream" slowwait 30 has_line "$TMP/race" ready
 }
 
 # turns KIND: half a second of the stream; the octets a second of the middle of its turns are added to $TMP/rates.KIND.
@@ -197,7 +197,7 @@ turns() {
 
 	lines=$(wc -l <"$TMP/race")
 	echo 10 >"$TMP/turns"
-	must "ten turns" busywait 300 longer "$lines" || return
+	must "ten turns" slowwait 300 longer "$lines" || return
 	tail -n 1 "$TMP/race" | jq -c 'flatten | sort | .[length / 2 | floor]' >>"$TMP/rates.$1"
 }
 
@@ -255,7 +255,7 @@ flood() {
 	done
 	ms=$(($(now_ms) - start))
 	equal "sent" "$HELLOS" "$(jq .sent "$TMP/sent")"
-	must "all are counted" busywait 60 counted $((before + HELLOS)) || return
+	must "all are counted" slowwait 60 counted $((before + HELLOS)) || return
 	equal "refused" "$HELLOS" $(($(agent .refused) - before))
 	equal "hosts of the module" 1 "$(figure c hosts)"
 	rss=$(($(awk '/^VmRSS/ { print $2 }' "/proc/${AGENT[c]}/status") - rss))
@@ -298,7 +298,7 @@ bounded() {
 # transfer SECONDS: bits a second that came from m to c.
 transfer() {
 	start c iperf3 --forceflush --server --one-off --bind "${ADDR[c.eth0.4]}" --port "$PORT" >"$TMP/iperf3.server" 2>&1
-	must "iperf3 listens" busywait 30 has_line "$TMP/iperf3.server" listening || return
+	must "iperf3 listens" slowwait 30 has_line "$TMP/iperf3.server" listening || return
 	in_ns m iperf3 --client "${ADDR[c.eth0.4]}" --port "$PORT" --time "$1" --json >"$TMP/iperf3.json" || return
 	jq '.end.sum_received.bits_per_second | round' "$TMP/iperf3.json"
 }

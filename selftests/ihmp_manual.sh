@@ -27,8 +27,8 @@ all_kinds() {
 	local M C NEW UP DOWN
 
 	stage "$1" tcp:5000,rate=50000 udpc:5001 udpu:5002 ping || return
-	must "flows at m" busywait 5 figure_at_least m flows 4 || return
-	must "flows at c, which answers echo requests without one" busywait 5 figure_at_least c flows 3 || return
+	must "flows at m" slowwait 5 figure_at_least m flows 4 || return
+	must "flows at c, which answers echo requests without one" slowwait 5 figure_at_least c flows 3 || return
 	DOWN=$EPOCHREALTIME
 	go "$1" || return
 	UP=$EPOCHREALTIME
@@ -47,13 +47,13 @@ hooks_follow_hosts() {
 	introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" || return
 	at_least "hooks with a host" 1 "$(figure m hooks)"
 	ctl m host del "${HID[m]}" || return
-	must "hooks without hosts" busywait 5 no_hooks m || return
+	must "hooks without hosts" slowwait 5 no_hooks m || return
 	ctl c host flush || return
-	must "hooks after a flush" busywait 5 no_hooks c || return
+	must "hooks after a flush" slowwait 5 no_hooks c || return
 	ctl m param set discovery 1
 	at_least "hooks with discovery" 1 "$(figure m hooks)"
 	ctl m param set discovery 0
-	must "hooks without discovery" busywait 5 no_hooks m
+	must "hooks without discovery" slowwait 5 no_hooks m
 }
 
 no_hooks() {
@@ -65,12 +65,12 @@ gap() {
 	local M C NEW UP now
 
 	stage "$1" tcp:5000,rate=50000 udpc:5001 udpu:5002 || return
-	must "flows" busywait 5 figure_at_least m flows 3 || return
+	must "flows" slowwait 5 figure_at_least m flows 3 || return
 	must "goes on" goes_on m || return
 	ctl m host set "${HID[m]}" clear local || return
 	must "no path at m" host_is m "$C" '.local == null' || return
 	# Long enough for the retransmission timer to be backed off a good deal.
-	must "packets are refused" busywait 20 reason_at_least m no-path 100 || return
+	must "packets are refused" slowwait 20 reason_at_least m no-path 100 || return
 	UP=$EPOCHREALTIME
 	ctl m host set "${HID[m]}" local "$M" || return
 	must "goes on again" goes_on m || return
@@ -93,9 +93,9 @@ awake() {
 	must "goes on" goes_on m || return
 	DOWN=$EPOCHREALTIME cut=$(now_ms)
 	wire loss 100% || return
-	must "traffic stands" busywait 10 stands m tcp || return
+	must "traffic stands" slowwait 10 stands m tcp || return
 	# The next retransmission of TCP is seconds away.
-	POLL_MS=1000 busywait 30 passed "$cut" 10000 || return
+	POLL_MS=1000 slowwait 30 passed "$cut" 10000 || return
 	wire delay 1ms || return
 	UP=$EPOCHREALTIME
 	ctl m host set "${HID[m]}" wake && ctl c host set "${HID[c]}" wake || return
@@ -110,7 +110,7 @@ untold() {
 	local M C NEW DOWN UP family=$1
 
 	stage "$family" tcp:5000,rate=50000 udpc:5001 udpu:5002 || return
-	must "flows" busywait 5 figure_at_least m flows 3 || return
+	must "flows" slowwait 5 figure_at_least m flows 3 || return
 	DOWN=$EPOCHREALTIME
 	address m eth0 "$family" "$NEW" "$M" && loses "$M" || return
 	moved m c "$NEW" || return
@@ -129,7 +129,7 @@ loses() {
 
 	before=$(reason m local-gone)
 	capture m eth0 -Q out "src host $1 and (tcp or udp)" || return
-	must "packets are refused" busywait 10 reason_at_least m local-gone $((before + 20)) || return
+	must "packets are refused" slowwait 10 reason_at_least m local-gone $((before + 20)) || return
 	capture_end m eth0
 	equal "packets from $1" 0 "$(captured m eth0 .)"
 }
@@ -139,7 +139,7 @@ late() {
 	local M C NEW family=$1 sport
 
 	stage "$family" tcp:5000,rate=50000 || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	sport=$(ctl m -j flow show | jq '.[] | select(.proto == 6) | ."local-port"')
 	address m eth0 "$family" "$NEW" && moved m c "$NEW" || return
 	must "goes on" goes_on m || return
@@ -149,9 +149,9 @@ late() {
 	# The move was told at one end after the other.
 	capture c eth0 "tcp and host $NEW" && ctl c stats flush || return
 	in_ns m "$SELFTESTS/inject.py" eth0 tcp "$NEW" "$C" --sport "$sport" --dport 5000 --count 3 || return
-	must "they are dropped" busywait 5 reason_at_least c late 3 || return
+	must "they are dropped" slowwait 5 reason_at_least c late 3 || return
 	in_ns m "$SELFTESTS/inject.py" eth0 tcp "$NEW" "$C" --sport $((sport ^ 1)) --dport 5000 || return
-	must "other ports have their reset" busywait 5 has_line "$TMP/cap.c.eth0" "$C\.5000 > .* Flags \[R" || return
+	must "other ports have their reset" slowwait 5 has_line "$TMP/cap.c.eth0" "$C\.5000 > .* Flags \[R" || return
 	must "goes on" goes_on m || return
 	capture_end c eth0
 	equal "resets" 1 "$(captured c eth0 "$C\.5000 > .* Flags \[R")"
@@ -164,7 +164,7 @@ address_of_others() {
 	local M C NEW family=$1
 
 	stage "$family" tcp:5000,rate=50000 || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	go "$family" || return
 	must "traffic goes on" goes_on m || return
 	# Somebody else takes the old address: it is theirs, and only theirs.
@@ -239,25 +239,25 @@ preferences() {
 	local M C NEW family=$1 before
 
 	stage "$family" udpc:5001 || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	address m eth0 "$family" "$NEW" || return
 	ctl c path add host "${HID[c]}" remote "$NEW" || return
 	ctl m path add host "${HID[m]}" local "$NEW" preference 10 || return
 	check "the first stays" path_is m "$C" "$M" "$C"
 	must "goes on" goes_on m || return
 	ctl m path set host "${HID[m]}" local "$M" preference 20 || return
-	must "the other is the path" busywait 5 path_is m "$C" "$NEW" "$C" || return
+	must "the other is the path" slowwait 5 path_is m "$C" "$NEW" "$C" || return
 	before=$(figure m out-translated)
 	must "goes on after the change" goes_on m || return
 	equal "nothing is translated yet" "$before" "$(figure m out-translated)"
 	check "c sees no move" path_is c "$M" "$C" "$M"
 	ctl m path set host "${HID[m]}" local "$M" preference 20 left || return
 	must "goes on when it has left" goes_on m || return
-	must "c follows what it hears" busywait 5 path_is c "$M" "$C" "$NEW" || return
+	must "c follows what it hears" slowwait 5 path_is c "$M" "$C" "$NEW" || return
 	equal "paths" 2 "$(ctl m -j path show host "${HID[m]}" | jq length)"
 	equal "in use" 1 "$(ctl m -j path show host "${HID[m]}" | jq '[.[] | select(.active)] | length')"
 	ctl m path del host "${HID[m]}" local "$NEW" || return
-	must "and back" busywait 5 path_is m "$C" "$M" "$C" || return
+	must "and back" slowwait 5 path_is m "$C" "$M" "$C" || return
 	must "goes on at the end" goes_on m || return
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 100 "$C"
 }
@@ -267,14 +267,14 @@ unproven() {
 	local M C NEW family=$1 sport
 
 	stage "$family" tcp:5000,rate=50000 || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	sport=$(ctl m -j flow show | jq '.[] | select(.proto == 6) | ."local-port"')
 	address m eth0 "$family" "$NEW" "$M" || return
 	ctl c host set "${HID[c]}" remote "$NEW" && ctl m host set "${HID[m]}" local "$NEW" unproven || return
 	must "goes on while unproven" goes_on m || return
 	in_ns c ping -qnc 1 -W 1 "$NEW" >/dev/null
 	in_ns c "$SELFTESTS/inject.py" eth0 tcp-rst "$C" "$NEW" --sport 5000 --dport "$sport" --count 3 || return
-	must "the resets are refused" busywait 5 reason_at_least m unproven-reset 3 || return
+	must "the resets are refused" slowwait 5 reason_at_least m unproven-reset 3 || return
 	must "goes on in spite of them" goes_on m || return
 	ctl m host set "${HID[m]}" local "$NEW" || return
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$C"
@@ -285,7 +285,7 @@ removal() {
 	local M C NEW
 
 	stage "$1" tcp:5000,rate=50000 udpc:5001 ping || return
-	must "flows" busywait 5 figure_at_least m flows 3 || return
+	must "flows" slowwait 5 figure_at_least m flows 3 || return
 	ctl m host flush && ctl c host flush || return
 	must "goes on without host entries" goes_on m || return
 	equal "flows" 0 "$(figure m flows)"

@@ -48,10 +48,10 @@ many() {
 	done
 	for host in c d; do
 		must "m and $host know each other" hosts_up m "${ADDR[$host.eth0.$family]}" "$host" "$M" || return
-		must "$host has all flows" busywait 10 figure_at_least "$host" flows $((COUNT + 1)) || return
+		must "$host has all flows" slowwait 10 figure_at_least "$host" flows $((COUNT + 1)) || return
 	done
-	must "m has all flows" busywait 10 figure_at_least m flows $((2 * COUNT + 2)) || return
-	must "the greetings are over" busywait 10 greeted m c d || return
+	must "m has all flows" slowwait 10 figure_at_least m flows $((2 * COUNT + 2)) || return
+	must "the greetings are over" slowwait 10 greeted m c d || return
 	capture c eth0 udp port 61453 && capture d eth0 udp port 61453 || return
 	asked=([c]=$(probed c) [d]=$(probed d))
 	DOWN=$EPOCHREALTIME
@@ -59,20 +59,20 @@ many() {
 		# On one link the route by the new interface has to be the better one, as a network manager would have it.
 		ipn m addr change "$(own m eth0 "$family")" dev eth0 metric 600 && join m wifi0 50 || return
 		for host in c d; do
-			must "$host hears the new address" busywait 10 path_is "$host" "$M" - "$new" || return
+			must "$host hears the new address" slowwait 10 path_is "$host" "$M" - "$new" || return
 		done
 		must "c: goes on" goes_on m@c 2 && must "d: goes on" goes_on m@d 2 || return
 		DOWN=$EPOCHREALTIME
 		leave m eth0
 	else
 		leave m eth0
-		must "stands" busywait 10 stands m@c tcp.0 || return
+		must "stands" slowwait 10 stands m@c tcp.0 || return
 		join m wifi0 50 || return
 	fi
 	UP=$EPOCHREALTIME
 	for host in c d; do
 		must "all connections to $host go on" goes_on m@"$host" 2 30 || return
-		must "$host sends to the new address" busywait 10 path_is "$host" "$M" - "$new" || return
+		must "$host sends to the new address" slowwait 10 path_is "$host" "$M" - "$new" || return
 	done
 	for host in c d; do
 		traffic_end m@"$host" && serve_end "$host" || return

@@ -48,7 +48,7 @@ packets() {
 	must "c is there" in_ns m ping -qnc 1 -W 2 "$C" >/dev/null || return
 	short m send "$C" 5001 30 || return
 	at_least "datagrams that were sent" 10 "$SAID"
-	must "all arrive" busywait 5 arrived "$SAID" || return
+	must "all arrive" slowwait 5 arrived "$SAID" || return
 	at_least "rows without memory" 1 "$(reason m no-memory)"
 	ctl m host flush && ctl c host flush || return
 	equal "what is left" "0 0" "$(figure m hosts) $(figure m flows)"
@@ -67,14 +67,14 @@ sleeper() {
 	ctl m param set path-timeout 2 && introduce m "$M" c "$C" && serve c "$family" tcp:5000 || return
 	start m "$SELFTESTS/shortage.py" stuck "$C" 5000 >"$TMP/stuck" 2>&1
 	stuck=$BG
-	must "it sleeps" busywait 10 has_line "$TMP/stuck" . || return
+	must "it sleeps" slowwait 10 has_line "$TMP/stuck" . || return
 	if has_line "$TMP/stuck" userfaultfd; then
 		skip "$(cat "$TMP/stuck")" && return 0
 	fi
 	traffic m "$family" "$C" tcp:5000,rate=20000 || return
-	must "flows" busywait 5 figure_at_least m flows 2 || return
+	must "flows" slowwait 5 figure_at_least m flows 2 || return
 	ctl m host set "${HID[m]}" clear local || return
-	must "who is awake is told" busywait 20 figure_at_least m unreachable 1 || return
+	must "who is awake is told" slowwait 20 figure_at_least m unreachable 1 || return
 	# A look at the hosts is a second; commands go on through some.
 	since=$(now_ms)
 	while [ $(($(now_ms) - since)) -lt 5000 ]; do

@@ -45,14 +45,14 @@ stage() {
 	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic "$client" "$family" "$TARGET" "$@" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least "$client" flows $# || return
+	must "flows" slowwait 10 figure_at_least "$client" flows $# || return
 	must "goes on" goes_on "$client"
 }
 
 # go: soft, so that whatever is lost is lost to the MTU.
 go() {
 	join m wifi0 50 || return
-	must "m uses the new address" busywait 10 path_is m "$C" "$NEW" "$C" || return
+	must "m uses the new address" slowwait 10 path_is m "$C" "$NEW" "$C" || return
 	nap 0.1
 	UP=$EPOCHREALTIME
 	leave m eth0
@@ -76,7 +76,7 @@ udp_learns() {
 
 	stage "$family" "$who" "udpc:5001,size=1400,reply=100,df=1" || return
 	go || return
-	busywait 5 figure_at_least "$client" icmp-in 1
+	slowwait 5 figure_at_least "$client" icmp-in 1
 	nap 0.3
 	traffic_end "$client" && serve_end "$server" || return
 	at_least "EMSGSIZE" 1 "$(jq '.flows[0].errors["send EMSGSIZE"] // 0' "$TMP/run.$client.json")"
@@ -132,12 +132,12 @@ cut_by_program() {
 	[ "$2" = without ] || introduce m "$M" c "$C" || return
 	serve c "$family" udpc:5001 && traffic m "$family" "$C" "udpc:5001,burst=1,bind=$M,sport=7001" || return
 	if [ "$2" != without ]; then
-		must "flow" busywait 5 figure_at_least m flows 1 || return
+		must "flow" slowwait 5 figure_at_least m flows 1 || return
 		address m eth0 "$family" "$NEW" "$M" && moved m c "$NEW" && must "the flow itself has moved" burst m 3000 || return
 	fi
 	before=$(datagrams c)
 	in_ns m "$SELFTESTS/fragments.py" "$M" "$C" --sport 7001 --dport 5001 || return
-	must "the datagram arrives" busywait 5 has_datagrams c $((before + 1))
+	must "the datagram arrives" slowwait 5 has_datagrams c $((before + 1))
 	traffic_end m
 }
 

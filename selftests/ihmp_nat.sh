@@ -66,7 +66,7 @@ tell() {
 
 	while read -r proto sport dport; do
 		proto=${PROTO[$proto]}
-		must "the NAT has a port for $proto $sport" busywait 10 nat_knows "$family" "$proto" "$private" "$sport" "$dport" || return
+		must "the NAT has a port for $proto $sport" slowwait 10 nat_knows "$family" "$proto" "$private" "$sport" "$dport" || return
 		ctl c nat add "$proto" "$N" "$(nat_port "$family" "$proto" "$private" "$sport" "$dport")" "$dport" \
 			port "$sport" host "$id" "$@" || return
 	done < <(ctl "$host" -j flow show |
@@ -84,8 +84,8 @@ all_kinds() {
 
 	stage "$family" && serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic m "$family" "$C" tcp:5000,rate=50000 udpc:5001 udpu:5002 ping || return
-	must "flows at m" busywait 5 figure_at_least m flows 4 || return
-	must "flows at c" busywait 5 figure_at_least c flows 3 || return
+	must "flows at m" slowwait 5 figure_at_least m flows 4 || return
+	must "flows at c" slowwait 5 figure_at_least c flows 3 || return
 	capture c eth0 tcp || return
 	DOWN=$EPOCHREALTIME
 	inside m "${HID[c]}" "$NEW" && tell "$family" m "$NEW" "${HID[c]}" || return
@@ -130,20 +130,20 @@ unmapped() {
 	stage "$family" && serve c "$family" tcp:5000 && serve m "$family" udpc:5001 || return
 	traffic m "$family" "$C" tcp:5000,rate=50000 || return
 	TRAFFIC_OPTS='--seconds 300' traffic c "$family" "$M" udpc:5001,source=1 || return
-	must "flows" busywait 5 figure_at_least c flows 2 || return
+	must "flows" slowwait 5 figure_at_least c flows 2 || return
 	capture c eth0 "tcp or icmp or icmp6" || return
 	inside m "${HID[c]}" "$NEW" || return
-	must "packets are refused" busywait 20 reason_at_least c nat-unmapped 50 || return
-	must "TCP stands" busywait 10 stands m tcp || return
-	must "UDP stands" busywait 10 stands c udpc || return
+	must "packets are refused" slowwait 20 reason_at_least c nat-unmapped 50 || return
+	must "TCP stands" slowwait 10 stands m tcp || return
+	must "UDP stands" slowwait 10 stands c udpc || return
 	# One of them: the other still waits.
 	tell "$family" m "$NEW" "${HID[c]}" || return
 	# shellcheck disable=SC2046 # words
 	ctl c nat del $(ctl c nat show | sed -nE 's/^(udp [^ ]+ [0-9]+ [0-9]+) .*/\1/p') || return
 	before=$(reason c nat-unmapped)
 	must "TCP goes on" goes_on m || return
-	must "UDP is refused" busywait 15 reason_at_least c nat-unmapped $((before + 20)) || return
-	must "UDP stands still" busywait 10 stands c udpc || return
+	must "UDP is refused" slowwait 15 reason_at_least c nat-unmapped $((before + 20)) || return
+	must "UDP stands still" slowwait 10 stands c udpc || return
 	# Not what comes from the NAT when its address is nobody's any more.
 	capture_end c eth0
 	outside m "${HID[c]}" "$M" || return
@@ -162,7 +162,7 @@ two_hosts() {
 	stage "$family" && second "$family" 1ms && acquainted && serve c "$family" tcp:5000 udpu:5001 || return
 	traffic m "$family" "$C" "tcp:5000,rate=50000,bind=$M,sport=7000" "udpu:5001,bind=$M,sport=7001" || return
 	traffic d "$family" "$C" "tcp:5000,rate=50000,bind=$D,sport=7000" "udpu:5001,bind=$D,sport=7001" || return
-	must "flows" busywait 5 figure_at_least c flows 4 || return
+	must "flows" slowwait 5 figure_at_least c flows 4 || return
 	inside m "${HID[c]}" "$NEW" && inside d "${HID[c.d]}" "$NEW_D" || return
 	tell "$family" m "$NEW" "${HID[c]}" && tell "$family" d "$NEW_D" "${HID[c.d]}" || return
 	must "m goes on" goes_on m 20 || return
@@ -218,7 +218,7 @@ from_outside() {
 		}
 	END
 	traffic c "$family" "$M" udpc:5001 ping || return
-	must "flows" busywait 5 figure_at_least c flows 2 || return
+	must "flows" slowwait 5 figure_at_least c flows 2 || return
 	id=$(ctl c -j flow show | jq '.[] | select(.proto == 1 or .proto == 58) | ."local-port"')
 	port=$(ctl c -j flow show | jq '.[] | select(.proto == 17) | ."local-port"')
 	inside m "${HID[c]}" "$NEW" || return
@@ -226,7 +226,7 @@ from_outside() {
 	ctl c nat add udp "$N" 6001 "$port" port 5001 host "${HID[c]}" || return
 	must "goes on behind the NAT" goes_on c 20 || return
 	stop_process "${SERVER[m]}" KILL
-	must "c translates the unreachable" busywait 10 figure_at_least c icmp-in 1 || return
+	must "c translates the unreachable" slowwait 10 figure_at_least c icmp-in 1 || return
 	nap 0.1
 	traffic_end c || return
 	at_least "ECONNREFUSED" 1 "$(jq '[.flows[].errors | to_entries[] | select(.key | endswith(" ECONNREFUSED")) | .value] | add // 0' \
@@ -240,7 +240,7 @@ path_mtu() {
 
 	stage "$family" && serve c "$family" tcp:5000 || return
 	traffic m "$family" "$C" tcp:5000,rate=200000 || return
-	must "flow" busywait 5 figure_at_least c flows 1 || return
+	must "flow" slowwait 5 figure_at_least c flows 1 || return
 	ipn r2 link set lan mtu 1300 && ipn m link set wifi0 mtu 1300 || return
 	inside m "${HID[c]}" "$NEW" && tell "$family" m "$NEW" "${HID[c]}" || return
 	must "goes on" goes_on m 100 || return
@@ -263,7 +263,7 @@ ends() {
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
 	introduce m "$M" c "$C" || return
 	start c ihmpctl monitor >"$log" 2>&1
-	must "the monitor listens" busywait 20 touched "$log" || return
+	must "the monitor listens" slowwait 20 touched "$log" || return
 	ctl c host set "${HID[c]}" remote "$N" nat || return
 	equal "the host's words" "remote $N nat" "$(ctl c host show "${HID[c]}" | sed -n 's/^ *\(remote .*\)/\1/p')"
 	ctl c nat add tcp "$N" 20001 80 port 40000 host "${HID[c]}" expires 3 || return
@@ -272,9 +272,9 @@ ends() {
 	equal "words without an end" "udp $N 20002 53 port 40000 host ${HID[c]}" "$(ctl c nat get udp "$N" 20002 53)"
 	equal "JSON" '[1,6,20001,40000,80,true]' "$(ctl c -j nat get tcp "$N" 20001 80 | jq -c \
 		'.[0] | [."host-id", .proto, ."nat-port", .port, ."local-port", ."expires-in" > 0]')"
-	must "the monitor tells" busywait 10 has_line "$log" "^nat tcp $N 20001 80 port 40000 host [0-9]+ expires " || return
-	must "one ends with its time" busywait 10 figure_is c nats 1 || return
-	must "the monitor tells that, too" busywait 10 has_line "$log" "^deleted nat tcp $N 20001 80 port 40000 host [0-9]+$" || return
+	must "the monitor tells" slowwait 10 has_line "$log" "^nat tcp $N 20001 80 port 40000 host [0-9]+ expires " || return
+	must "one ends with its time" slowwait 10 figure_is c nats 1 || return
+	must "the monitor tells that, too" slowwait 10 has_line "$log" "^deleted nat tcp $N 20001 80 port 40000 host [0-9]+$" || return
 	equal "the other is there" 1 "$(ctl c -j nat show | jq length)"
 	ctl c host del "${HID[c]}" || return
 	equal "and goes with the host" "0 []" "$(figure c nats) $(ctl c -j nat show)"
@@ -285,10 +285,6 @@ ends() {
 touched() {
 	ctl c host add name probe remote 198.18.0.1 >/dev/null && ctl c host del "$(ctl c -j host show name probe | jq '.[0].id')"
 	[ -s "$1" ]
-}
-
-figure_is() {
-	[ "$(figure "$1" "$2")" = "$3" ]
 }
 
 # own_nat FAMILY: r2 is a NAT for one association of SCTP, m's port 7000: outside it is port 20007 of r2. Nothing is remembered, so an
@@ -345,7 +341,7 @@ sctp() {
 	fi
 	start c tcpdump -i eth0 -n -U --immediate-mode -Z root -w "$TMP/sctp.pcap" sctp 2>"$TMP/sctp.err"
 	device=$BG
-	must "tcpdump listens" busywait 10 has_line "$TMP/sctp.err" 'listening on' || return
+	must "tcpdump listens" slowwait 10 has_line "$TMP/sctp.err" 'listening on' || return
 	must "goes on behind the NAT" goes_on m 50 30
 	stop_process "$device" INT
 	at_least "packets to the NAT" 20 "$(sctp_packets "sctp.dstport == 20007")"

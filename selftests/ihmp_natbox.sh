@@ -40,7 +40,7 @@ nat_agent() {
 # listen_at HOST: all messages on its link, in $TMP/seen.
 listen_at() {
 	start "$1" python3 "$SELFTESTS/attacker.py" sniff eth0 "$TMP/seen" >"$TMP/sniff.log" 2>&1
-	must "somebody listens" busywait 20 has_line "$TMP/sniff.log" '^ready'
+	must "somebody listens" slowwait 20 has_line "$TMP/sniff.log" '^ready'
 }
 
 # flows: all kinds of traffic between m and c, and both know each other.
@@ -50,8 +50,8 @@ flows() {
 	serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic m "$family" "$C" tcp:5000,rate=50000 udpc:5001 udpu:5002 ping || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows at m" busywait 10 figure_at_least m flows 4 || return
-	must "flows at c" busywait 10 figure_at_least c flows 3 || return
+	must "flows at m" slowwait 10 figure_at_least m flows 4 || return
+	must "flows at c" slowwait 10 figure_at_least c flows 3 || return
 	capture c eth0 tcp
 }
 
@@ -59,20 +59,20 @@ flows() {
 # better one.
 inside() {
 	if [ "$1" = soft ]; then
-		better wifi0 && must "c uses the NAT" busywait 10 path_is c "$M" - "$N" &&
+		better wifi0 && must "c uses the NAT" slowwait 10 path_is c "$M" - "$N" &&
 			must "goes on with both" goes_on m && leave m eth0
 	else
 		leave m eth0 && better wifi0
-	fi && must "c sends to the NAT" busywait 15 path_is c "$M" - "$N"
+	fi && must "c sends to the NAT" slowwait 15 path_is c "$M" - "$N"
 }
 
 outside() {
 	if [ "$1" = soft ]; then
-		better eth0 && must "c uses the first address" busywait 10 path_is c "$M" - "$M" &&
+		better eth0 && must "c uses the first address" slowwait 10 path_is c "$M" - "$M" &&
 			must "goes on with both" goes_on m && leave m wifi0
 	else
 		leave m wifi0 && better eth0
-	fi && must "c sends to the first address" busywait 15 path_is c "$M" - "$M"
+	fi && must "c sends to the first address" slowwait 15 path_is c "$M" - "$M"
 }
 
 better() {
@@ -128,14 +128,14 @@ on_the_wire() {
 	stage "$family" && flows "$family" || return
 	equal "nothing is marked on the other way" 0 "$(marked_from "$M")"
 	join m wifi0 50 && leave m eth0 || return
-	must "the NAT knows who is behind it" busywait 10 has_line "$TMP/ihmpd.r2.log" "event=behind addr=$P nat=$N peer=$C" || return
-	must "c hears of what the NAT has" busywait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
+	must "the NAT knows who is behind it" slowwait 10 has_line "$TMP/ihmpd.r2.log" "event=behind addr=$P nat=$N peer=$C" || return
+	must "c hears of what the NAT has" slowwait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
 	at_least "marked messages" 1 "$(marked_from "$N")"
 	equal "messages without the mark" 0 "$(plain_from "$N")"
 	check "the ports are the NAT's own" test -z "$(told "$P" | awk '$1 == 6 && $2 == $3')"
 	equal "wrong checksums at c" 0 "$(csum_errors c)"
 	traffic_end m
-	must "what is gone is told" busywait 10 none_told "$P" || return
+	must "what is gone is told" slowwait 10 none_told "$P" || return
 }
 
 # A last word of a connection makes another entry.
@@ -152,7 +152,7 @@ all_kinds() {
 	DOWN=$EPOCHREALTIME
 	inside "$kind" || return
 	must "goes on behind the NAT" goes_on m 20 || return
-	must "c knows what the NAT has" busywait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
+	must "c knows what the NAT has" slowwait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
 	check "c knows the mappings" test "$(figure c nats)" -ge 3
 	equal "flows at c" 3 "$(figure c flows)"
 	outside "$kind" || return
@@ -179,9 +179,9 @@ begun_inside() {
 	stage "$family" && leave m eth0 && join m wifi0 50 || return
 	serve c "$family" tcp:5000 udpc:5001 || return
 	traffic m "$family" "$C" tcp:5000,rate=50000 udpc:5001 || return
-	must "m knows c" busywait 10 host_up m "$C" || return
-	must "c is told" busywait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
-	must "flows at c" busywait 10 figure_at_least c flows 2 || return
+	must "m knows c" slowwait 10 host_up m "$C" || return
+	must "c is told" slowwait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
+	must "flows at c" slowwait 10 figure_at_least c flows 2 || return
 	outside hard || return
 	must "goes on outside" goes_on m 20 || return
 	inside hard || return
@@ -197,10 +197,10 @@ two_hosts() {
 	traffic m "$family" "$C" "tcp:5000,rate=50000,bind=$M,sport=7000" "udpu:5001,bind=$M,sport=7001" || return
 	traffic d "$family" "$C" "tcp:5000,rate=50000,bind=$D,sport=7000" "udpu:5001,bind=$D,sport=7001" || return
 	must "m and c" hosts_up m "$C" c "$M" && must "d and c" hosts_up d "$C" c "$D" || return
-	must "flows" busywait 10 figure_at_least c flows 4 || return
+	must "flows" slowwait 10 figure_at_least c flows 4 || return
 	leave m eth0 && join m wifi0 50 && leave d eth0 && join d wifi0 50 || return
 	must "m goes on" goes_on m 20 30 && must "d goes on" goes_on d 20 30 || return
-	must "c is told of m" busywait 10 all_told "$P" && must "c is told of d" busywait 10 all_told "$NEW_D" || return
+	must "c is told of m" slowwait 10 all_told "$P" && must "c is told of d" slowwait 10 all_told "$NEW_D" || return
 	check "c sends m's to the NAT" path_is c "$M" - "$N"
 	check "and d's" path_is c "$D" - "$N"
 	leave m wifi0 && join m eth0 20 || return
@@ -217,14 +217,14 @@ killed() {
 	stage "$family" && flows "$family" || return
 	inside hard || return
 	must "goes on behind the NAT" goes_on m 20 || return
-	must "c knows what the NAT has" busywait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
+	must "c knows what the NAT has" slowwait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
 	agent_stop r2 KILL
 	check "the queue went with it" not quiet in_ns r2 nft list table inet ihmp_router
 	must "goes on without the agent" goes_on m 20 || return
 	agent_start r2 || return
 	must "goes on with the new one" goes_on m 20 || return
-	must "it finds out who is behind it" busywait 30 has_line "$TMP/ihmpd.r2.log" "event=behind addr=$P nat=$N peer=$C" || return
-	must "and is believed" busywait 10 has_line "$TMP/ihmpd.r2.log" "event=acked control=nat-entry " || return
+	must "it finds out who is behind it" slowwait 30 has_line "$TMP/ihmpd.r2.log" "event=behind addr=$P nat=$N peer=$C" || return
+	must "and is believed" slowwait 10 has_line "$TMP/ihmpd.r2.log" "event=acked control=nat-entry " || return
 	outside hard || return
 	must "goes on outside" goes_on m 20 || return
 	inside hard || return
@@ -243,7 +243,7 @@ forged() {
 	stage "$family" && flows "$family" || return
 	inside hard || return
 	must "goes on behind the NAT" goes_on m 20 || return
-	must "c knows what the NAT has" busywait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
+	must "c knows what the NAT has" slowwait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
 	before=$(refusals c)
 	nats=$(ctl c -j nat show | jq -Sc '[.[] | del(."expires-in")] | sort')
 	for in in r1 r2; do
@@ -254,7 +254,7 @@ forged() {
 			total=$((total + count))
 		done <"$TMP/forge.$in"
 	done
-	must "all are refused" busywait 10 refused_since "$before" "$total" || return
+	must "all are refused" slowwait 10 refused_since "$before" "$total" || return
 	after=$(refusals c)
 	equal "and counted" "$total" $((after - before))
 	equal "the mappings are as before" "$nats" "$(ctl c -j nat show | jq -Sc '[.[] | del(."expires-in")] | sort')"
@@ -273,8 +273,8 @@ told_what() {
 
 	stage 4 && flows 4 || return
 	join m wifi0 50 && leave m eth0 || return
-	must "c hears of what the NAT has" busywait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
-	check "figures" busywait 10 sh -c "ihmpctl --state '$TMP/state.r2' -j agent show |
+	must "c hears of what the NAT has" slowwait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
+	check "figures" slowwait 10 sh -c "ihmpctl --state '$TMP/state.r2' -j agent show |
 		jq -e '.mode == \"router\" and .[\"nat-pairs\"] == 1 and .[\"nat-mappings\"] >= 3 and .bound == 1'"
 	check "two chains" sh -c "nsenter --net='/run/netns/${NS[r2]}' nft list table inet ihmp_router | grep -c 'chain' | grep -qx 2"
 	# A peer to whom nobody says anything any more is not listened for.

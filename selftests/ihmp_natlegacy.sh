@@ -37,7 +37,7 @@ known() {
 
 	agent_start m c && serve c "$family" tcp:5000 udpc:5001 udpu:5002 && traffic m "$family" "$C" "$@" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least m flows $# || return
+	must "flows" slowwait 10 figure_at_least m flows $# || return
 }
 
 # flagged FAMILY FLAG: a filter for messages with this bit in Options.
@@ -71,14 +71,14 @@ soft() {
 	capture m wifi0 "$(flagged "$1" 0x40)" && watch_nat || return
 	before=$EPOCHREALTIME
 	join m wifi0 200 || return
-	must "m hears of the NAT" busywait 10 has m "$C" "$NEW" local true || return
-	must "c has the address, and does not use it" busywait 10 has c "$M" "$NEW" unreachable false || return
+	must "m hears of the NAT" slowwait 10 has m "$C" "$NEW" local true || return
+	must "c has the address, and does not use it" slowwait 10 has c "$M" "$NEW" unreachable false || return
 	check "c does not have the NAT's" not has c "$M" "$N" active true
 	must "goes on" goes_on m 30 || return
 	check "path at m" path_is m "$C" "$M" "$C"
 	check "path at c" path_is c "$M" "$C" "$M"
 	leave m wifi0 || return
-	must "c forgets the address" busywait 10 not has c "$M" "$NEW" unreachable false || return
+	must "c forgets the address" slowwait 10 not has c "$M" "$NEW" unreachable false || return
 	UP=$EPOCHREALTIME
 	must "goes on" goes_on m 20 || return
 	traffic_end m && serve_end c && judge_ok m c soft "$before" "$UP" $((60 + SLACK_MS)) "$C"
@@ -97,24 +97,24 @@ hard() {
 	stage "$1" && known "$1" tcp:5000,rate=50000 udpc:5001 || return
 	before=$EPOCHREALTIME
 	leave m eth0 && join m wifi0 50 || return
-	must "m hears of the NAT" busywait 10 has m "$C" "$NEW" local true || return
-	must "c hears that the other address is gone" busywait 10 not has c "$M" "$M" active false || return
-	must "no path at c" busywait 10 no_path c "$M" || return
+	must "m hears of the NAT" slowwait 10 has m "$C" "$NEW" local true || return
+	must "c hears that the other address is gone" slowwait 10 not has c "$M" "$M" active false || return
+	must "no path at c" slowwait 10 no_path c "$M" || return
 	watch_nat || return
-	must "TCP stands" busywait 10 stands m tcp || return
-	must "UDP stands" busywait 10 stands m udpc || return
+	must "TCP stands" slowwait 10 stands m tcp || return
+	must "UDP stands" slowwait 10 stands m udpc || return
 	capture_end c eth0
 	equal "data by the NAT" 0 "$(captured c eth0 .)"
 	serve c@new "$1" tcp:5010 && traffic m@new "$1" "$C" tcp:5010,rate=50000 || return
 	must "a new connection works" goes_on m@new 20 || return
-	must "TCP still stands" busywait 10 stands m tcp || return
+	must "TCP still stands" slowwait 10 stands m tcp || return
 	check "m still knows c" host_up m "$C"
 	traffic_end m@new && serve_end c@new || return
 	equal "corrupt" 0 "$(jq '[.flows[].corrupt] | add' "$TMP/run.m@new.json")"
 	leave m wifi0 && join m eth0 || return
 	UP=$EPOCHREALTIME
 	must "goes on outside" goes_on m 20 30 || return
-	must "c sends there" busywait 10 path_is c "$M" "$C" "$M" || return
+	must "c sends there" slowwait 10 path_is c "$M" "$C" "$M" || return
 	traffic_end m && serve_end c && judge_ok m c hard "$before" "$UP" $((1000 + SLACK_MS)) "$C"
 	equal "resets that m's sockets got" '' "$(jq -r '.flows[].errors | select(. != {}) | tojson' "$TMP/run.m.json")"
 }
@@ -129,10 +129,10 @@ begun() {
 	ctl c policy add "$N" auto-in || return
 	capture m wifi0 "$(flagged "$1" 0x20)" || return
 	traffic m "$1" "$C" tcp:5000,rate=50000 udpc:5001 || return
-	must "m leaves c alone" busywait 20 host_is m "$C" '.state == "classic"' || return
-	must "m says why" busywait 10 has_line "$TMP/ihmpd.m.log" "event=classic peer=$C reason=nat$" || return
-	must "c leaves the NAT alone" busywait 20 host_is c "$N" '.state == "classic"' || return
-	must "c says why" busywait 10 has_line "$TMP/ihmpd.c.log" "event=classic peer=$N reason=nat-forced$" || return
+	must "m leaves c alone" slowwait 20 host_is m "$C" '.state == "classic"' || return
+	must "m says why" slowwait 10 has_line "$TMP/ihmpd.m.log" "event=classic peer=$C reason=nat$" || return
+	must "c leaves the NAT alone" slowwait 20 host_is c "$N" '.state == "classic"' || return
+	must "c says why" slowwait 10 has_line "$TMP/ihmpd.c.log" "event=classic peer=$N reason=nat-forced$" || return
 	must "goes on" goes_on m 20 || return
 	capture_end m wifi0
 	at_least "HELLOs with NF" 1 "$(captured m wifi0 61453)"
@@ -140,7 +140,7 @@ begun() {
 	traffic_end m || return
 	equal "corrupt" 0 "$(jq '[.flows[].corrupt] | add' "$TMP/run.m.json")"
 	leave m wifi0 && join m eth0 || return
-	must "m forgets that" busywait 10 has_line "$TMP/ihmpd.m.log" "event=gone peer=$C reason=network-changed$" || return
+	must "m forgets that" slowwait 10 has_line "$TMP/ihmpd.m.log" "event=gone peer=$C reason=network-changed$" || return
 	traffic m "$1" "$C" tcp:5000,rate=50000 || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	traffic_end m && serve_end c
@@ -152,8 +152,8 @@ restarted() {
 
 	stage "$1" && known "$1" tcp:5000,rate=50000 || return
 	leave m eth0 && join m wifi0 50 || return
-	must "m hears of the NAT" busywait 10 has m "$C" "$NEW" local true || return
-	must "no path at c" busywait 10 no_path c "$M" || return
+	must "m hears of the NAT" slowwait 10 has m "$C" "$NEW" local true || return
+	must "no path at c" slowwait 10 no_path c "$M" || return
 	for host in m c; do
 		agent_stop "$host" KILL && agent_start "$host" || return
 	done

@@ -28,7 +28,7 @@ events() {
 	topo_trio || return
 	start m ihmpctl -j monitor >"$TMP/events.m" 2>&1
 	start d ihmpctl -j monitor >"$TMP/events.d" 2>&1
-	must "m hears its own events" busywait 10 heard || return
+	must "m hears its own events" slowwait 10 heard || return
 	equal "what d hears" '' "$(cat "$TMP/events.d")"
 }
 
@@ -52,11 +52,11 @@ deleted() {
 		start c ping -q -i 0.02 "${ADDR[m.eth0.6]}" >/dev/null 2>&1
 		start m ping -q -i 0.02 "${ADDR[c.eth0.4]}" >/dev/null 2>&1
 		pid=$BG
-		must "round $i: flows" busywait 5 figure_at_least c flows 2 || return
+		must "round $i: flows" slowwait 5 figure_at_least c flows 2 || return
 		if [ "$how" = translated ]; then
 			new=${ADDR[m.eth0.6]}0
 			address m eth0 6 "$new" "${ADDR[m.eth0.6]}" && moved m c "$new" || return
-			must "round $i: translation" busywait 5 figure_at_least c in-translated 2 || return
+			must "round $i: translation" slowwait 5 figure_at_least c in-translated 2 || return
 		fi
 		stop_process "$pid" KILL
 		ip netns del "${NS[m]}" || { fail "round $i: cannot delete m" || return; }
@@ -68,7 +68,7 @@ deleted() {
 	done
 	# All namespaces are gone for the module too, when it can be unloaded.
 	drop_topo
-	must "the module can be unloaded" busywait 10 module_unload || return
+	must "the module can be unloaded" slowwait 10 module_unload || return
 	module_load
 }
 
@@ -81,7 +81,7 @@ with_agent() {
 		traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=100000 ping,interval=0.02 || return
 		must "round $i: up" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
 		must "round $i: goes on" goes_on m 2 || return
-		drop_ns m
+		cleanup_ns "$m"
 		must "round $i: c lives" quiet ctl c stats show || return
 	done
 }
@@ -111,7 +111,7 @@ let_go() {
 	end_all "${NS[m]}"
 	ip netns del "${NS[m]}" && unset "NS[m]"
 	# The other end of the cable goes with it.
-	must "the namespace goes" busywait 30 not quiet ipn s link show dev m0
+	must "the namespace goes" slowwait 30 not quiet ipn s link show dev m0
 }
 
 run_case "hosts, policies, parameters and counters are the namespace's own" isolated

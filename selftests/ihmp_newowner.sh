@@ -24,13 +24,13 @@ stage() {
 # leaves FAMILY: m goes to another address of its network.
 leaves() {
 	address m eth0 "$1" "$NEW" "$M" || return
-	! taking_part || must "c knows" busywait 10 path_is c "$M" - "$NEW"
+	! taking_part || must "c knows" slowwait 10 path_is c "$M" - "$NEW"
 }
 
 # newcomer FAMILY: d has m's former address, in place of its own.
 newcomer() {
 	address d eth0 "$1" "$M" "$D" && ipn c neigh flush dev eth0 && ipn m neigh flush dev eth0 || return
-	must "the newcomer is there" busywait 10 quiet in_ns d ping -qnc 1 -W 1 "$C"
+	must "the newcomer is there" slowwait 10 quiet in_ns d ping -qnc 1 -W 1 "$C"
 }
 
 # apart: the address is active for a host that is not at m's new address.
@@ -63,7 +63,7 @@ client_left() {
 	capture_end m eth0
 	equal "packets at m that are the newcomer's" 0 "$(captured m eth0 .)"
 	taking_part || return 0
-	[ "$2" = plain ] || must "c knows the newcomer" busywait 10 apart
+	[ "$2" = plain ] || must "c knows the newcomer" slowwait 10 apart
 	says m 20 old talk 20
 	says m 10 mu talk 10
 	says d 10 v talk 10
@@ -92,7 +92,7 @@ server_left() {
 	says d ok v udp && says d 5002 v bind "$M" 5002 && says d 5002 v connect "$C" 5001 && says d 10 v talk 10
 	says d "$M 5" v visits "$C" 5000 5
 	taking_part || return 0
-	[ "$2" = plain ] || must "c knows the newcomer" busywait 10 apart
+	[ "$2" = plain ] || must "c knows the newcomer" slowwait 10 apart
 	says c 20 old talk 20
 	says c ok cu write hello && says c "m hello $M 5001" cu hear
 	says c 10 l talk 10
@@ -148,7 +148,7 @@ restarted() {
 	local M C NEW PORT
 
 	begins "$1" && says m ok one close || return
-	[ "$2" = 0 ] || POLL_MS=1000 busywait 60 passed "$(now_ms)" $(($2 * 1000))
+	[ "$2" = 0 ] || POLL_MS=1000 slowwait 60 passed "$(now_ms)" $(($2 * 1000))
 	sharing two "$1" && served_by two
 }
 
@@ -181,9 +181,9 @@ unsaid() {
 	c) says c ok old tcp && ask c old connect "$M" 5000 && says c m old hear || return ;;
 	esac
 	acquainted m "$C" c "$M" && ipn c link set eth0 down || return
-	POLL_MS=1000 busywait 90 passed "$(now_ms)" 60000
+	POLL_MS=1000 slowwait 90 passed "$(now_ms)" 60000
 	address d eth0 "$family" "$C" "$D" && ipn m neigh flush dev eth0 || return
-	must "d is there" busywait 10 quiet in_ns d ping -qnc 1 -W 1 "$M" || return
+	must "d is there" slowwait 10 quiet in_ns d ping -qnc 1 -W 1 "$M" || return
 	first_and_second d "$M"
 }
 
@@ -226,7 +226,7 @@ unknown() {
 	later 1
 	address m eth0 "$family" "$NEW" "$M" && newcomer "$family" || return
 	says d ok l tcp && ask d l connect "$C" 5000 && says d "$M" l hear && says d 5 l talk 5 || return
-	! taking_part || { agent_start c && must "c knows m" busywait 90 host_is c "$NEW" 'any(.addr[]; .set == "active")' || return; }
+	! taking_part || { agent_start c && must "c knows m" slowwait 90 host_is c "$NEW" 'any(.addr[]; .set == "active")' || return; }
 	! taking_part || must "and where it was" host_is c "$NEW" "any(.addr[]; .address == \"$M\" and .set == \"alias\" and .unvalidated)" || return
 	says d 5 l talk 5
 	says d "$M 5" v visits "$C" 5000 5
@@ -254,7 +254,7 @@ taken() {
 	says d "silence 1" v visits "$C" 5000 1 "sport=$port"
 	says m 3 old talk 3
 	says d "$M 5" v visits "$C" 5000 5
-	[ "$2" = plain ] || must "c knows the newcomer" busywait 10 apart
+	[ "$2" = plain ] || must "c knows the newcomer" slowwait 10 apart
 	ipn d neigh replace "$C" lladdr "${HARDWARE[c.eth0]}" dev eth0
 	for offset in 100 20000; do
 		in_ns d "$SELFTESTS/inject.py" eth0 tcp "$M" "$C" --sport "$port" --dport 5000 --seq $(((${next##*:} + offset) % 4294967296)) --ack 12345 \
@@ -306,7 +306,7 @@ goes_both_ways() {
 
 # exchanged FAMILY SECONDS|mute: m and d get each other's address, one step after the other; or at once, and it takes a while until c is told.
 exchanged() {
-	local M C D NEW m d family=$1 host step=$2
+	local M C D NEW of_m of_d family=$1 host step=$2
 
 	[ "$step" != mute ] || step=0
 	stage "$family" && agents m c d || return
@@ -316,7 +316,7 @@ exchanged() {
 	acquainted m "$C" c "$M" && acquainted d "$C" c "$D" || return
 	says c ok tom tcp && ask c tom connect "$M" 5000 && says c m tom hear && says c ok tod tcp && ask c tod connect "$D" 5000 && says c d tod hear || return
 	goes_both_ways
-	! taking_part || { m=$(id_at "$M") && d=$(id_at "$D"); } || return
+	! taking_part || { of_m=$(id_at "$M") && of_d=$(id_at "$D"); } || return
 	# What began just before a move may be another's.
 	later 2 && dad "$family"
 	if [ "$2" = mute ]; then
@@ -333,7 +333,7 @@ exchanged() {
 	if [ "$2" = mute ]; then
 		muted || return
 	fi
-	! taking_part || { must "c knows m" busywait 30 went "$m" "$D" && must "c knows d" busywait 30 went "$d" "$M"; } || return
+	! taking_part || { must "c knows m" slowwait 30 went "$of_m" "$D" && must "c knows d" slowwait 30 went "$of_d" "$M"; } || return
 	says c "d 5" v visits "$M" 5000 5
 	says c "m 5" v visits "$D" 5000 5
 	taking_part || return 0
@@ -347,16 +347,16 @@ exchanged() {
 
 # inherited FAMILY SECONDS: d sleeps for so long, and m gets its address.
 inherited() {
-	local M C D NEW m family=$1
+	local M C D NEW of_m family=$1
 
 	stage "$family" && agents m c d || return
 	says m ok old tcp && ask m old connect "$C" 5000 && says m "$M" old hear && says d ok old tcp && ask d old connect "$C" 5000 && says d "$D" old hear || return
 	acquainted m "$C" c "$M" && acquainted d "$C" c "$D" || return
 	says c ok tom tcp && ask c tom connect "$M" 5000 && says c m tom hear && says c 3 tom talk 3 && says m 3 old talk 3 || return
-	! taking_part || m=$(id_at "$M") || return
+	! taking_part || of_m=$(id_at "$M") || return
 	ipn d link set eth0 down && later "$2" && dad "$family" || return
 	ipn m addr del "$M/${WIDTH[$family]}" dev eth0 && batch m <<<"addr add $D/${WIDTH[$family]} dev eth0 $DAD" && ipn c neigh flush dev eth0 || return
-	! taking_part || must "c knows m" busywait 30 went "$m" "$D" || return
+	! taking_part || must "c knows m" slowwait 30 went "$of_m" "$D" || return
 	says m "$D 5" v visits "$C" 5000 5
 	says c "m 5" v visits "$D" 5000 5
 	taking_part || return 0

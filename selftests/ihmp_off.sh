@@ -18,8 +18,8 @@ stage() {
 # old: what is open before the switch: a stream both ways, and a shell; both hosts know each other.
 old() {
 	traffic m "$family" "$C" tcp:5000,rate=50000,name=tcp-bulk tcp:5000,rate=200,name=tcp-shell || return
-	must "both know each other" hosts_up m "$C" c "$M" && must "rows" busywait 10 figure_at_least m flows 2 &&
-		must "rows" busywait 10 figure_at_least c flows 2
+	must "both know each other" hosts_up m "$C" c "$M" && must "rows" slowwait 10 figure_at_least m flows 2 &&
+		must "rows" slowwait 10 figure_at_least c flows 2
 }
 
 # young LABEL: flows that begin later, of TCP and UDP, each with a client of its own.
@@ -30,7 +30,7 @@ young() {
 # hard FROM TO: m has no network for a moment, then another one; c sends there what has moved.
 hard() {
 	leave m "$1" && join m "$2" 50 || return
-	must "c sends to ${ADDR[m.$2.$family]}" busywait 20 path_is c "${ADDR[m.$2.$family]}" - "${ADDR[m.$2.$family]}"
+	must "c sends to ${ADDR[m.$2.$family]}" slowwait 20 path_is c "${ADDR[m.$2.$family]}" - "${ADDR[m.$2.$family]}"
 }
 
 # switch HOST on|off
@@ -64,7 +64,7 @@ switched() {
 	stage "$1" && old || return
 	DOWN=$EPOCHREALTIME
 	hard eth0 wifi0 && must "moved" goes_on m || return
-	switch "$2" off && must "the agent of $2 heard" busywait 5 agent_says "$2" off || return
+	switch "$2" off && must "the agent of $2 heard" slowwait 5 agent_says "$2" off || return
 	equal "rows of $2" "2 0" "$(flows_of "$2")"
 	young && must "the new ones work" goes_on m@tcp 20 && must "both" goes_on m@udp 20 || return
 	equal "rows of $2" "2 0" "$(flows_of "$2")"
@@ -72,8 +72,8 @@ switched() {
 	hard eth0 wifi0 || return
 	must "where they began the new ones go on" goes_on m@tcp 5 60 && must "both" goes_on m@udp 5 || return
 	must "and those that have moved" goes_on m || return
-	switch "$2" on && must "the agent of $2 heard" busywait 5 agent_says "$2" on || return
-	must "the new ones have rows" busywait 10 figure_at_least "$2" flows 4 && must "at both ends" busywait 10 figure_at_least c flows 4 || return
+	switch "$2" on && must "the agent of $2 heard" slowwait 5 agent_says "$2" on || return
+	must "the new ones have rows" slowwait 10 figure_at_least "$2" flows 4 && must "at both ends" slowwait 10 figure_at_least c flows 4 || return
 	hard wifi0 eth0 && UP=$EPOCHREALTIME || return
 	must "all go on" goes_on m 10 60 && must "the new ones, too" goes_on m@tcp 5 60 && must "both" goes_on m@udp || return
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" 20000 "$C"
@@ -85,19 +85,19 @@ home() {
 
 	stage "$1" && old || return
 	capture c eth0 udp port 61453 || return
-	switch m off && must "the agent heard" busywait 5 agent_says m off || return
+	switch m off && must "the agent heard" slowwait 5 agent_says m off || return
 	equal "it says" "off, flows that go on 0, flows that stay where they are 2" "$(cat "$TMP/switch.m")"
 	equal "rows of m" "2 2" "$(flows_of m)"
 	must "they go on" goes_on m 20 || return
 	equal "packets of m that were translated" 0 "$(figure m out-translated)"
 	asked=$(captured c eth0 "IP6? $M.61453 >")
 	leave m eth0 && join m wifi0 50 || return
-	must "c hears nothing of it" not busywait 5 path_is c "$M" - "$N"
+	must "c hears nothing of it" not slowwait 5 path_is c "$M" - "$N"
 	equal "messages from m's other address" 0 "$(captured c eth0 "IP6? $N.61453 >")"
 	equal "messages from m" "$asked" "$(captured c eth0 "IP6? $M.61453 >")"
-	must "they stand" busywait 10 stands m tcp-bulk || return
+	must "they stand" slowwait 10 stands m tcp-bulk || return
 	switch m on && UP=$EPOCHREALTIME || return
-	must "c is told" busywait 20 path_is c "$M" - "$N" || return
+	must "c is told" slowwait 20 path_is c "$M" - "$N" || return
 	must "they have moved" goes_on m 20 60 || return
 	equal "rows of m" "2 0" "$(flows_of m)"
 	traffic_end m && serve_end c && judge_ok m c hard 0 "$UP" 60000 "$C"
@@ -119,8 +119,8 @@ quiet_host() {
 	equal "messages" 0 "$(captured c eth0 61453)"
 	# c opens a connection, and asks m.
 	traffic c "$family" "$M" tcp:5000,rate=20000 || return
-	must "three greetings" busywait 20 at_least_captured 3 "IP6? $C.61453 > $M.61453" || return
-	must "c leaves m alone" busywait 20 host_is c "$M" '.state == "classic"' || return
+	must "three greetings" slowwait 20 at_least_captured 3 "IP6? $C.61453 > $M.61453" || return
+	must "c leaves m alone" slowwait 20 host_is c "$M" '.state == "classic"' || return
 	equal "answers" 0 "$(captured c eth0 "$M.61453 >")"
 	must "traffic goes on" goes_on c 20 || return
 	at_least "greetings that m refused" 3 "$(ihmpctl --state "$TMP/state.m" -j agent | jq '.refusals[] | select(.reason == "off") | .messages')"
@@ -128,7 +128,7 @@ quiet_host() {
 	# Control: the same when it is on, and the new flows survive a move.
 	switch m on || return
 	must "m takes part" hosts_up m "$C" c "$M" || return
-	must "rows" busywait 10 figure_at_least m flows 2 && must "rows of c" busywait 10 figure_at_least c flows 2 || return
+	must "rows" slowwait 10 figure_at_least m flows 2 && must "rows of c" slowwait 10 figure_at_least c flows 2 || return
 	hard eth0 wifi0 && must "they go on" goes_on m@tcp 10 60 && must "both" goes_on m@udp 10
 }
 
@@ -142,22 +142,18 @@ restarted() {
 
 	stage "$1" && old || return
 	hard eth0 wifi0 && must "moved" goes_on m || return
-	switch m off && must "the agent heard" busywait 5 agent_says m off || return
+	switch m off && must "the agent heard" slowwait 5 agent_says m off || return
 	agent_stop m && young || return
 	equal "rows without an agent" "2 0" "$(flows_of m)"
 	agent_start m && must "off" agent_says m off || return
-	must "the host of what has moved is greeted" busywait 10 has_line "$TMP/ihmpd.m.log" "event=acked control=hello .* by=$C" || return
+	must "the host of what has moved is greeted" slowwait 10 has_line "$TMP/ihmpd.m.log" "event=acked control=hello .* by=$C" || return
 	equal "hosts and rows" "1 2 0" "$(figure m hosts) $(flows_of m)"
 	hard wifi0 eth0 && broken m@tcp && broken m@udp || return
 	# What c was told has to stay true, also when the last of them has ended: what began since is found where it began.
-	traffic_end m && POLL_MS=2000 must "no rows" busywait 100 figure_is_zero m flows || return
+	traffic_end m && POLL_MS=2000 must "no rows" slowwait 100 figure_is m flows 0 || return
 	leave m eth0 && join m wifi0 50 || return
 	must "the new ones go on where they began" goes_on m@tcp 5 130 && must "both" goes_on m@udp || return
 	equal "hosts and rows" "1 0 0" "$(figure m hosts) $(flows_of m)"
-}
-
-figure_is_zero() {
-	[ "$(figure "$1" "$2")" = 0 ]
 }
 
 # alike FAMILY: a connection that would be taken for one that has moved gets another port, as ever, and stays.
@@ -166,7 +162,7 @@ alike() {
 
 	stage "$1" || return
 	traffic m "$family" "$C" "tcp:5000,bind=$M,sport=7000,rate=50000" || return
-	must "both know each other" hosts_up m "$C" c "$M" && must "a row" busywait 10 figure_at_least m flows 1 || return
+	must "both know each other" hosts_up m "$C" c "$M" && must "a row" slowwait 10 figure_at_least m flows 1 || return
 	hard eth0 wifi0 && must "moved" goes_on m || return
 	switch m off && traffic m@alike "$family" "$C" "tcp:5000,bind=$N,sport=7000,rate=20000" || return
 	must "both work" goes_on m@alike 20 && must "both" goes_on m 20 || return
@@ -185,7 +181,7 @@ by_hand() {
 	serve c "$family" tcp:5000 udpc:5001 udpc:5002 && introduce m "$M" c "$C" || return
 	ctl m param set discovery on
 	traffic m "$family" "$C" tcp:5000,rate=20000 udpc:5001 || return
-	must "rows" busywait 10 figure_at_least m flows 2 || return
+	must "rows" slowwait 10 figure_at_least m flows 2 || return
 	switch m off || return
 	equal "rows that stay" "2 2" "$(flows_of m)"
 	traffic m@more "$family" "$C" tcp:5000,rate=20000 udpc:5002 || return
@@ -196,7 +192,7 @@ by_hand() {
 	switch m off && equal "rows that stay" "2 2" "$(flows_of m)"
 	switch m on || return
 	equal "it says" on "$(cat "$TMP/switch.m")"
-	must "rows" busywait 10 figure_at_least m flows 4 || return
+	must "rows" slowwait 10 figure_at_least m flows 4 || return
 	equal "rows that stay" "4 0" "$(flows_of m)"
 	moved m c "$NEW" && address m eth0 "$family" "$NEW" "$M" || return
 	must "they move" goes_on m 10 && must "all" goes_on m@more 10
@@ -207,12 +203,12 @@ said() {
 	FAMILIES=4 topo_pair delay 1ms || return
 	equal "at first" 1 "$(ctl m -j param show | jq .enabled)"
 	start m ihmpctl -j monitor >"$TMP/events"
-	busywait 10 monitored || fail "no events" || return
+	slowwait 10 monitored || fail "no events" || return
 	equal "JSON" '{"enabled":0,"moved":0,"staying":0}' "$(ctl m -j off)"
 	equal "the setting" 0 "$(ctl m -j param show | jq .enabled)"
 	equal "of c" 1 "$(ctl c -j param show | jq .enabled)"
-	must "the event" busywait 5 has_line "$TMP/events" '"event":"param-ntf".*"enabled":0' || return
-	ctl m off >/dev/null && ctl m on >/dev/null && must "the event" busywait 5 has_line "$TMP/events" '"event":"param-ntf".*"enabled":1' || return
+	must "the event" slowwait 5 has_line "$TMP/events" '"event":"param-ntf".*"enabled":0' || return
+	ctl m off >/dev/null && ctl m on >/dev/null && must "the event" slowwait 5 has_line "$TMP/events" '"event":"param-ntf".*"enabled":1' || return
 	equal "events of off, said twice" 1 "$(grep -c '"enabled":0' "$TMP/events")"
 	in_ns m setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all ihmpctl off >"$TMP/nobody" 2>&1
 	equal "status, said by nobody" 2 $?
@@ -221,7 +217,7 @@ said() {
 	printf 'off = true\n' >"$TMP/ihmpd.m.toml"
 	defer rm -f "$TMP/ihmpd.m.toml"
 	agent_start m && must "off, by the configuration" agent_says m off || return
-	ctl m on >/dev/null && must "until it is on" busywait 5 agent_says m on || return
+	ctl m on >/dev/null && must "until it is on" slowwait 5 agent_says m on || return
 	check "the log" has_line "$TMP/ihmpd.m.log" 'INFO event=on'
 	printf 'port = 61453\noff = "yes"\n' >"$TMP/bad.toml"
 	check "file and line" grep -q 'bad.toml:2' <(in_ns m ihmpd --config "$TMP/bad.toml" --check 2>&1)

@@ -32,7 +32,7 @@ stage() {
 	done
 	TRAFFIC_OPTS="--silence 0.1" traffic m "$family" "$C" "$@" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "all flows" busywait 10 figure_at_least c flows $# || return
+	must "all flows" slowwait 10 figure_at_least c flows $# || return
 	must "traffic goes on" goes_on m
 }
 
@@ -52,16 +52,16 @@ honest() {
 
 	stage "$family" "${SLOW[@]}" || return
 	leave m eth0 && join m wifi0 50 || return
-	must "c sends to the new address" busywait 5 path_is c "$M" - "$M2" || return
+	must "c sends to the new address" slowwait 5 path_is c "$M" - "$M2" || return
 	must "traffic goes on" goes_on m || return
-	must "it is asked" busywait 5 probed c "$M2" || return
+	must "it is asked" slowwait 5 probed c "$M2" || return
 	check "nothing is lost for want of credit" not reason_at_least c no-credit 1
 	check "and stays" has_active c "$M" "$M2"
 	check "nobody is unproven" not has_line "$TMP/ihmpd.c.log" 'event=unproven'
 	# Back where it was proven, by its first messages, nothing is asked.
 	messages=$(grep -c 'event=sent control=path-probe' "$TMP/ihmpd.c.log")
 	leave m wifi0 && join m eth0 || return
-	must "c sends to the old address" busywait 5 path_is c "$M" - "$M" || return
+	must "c sends to the old address" slowwait 5 path_is c "$M" - "$M" || return
 	POLL_MS=640 must "thirty seconds" goes_on m 60 40 || return
 	equal "probes" "$messages" "$(grep -c 'event=sent control=path-probe' "$TMP/ihmpd.c.log")"
 	traffic_end m
@@ -74,12 +74,12 @@ both() {
 
 	SERVE_OPTS='--silence 0.1' stage "$family" tcp:5000,rate=50000 udpc:5001 udpu:5002 || return
 	join c wifi0 200 || return
-	must "m knows both addresses of c" busywait 5 has_active m "$C" "$C2" || return
+	must "m knows both addresses of c" slowwait 5 has_active m "$C" "$C2" || return
 	if [ "$what" = each ]; then
 		join m wifi0 200 || return
-		must "c knows both addresses of m" busywait 5 has_active c "$M" "$M2" || return
+		must "c knows both addresses of m" slowwait 5 has_active c "$M" "$M2" || return
 	fi
-	must "they send from the first ones" busywait 5 path_is m "$C" "$M" "$C" || return
+	must "they send from the first ones" slowwait 5 path_is m "$C" "$M" "$C" || return
 	must "traffic goes on" goes_on m 50 || return
 	DOWN=$EPOCHREALTIME
 	leave m eth0
@@ -87,8 +87,8 @@ both() {
 	[ "$later" = 0 ] || nap "$later"
 	leave c eth0
 	UP=$EPOCHREALTIME
-	must "m sends from and to what is left" busywait 5 path_is m "$C" "$M2" "$C2" || return
-	must "c as well" busywait 5 path_is c "$M" "$C2" "$M2" || return
+	must "m sends from and to what is left" slowwait 5 path_is m "$C" "$M2" "$C2" || return
+	must "c as well" slowwait 5 path_is c "$M" "$C2" "$M2" || return
 	must "traffic goes on" goes_on m || return
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" "$LIMIT_MS" "$C"
 	took=$(jq -s --argjson up "$UP" '[.[].flows[].silences[] | select(.[1] > $up) | .[1]] | (max // $up) - $up | . * 1000 | round' \
@@ -108,13 +108,13 @@ forgotten() {
 	check "it is there" host_up c "$M"
 	traffic_end m && serve_end c || return
 	since=$(now_ms)
-	POLL_MS=640 must "it goes" busywait 300 not host_is c "$M" true || return
+	POLL_MS=640 must "it goes" slowwait 300 not host_is c "$M" true || return
 	at_least "ms" 10000 $(($(now_ms) - since))
 	must "its key stays" sh -c "ihmpctl --state '$TMP/state.c' key | grep -q 'peer seen'" || return
 	# m does not know that; it says something, and they greet.
 	leave m eth0 && join m wifi0 50 || return
 	# What begins before m's agent has noticed begins at the old address, and c has forgotten whose that is.
-	must "m moved" busywait 10 path_is m "$C" "$M2" "$C" || return
+	must "m moved" slowwait 10 path_is m "$C" "$M2" "$C" || return
 	serve c "$family" udpc:5001 && traffic m "$family" "$C" "${SLOW[@]}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M2" || return
 	must "traffic goes on" goes_on m || return

@@ -42,7 +42,7 @@ older() {
 
 	stage "$1" && opened m a tcp "$C" 5000 here && opened c b tcp "$M" 5000 there && opened m v udp "$C" 5000 here || return
 	agents m c && opened m old tcp "$C" 5000 here && acquainted m "$C" c "$M" && moves "$1" "$2" || return
-	[ "$1$AGENTS" != 41 ] || must "the sockets may send" busywait 5 flagged m v || return
+	[ "$1$AGENTS" != 41 ] || must "the sockets may send" slowwait 5 flagged m v || return
 	says m 5 v talk 5
 	says m 5 a talk 5
 	says c 5 b talk 5
@@ -109,7 +109,7 @@ silent() {
 	says c ok r say "$M" 5060 okay && says m "okay $C 5060" s hear || return
 	nap "$2" && moves "$1" hard || return
 	# What was earned has gone with time: without credit nothing is sent to an address that is not validated.
-	! taking_part || must "m has shown where it is" busywait 5 host_is c "$M" 'all(.addr[]; .unvalidated | not)' || return
+	! taking_part || must "m has shown where it is" slowwait 5 host_is c "$M" 'all(.addr[]; .unvalidated | not)' || return
 	case $3 in
 	c) says c ok r say "$M" 5060 call && says m "call $C 5060" s hear ;;
 	m) says m ok s say "$C" 5060 call && says c "call $M 5060" r hear && says c ok r say "$M" 5060 yes && says m "yes $C 5060" s hear ;;

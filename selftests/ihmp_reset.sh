@@ -37,7 +37,7 @@ goes() {
 }
 
 acknowledged() {
-	must "m is acknowledged" busywait 10 path_is m "$C" "$N" "$C"
+	must "m is acknowledged" slowwait 10 path_is m "$C" "$N" "$C"
 }
 
 # aborted FAMILY hard|soft|other SECONDS: c has something unread on a connection that was idle for so long; m moves, or loses another address

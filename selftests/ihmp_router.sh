@@ -34,8 +34,8 @@ stage() {
 	agent_start m c && serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic m "$family" "$C" tcp:5000,rate=50000 udpc:5001 udpu:5002 ping || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least m flows 4 && must "flows of c" busywait 10 figure_at_least c flows 3 || return
-	must "the router knows m" busywait 10 has_line "$TMP/ihmpd.r.log" "event=bound addr=$M" || return
+	must "flows" slowwait 10 figure_at_least m flows 4 && must "flows of c" slowwait 10 figure_at_least c flows 3 || return
+	must "the router knows m" slowwait 10 has_line "$TMP/ihmpd.r.log" "event=bound addr=$M" || return
 	capture c eth0 udp port 61453
 }
 
@@ -63,9 +63,9 @@ silent() {
 
 # told ADDRESS: c has heard of it the usual way.
 told() {
-	must "c sends to $1" busywait 15 path_is c "$M" - "$1" &&
-		must "and m from it" busywait 15 host_is m "$C" "[.addr[] | select(.set == \"local\") | .address] == [\"$1\"]" &&
-		must "nothing is kept" busywait 15 not_held
+	must "c sends to $1" slowwait 15 path_is c "$M" - "$1" &&
+		must "and m from it" slowwait 15 host_is m "$C" "[.addr[] | select(.set == \"local\") | .address] == [\"$1\"]" &&
+		must "nothing is kept" slowwait 15 not_held
 }
 
 not_held() {
@@ -82,8 +82,8 @@ soft() {
 	stage "$1" || return
 	DOWN=$EPOCHREALTIME
 	join m wifi0 50 || return
-	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" || return
-	must "m keeps the address" busywait 10 held || return
+	must "the router brings it there" slowwait 10 routed_to "$1" "$NEW" || return
+	must "m keeps the address" slowwait 10 held || return
 	must "traffic moves" goes_on m || return
 	leave m eth0
 	must "goes on" goes_on m 20 || return
@@ -98,7 +98,7 @@ hard() {
 	DOWN=$EPOCHREALTIME
 	leave m eth0 && join m wifi0 50 || return
 	UP=$EPOCHREALTIME
-	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" || return
+	must "the router brings it there" slowwait 10 routed_to "$1" "$NEW" || return
 	must "goes on" goes_on m 20 || return
 	silent
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((1000 + SLACK_MS)) "$C"
@@ -111,16 +111,16 @@ leaves() {
 
 	stage "$1" || return
 	leave m eth0 && join m wifi0 50 || return
-	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
+	must "the router brings it there" slowwait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
 	silent
 	leave m wifi0 && join m eth0 || return
-	must "no route any more" busywait 10 not_routed "$1" && must "nothing is kept" busywait 10 not_held || return
+	must "no route any more" slowwait 10 not_routed "$1" && must "nothing is kept" slowwait 10 not_held || return
 	must "goes on at home" goes_on m 20 || return
 	check "c knows the old address" host_is c "$M" "[.addr[] | select(.set == \"active\") | .address] == [\"$M\"]"
 	leave m eth0 && join m wifi0 50 || return
-	must "the router brings it there again" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
+	must "the router brings it there again" slowwait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
 	start c python3 "$SELFTESTS/attacker.py" sniff eth0 "$TMP/seen" >"$TMP/sniff.log" 2>&1
-	busywait 20 has_line "$TMP/sniff.log" '^ready' || fail "nobody listens" || return
+	slowwait 20 has_line "$TMP/sniff.log" '^ready' || fail "nobody listens" || return
 	leave m wifi0 && join m usb0 || return
 	told "$OUT" && must "goes on outside" goes_on m 20 || return
 	equal "what c heard" "handoff $OUT $M" "$(python3 "$SELFTESTS/grants.py" moves "$TMP/seen" | grep "^handoff $OUT" | sort -u)"
@@ -144,7 +144,7 @@ killed() {
 
 	stage "$1" 'lifetime = 10' || return
 	leave m eth0 && join m wifi0 50 || return
-	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
+	must "the router brings it there" slowwait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
 	agent_stop r KILL
 	check "the queue went with it" not quiet in_ns r nft list table inet ihmp_router
 	must "goes on without the agent" goes_on m 20 || return
@@ -163,7 +163,7 @@ restarted() {
 	stage "$1" || return
 	# A link that stays up, and a router that remembers its neighbours, would bring to m what it has no address for any more.
 	leave m eth0 && ipn m link set eth0 down && join m wifi0 50 || return
-	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
+	must "the router brings it there" slowwait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
 	agent_stop r KILL
 	agent_start r || return
 	check "left-overs are gone" not_routed "$1"
@@ -212,16 +212,16 @@ forged() {
 
 	stage "$1" || return
 	start r python3 "$SELFTESTS/attacker.py" sniff lan2 "$TMP/seen" >"$TMP/sniff.log" 2>&1
-	busywait 20 has_line "$TMP/sniff.log" '^ready' || fail "nobody listens" || return
+	slowwait 20 has_line "$TMP/sniff.log" '^ready' || fail "nobody listens" || return
 	leave m eth0 && join m wifi0 50 || return
-	must "the router brings it there" busywait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
+	must "the router brings it there" slowwait 10 routed_to "$1" "$NEW" && must "goes on" goes_on m || return
 	leave m wifi0 && join m eth0 || return
-	must "no route any more" busywait 10 not_routed "$1" && must "goes on at home" goes_on m || return
+	must "no route any more" slowwait 10 not_routed "$1" && must "goes on at home" goes_on m || return
 	equal "the true answer was seen" 1 "$(python3 "$SELFTESTS/grants.py" seen "$TMP/seen")"
 	agent_stop r
 	start r python3 "$SELFTESTS/grants.py" forge lan2 "${ADDR[r.lan2.$1]}" "$(key_of r)" "$TMP/seen" >"$TMP/forge.log" 2>&1
 	forger=$BG
-	busywait 20 has_line "$TMP/forge.log" '^ready' || fail "no forger: $(cat "$TMP/forge.log")" || return
+	slowwait 20 has_line "$TMP/forge.log" '^ready' || fail "no forger: $(cat "$TMP/forge.log")" || return
 	before=$(refusals m)
 	leave m eth0 && join m wifi0 50 || return
 	told "$NEW" && must "goes on" goes_on m 20 || return
@@ -255,7 +255,7 @@ told_what() {
 
 	stage 4 || return
 	leave m eth0 && join m wifi0 50 || return
-	must "the router brings it there" busywait 10 routed_to 4 "$NEW" || return
+	must "the router brings it there" slowwait 10 routed_to 4 "$NEW" || return
 	check "figures" sh -c "ihmpctl --state '$TMP/state.r' -j agent show | jq -e '.mode == \"router\" and .routes == 1 and .granted == 1 and .bound == 2'"
 	printf '[router]\n' >"$TMP/bad.toml"
 	check "needs networks" sh -c "ihmpd --router --config '$TMP/bad.toml' --check 2>&1 | grep -q inside"
@@ -269,7 +269,7 @@ told_what() {
 # reread FILE-EVENT: the router agent reads its configuration again.
 reread() {
 	kill -HUP "${AGENT[r]}"
-	busywait 10 has_line "$TMP/ihmpd.r.log" "event=$1"
+	slowwait 10 has_line "$TMP/ihmpd.r.log" "event=$1"
 }
 
 # reloaded: what a good file changes, what takes a restart, and that a bad one changes nothing.
@@ -281,16 +281,16 @@ reloaded() {
 	must "nothing to do is refused" reread reload-refused || return
 	check "it says where" has_line "$TMP/ihmpd.r.log" 'ERROR event=reload-refused error=".*ihmpd.r.toml'
 	leave m eth0 && join m wifi0 50 || return
-	must "moves are answered as before" busywait 10 routed_to 4 "$NEW" || return
+	must "moves are answered as before" slowwait 10 routed_to 4 "$NEW" || return
 	leave m wifi0 && join m eth0 50 || return
-	must "home again" busywait 10 not_routed 4 || return
+	must "home again" slowwait 10 not_routed 4 || return
 	route_config 'reject = ["198.51.100.0/24"]' 'queue = 7'
 	must "a good file" reread reloaded || return
 	check "what takes a restart" has_line "$TMP/ihmpd.r.log" 'WARN event=restart-needed key=router.queue'
 	check "nothing was rejected" not has_line "$TMP/ihmpd.r.log" event=rejected
 	leave m eth0 && join m wifi0 40 || return
-	must "it counts" busywait 10 has_line "$TMP/ihmpd.r.log" event=rejected || return
-	must "c hears of the move" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "it counts" slowwait 10 has_line "$TMP/ihmpd.r.log" event=rejected || return
+	must "c hears of the move" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	check "no route" not_routed 4
 }
 

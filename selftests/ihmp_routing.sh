@@ -43,7 +43,7 @@ by_address() {
 	local M C NEW
 
 	stage "$1" && traffic m "$1" "$C" "$2,bind=$M" || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	moved m c "$NEW" && leaves eth0 "$3"
 }
 
@@ -51,7 +51,7 @@ bound_to_device() {
 	local M C NEW
 
 	stage "$1" && traffic m "$1" "$C" "$2,bind=$M,dev=eth0" || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	moved m c "$NEW" && leaves eth0 "$3"
 }
 
@@ -61,7 +61,7 @@ marked() {
 	stage "$1" || return
 	ipn m "-$1" rule add fwmark 7 lookup 100 && ipn m "-$1" route add "$C" dev eth0 table 100 || return
 	traffic m "$1" "$C" "$2,bind=$M,mark=7" || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	moved m c "$NEW" && leaves eth0 "$3"
 }
 
@@ -72,7 +72,7 @@ by_source() {
 	stage "$1" || return
 	ipn m "-$1" rule add from "$NEW" lookup 101 && ipn m "-$1" route add "$C" dev eth0 table 101 || return
 	traffic m "$1" "$C" "$2,bind=$M" || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	moved m c "$NEW" && leaves eth0 "$3"
 }
 
@@ -94,7 +94,7 @@ vrf() {
 	END
 	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
 	traffic m "$family" "$C" "$2,dev=red" || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	DOWN=$EPOCHREALTIME
 	batch m <<-END
 		link set wifi0 up
@@ -113,7 +113,7 @@ route_change() {
 	local M C NEW
 
 	stage "$1" && traffic m "$1" "$C" "$2,bind=$M" || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	moved m c "$NEW" || return
 	must "goes on after the move" goes_on m || return
 	ipn m "-$1" route replace "$C" dev eth0 metric 1 || return
@@ -128,10 +128,10 @@ no_route() {
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]}
 	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
 	traffic m "$family" "$C" "$2" || return
-	must "flow" busywait 5 figure_at_least m flows 1 || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	ipn m "-$family" rule add from "$NEW" unreachable || return
 	join m wifi0 50 && moved m c "$NEW" || return
-	must "refused" busywait 10 reason_at_least m no-route 3 || return
+	must "refused" slowwait 10 reason_at_least m no-route 3 || return
 	ipn m "-$family" rule del from "$NEW" unreachable || return
 	must "goes on when there is a route" goes_on m 5 || return
 	traffic_end m
@@ -151,7 +151,7 @@ flap() {
 	if [ "$2" = after ]; then
 		dev=wifi0
 		join m wifi0 50 && leave m eth0 || return
-		must "c sends to the new address" busywait 10 path_is c "$M" "$C" "${ADDR[m.wifi0.$family]}" || return
+		must "c sends to the new address" slowwait 10 path_is c "$M" "$C" "${ADDR[m.wifi0.$family]}" || return
 	fi
 	must "goes on" goes_on m || return
 	if [ "$2" != without ]; then
@@ -160,9 +160,9 @@ flap() {
 	fi
 	ipn m "-$family" route del default dev "$dev" || return
 	if [ "$2" = without ]; then
-		must "traffic stands" busywait 10 stands m udpc || return
+		must "traffic stands" slowwait 10 stands m udpc || return
 	else
-		must "packets take the last resort" busywait 10 took_last_resort m || return
+		must "packets take the last resort" slowwait 10 took_last_resort m || return
 	fi
 	ipn m "-$family" route add default via "${GATE[m.$dev.$family]}" dev "$dev" || return
 	must "goes on when the route is back" goes_on m 20 || return

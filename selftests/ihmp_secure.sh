@@ -24,7 +24,7 @@ stage() {
 	agent_start m c && serve c "$family" tcp:5000 udpc:5001 || return
 	traffic m "$family" "$C" tcp:5000,rate=20000 udpc:5001 || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least m flows 2 || return
+	must "flows" slowwait 10 figure_at_least m flows 2 || return
 	move eth0 wifi0 "$NEW" && move wifi0 eth0 "$M" || return
 	must "messages are seen" at_least_lines 8 "$SEEN"
 }
@@ -35,7 +35,7 @@ refused() {
 
 	before=$(grep -c 'event=refused-sum' "$log")
 	kill -USR1 "${AGENT[$1]}"
-	busywait 10 sums_beyond "$log" "$before" || return
+	slowwait 10 sums_beyond "$log" "$before" || return
 	sed -n 's/.*event=refused-sum count=//p' "$log" | tail -n 1
 }
 
@@ -61,7 +61,7 @@ attack() {
 	sent=$(in_ns x python3 "$SELFTESTS/attacker.py" "$kind" eth0 "$TMP/copy" "$3" "$FORGER" "$4" "$4" --mac "$(mac_of "$victim")") ||
 		fail "the attacker fails" || return
 	at_least "$kind: messages" 4 "$sent"
-	must "$kind at $victim: all of $sent are counted" busywait 20 counted "$victim" "$before" "$sent" || return
+	must "$kind at $victim: all of $sent are counted" slowwait 20 counted "$victim" "$before" "$sent" || return
 	equal "$kind at $victim: refused" "$sent" $(($(refused "$victim") - before))
 	equal "$kind at $victim: hosts of m" "$rows_m" "$(hosts_of m)"
 	equal "$kind at $victim: hosts of c" "$rows_c" "$(hosts_of c)"
@@ -97,7 +97,7 @@ restarted() {
 	cp "$SEEN" "$TMP/copy"
 	agent_stop c KILL
 	agent_start c || return
-	must "greeted" busywait 10 has_line "$TMP/ihmpd.c.log" 'event=acked control=hello' || return
+	must "greeted" slowwait 10 has_line "$TMP/ihmpd.c.log" 'event=acked control=hello' || return
 	attack replay c "$M" "$C" || return
 	move eth0 wifi0 "$NEW"
 }
@@ -119,7 +119,7 @@ reused() {
 	agent_start x || return
 	# Whatever begins before c has noticed belongs to the old entry.
 	in_ns x bash -c "echo >/dev/udp/$C/5001" || return
-	must "x has an entry" busywait 20 host_is c "$M" ".state == \"up\" and .id != $old" || return
+	must "x has an entry" slowwait 20 host_is c "$M" ".state == \"up\" and .id != $old" || return
 	must "the other one has no address left" host_is c "$old" '[.addr[] | select(.set == "active")] == [] and .remote == null' || return
 	must "x and c know each other" hosts_up x "$C" c "$M" || return
 	traffic x "$family" "$C" tcp:5000,rate=20000 || return
@@ -146,7 +146,7 @@ rotated() {
 
 	stage 4 || return
 	new=$(ihmpctl --state "$TMP/state.m" key rotate) || return
-	must "c is told" busywait 10 has_line "$TMP/ihmpd.c.log" "event=succeeded .* key=$new" || return
+	must "c is told" slowwait 10 has_line "$TMP/ihmpd.c.log" "event=succeeded .* key=$new" || return
 	move eth0 wifi0 "$NEW" || return
 	agent_stop c KILL
 	agent_start c || return
@@ -163,7 +163,7 @@ listed() {
 	printf '[security]\nmode = "require-known"\n' >"$TMP/ihmpd.c.toml"
 	defer rm -f "$TMP/ihmpd.c.toml"
 	agent_start m c && serve c 4 tcp:5000 && traffic m 4 "$C" tcp:5000,rate=20000 || return
-	must "m is not believed" busywait 10 has_line "$TMP/ihmpd.c.log" 'event=refused reason=unknown-key' || return
+	must "m is not believed" slowwait 10 has_line "$TMP/ihmpd.c.log" 'event=refused reason=unknown-key' || return
 	check "no entry that takes part" not host_up c "$M"
 	key=$(ihmpctl --state "$TMP/state.m" -j key | jq -r '.[0].key')
 	ihmpctl --state "$TMP/state.c" key add "$key" name m || return

@@ -74,7 +74,7 @@ moves() {
 	stage "$@" || return
 	dies && takes_over && reached || return
 	says c ok n tcp && ask c n connect "$S" 80 && says c d n hear && says c 20 n talk 20
-	POLL_MS=1000 busywait 60 passed "$(now_ms)" 30000
+	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 30000
 	says c 20 n talk 20
 	reached
 }
@@ -87,7 +87,7 @@ hands_over() {
 	ipn m addr del "$S/$SINGLE" dev eth0 && takes_over && reached || return
 	says c ok n tcp && ask c n connect "$S" 80 && says c d n hear && says c 20 n talk 20
 	says c "m 5" v visits "$M" 80 5
-	POLL_MS=1000 busywait 60 passed "$(now_ms)" 10000
+	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 10000
 	says c 20 n talk 20
 	reached
 	# And back again.
@@ -106,14 +106,14 @@ comes_back() {
 	says c ok n tcp && ask c n connect "$S" 80 && says c d n hear && says c 5 n talk 5
 	says c ok w udp && ask c w connect "$S" 53 && says c 5 w talk 5
 	ipn m addr del "$S/$SINGLE" dev eth0 && ipn s link set m0 up && ipn s link set m1 up && settled && agents_of m || return
-	must "m is there" busywait 10 quiet in_ns c ping -qnc 1 -W 1 "$M" || return
+	must "m is there" slowwait 10 quiet in_ns c ping -qnc 1 -W 1 "$M" || return
 	says c "m 5" v visits "$M" 80 5
-	! taking_part || must "c knows that m has no longer the address" busywait 20 not host_is c "$M" \
+	! taking_part || must "c knows that m has no longer the address" slowwait 20 not host_is c "$M" \
 		"any(.addr[]; .address == \"$S\" and .set == \"active\")"
 	says c 20 n talk 20
 	says c 20 w talk 20
 	reached
-	POLL_MS=1000 busywait 60 passed "$(now_ms)" 10000
+	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 10000
 	says c 20 n talk 20
 	says c 20 w talk 20
 }

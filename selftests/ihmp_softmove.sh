@@ -20,7 +20,7 @@ stage() {
 	agents m c && serve c "$family" tcp:5000 udpu:5001 tcp:5002 udpu:5003 || return
 	traffic m "$family" "$C" "$@" || return
 	acquainted m "$C" c "$M" && must "traffic goes on" goes_on m || return
-	! taking_part || must "all flows are known" busywait 10 figure_at_least m flows $#
+	! taking_part || must "all flows are known" slowwait 10 figure_at_least m flows $#
 }
 
 # watch FAMILY: what m sends by either device, and what the signalling says there.
@@ -38,7 +38,7 @@ leaves() {
 	local M C NEW port
 
 	stage "$1" && watch && join m wifi0 50 || return
-	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c hears m from the new address" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	must "traffic goes on" goes_on m 50 || return
 	capture_end m eth0 && capture_end m wifi0 && watch && goes_on m 30 || return
 	capture_end m eth0 && capture_end m wifi0
@@ -99,7 +99,7 @@ acknowledged() {
 	local M C NEW ack data
 
 	stage "$1" && watch && join m wifi0 50 || return
-	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c hears m from the new address" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	must "traffic goes on" goes_on m 20 || return
 	capture_end m eth0 && capture_end m wifi0
 	ack=$(grep -nE "IP6? $C\.61453 > $NEW\.61453" "$TMP/cap.m.wifi0" | head -n 1 | cut -d: -f1)
@@ -122,7 +122,7 @@ captive() {
 	done
 	watch && join m wifi0 50 || return
 	must "traffic goes on" goes_on m 50 || return
-	POLL_MS=1000 busywait 60 passed "$(now_ms)" 20000
+	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 20000
 	must "traffic goes on later" goes_on m 50 || return
 	capture_end m eth0 && capture_end m wifi0
 	equal "data by the network that does not answer" 0 "$(captured m wifi0 " > $C\.500[0-3]:")"
@@ -131,7 +131,7 @@ captive() {
 		# shellcheck disable=SC2086 # two words
 		netem ${at/:/ } delay "${DELAY_MS}ms" || return
 	done
-	must "the flows leave when it works" busywait 120 path_is c "$M" "$C" "$NEW" || return
+	must "the flows leave when it works" slowwait 120 path_is c "$M" "$C" "$NEW" || return
 	must "traffic goes on there" goes_on m 20 || return
 	traffic_end m && serve_end c && lossless m c
 }
@@ -165,14 +165,14 @@ rotates() {
 	sysctl_in m net.ipv6.conf.eth0.use_tempaddr=2 net.ipv6.conf.eth0.temp_prefered_lft=20 net.ipv6.conf.eth0.temp_valid_lft=600 \
 		net.ipv6.conf.eth0.max_desync_factor=0 net.ipv6.conf.eth0.dad_transmits=0
 	ipn m addr add "${ADDR[m.eth0.6]%1}5/64" dev eth0 mngtmpaddr nodad || return
-	must "there is a temporary address" busywait 10 temporary || return
+	must "there is a temporary address" slowwait 10 temporary || return
 	M=$TEMPORARY
 	agents m c && serve c 6 tcp:5000 udpu:5001 && traffic m 6 "$C" tcp:5000,rate=50000 udpc:5001 || return
 	acquainted m "$C" c "$M" || return
 	capture m eth0 -Q out "tcp or udp" || return
-	must "there is another one" busywait 60 rotated "$M" || return
+	must "there is another one" slowwait 60 rotated "$M" || return
 	NEW=$TEMPORARY
-	! taking_part || must "it is announced" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\")" || return
+	! taking_part || must "it is announced" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\")" || return
 	must "traffic goes on" goes_on m 50 || return
 	capture_end m eth0
 	at_least "packets from the first one" 100 "$(captured m eth0 "IP6 $M\.[0-9]+ > $C\.500[01]:")"
@@ -196,10 +196,10 @@ to_and_fro() {
 	local M C NEW
 
 	stage "$1" && join m wifi0 50 || return
-	must "c hears m from the new address" busywait 10 path_is c "$M" "$C" "$NEW" || return
+	must "c hears m from the new address" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	must "traffic goes on" goes_on m 20 || return
 	leave m wifi0 || return
-	must "c hears m from the first address" busywait 10 path_is c "$M" "$C" "$M" || return
+	must "c hears m from the first address" slowwait 10 path_is c "$M" "$C" "$M" || return
 	must "traffic goes on" goes_on m 20 || return
 	watch && ctl m stats flush && goes_on m 20 || return
 	equal "packets that are translated" 0 "$(figure m out-translated)"

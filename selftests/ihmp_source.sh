@@ -83,11 +83,7 @@ marked() {
 }
 
 no_flows() {
-	busywait 200 flows_are m 0
-}
-
-flows_are() {
-	[ "$(figure "$1" flows)" = "$2" ]
+	slowwait 200 figure_is m flows 0
 }
 
 # The harness: what it would see, and that the speaker may not do any of this by itself.
@@ -100,7 +96,7 @@ control() {
 	# Who may send from anywhere by himself goes on doing so, with a flow of ours, too.
 	speaker m 4 || return
 	marked p udp && expect ok p say-from "$X4" "$D" 5001 || return
-	must "d hears it" busywait 5 has_line "$TMP/cap.d.eth0" "$X4" || return
+	must "d hears it" slowwait 5 has_line "$TMP/cap.d.eth0" "$X4" || return
 	equal "refused by us" 0 "$(reason m foreign-source)"
 }
 
@@ -113,7 +109,7 @@ gone_address() {
 	expect ok u udp && tell u connect "$C" 5001 && port=$ANSWER && expect ok u write || return
 	address m eth0 4 "$NEW" "$M" && moved m c "$NEW" || return
 	expect ok u write || return
-	must "it leaves" busywait 5 has_line "$TMP/cap.m.eth0" "$NEW\.$port > $C\.5001" || return
+	must "it leaves" slowwait 5 has_line "$TMP/cap.m.eth0" "$NEW\.$port > $C\.5001" || return
 	silence
 }
 
@@ -148,7 +144,7 @@ rebound() {
 	stage && serve c 4 tcp:5000 && expect ok u "$1" || return
 	tell u connect "$C" 5000
 	[ "$1" = tcp ] || expect ok u write || return
-	must "a flow" busywait 5 figure_at_least m flows 1 || return
+	must "a flow" slowwait 5 figure_at_least m flows 1 || return
 	expect 1 u flag && expect ok u disconnect || return
 	[ "$2" = at-once ] || must "the flow goes" no_flows || return
 	tell u bind "$X4"
@@ -195,7 +191,7 @@ accepted() {
 	[ "$1" = 4 ] || nobody=$X6
 	expect 0 u flag && expect ok u disconnect && expect EADDRNOTAVAIL u bind "$nobody" || return
 	ctl m host flush && ctl c host flush || return
-	must "no hooks" busywait 5 no_hooks m || return
+	must "no hooks" slowwait 5 no_hooks m || return
 	expect 0 v flag && expect ok v disconnect && expect EADDRNOTAVAIL v bind "$nobody" && silence
 }
 
@@ -216,14 +212,14 @@ rebound_without_hooks() {
 	expect ok o udp && tell o connect "$C" 5001 && expect ok o write && expect 1 o flag && expect ok o disconnect || return
 	tell u bind "$X6" && tell o bind "${ADDR[m.eth0.6]}" || return
 	ctl m host flush && ctl c host flush || return
-	must "no hooks" busywait 5 no_hooks m || return
+	must "no hooks" slowwait 5 no_hooks m || return
 	expect 0 u flag && expect 0 o flag || return
 	expect ENETUNREACH u say "$C6" 5001
 	# That gives up the device, and the address as well.
 	expect ok u disconnect && expect ok u say "$C6" 5001 || return
 	capture m eth0 -Q out "udp and src host ${ADDR[m.eth0.6]}" || return
 	expect ok o say "$C6" 5001 || return
-	must "its own address is used" busywait 5 has_line "$TMP/cap.m.eth0" "${ADDR[m.eth0.6]}" || return
+	must "its own address is used" slowwait 5 has_line "$TMP/cap.m.eth0" "${ADDR[m.eth0.6]}" || return
 	silence
 }
 
@@ -245,7 +241,7 @@ six() {
 	address m eth0 6 "$NEW" "$M" && moved m c "$NEW" || return
 	capture m eth0 -Q out "udp and (src host $M or src host $NEW)" || return
 	expect ok u say-from "$M" "$C" 5001 || return
-	must "it leaves" busywait 5 has_line "$TMP/cap.m.eth0" "$NEW\.[0-9]* > $C\.5001" || return
+	must "it leaves" slowwait 5 has_line "$TMP/cap.m.eth0" "$NEW\.[0-9]* > $C\.5001" || return
 	barred u say-from "$M" "$D" 5001 && silence || return
 	equal "dropped" 3 "$BARRED"
 }
@@ -264,7 +260,7 @@ six_vrf() {
 	introduce m "$M" c "$C" && unprivileged m 6 && marked u udp red || return
 	capture d eth0 -Q in "udp dst port 5001" || return
 	expect ok u say-from "$M" "$D" 5001 && expect ok u say "$D" 5001 || return
-	must "both arrive" busywait 5 lines_are "$TMP/cap.d.eth0" 2 || return
+	must "both arrive" slowwait 5 lines_are "$TMP/cap.d.eth0" 2 || return
 	equal "refused by us" 0 "$(reason m foreign-source)"
 }
 
@@ -312,7 +308,7 @@ dual_stack_own() {
 	stage 6 && marked u udp || return
 	capture m eth0 -Q out "udp dst port 5007" || return
 	expect ok u say-from "${ADDR[m.eth0.6]}" "$C6" 5007 && expect ok u say "$C6" 5007 && expect ok u say "$D" 5007 || return
-	must "all three leave" busywait 5 lines_are "$TMP/cap.m.eth0" 3 || return
+	must "all three leave" slowwait 5 lines_are "$TMP/cap.m.eth0" 3 || return
 	silence
 }
 
@@ -342,7 +338,7 @@ without_hooks() {
 	expect ok h udp && tell h connect "$C" 5001 && expect ok h write && expect 1 h flag && expect ok h disconnect || return
 	tell h bind "$X4" && tell h connect "$D" 5001
 	ctl m host flush && ctl c host flush || return
-	must "no hooks" busywait 5 no_hooks m || return
+	must "no hooks" slowwait 5 no_hooks m || return
 	expect 0 u flag && expect 0 p flag && expect 0 h flag || return
 	expect ENETUNREACH u say-from "$X4" "$D" 5001 && expect ENETUNREACH p say-from "$X4" "$D" 5001 || return
 	expect ENETUNREACH h write || return
@@ -372,12 +368,12 @@ behind_dnat() {
 		}
 	END
 	start c socat -u TCP-LISTEN:5001,fork,reuseaddr "OPEN:$TMP/got,creat,append"
-	must "a server" busywait 5 listens c 5001 || return
+	must "a server" slowwait 5 listens c 5001 || return
 	start m socat -u "EXEC:sleep 60" "TCP:$C:5001"
-	must "the first connection" busywait 5 connected m 5001 || return
-	[ "$1" = without ] || must "it is a flow" busywait 5 has_flow m || return
+	must "the first connection" slowwait 5 connected m 5001 || return
+	[ "$1" = without ] || must "it is a flow" slowwait 5 has_flow m || return
 	echo second | in_ns m socat -u STDIN "TCP:$VIRTUAL:443,connect-timeout=5" || fail "the second connection was not opened"
-	must "what was sent arrives" busywait 5 has_line "$TMP/got" second
+	must "what was sent arrives" slowwait 5 has_line "$TMP/got" second
 }
 
 listens() {

@@ -52,8 +52,8 @@ stranger() {
 
 	several "$family" && dump c eth0 && agent_start m && serve c "$family" tcp:5000 || return
 	traffic m "$family" "$C" tcp:5000,rate=20000 || return
-	must "three HELLOs" busywait 30 has_messages c eth0 "$M" 3 || return
-	must "then it is left alone" busywait 30 host_is m "$C" '.state == "classic"' || return
+	must "three HELLOs" slowwait 30 has_messages c eth0 "$M" 3 || return
+	must "then it is left alone" slowwait 30 host_is m "$C" '.state == "classic"' || return
 	capture_end c eth0
 	equal "HELLOs that name the source" 3 "$(naming c eth0 "$M" "$M")"
 	equal "that name the other network's address" 0 "$(naming c eth0 "$M" "$OTHER")"
@@ -68,7 +68,7 @@ peer() {
 	several "$family" && dump c eth0 && agent_start m c && serve c "$family" tcp:5000 || return
 	traffic m "$family" "$C" tcp:5000,rate=20000 || return
 	must "both know each other" hosts_up m "$C" c "$M" || return
-	must "c is told" busywait 5 host_is c "$M" "any(.addr[]; .address == \"$OTHER\" and .set == \"unreachable\")" || return
+	must "c is told" slowwait 5 host_is c "$M" "any(.addr[]; .address == \"$OTHER\" and .set == \"unreachable\")" || return
 	check "but of the private address" not host_is c "$M" "any(.addr[]; .address == \"$OWN\")"
 	capture_end c eth0
 	equal "messages" 4 "$(captured c eth0 61453)"
@@ -86,10 +86,10 @@ tell() {
 	dump c eth0 && agent_start m c && serve c "$family" tcp:5000 || return
 	traffic m "$family" "$C" tcp:5000,rate=20000 || return
 	must "both know each other" hosts_up m "$C" c "$M" || return
-	must "c is told of the private address" busywait 5 host_is c "$M" "any(.addr[]; .address == \"$OWN\")" || return
+	must "c is told of the private address" slowwait 5 host_is c "$M" "any(.addr[]; .address == \"$OWN\")" || return
 	check "but of wifi0" not host_is c "$M" "any(.addr[]; .address == \"$OTHER\")"
 	leave m eth0
-	must "c hears that eth0 is gone, or nothing" busywait 5 host_is m "$C" 'all(.addr[]; .set != "local")' || return
+	must "c hears that eth0 is gone, or nothing" slowwait 5 host_is m "$C" 'all(.addr[]; .set != "local")' || return
 	equal "messages from wifi0" 0 "$(messages c eth0 "$OTHER" | wc -l)"
 	equal "as m's agent says" "eth*,$OWN/$([ "$family" = 4 ] && echo 32 || echo 128)" "$(agent m tell)"
 	# A bad line is named.
@@ -113,7 +113,7 @@ meet() {
 part() {
 	traffic_end m@"$1"
 	ctl m host flush && ctl c host flush
-	must "forgotten" busywait 5 equal hosts "0 0" "$(figure m hosts) $(figure c hosts)"
+	must "forgotten by m" slowwait 5 figure_is m hosts 0 && must "and by c" slowwait 5 figure_is c hosts 0
 }
 
 # keys FAMILY MODE: m and c meet; then another machine is at the address of c.
@@ -167,14 +167,14 @@ pinned() {
 	keys "$1" pin || return
 	traffic m "$1" "$C" tcp:5000,rate=20000 || return
 	equal "mode" pin "$(agent m mode)"
-	must "the other one is refused" busywait 30 host_is m "$C" '.state == "classic"' || return
+	must "the other one is refused" slowwait 30 host_is m "$C" '.state == "classic"' || return
 	equal "warnings" 1 "$(warnings)"
 	figure_of "another key, mode pin, IPv$1" warnings "$(warnings)" 1
 	check "which the keys show" key_in ".kind == \"changed\" and .address == \"$C\" and .outcome == \"refused\""
 	must "the connection is as any" goes_on m || return
 	traffic_end m
 	ihmpctl --state "$TMP/state.m" key accept "$C" >/dev/null || return
-	must "the entry expires" busywait 10 not host_is m "$C" true || return
+	must "the entry expires" slowwait 10 not host_is m "$C" true || return
 	traffic m "$1" "$C" tcp:5000,rate=20000 || return
 	must "and is believed after that" hosts_up m "$C" c "$M" || return
 	equal "warnings" 1 "$(warnings)"
@@ -214,7 +214,7 @@ visit() {
 		    peer.recv(1)
 		    peer.close()
 	END
-	busywait 20 has_line "$TMP/server.log" '^ready' || fail "no server: $(cat "$TMP/server.log")" || return
+	slowwait 20 has_line "$TMP/server.log" '^ready' || fail "no server: $(cat "$TMP/server.log")" || return
 	in_ns m python3 - "$1" "$2" "$4" "${CROWD[@]}" <<-'END'
 		import socket, sys
 		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
@@ -240,11 +240,11 @@ visited() {
 	equal "messages" 0 "$(captured m eth0 61453)"
 	figure_of "a server with $STRANGERS strangers, backlog $2, IPv$family" "greetings" "$(captured m eth0 61453)" 1
 	serve m "$family" tcp:5000 && traffic c "$family" "$M" tcp:5000,rate=20000 || return
-	must "control: it asks about a server of its own" busywait 5 asked c || return
-	must "and greets it" busywait 5 has_line "$TMP/cap.m.eth0" "IP6? $C" || return
+	must "control: it asks about a server of its own" slowwait 5 asked c || return
+	must "and greets it" slowwait 5 has_line "$TMP/cap.m.eth0" "IP6? $C" || return
 	ctl c host flush
 	ctl c policy add "$M" auto-in && visit "$family" "$C" "$2" 5101 || return
-	must "by policy it greets clients, too" busywait 5 figure_at_least c discovered 2
+	must "by policy it greets clients, too" slowwait 5 figure_at_least c discovered 2
 	figure_of "the same with the policy auto-in, backlog $2, IPv$family" "hosts asked" "$(($(figure c discovered) - 1))" 1
 }
 
@@ -278,7 +278,7 @@ datagrams() {
 		    for _ in range(3):
 		        sock.sendto(b"x", (sys.argv[2], 5300))
 	END
-	must "control: it asks about whom it speaks to" busywait 5 asked c
+	must "control: it asks about whom it speaks to" slowwait 5 asked c
 }
 
 # octets HOST SOURCE PORT: the octets of the datagrams that its eth0 had from SOURCE, of or to ports that begin with PORT, as captured.
@@ -304,7 +304,7 @@ ask() {
 		    else:
 		        service.sendto(data, peer)
 	END
-	busywait 20 has_line "$TMP/service.log" '^ready' || fail "no service: $(cat "$TMP/service.log")" || return
+	slowwait 20 has_line "$TMP/service.log" '^ready' || fail "no service: $(cat "$TMP/service.log")" || return
 	in_ns m python3 - "$1" "$2" "$3" <<-'END'
 		import socket, sys
 		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
@@ -331,7 +331,7 @@ temporary() {
 	leave m eth0
 	managed wifi0 "$next" "${GATE[m.wifi0.6]}" || return
 	second=$TEMPORARY
-	must "c sends to the temporary address" busywait 20 path_is c "$second" - "$second" || return
+	must "c sends to the temporary address" slowwait 20 path_is c "$second" - "$second" || return
 	must "traffic goes on" goes_on m 20 || return
 	capture_end c eth0
 	for addr in "$stable" "$next"; do
@@ -346,7 +346,7 @@ managed() {
 		addr add $2/64 dev $1 mngtmpaddr nodad
 		route add default via $3 dev $1
 	END
-	must "a temporary address" busywait 20 has_temporary "$1" || return
+	must "a temporary address" slowwait 20 has_temporary "$1" || return
 	TEMPORARY=$(temporary_of "$1")
 }
 

@@ -25,10 +25,10 @@ boot() {
 	start m bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' bash "$group" \
 		unshare --mount --propagation private --pid --fork --kill-child=KILL --cgroup --ipc --uts \
 		bash -c 'process_1 "$@"' bash "${MASKED[@]}" >"$TMP/boot.log" 2>&1
-	must "process 1" busywait 30 has_child "$BG" || { note "$(cat "$TMP/boot.log")" && return 1; }
+	must "process 1" slowwait 30 has_child "$BG" || { note "$(cat "$TMP/boot.log")" && return 1; }
 	MANAGER=$(pgrep -P "$BG")
-	must "systemd listens" busywait 120 test -S "/proc/$MANAGER/root/run/systemd/private" || return
-	must "systemd is up" busywait 120 manager_is running || { note "$(cat "$TMP/boot.log")" && return 1; }
+	must "systemd listens" slowwait 120 test -S "/proc/$MANAGER/root/run/systemd/private" || return
+	must "systemd is up" slowwait 120 manager_is running || { note "$(cat "$TMP/boot.log")" && return 1; }
 }
 
 has_child() {
@@ -101,18 +101,18 @@ stage() {
 	boot && agent_start c && must "enabled and started" quiet manage systemctl enable --now "$UNIT" || return
 	serve c "$1" tcp:5000 && traffic m "$1" "$C" tcp:5000,rate=20000 || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "the flow" busywait 10 figure_at_least m flows 1 || return
+	must "the flow" slowwait 10 figure_at_least m flows 1 || return
 	HOST=$(host_json m "$C" | jq .id)
 }
 
 # go FROM TO OLD NEW: a soft move of m, of which c has to hear.
 go() {
 	join m "$2" "$5" || return
-	must "c hears of the new address" busywait 10 host_is c "$M" "any(.addr[]; .address == \"$4\" and .set == \"active\")" || return
+	must "c hears of the new address" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$4\" and .set == \"active\")" || return
 	must "traffic moves" goes_on m || return
 	leave m "$1"
 	must "goes on after the move" goes_on m 20 || return
-	must "c sends to the new address" busywait 10 path_is c "$M" "$C" "$4"
+	must "c sends to the new address" slowwait 10 path_is c "$M" "$C" "$4"
 }
 
 # finish: the host is the one from before, and it moves, there and back; nothing was lost.
@@ -139,11 +139,11 @@ started() {
 		ExecStart=/bin/sh -c 'read _ </run/go; exec /usr/local/sbin/ihmpd'
 	END
 	manage systemctl start --no-block "$UNIT" || return
-	must "its process" busywait 30 not unit_is MainPID 0 || return
+	must "its process" slowwait 30 not unit_is MainPID 0 || return
 	# Until its line is written, the fifo's reader waits.
-	must "it is being started" busywait 30 unit_is ActiveState activating || return
+	must "it is being started" slowwait 30 unit_is ActiveState activating || return
 	manage sh -c 'echo >/run/go'
-	must "it is active" busywait 30 unit_is ActiveState active || return
+	must "it is active" slowwait 30 unit_is ActiveState active || return
 	check "it was ready" quiet manage ihmpctl agent
 	equal "restarts" 0 "$(unit NRestarts)"
 	check "it said so" journal 'ihmpd ready'
@@ -185,16 +185,16 @@ reloaded() {
 	pid=$(main_pid)
 	configure '[security]' 'mode = "require-known"'
 	must "a good file" quiet manage systemctl reload "$UNIT" || return
-	must "it counts" busywait 30 agent_is '.mode == "require-known"' || return
-	must "it is active" busywait 30 unit_is ActiveState active || return
+	must "it counts" slowwait 30 agent_is '.mode == "require-known"' || return
+	must "it is active" slowwait 30 unit_is ActiveState active || return
 	configure '[security]' 'mode = "unsigned"' '[peers]' 'max = 0'
 	check "a bad file" not quiet manage systemctl reload "$UNIT"
-	check "it says why" busywait 10 journal 'ihmpd.toml:4: max is 0'
-	must "it is still active" busywait 30 unit_is ActiveState active || return
+	check "it says why" slowwait 10 journal 'ihmpd.toml:4: max is 0'
+	must "it is still active" slowwait 30 unit_is ActiveState active || return
 	check "what was before counts" agent_is '.mode == "require-known"'
 	configure
 	must "an empty file" quiet manage systemctl reload "$UNIT" || return
-	must "it counts as well" busywait 30 agent_is '.mode == "first-use"' || return
+	must "it counts as well" slowwait 30 agent_is '.mode == "first-use"' || return
 	equal "process" "$pid" "$(main_pid)"
 	equal "restarts" 0 "$(unit NRestarts)"
 	finish
@@ -208,8 +208,8 @@ revived() {
 	pid=$(main_pid)
 	must "the signal" manage kill "-$1" "$pid" || return
 	# The watchdog's half minute, and systemd's second.
-	must "it is started again" busywait 60 restarted "$pid" || return
-	check "for this reason" busywait 10 journal "Failed with result '$2'"
+	must "it is started again" slowwait 60 restarted "$pid" || return
+	check "for this reason" slowwait 10 journal "Failed with result '$2'"
 	equal "restarts" 1 "$(unit NRestarts)"
 	equal "processes" 1 "$(manage pgrep -c -x ihmpd)"
 	must "goes on" goes_on m 20 || return

@@ -34,13 +34,13 @@ stage() {
 	done
 	for host in c q; do
 		start "$host" "$SELFTESTS/race.py" sink "$C" "$PORT" >"$TMP/sink.$host"
-		must "a sink at $host" busywait 30 has_line "$TMP/sink.$host" ready || return
+		must "a sink at $host" slowwait 30 has_line "$TMP/sink.$host" ready || return
 	done
 	introduce m "$M" c "$C" || return
 	rm -f "$TMP/turns" "$TMP/race" && mkfifo "$TMP/turns" || return
 	"$SELFTESTS/race.py" run "${NS[p]}" "$C" "$PORT" "${NS[m]}" "$C" "$PORT" >"$TMP/race" 2>&1 <>"$TMP/turns" &
 	defer stop_process $! KILL
-	must "both streams" busywait 30 has_line "$TMP/race" ready
+	must "both streams" slowwait 30 has_line "$TMP/race" ready
 }
 
 offloads() {
@@ -62,7 +62,7 @@ softly() {
 	ctl c path add host "${HID[c]}" remote "$NEW" && ctl m path add host "${HID[m]}" local "$NEW" || return
 	ctl m path set host "${HID[m]}" local "$M" preference 10 left || return
 	turns 1 || return
-	must "c follows" busywait 5 path_is c "$NEW" "$C" "$NEW" || return
+	must "c follows" slowwait 5 path_is c "$NEW" "$C" "$NEW" || return
 	moved m c "$NEW" && batch m <<<"addr del $M/${WIDTH[$1]} dev eth0" || return
 	equal "sockets that were woken" "0 0" "$(figure m tcp-woken) $(figure c tcp-woken)"
 }
@@ -73,7 +73,7 @@ turns() {
 
 	lines=$(wc -l <"$TMP/race")
 	echo "$1" >"$TMP/turns"
-	must "$1 turns" busywait 120 longer "$lines"
+	must "$1 turns" slowwait 120 longer "$lines"
 }
 
 longer() {
@@ -85,7 +85,7 @@ seen() {
 	local port
 
 	start c tcpdump -i eth0 -nn -c 1 -Q in "tcp dst port $PORT and src host $NEW and greater 10000" >"$TMP/packet" 2>"$TMP/packet.err"
-	busywait 10 has_line "$TMP/packet.err" 'listening on' && turns 1 && busywait 10 has_line "$TMP/packet" . || return
+	slowwait 10 has_line "$TMP/packet.err" 'listening on' && turns 1 && slowwait 10 has_line "$TMP/packet" . || return
 	port=$(sed -nE "s/.* ${NEW//./\\.}\.([0-9]+) > .*/\1/p" "$TMP/packet")
 	must "the socket of $(cat "$TMP/packet")" has . in_ns m ss -Htn "src $(bracket "$M"):$port and dport = :$PORT"
 }

@@ -87,7 +87,7 @@ still_there() {
 	local errors
 
 	errors=$(($(csum_errors m) + $(csum_errors c)))
-	must "an echo from m" busywait 10 inside m c 4 && must "an echo from c" inside c m 6 || return
+	must "an echo from m" slowwait 10 inside m c 4 && must "an echo from c" inside c m 6 || return
 	must "goes on inside" goes_on m 20 || return
 	traffic_end m && serve_end c || return
 	equal "checksum errors" "$errors" "$(($(csum_errors m) + $(csum_errors c)))"

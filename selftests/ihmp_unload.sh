@@ -30,7 +30,7 @@ by_hand() {
 	for ((i = 1; i <= ROUNDS; i++)); do
 		must "round $i: load" module_load || return
 		introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" && introduce m "${ADDR[m.eth0.6]}" c "${ADDR[c.eth0.6]}" || return
-		must "round $i: flows" busywait 10 figure_at_least m flows 4 || return
+		must "round $i: flows" slowwait 10 figure_at_least m flows 4 || return
 		must "round $i: goes on" goes_on m 2 || return
 		must "round $i: unload" module_unload || return
 	done
@@ -72,7 +72,7 @@ translated() {
 		new=${ADDR[m.eth0.4]}0
 		introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" && serve c 4 tcp:5000 udpu:5002 || return
 		traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=1000000 udpu:5002,interval=0.001 ping,interval=0.02 || return
-		must "flows" busywait 5 figure_at_least m flows 3 || return
+		must "flows" slowwait 5 figure_at_least m flows 3 || return
 		address m eth0 4 "$new" "${ADDR[m.eth0.4]}" && moved m c "$new" || return
 		must "round $i: goes on after the move" goes_on m || return
 		must "round $i: unload" module_unload || return
@@ -91,9 +91,9 @@ listened() {
 	for i in 1 2 3; do
 		module_load
 		start m ihmpctl -j monitor >"$TMP/events" 2>&1
-		busywait 5 listens || { fail "monitor does not start" || return; }
+		slowwait 5 listens || { fail "monitor does not start" || return; }
 		ctl m host add remote "${ADDR[c.eth0.4]}" local "${ADDR[m.eth0.4]}" >/dev/null
-		must "an event" busywait 5 test -s "$TMP/events" || return
+		must "an event" slowwait 5 test -s "$TMP/events" || return
 		must "round $i: unload under a listener" module_unload || return
 		stop_process "$BG" TERM
 	done

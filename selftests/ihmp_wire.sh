@@ -20,15 +20,15 @@ stage() {
 	agent_start m c && serve "$server" "$family" tcp:5000 udpc:5001 udpu:5002 || return
 	traffic "$client" "$family" "$TARGET" "${flows[@]}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least "$client" flows ${#flows[@]} || return
+	must "flows" slowwait 10 figure_at_least "$client" flows ${#flows[@]} || return
 	# All but the ping, which is last.
-	must "flows of the server" busywait 10 figure_at_least "$server" flows $((${#flows[@]} - 1))
+	must "flows of the server" slowwait 10 figure_at_least "$server" flows $((${#flows[@]} - 1))
 }
 FLOWS=()
 
 go() {
 	join m wifi0 50 || return
-	must "m uses the new address" busywait 10 path_is m "$C" "$NEW" "$C" || return
+	must "m uses the new address" slowwait 10 path_is m "$C" "$NEW" "$C" || return
 	must "goes on from there" goes_on "$client" || return
 	leave m eth0
 	must "goes on" goes_on "$client" 20
@@ -161,7 +161,7 @@ held() {
 	leave m eth0
 	kill -STOP "${AGENT[c]}"
 	join m wifi0 || return
-	must "packets wait" busywait 5 reason_at_least c held 2
+	must "packets wait" slowwait 5 reason_at_least c held 2
 	kill -CONT "${AGENT[c]}"
 	[ -z "$CASE_STATUS" ] || return
 	must "goes on" goes_on m 10 || return
@@ -224,9 +224,9 @@ by_locator() {
 	at_least "packets from the old network" 1 "$(in_ns c nft -j list counter inet fw old | jq '.nftables[1].counter.packets')"
 	in_ns c nft reset counter inet fw old >/dev/null
 	join m wifi0 50 && leave m eth0 || return
-	must "refused from the new one" busywait 10 rule_hit || return
+	must "refused from the new one" slowwait 10 rule_hit || return
 	in_ns c nft reset counter inet fw old >/dev/null
-	must "the connection stands" busywait 10 stands m tcp || return
+	must "the connection stands" slowwait 10 stands m tcp || return
 	equal "packets from the old network" 0 "$(in_ns c nft -j list counter inet fw old | jq '.nftables[1].counter.packets')"
 	in_ns c nft flush chain inet fw input || return
 	must "goes on when the rule is gone" goes_on m 5 || return

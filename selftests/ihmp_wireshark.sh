@@ -46,7 +46,7 @@ wrong() {
 record() {
 	start "$1" tcpdump -i "$2" -n -U --immediate-mode -w "$SHARK/$3" udp port 61453 2>"$TMP/record.err"
 	RECORDER=$BG
-	busywait 10 has_line "$TMP/record.err" 'listening on' || fail "tcpdump does not listen"
+	slowwait 10 has_line "$TMP/record.err" 'listening on' || fail "tcpdump does not listen"
 }
 
 record_end() {
@@ -80,11 +80,11 @@ signed() {
 	agent_start m c && serve c "$family" tcp:5000 && traffic m "$family" "$C" tcp:5000,rate=20000 || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	join m wifi0 50 || return
-	must "ADDR_UP is answered" busywait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=addr-up ' || return
+	must "ADDR_UP is answered" slowwait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=addr-up ' || return
 	leave m eth0
-	must "ADDR_DOWN is answered" busywait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=addr-down ' || return
+	must "ADDR_DOWN is answered" slowwait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=addr-down ' || return
 	leave m wifi0 && join m eth0 || return
-	must "HANDOFF is answered" busywait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=handoff ' || return
+	must "HANDOFF is answered" slowwait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=handoff ' || return
 	traffic_end m
 	record_end
 
@@ -120,7 +120,7 @@ asked() {
 	FAMILIES=4 topo_pair || return
 	record m eth0 asked.pcap || return
 	agent_start m && serve c 4 tcp:5000 && traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=20000 || return
-	must "m gives up" busywait 30 has_line "$TMP/ihmpd.m.log" 'event=classic' || return
+	must "m gives up" slowwait 30 has_line "$TMP/ihmpd.m.log" 'event=classic' || return
 	traffic_end m
 	record_end
 	equal "HELLOs" "1|0|

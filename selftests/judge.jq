@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Judges the findings of a client ($c) and a server ($s) of traffic.py around a move; see judge in lib.sh.
+# Judges the findings of a client ($c) and a server ($s) of traffic.py around a move; see judge in lib/traffic.sh.
 
 def port: capture("^[a-z]+:(?<port>[0-9]+)").port;
 def kind: capture("^(?<kind>[a-z]+)").kind;

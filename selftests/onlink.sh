@@ -30,10 +30,10 @@ stage() {
 	agent_start m c && serve c "$family" tcp:5000 udpc:5001 || return
 	traffic m "$family" "$C" "$@" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
-	must "flows" busywait 10 figure_at_least m flows $# || return
+	must "flows" slowwait 10 figure_at_least m flows $# || return
 	move eth0 wifi0 "$NEW" && move wifi0 eth0 "$M" || return
-	must "messages are seen" busywait 10 at_least_lines 8 "$SEEN" || return
-	must "of c as well" busywait 10 has_line "$SEEN" "^$C $M " || return
+	must "messages are seen" slowwait 10 at_least_lines 8 "$SEEN" || return
+	must "of c as well" slowwait 10 has_line "$SEEN" "^$C $M " || return
 	sniff_end
 	# From now on a frame goes where it is to go: what is counted is what was sent.
 	hub off && meters "$family"
@@ -44,7 +44,7 @@ sniff() {
 	rm -f "$SEEN"
 	start x python3 "$SELFTESTS/attacker.py" sniff eth0 "$SEEN" >"$TMP/sniff.log" 2>&1
 	SNIFFER=$BG
-	busywait 20 has_line "$TMP/sniff.log" '^ready' || fail "no attacker: $(cat "$TMP/sniff.log")"
+	slowwait 20 has_line "$TMP/sniff.log" '^ready' || fail "no attacker: $(cat "$TMP/sniff.log")"
 }
 
 sniff_end() {
@@ -68,12 +68,12 @@ at_least_lines() {
 # move FROM TO ADDRESS: a soft move of m.
 move() {
 	join m "$2" 50 || return
-	must "c hears of $3" busywait 10 host_is c "$3" "any(.addr[]; .address == \"$3\" and .set == \"active\")" || return
+	must "c hears of $3" slowwait 10 host_is c "$3" "any(.addr[]; .address == \"$3\" and .set == \"active\")" || return
 	must "traffic moves" goes_on m || return
 	leave m "$1"
-	must "c sends to $3" busywait 10 path_is c "$3" - "$3" || return
+	must "c sends to $3" slowwait 10 path_is c "$3" - "$3" || return
 	# So that the last message was seen as well.
-	must "c heard the last of it" busywait 10 has_line "$TMP/ihmpd.c.log" "event=received control=addr-down .* from=$3 " || return
+	must "c heard the last of it" slowwait 10 has_line "$TMP/ihmpd.c.log" "event=received control=addr-down .* from=$3 " || return
 	must "traffic goes on" goes_on m
 }
 

@@ -40,7 +40,7 @@ acquainted() {
 # has_in HOST PEER ADDR SET
 has_in() {
 	! taking_part ||
-		must "$1 has $3, $4" busywait 10 host_is "$1" "$2" "any(.addr[]; .address == \"$3\" and .set == \"$4\")"
+		must "$1 has $3, $4" slowwait 10 host_is "$1" "$2" "any(.addr[]; .address == \"$3\" and .set == \"$4\")"
 }
 
 knows() {
@@ -52,5 +52,5 @@ knows_former() {
 }
 
 later() {
-	[ "$1" = 0 ] || POLL_MS=1000 busywait $(($1 + 30)) passed "$(now_ms)" $(($1 * 1000))
+	[ "$1" = 0 ] || POLL_MS=1000 slowwait $(($1 + 30)) passed "$(now_ms)" $(($1 * 1000))
 }

@@ -54,6 +54,13 @@ dad() {
 	[ "$1${OPTIMISTIC:-0}" != 61 ] || DAD=optimistic
 }
 
+# optimistic HOST INTERFACE: IPv6 addresses that come there from now on are optimistic.
+optimistic() {
+	OPTIMISTIC=1
+	sysctl_in "$1" net.ipv6.conf.all.accept_dad=1 "net.ipv6.conf.$2.accept_dad=1" "net.ipv6.conf.$2.dad_transmits=1" \
+		"net.ipv6.conf.$2.optimistic_dad=1" "net.ipv6.conf.$2.use_optimistic=1"
+}
+
 leave() {
 	ipn "$1" addr flush dev "$2" scope global || return
 	# IPv4's routes go with the last address.
@@ -90,7 +97,7 @@ settled() {
 	local name
 
 	for name in "${!NS[@]}"; do
-		must "the links of $name carry packets" busywait 10 not has_idle_link "$name" || return
+		must "the links of $name carry packets" slowwait 10 not has_idle_link "$name" || return
 	done
 }
 
@@ -262,6 +269,6 @@ know() {
 
 # drop_topo: all namespaces of the topology, for a suite that builds several.
 drop_topo() {
-	drop_ns "${!NS[@]}"
+	cleanup_all_ns
 	HOSTS=''
 }

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Cases and their results as KTAP (Documentation/dev-tools/ktap.rst in the kernel). The plan comes last, so that it says that the suite
+# has reached its end.
+#
+#   run_case "what it shows" FUNCTION [ARGUMENT...]   one case, one KTAP line
+# In a case:
+#   must WHAT CMD... || return    CMD has to succeed, or the case fails and ends
+#   check WHAT CMD...             CMD has to succeed, or the case fails and goes on
+#   equal WHAT WANT GOT           the same for values
+#   fail WHAT; skip WHY           a skip is printed and counted, never a pass; IHMP_NO_SKIP=1 makes it a failure
+
+echo "KTAP version 1"
+CASES=0 FAILED=0 SKIPPED=0
+CASE='' CASE_STATUS=''
+CASE_MS=0
+
+# note TEXT...: a diagnostic line.
+note() {
+	printf '%s\n' "$*" | sed 's/^/# /'
+}
+
+# result STATUS(ok|fail|skip) NAME [WHY]: one KTAP line.
+result() {
+	local what="$2"
+
+	CASES=$((CASES + 1))
+	case $1 in
+	ok) echo "ok $CASES - $what" ;;
+	skip)
+		if [ "${IHMP_NO_SKIP:-0}" = 1 ]; then
+			FAILED=$((FAILED + 1))
+			echo "not ok $CASES - $what # skipped: ${3:-}"
+		else
+			SKIPPED=$((SKIPPED + 1))
+			echo "ok $CASES - $what # SKIP ${3:-}"
+		fi
+		;;
+	*)
+		FAILED=$((FAILED + 1))
+		echo "not ok $CASES - $what"
+		[ -z "${3:-}" ] || note "  $3"
+		;;
+	esac
+}
+
+fail() {
+	CASE_STATUS=fail
+	note "  ${CASE:-$SUITE}: $*"
+	return 1
+}
+
+skip() {
+	[ "$CASE_STATUS" = fail ] || CASE_STATUS="skip $*"
+}
+
+must() {
+	local what=$1
+	shift
+	"$@" || fail "$what (not so: $*)"
+}
+
+check() {
+	must "$@" || true
+}
+
+equal() {
+	[ "$2" = "$3" ] || fail "$1: wanted '$2', got '$3'"
+}
+
+# at_most WHAT LIMIT VALUE, at_least WHAT LIMIT VALUE: whole numbers.
+at_most() {
+	[ "${3:-x}" -le "$2" ] 2>/dev/null || fail "$1: wanted at most $2, got '${3:-}'"
+}
+
+at_least() {
+	[ "${3:-x}" -ge "$2" ] 2>/dev/null || fail "$1: wanted at least $2, got '${3:-}'"
+}
+
+# A function that runs as one case can have several results: it fills RESULTS["name"] with "ok" or with what is wrong, and
+# its caller names all that it is to have.
+#   run_cases PREFIX "EXPECTED NAMES" FUNCTION [ARGUMENT...]
+declare -A RESULTS=()
+run_cases() {
+	local prefix=$1 expected=$2 name
+	shift 2
+
+	CASE=$prefix
+	wanted "$CASE" || return 0
+	RESULTS=()
+	scope "$@"
+	for name in $expected; do
+		outcome "$prefix: $name" "${RESULTS[$name]:-the scenario failed before}"
+	done
+	CASE=
+}
+
+# outcome NAME ok|TEXT: one KTAP line.
+outcome() {
+	if [ "$2" = ok ]; then
+		result ok "$1 # $CASE_MS ms"
+	else
+		result fail "$1" "$2"
+	fi
+}
+
+# wanted NAME: is the case selected? IHMP_CASES is an extended regular expression; everything without it.
+wanted() {
+	[ -z "${IHMP_CASES:-}" ] || [[ $1 =~ $IHMP_CASES ]]
+}
+
+# scope FUNCTION [ARGUMENT...]: runs it and cleans up behind it; its outcome is in CASE_STATUS and CASE_MS.
+scope() {
+	CASE_STATUS=''
+	# shellcheck disable=SC2034 # what a condition saw when it looked last
+	LAST_SEEN=''
+	scrap
+	in_defer_scope outcome_of "$@"
+}
+
+outcome_of() {
+	local start=${EPOCHREALTIME/./}
+
+	"$@" || [ -n "$CASE_STATUS" ] || fail "$1 gave up"
+	CASE_MS=$(((${EPOCHREALTIME/./} - start) / 1000))
+	[ "$CASE_STATUS" != fail ] || explain
+}
+
+run_case() {
+	CASE=$1
+	shift
+
+	wanted "$CASE" || return 0
+	scope "$@"
+	case $CASE_STATUS in
+	'') result ok "$CASE # $CASE_MS ms" ;;
+	skip*) result skip "$CASE" "${CASE_STATUS#skip }" ;;
+	*) result fail "$CASE" ;;
+	esac
+	CASE=
+}
+
+suite_end() {
+	[ ! -e "$TMP/figures" ] || jq -s . "$TMP/figures" >"${IHMP_RESULTS:-.}/ihmp.json"
+	echo "1..$CASES"
+	# Nothing but skips: KSFT_SKIP.
+	[ "$CASES" = 0 ] || [ "$SKIPPED" != "$CASES" ] || exit 4
+	exit $((FAILED > 0))
+}
+
+# figure_of CASE METRIC VALUE UNIT: a figure of the signalling, for ihmp.json, which the suite leaves in $IHMP_RESULTS.
+figure_of() {
+	jq -nc --arg case "$1" --arg metric "$2" --argjson value "$3" --arg unit "$4" \
+		'{case: $case, metric: $metric, value: $value, unit: $unit, peer: "ihmp"}' >>"$TMP/figures"
+}
