@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 
-from nl_spec import C4, C6, D4, M4, N4, Family, address, ynl_module
+from spec.family import C4, C6, D4, M4, N4, Family, address, ynl_module
 
 FAILSLAB = pathlib.Path("/sys/kernel/debug/failslab")
 LIBC = ctypes.CDLL(None, use_errno=True)
