@@ -106,7 +106,11 @@ transfer() {
 	*) fail "there is no such move" || return ;;
 	esac
 	nap_until $((T0 + LASTS * 1000))
-	traffic_wait "$client" $DRAIN && serve_end "$server" || return
+	case $what in
+	tcp) traffic_wait "$client" $DRAIN ;;
+	# Ping would go on until it has sent all that it was to.
+	udp) traffic_end "$client" ;;
+	esac && serve_end "$server" || return
 	nap_until $((T0 + LASTS * 1000 + 500))
 	stop_process "$OBSERVER"
 	check "the observer's findings" test -s "$DEMO/$CASE.observer.json"
