@@ -29,6 +29,8 @@ pub(crate) struct Contents {
     pub(crate) new: Option<Addr>,
     /// The lost address.
     pub(crate) old: Option<Addr>,
+    /// The peer could not reach that one, as far as it was told ([DIME-IFIP] section IV-E).
+    pub(crate) old_unreachable: bool,
     /// All our addresses, as the peer should know them; towards a stranger, the source.
     pub(crate) list: Vec<Addr>,
     /// The list is the whole of what the peer should know.
@@ -47,6 +49,15 @@ impl Contents {
     /// Whether it tells the peer all our addresses in place of those it knew.
     pub(crate) fn replaces(&self) -> bool {
         self.control != Control::Hello
+    }
+
+    /// What its kind alone does not say.
+    pub(crate) fn options(&self) -> Options {
+        let hands_off = matches!(self.control, Control::Handoff | Control::HandoffUnreachable);
+        match hands_off && self.old_unreachable {
+            true => Options::OLDADDR_UNREACHABLE,
+            false => Options::NONE,
+        }
     }
 
     /// Whether it announces a move of its source.

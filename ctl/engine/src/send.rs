@@ -31,6 +31,7 @@ pub(crate) fn request(
         true => telling::list_from(host, from, world),
         false => vec![from],
     };
+    let standing = old.and_then(|old| host.advertised().standing(old));
     let contents = Contents {
         control,
         seqno: host.requests_mut().take_seqno(),
@@ -38,6 +39,7 @@ pub(crate) fn request(
         host: host.advertised().host_id(control, from),
         new,
         old,
+        old_unreachable: standing == Some(Standing::Unreachable),
         list,
         complete,
     };
@@ -99,7 +101,7 @@ pub(crate) fn send_due(host: &mut Host, world: &mut World) {
                 let from = request.from();
                 (options, host.session_mut().take_challenge(from, to))
             }
-            false => (Options::NONE, None),
+            false => (request.contents().options(), None),
         };
         let own = host.trust().own();
         request.send(to, &targets, options, echo, own, world);
