@@ -85,10 +85,9 @@ fn addr(message: &mut Message, role: Role, entry: &Entry) -> Result {
     message.addr(AddrAttr::ADDRESS.0, entry.addr)?;
     message.u32(AddrAttr::SET.0, role as u32)?;
     message.u16(AddrAttr::PREFERENCE.0, entry.preference)?;
-    message.flag(AddrAttr::UNPROVEN.0, entry.unproven)?;
+    message.flag(AddrAttr::UNVALIDATED.0, entry.unvalidated)?;
     message.flag(AddrAttr::NAT.0, entry.nat)?;
     message.flag(AddrAttr::LEFT.0, role == Role::Local && entry.mark != 0)?;
-    message.flag(AddrAttr::UNVALIDATED.0, entry.unvalidated)?;
     match entry.device {
         0 => Ok(()),
         device => message.u32(AddrAttr::DEVICE.0, device),
@@ -105,7 +104,7 @@ pub(crate) fn path(message: &mut Message, id: u32, view: &View, path: &Path) -> 
         PathAttr::ACTIVE.0,
         view.path(path.local.family()) == Some(*path),
     )?;
-    message.flag(PathAttr::UNPROVEN.0, path.unproven)
+    message.flag(PathAttr::UNVALIDATED.0, path.unvalidated)
 }
 
 /// Puts the path of a host, or that it has none, into a message, and why that changed.

@@ -413,9 +413,9 @@ impl View {
 
     /// Whether the host has not acknowledged that we are at this address: what comes there may answer what
     /// it took for somebody else's.
-    pub(crate) fn unproven(&self, local: Addr) -> bool {
+    pub(crate) fn unvalidated(&self, local: Addr) -> bool {
         let entry = self.lists().lookup(Role::Local, local);
-        entry.is_some_and(|entry| entry.unproven || entry.nat)
+        entry.is_some_and(|entry| entry.unvalidated || entry.nat)
     }
 
     /// Whether an own address is behind a NAT and no locator: packets from and to it are of flows that

@@ -27,7 +27,7 @@ SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK = 270, 1, 10
 NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 1, 4, 2
 NEW, SET, FLUSH = 2, 3, 5
 ID, STATE, ADDR, CLEAR = 1, 3, 6, 7
-ADDRESS, SET_OF, PREFERENCE, UNPROVEN = 1, 2, 3, 4
+ADDRESS, SET_OF, PREFERENCE, UNVALIDATED = 1, 2, 3, 4
 UP, ACTIVE, UNREACHABLE, LOCAL = 1, 0, 1, 2
 NESTED = 0x8000
 # Requests in one call: so few that the processor is seldom taken away meanwhile.
@@ -42,9 +42,9 @@ def u32(kind, value):
     return attr(kind, struct.pack("=I", value))
 
 
-def addr(address, role, unproven=False):
+def addr(address, role, unvalidated=False):
     data = attr(ADDRESS, socket.inet_aton(address)) + u32(SET_OF, role) + attr(PREFERENCE, struct.pack("=H", 0))
-    return attr(ADDR | NESTED, data + (attr(UNPROVEN, b"") if unproven else b""))
+    return attr(ADDR | NESTED, data + (attr(UNVALIDATED, b"") if unvalidated else b""))
 
 
 class Client:
@@ -94,7 +94,7 @@ class Client:
     def record(self, number, peer, local):
         """What the agent says of a host, all of it."""
         clear = b"".join(u32(CLEAR, role) for role in (ACTIVE, UNREACHABLE, LOCAL))
-        data = u32(ID, number) + u32(STATE, UP) + addr(peer, ACTIVE) + addr(local, LOCAL, unproven=True) + clear
+        data = u32(ID, number) + u32(STATE, UP) + addr(peer, ACTIVE) + addr(local, LOCAL, unvalidated=True) + clear
         return self.message(self.family, SET, data, NLM_F_REQUEST)
 
     def timed(self, messages):

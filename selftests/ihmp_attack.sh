@@ -189,7 +189,7 @@ liar() {
 	since=$(now_ms)
 	lie 1 || return
 	must "it is believed at first" slowwait 5 path_is c "$M" - "$V" || return
-	POLL_MS=640 must "it is found out" slowwait $((most + 10)) has_line "$TMP/ihmpd.c.log" "event=unproven peer=$V" || return
+	POLL_MS=640 must "it is found out" slowwait $((most + 10)) has_line "$TMP/ihmpd.c.log" "event=unvalidated peer=$V" || return
 	since=$(($(now_ms) - since)) octets=$(($(bystander) - octets))
 	note "for $since ms, $octets octets of data to the bystander, for one message of $(jq .octets "$TMP/lie")"
 	at_most "ms until it is found out" $((most * 1000 + SLACK_MS)) "$since"
@@ -199,7 +199,7 @@ liar() {
 	must "c does not send there any more" host_is c "$M" "[.addr[] | select(.set == \"active\")] == []" || return
 	packets=$(metered c went packets) since=$(now_ms)
 	lie 2 || return
-	must "it is not believed again" slowwait 5 counts c unproven 1 || return
+	must "it is not believed again" slowwait 5 counts c unvalidated 1 || return
 	POLL_MS=640 must "ten seconds" slowwait 20 passed "$since" 10000 || return
 	# A probe now and then, and the answer to the second lie.
 	at_most "messages to the bystander in ten seconds" 8 $(($(metered c went packets) - packets))

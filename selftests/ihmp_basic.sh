@@ -65,7 +65,7 @@ counted() {
 	address m eth0 "$family" "$new" "$M" || return
 	must "m moved" slowwait 10 path_is m "$C" "$new" "$C" || return
 	must "c knows" slowwait 10 path_is c "$M" "$C" "$new" || return
-	must "the move is acknowledged" slowwait 10 host_is m "$C" 'all(.addr[]; .unproven | not)' || return
+	must "the move is acknowledged" slowwait 10 host_is m "$C" 'all(.addr[]; .unvalidated | not)' || return
 	ctl m stats flush && ctl c stats flush || return
 	must "ten datagrams afterwards" burst m 1000 || return
 	equal "m out translated" 10 "$(figure m out-translated)"

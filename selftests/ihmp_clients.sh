@@ -75,7 +75,7 @@ vanished() {
 soft() {
 	join m wifi0 50 || return
 	must "c hears m from the new address" slowwait 10 path_is c "$M" "$C" "$NEW" || return
-	must "m sends from there" slowwait 10 host_is m "$C" 'all(.addr[]; .unproven | not)' || return
+	must "m sends from there" slowwait 10 host_is m "$C" 'all(.addr[]; .unvalidated | not)' || return
 	# c sends to the old address until it hears data from the new one, and some of that is on the way for half a round trip.
 	must "the shell goes on" says moved && must "nothing is on the way to the old address" says there || return
 	leave m eth0

@@ -79,7 +79,7 @@ taken_at_least() {
 lies() {
 	local count
 
-	count=$(grep -c "event=unproven peer=$V" "$TMP/ihmpd.c.log")
+	count=$(grep -c "event=unvalidated peer=$V" "$TMP/ihmpd.c.log")
 	cp "$SEEN" "$TMP/copy"
 	lie "$1" || return
 	must "it is believed at first" slowwait 5 path_is c "$M" - "$V" || return
@@ -87,7 +87,7 @@ lies() {
 }
 
 found_out() {
-	[ "$(grep -c "event=unproven peer=$V" "$TMP/ihmpd.c.log")" -gt "$1" ]
+	[ "$(grep -c "event=unvalidated peer=$V" "$TMP/ihmpd.c.log")" -gt "$1" ]
 }
 
 # A host with a key has what it is sent go to a bystander: no more of it than it took itself. Then it makes another key.
@@ -235,7 +235,7 @@ honest() {
 	UP=$EPOCHREALTIME
 	must "traffic goes on after the move" slowwait 10 not has_still m c || return
 	must "c sends to the new address" path_is c "$M" "$C" "${ADDR[m.wifi0.$family]}" || return
-	must "m hears the answer" slowwait 10 host_is m "$C" "all(.addr[]; .unproven | not)" || return
+	must "m hears the answer" slowwait 10 host_is m "$C" "all(.addr[]; .unvalidated | not)" || return
 	equal "probes that c sent" "$probed" $(($(agent c probes) - before))
 	must "on trial are $((1 - probed)) addresses" slowwait 2 host_is c "${ADDR[m.wifi0.$family]}" \
 		"([.addr[] | select(.unvalidated)] | length) == $((1 - probed))" || return

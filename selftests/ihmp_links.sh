@@ -155,7 +155,7 @@ marks() {
 		}
 	END
 	join m wifi0 50 || return
-	must "the new one is tried" slowwait 5 local_is "any(.[]; .address == \"$NEW\" and .unproven)" || return
+	must "the new one is tried" slowwait 5 local_is "any(.[]; .address == \"$NEW\" and .unvalidated)" || return
 	must "traffic goes on" goes_on m 20 || return
 	check "the old one is left" left_is "$M"
 	check "its device is used" leaves_by "$M" eth0
@@ -184,7 +184,7 @@ several() {
 	check "no marks" left_is ''
 	address m wifi0 "$1" "${NEW}0" || return
 	must "one more address" slowwait 10 leaves_by "${NEW}0" wifi0 || return
-	must "it is proven" slowwait 10 local_is 'all(.[]; .unproven | not)' || return
+	must "it is proven" slowwait 10 local_is 'all(.[]; .unvalidated | not)' || return
 	check "still none" left_is ''
 }
 

@@ -262,19 +262,19 @@ preferences() {
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 100 "$C"
 }
 
-# unproven FAMILY: while the new local address is not acknowledged, resets and ICMP errors are ignored.
-unproven() {
+# unvalidated FAMILY: while the new local address is not acknowledged, resets and ICMP errors are ignored.
+unvalidated() {
 	local M C NEW family=$1 sport
 
 	stage "$family" tcp:5000,rate=50000 || return
 	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	sport=$(ctl m -j flow show | jq '.[] | select(.proto == 6) | ."local-port"')
 	address m eth0 "$family" "$NEW" "$M" || return
-	ctl c host set "${HID[c]}" remote "$NEW" && ctl m host set "${HID[m]}" local "$NEW" unproven || return
-	must "goes on while unproven" goes_on m || return
+	ctl c host set "${HID[c]}" remote "$NEW" && ctl m host set "${HID[m]}" local "$NEW" unvalidated || return
+	must "goes on while unvalidated" goes_on m || return
 	in_ns c ping -qnc 1 -W 1 "$NEW" >/dev/null
 	in_ns c "$SELFTESTS/inject.py" eth0 tcp-rst "$C" "$NEW" --sport 5000 --dport "$sport" --count 3 || return
-	must "the resets are refused" slowwait 5 reason_at_least m unproven-reset 3 || return
+	must "the resets are refused" slowwait 5 reason_at_least m unvalidated-reset 3 || return
 	must "goes on in spite of them" goes_on m || return
 	ctl m host set "${HID[m]}" local "$NEW" || return
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$C"
@@ -300,7 +300,7 @@ for family in 4 6; do
 	run_case "IPv$family: nothing leaves from an address that is gone, told or not" untold $family
 	run_case "IPv$family: the old address may belong to somebody else" address_of_others $family
 	run_case "IPv$family: preferences choose the path, and the peer follows" preferences $family
-	run_case "IPv$family: resets are ignored while an address is unproven" unproven $family
+	run_case "IPv$family: resets are ignored while an address is unvalidated" unvalidated $family
 	run_case "IPv$family: what comes late from a former address draws no reset" late $family
 	run_case "IPv$family: hosts removed, untranslated flows go on" removal $family
 	run_case "IPv$family: forwarded packets are left alone" forwarded $family

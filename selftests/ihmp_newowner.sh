@@ -290,7 +290,7 @@ muted() {
 	later 1
 	capture_end c eth0
 	equal "resets to c" 0 "$(captured c eth0 'Flags \[R')"
-	at_least "resets that m kept" 1 "$(reason m unproven-reset)"
+	at_least "resets that m kept" 1 "$(reason m unvalidated-reset)"
 	for host in m d; do
 		in_ns "$host" nft delete table inet mute || return
 	done

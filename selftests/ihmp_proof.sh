@@ -57,7 +57,7 @@ honest() {
 	must "it is asked" slowwait 5 probed c "$M2" || return
 	check "nothing is lost for want of credit" not reason_at_least c no-credit 1
 	check "and stays" has_active c "$M" "$M2"
-	check "nobody is unproven" not has_line "$TMP/ihmpd.c.log" 'event=unproven'
+	check "nobody is unvalidated" not has_line "$TMP/ihmpd.c.log" 'event=unvalidated'
 	# Back where it was proven, by its first messages, nothing is asked.
 	messages=$(grep -c 'event=sent control=path-probe' "$TMP/ihmpd.c.log")
 	leave m wifi0 && join m eth0 || return

@@ -23,7 +23,7 @@ pub struct Path {
     /// Sum of both preferences; lower is preferred.
     pub preference: u32,
     /// The local locator has not been acknowledged yet.
-    pub unproven: bool,
+    pub unvalidated: bool,
     /// The remote locator is that of a NAT: for flows with a port mapping only.
     pub nat: bool,
     /// The local locator was left by a move, though it is still there.
@@ -45,7 +45,7 @@ impl Path {
             local_preference: local.preference,
             remote_preference: remote.preference,
             preference: u32::from(local.preference).saturating_add(u32::from(remote.preference)),
-            unproven: local.unproven,
+            unvalidated: local.unvalidated,
             nat: remote.nat,
             left: local.mark != 0,
             device: local.device,
@@ -65,7 +65,7 @@ impl Path {
     #[inline]
     pub fn rank(&self, heard: Option<Addr>) -> Rank {
         (
-            self.unproven,
+            self.unvalidated,
             self.left,
             self.local_preference,
             Some(self.remote) != heard,
@@ -187,7 +187,13 @@ impl Paths {
         let room_v6 = rest.get_mut(..len.saturating_sub(v4)).unwrap_or_default();
         let preferences = |pair: &Pair| {
             let path = pair.path(&lists);
-            path.map(|path| (path.unproven, path.local_preference, path.remote_preference))
+            path.map(|path| {
+                (
+                    path.unvalidated,
+                    path.local_preference,
+                    path.remote_preference,
+                )
+            })
         };
         for (room, family) in [(room_v4, Family::V4), (room_v6, Family::V6)] {
             let mut used = 0;

@@ -16,13 +16,12 @@ pub struct Entry {
     pub addr: Addr,
     /// Lower is preferred.
     pub preference: u16,
-    /// A local address that the host has not acknowledged yet.
-    pub unproven: bool,
+    /// A local address that the host has not acknowledged yet, or one of the host at which it has not shown that it hears us
+    /// ([`crate::credit`]).
+    pub unvalidated: bool,
     /// An active address that is that of a NAT in front of the host, and perhaps of others. A local address behind one
     /// that gives no port mappings: no locator, flows that begin there are left alone.
     pub nat: bool,
-    /// An active address at which the host has not shown that it hears us ([`crate::credit`]).
-    pub unvalidated: bool,
     /// A number of the namespace, of what happened to the address:
     ///
     /// - local: when it was left; flows that are older use another one. 0 when it was not.
@@ -37,15 +36,14 @@ impl Entry {
     /// In [`Entry::mark`]: it happens now, and has no number yet.
     pub const NOW: u32 = u32::MAX;
 
-    /// An entry with preference 0, proven, validated, not left, and not behind a NAT.
+    /// An entry with preference 0, validated, not left, and not behind a NAT.
     #[inline]
     pub const fn new(addr: Addr) -> Entry {
         Entry {
             addr,
             preference: 0,
-            unproven: false,
-            nat: false,
             unvalidated: false,
+            nat: false,
             mark: 0,
             device: 0,
         }

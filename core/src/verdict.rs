@@ -32,7 +32,7 @@ pub enum Reason {
     /// The headers of the packet do not parse.
     Malformed = 6,
     /// A reset or an ICMP error came while the local locator was not yet acknowledged.
-    UnprovenReset = 7,
+    UnvalidatedReset = 7,
     /// From an address at which its host announced to be, which is not applied yet.
     Held = 8,
     /// There was no room among the packets that wait for an announced move.
@@ -83,7 +83,7 @@ impl Reason {
         Reason::FlowLimit,
         Reason::HostLimit,
         Reason::Malformed,
-        Reason::UnprovenReset,
+        Reason::UnvalidatedReset,
         Reason::Held,
         Reason::HoldOverflow,
         Reason::PortExhausted,
@@ -122,7 +122,7 @@ impl Reason {
             Reason::NoPath
             | Reason::NoRoute
             | Reason::NotWritable
-            | Reason::UnprovenReset
+            | Reason::UnvalidatedReset
             | Reason::PortExhausted
             | Reason::ForeignSource
             | Reason::PathUnreachable

@@ -39,9 +39,8 @@ fn some_entry(prng: &mut Prng) -> Entry {
     Entry {
         addr: some_addr(prng),
         preference: prng.below(4) as u16 * 10,
-        unproven: prng.one_in(2),
+        unvalidated: prng.one_in(2),
         nat: prng.one_in(4),
-        unvalidated: prng.one_in(4),
         mark: prng.below(3) as u32,
         device: prng.below(3) as u32,
     }
@@ -150,7 +149,7 @@ impl Naive {
                     local_preference: local.preference,
                     remote_preference: remote.preference,
                     preference: u32::from(local.preference) + u32::from(remote.preference),
-                    unproven: local.unproven,
+                    unvalidated: local.unvalidated,
                     nat: remote.nat,
                     left: local.mark != 0,
                     device: local.device,
@@ -159,7 +158,13 @@ impl Naive {
                 });
             }
         }
-        paths.sort_by_key(|path| (path.unproven, path.local_preference, path.remote_preference));
+        paths.sort_by_key(|path| {
+            (
+                path.unvalidated,
+                path.local_preference,
+                path.remote_preference,
+            )
+        });
         paths
     }
 }
@@ -284,8 +289,8 @@ fn paths_against_naive() {
 /// Sorts out the worse paths, one rule after the other.
 fn naive_pick(paths: &[Path], heard: Option<Addr>) -> Option<usize> {
     let mut left: Vec<usize> = (0..paths.len()).collect();
-    if left.iter().any(|&i| !paths[i].unproven) {
-        left.retain(|&i| !paths[i].unproven);
+    if left.iter().any(|&i| !paths[i].unvalidated) {
+        left.retain(|&i| !paths[i].unvalidated);
     }
     if left.iter().any(|&i| !paths[i].left) {
         left.retain(|&i| !paths[i].left);

@@ -44,28 +44,13 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
         .ok_or_else(|| missing("a set"))?;
     let role = Role::from_number(set.u32())
         .ok_or_else(|| request.refuse(Some(set), EINVAL, format_args!("there is no such set")))?;
-    let unproven = nest.nested(AddrAttr::UNPROVEN.0);
-    if let Some(flag) = unproven.filter(|_| role != Role::Local) {
-        return Err(request.refuse(
-            Some(flag),
-            EINVAL,
-            format_args!("only a local address can be unproven"),
-        ));
-    }
+    let unvalidated = nest.nested(AddrAttr::UNVALIDATED.0);
     let nat = nest.nested(AddrAttr::NAT.0);
     if let Some(flag) = nat.filter(|_| !matches!(role, Role::Active | Role::Local)) {
         return Err(request.refuse(
             Some(flag),
             EINVAL,
             format_args!("only an active or a local address can be behind a NAT"),
-        ));
-    }
-    let unvalidated = nest.nested(AddrAttr::UNVALIDATED.0);
-    if let Some(flag) = unvalidated.filter(|_| role == Role::Local) {
-        return Err(request.refuse(
-            Some(flag),
-            EINVAL,
-            format_args!("only a foreign address can be unvalidated"),
         ));
     }
     let left = nest.nested(AddrAttr::LEFT.0);
@@ -89,9 +74,8 @@ pub(super) fn parse(request: &Request<'_>, nest: Attr<'_>) -> Result<(Role, Entr
         preference: nest
             .nested(AddrAttr::PREFERENCE.0)
             .map_or(0, |preference| preference.u32() as u16),
-        unproven: unproven.is_some(),
-        nat: nat.is_some(),
         unvalidated: unvalidated.is_some(),
+        nat: nat.is_some(),
         mark,
         device: device.map_or(0, |device| device.u32()),
     };

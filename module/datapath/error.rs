@@ -118,8 +118,8 @@ pub(super) fn input(
     }
     if !row.stance.stays() {
         let elsewhere = row.key().laddr != sent.src;
-        if elsewhere && is_unreachable(&skb, packet) && view.unproven(sent.src) {
-            return netns.drop_for(Reason::UnprovenReset);
+        if elsewhere && is_unreachable(&skb, packet) && view.unvalidated(sent.src) {
+            return netns.drop_for(Reason::UnvalidatedReset);
         }
         if is_about_path(&skb, packet) && row.seen.is_going_on(clock::jiffies()) {
             return netns.drop_for(Reason::PathUnreachable);

@@ -193,7 +193,7 @@ fn receive(
     let now = clock::jiffies();
     let view = host.view.read(guard);
     if is_doubted(packet, host, view, &row, now) {
-        return netns.drop_for(Reason::UnprovenReset);
+        return netns.drop_for(Reason::UnvalidatedReset);
     }
     let tuple = &packet.tuple;
     let key = row.key();
@@ -277,7 +277,9 @@ fn is_doubted(packet: &Packet, host: &Host, view: &View, row: &Row, now: u64) ->
                 .relocated(now)
                 .is_some_and(|since| row.seen.is_unheard(since))
     };
-    moves && row.key().laddr != packet.tuple.dst && (view.unproven(packet.tuple.dst) || unknown())
+    moves
+        && row.key().laddr != packet.tuple.dst
+        && (view.unvalidated(packet.tuple.dst) || unknown())
 }
 
 /// Takes note of where a packet of a flow comes from: the host has left the identifier by which the flow knows it, or has

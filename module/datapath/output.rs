@@ -342,8 +342,8 @@ fn open<'a>(
         keep_from_accepted(netns, skb, !key.laddr.is_v4());
         return accept(netns, skb, key, Owner::request(device), guard);
     }
-    if resets_unproven(netns, packet, guard) {
-        return Err(NoRow::Drop(Reason::UnprovenReset));
+    if resets_unvalidated(netns, packet, guard) {
+        return Err(NoRow::Drop(Reason::UnvalidatedReset));
     }
     // Packets without a full socket (resets, SYN cookies, time-wait) begin no flow, nor do those of tunnels, which carry
     // the inner packet's socket, nor what a program sends from an address that it chose against the kernel's rules.
@@ -431,7 +431,7 @@ fn open<'a>(
 
 /// Whether the packet resets a connection that this machine does not have, and its host may have meant another machine: we came to that
 /// address a moment ago, which it has not acknowledged. What answers a SYN has the flag ACK (RFC 9293 section 3.5.2).
-fn resets_unproven(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
+fn resets_unvalidated(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
     let Kind::Tcp { flags } = packet.kind else {
         return false;
     };
@@ -444,7 +444,7 @@ fn resets_unproven(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
         let host = node.host(guard);
         let view = host.view.read(guard);
         view.state() == HostState::Up
-            && view.unproven(packet.tuple.src)
+            && view.unvalidated(packet.tuple.src)
             && host.moves.relocated(clock::jiffies()).is_some()
     })
 }

@@ -230,11 +230,11 @@ impl Netns {
         if after.is_up() {
             host.make_caches(view.paths());
         }
-        let unproven = |path: &Path| view.unproven(path.local);
+        let unvalidated = |path: &Path| view.unvalidated(path.local);
         let asleep = change.wakes
             && change.we_moved
             && self.table.count() > WAKE_AT_ONCE
-            && after.paths.iter().flatten().any(unproven);
+            && after.paths.iter().flatten().any(unvalidated);
         view.edit().asleep = match (asleep, change.idle) {
             (false, _) => Asleep::None,
             (true, false) => Asleep::Busy,

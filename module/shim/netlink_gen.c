@@ -37,15 +37,14 @@ static const struct netlink_range_validation ihmp_a_param_max_nats_range = {
 };
 
 /* Common nested types */
-const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_UNVALIDATED + 1] = {
+const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_DEVICE + 1] = {
 	[IHMP_A_ADDR_ADDRESS] = NLA_POLICY_MAX_LEN(16),
 	[IHMP_A_ADDR_SET] = NLA_POLICY_MAX(NLA_U32, 3),
 	[IHMP_A_ADDR_PREFERENCE] = { .type = NLA_U16, },
-	[IHMP_A_ADDR_UNPROVEN] = { .type = NLA_FLAG, },
+	[IHMP_A_ADDR_UNVALIDATED] = { .type = NLA_FLAG, },
 	[IHMP_A_ADDR_NAT] = { .type = NLA_FLAG, },
 	[IHMP_A_ADDR_LEFT] = { .type = NLA_FLAG, },
 	[IHMP_A_ADDR_DEVICE] = NLA_POLICY_MIN(NLA_U32, 1),
-	[IHMP_A_ADDR_UNVALIDATED] = { .type = NLA_FLAG, },
 };
 
 /* IHMP_CMD_HOST_GET - do */

@@ -13,7 +13,7 @@
 #include <uapi/linux/ihmp.h>
 
 /* Common nested types */
-extern const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_UNVALIDATED + 1];
+extern const struct nla_policy ihmp_addr_nl_policy[IHMP_A_ADDR_DEVICE + 1];
 
 int ihmp_nl_host_get_doit(struct sk_buff *skb, struct genl_info *info);
 int ihmp_nl_host_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);

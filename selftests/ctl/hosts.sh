@@ -4,7 +4,7 @@
 
 one_host() {
 	prints 1 host add name lab remote 198.51.100.7 remote 203.0.113.7 preference 10 local 192.0.2.1 unreachable 203.0.113.9 \
-		alias 198.51.100.6 remote 2001:db8::7 local 2001:db8:1::1 preference 3 unproven
+		alias 198.51.100.6 remote 2001:db8::7 local 2001:db8:1::1 preference 3 unvalidated
 }
 
 host_show() {
@@ -13,13 +13,13 @@ host_show() {
 	prints 3 host new state new remote 192.0.2.77 || return
 	json 'map(.id)' '[1,2,3]' host show
 	json '.[0] | del(.idle)' "$(jq -cn '{id: 1, mode: "stack-trans", state: "up", name: "lab", addr: [
-		{address: "198.51.100.7", set: "active", preference: 0, unproven: false, nat: false, left: false, unvalidated: false},
-		{address: "203.0.113.7", set: "active", preference: 10, unproven: false, nat: false, left: false, unvalidated: false},
-		{address: "2001:db8::7", set: "active", preference: 0, unproven: false, nat: false, left: false, unvalidated: false},
-		{address: "203.0.113.9", set: "unreachable", preference: 0, unproven: false, nat: false, left: false, unvalidated: false},
-		{address: "192.0.2.1", set: "local", preference: 0, unproven: false, nat: false, left: false, unvalidated: false},
-		{address: "2001:db8:1::1", set: "local", preference: 3, unproven: true, nat: false, left: false, unvalidated: false},
-		{address: "198.51.100.6", set: "alias", preference: 0, unproven: false, nat: false, left: false, unvalidated: false}],
+		{address: "198.51.100.7", set: "active", preference: 0, unvalidated: false, nat: false, left: false},
+		{address: "203.0.113.7", set: "active", preference: 10, unvalidated: false, nat: false, left: false},
+		{address: "2001:db8::7", set: "active", preference: 0, unvalidated: false, nat: false, left: false},
+		{address: "203.0.113.9", set: "unreachable", preference: 0, unvalidated: false, nat: false, left: false},
+		{address: "192.0.2.1", set: "local", preference: 0, unvalidated: false, nat: false, left: false},
+		{address: "2001:db8:1::1", set: "local", preference: 3, unvalidated: true, nat: false, left: false},
+		{address: "198.51.100.6", set: "alias", preference: 0, unvalidated: false, nat: false, left: false}],
 		local: "192.0.2.1", remote: "198.51.100.7", flows: 0, "tx-packets": 0, "rx-packets": 0, credit: 0}')" host show 1
 	json '.[0] | [.state, .scheduler, .name, .local, ."expires-in" > 590000, ."expires-in" <= 600000, (.idle | type)]' \
 		'["classic","backup","office 2",null,true,true,"number"]' host show 2
@@ -31,7 +31,7 @@ host_show() {
     remote 2001:db8::7
     unreachable 203.0.113.9
     local 192.0.2.1
-    local 2001:db8:1::1 preference 3 unproven
+    local 2001:db8:1::1 preference 3 unvalidated
     alias 198.51.100.6
     path 192.0.2.1 198.51.100.7' "$(sed '$d' "$TMP/out")"
 	check "the last line" has_line "$TMP/out" '^    flows 0 tx 0 rx 0 idle [0-9.]+s credit 0$'
@@ -97,8 +97,8 @@ host_set() {
 	json '.[0].addr | map(select(.set == "active").address)' '["203.0.113.7"]' host show 1
 	json '.[0].addr | map(select(.set == "local").address)' '["192.0.2.1","2001:db8:1::1"]' host show 1
 	json '.[0].addr | map(select(.set == "unreachable").address)' '["203.0.113.9"]' host show 1
-	done_ok host set 1 active 198.51.100.7 clear unreachable clear alias local 192.0.2.1 unproven preference 65535
-	json '.[0].addr | map([.set, .address, .preference, .unproven])' \
+	done_ok host set 1 active 198.51.100.7 clear unreachable clear alias local 192.0.2.1 unvalidated preference 65535
+	json '.[0].addr | map([.set, .address, .preference, .unvalidated])' \
 		'[["active","198.51.100.7",0,false],["local","192.0.2.1",65535,true]]' host show 1
 	done_ok host set 1 local 192.0.2.1 left device eth0 local 192.0.2.2 device 1
 	json '.[0].addr | map(select(.set == "local") | [.address, .left, .device])' \
@@ -123,8 +123,6 @@ host_set_whole() {
 	TABLES=$(tables)
 	refused '198.51.100.20 belongs to host 2 (addr)' host set 1 name x state classic clear local remote 198.51.100.20
 	refused '224.0.0.1 is not an address to be translated (addr)' host set 1 name x remote 198.51.100.9 remote 224.0.0.1
-	refused 'only a local address can be unproven (addr.unproven)' host set 1 name x remote 198.51.100.9 unproven
-	refused 'only a foreign address can be unvalidated (addr.unvalidated)' host set 1 name x local 192.0.2.9 unvalidated
 	refused 'only an active or a local address can be behind a NAT (addr.nat)' host set 1 name x unreachable 198.51.100.9 nat
 	refused 'only a local address is left, or has a device (addr.left)' host set 1 name x remote 198.51.100.9 left
 	refused 'only a local address is left, or has a device (addr.device)' host set 1 name x alias 198.51.100.9 device lo

@@ -3,13 +3,13 @@
 # The cases of ihmp_ctl.sh about the other tables: paths, flows, policies, parameters, counters.
 
 paths() {
-	stage && one_host && prints 2 host add remote 198.51.100.20 local 192.0.2.1 unproven || return
-	json '.[0]' '{"host-id":1,"local":"192.0.2.1","remote":"198.51.100.7","preference":0,"active":true,"unproven":false}' path show host 1
+	stage && one_host && prints 2 host add remote 198.51.100.20 local 192.0.2.1 unvalidated || return
+	json '.[0]' '{"host-id":1,"local":"192.0.2.1","remote":"198.51.100.7","preference":0,"active":true,"unvalidated":false}' path show host 1
 	c path show host 1
 	equal "path show host 1" 'host 1 local 192.0.2.1 remote 198.51.100.7 preference 0 active
 host 1 local 192.0.2.1 remote 203.0.113.7 preference 10
-host 1 local 2001:db8:1::1 remote 2001:db8::7 preference 3 active unproven' "$OUT"
-	prints 'host 2 local 192.0.2.1 remote 198.51.100.20 preference 0 active unproven' path show host 2
+host 1 local 2001:db8:1::1 remote 2001:db8::7 preference 3 active unvalidated' "$OUT"
+	prints 'host 2 local 192.0.2.1 remote 198.51.100.20 preference 0 active unvalidated' path show host 2
 	json 'map(."host-id")' '[1,1,1,2]' path
 	json . '[]' path show host 99
 	done_ok path add host 2 remote 198.51.100.21 preference 7 local 192.0.2.2

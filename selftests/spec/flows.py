@@ -13,7 +13,7 @@ from .family import C4, C6, D4, M4, M6, address, octets
 def paths(f):
     number = f.do("host-new", addr=[address(C4, "active"), address(D4, "active", preference=7), address(M4, "local", preference=1),
                                     address(C6, "active"), address(M6, "local")])["id"]
-    other = f.do("host-new", addr=[address(b"\xc0\x00\x02\x70", "active"), address(M4, "local", unproven=True)])["id"]
+    other = f.do("host-new", addr=[address(b"\xc0\x00\x02\x70", "active"), address(M4, "local", unvalidated=True)])["id"]
     mine = f.dump("path-get", host_id=number)
     equal("paths of one", 3, len(mine))
     equal("in use, one a family", {4, 16}, {len(octets(p["local"])) for p in mine if p.get("active")})
@@ -21,7 +21,7 @@ def paths(f):
     equal("sums", {1, 8, 0}, {p["preference"] for p in mine})
     everything = f.dump("path-get")
     equal("paths of all", 4, len(everything))
-    equal("unproven", [other], [p["host-id"] for p in everything if p.get("unproven")])
+    equal("unvalidated", [other], [p["host-id"] for p in everything if p.get("unvalidated")])
     equal("paths of nobody", [], f.dump("path-get", host_id=4711))
 
 

@@ -12,7 +12,7 @@ from .family import C4, C6, D4, M4, M6, Raw, address, addresses, octets
 def host_round_trip(f):
     number = f.do("host-new", mode="stack-trans", state="up", scheduler="backup", name="peer", expires_in=60000, addr=[
         address(C4, "active", preference=3), address(D4, "unreachable"),
-        address(M4, "local", preference=5, unproven=True, left=True, device=1), address(b"\xc0\x00\x02\x67", "alias")])["id"]
+        address(M4, "local", preference=5, unvalidated=True, left=True, device=1), address(b"\xc0\x00\x02\x67", "alias")])["id"]
     host = f.do("host-get", id=number)
     equal("name", "peer", host["name"])
     equal("mode", "stack-trans", host["mode"])
@@ -24,7 +24,7 @@ def host_round_trip(f):
     by = {octets(a["address"]): a for a in host["addr"]}
     equal("addresses", 4, len(by))
     equal("active", ("active", 3), (by[C4]["set"], by[C4]["preference"]))
-    equal("local", ("local", 5, True), (by[M4]["set"], by[M4]["preference"], "unproven" in by[M4] and by[M4]["unproven"]))
+    equal("local", ("local", 5, True), (by[M4]["set"], by[M4]["preference"], "unvalidated" in by[M4] and by[M4]["unvalidated"]))
     equal("left", (True, 1), ("left" in by[M4] and by[M4]["left"], by[M4].get("device")))
     equal("unreachable", "unreachable", by[D4]["set"])
     equal("path", (M4, C4), (octets(host["local"]), octets(host["remote"])))

@@ -110,7 +110,7 @@ enum ihmp_path_cause {
  * @IHMP_REASON_FLOW_LIMIT: Passed; the table of flows is full.
  * @IHMP_REASON_HOST_LIMIT: Passed; the table of hosts is full.
  * @IHMP_REASON_MALFORMED: Passed; the headers of the packet do not parse.
- * @IHMP_REASON_UNPROVEN_RESET: Dropped; a reset or an ICMP error came while
+ * @IHMP_REASON_UNVALIDATED_RESET: Dropped; a reset or an ICMP error came while
  *   the local locator was not yet acknowledged.
  * @IHMP_REASON_HELD: Delayed; from an address at which its host announced to
  *   be, which is not applied yet.
@@ -156,7 +156,7 @@ enum ihmp_reason {
 	IHMP_REASON_FLOW_LIMIT,
 	IHMP_REASON_HOST_LIMIT,
 	IHMP_REASON_MALFORMED,
-	IHMP_REASON_UNPROVEN_RESET,
+	IHMP_REASON_UNVALIDATED_RESET,
 	IHMP_REASON_HELD,
 	IHMP_REASON_HOLD_OVERFLOW,
 	IHMP_REASON_PORT_EXHAUSTED,
@@ -189,11 +189,10 @@ enum {
 	IHMP_A_ADDR_ADDRESS = 1,
 	IHMP_A_ADDR_SET,
 	IHMP_A_ADDR_PREFERENCE,
-	IHMP_A_ADDR_UNPROVEN,
+	IHMP_A_ADDR_UNVALIDATED,
 	IHMP_A_ADDR_NAT,
 	IHMP_A_ADDR_LEFT,
 	IHMP_A_ADDR_DEVICE,
-	IHMP_A_ADDR_UNVALIDATED,
 
 	__IHMP_A_ADDR_MAX,
 	IHMP_A_ADDR_MAX = (__IHMP_A_ADDR_MAX - 1)
@@ -232,7 +231,7 @@ enum {
 	IHMP_A_PATH_REMOTE,
 	IHMP_A_PATH_PREFERENCE,
 	IHMP_A_PATH_ACTIVE,
-	IHMP_A_PATH_UNPROVEN,
+	IHMP_A_PATH_UNVALIDATED,
 	IHMP_A_PATH_CAUSE,
 
 	__IHMP_A_PATH_MAX,

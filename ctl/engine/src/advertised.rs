@@ -202,14 +202,14 @@ impl Advertisement {
     /// Takes over what the kernel has.
     pub(crate) fn adopt(&mut self, known: &KernelHost) {
         for local in &known.local {
-            let standing = match (local.unproven, local.nat) {
+            let standing = match (local.unvalidated, local.nat) {
                 (_, true) => Standing::Unreachable,
                 (true, _) => Standing::Maybe,
                 (false, _) => Standing::Active,
             };
             self.set(local.addr, standing);
         }
-        let confirmed = |local: &&Local| !local.unproven;
+        let confirmed = |local: &&Local| !local.unvalidated;
         let confirmed = known.local.iter().find(confirmed).map(|local| local.addr);
         let first = known.local.first().map(|local| local.addr);
         self.anchor = confirmed.or(known.identifiers.first().copied()).or(first);

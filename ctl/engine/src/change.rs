@@ -157,7 +157,7 @@ fn may_change(
         false => host.peer().is_at(from),
     };
     if behind && !known {
-        return Err((Refusal::Unproven, Asks::FromNat));
+        return Err((Refusal::Unvalidated, Asks::FromNat));
     }
     if class == Class::Wrong {
         return Err((Refusal::Seqno, Asks::Always));
@@ -177,7 +177,7 @@ fn may_change(
         return Err((Refusal::AddressLimit, Asks::Never));
     }
     if !behind && host.must_prove(received, now) {
-        return Err((Refusal::Unproven, Asks::Signer));
+        return Err((Refusal::Unvalidated, Asks::Signer));
     }
     Ok(())
 }

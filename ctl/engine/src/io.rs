@@ -95,7 +95,7 @@ pub struct Local {
     /// Lower is preferred.
     pub preference: u16,
     /// The host has not acknowledged it yet.
-    pub unproven: bool,
+    pub unvalidated: bool,
     /// The host sees a NAT in front of it that knows nothing of IHMP: flows that begin there are nobody's business.
     pub nat: bool,
     /// Flows that are older than this mark use another address.
@@ -110,7 +110,7 @@ impl Local {
         Local {
             addr,
             preference: 0,
-            unproven: false,
+            unvalidated: false,
             nat: false,
             left: false,
             device: None,
@@ -161,7 +161,7 @@ pub struct KernelHost {
     pub alias: Vec<Addr>,
     /// Own addresses that the host can reach.
     pub local: Vec<Local>,
-    /// Local identifiers of its flows; wanted where a local address is unproven.
+    /// Local identifiers of its flows; wanted where a local address is unvalidated.
     pub identifiers: Vec<Addr>,
 }
 
@@ -400,7 +400,7 @@ pub enum Refusal {
     /// Its source is an active address of another host.
     OtherHost,
     /// Its source has to be proven before it is used.
-    Unproven,
+    Unvalidated,
     /// The administrator manages the host.
     Managed,
     /// The machine is switched off, and no flow with the sender has moved.
@@ -445,7 +445,7 @@ impl Refusal {
             Refusal::Seqno => "incorrect-seqno",
             Refusal::Stale => "stale",
             Refusal::OtherHost => "other-host",
-            Refusal::Unproven => "unproven",
+            Refusal::Unvalidated => "unvalidated",
             Refusal::Managed => "managed",
             Refusal::Off => "off",
             Refusal::Rate => "rate",

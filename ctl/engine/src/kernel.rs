@@ -211,9 +211,9 @@ fn resume(host: &mut Host, known: &KernelHost, world: &mut World) {
         }
     }
     // Their announcements were on the way when the agent ended.
-    let unproven = known.local.iter().filter(|local| local.unproven);
-    let unproven = unproven.map(|local| local.addr);
-    host.announcements_mut().announce_all(unproven);
+    let unvalidated = known.local.iter().filter(|local| local.unvalidated);
+    let unvalidated = unvalidated.map(|local| local.addr);
+    host.announcements_mut().announce_all(unvalidated);
     if host.peer().active().is_empty() {
         // It did not answer where it said it was. Whoever asked it there is no more.
         host.ask_everywhere(local, world);

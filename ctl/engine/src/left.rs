@@ -47,7 +47,7 @@ impl Left {
             .filter(marked)
             .map(|local| local.addr)
             .collect();
-        let proven = |local: &&Local| !local.unproven && !local.nat;
+        let proven = |local: &&Local| !local.unvalidated && !local.nat;
         let young = local.iter().filter(proven);
         self.young = young.map(|local| local.addr).collect();
         for family in [Family::V4, Family::V6] {
@@ -74,13 +74,15 @@ impl Left {
             moved, worn, gone, ..
         } = self;
         // What came back stays where it went until the host has heard of it.
-        let unproven = !advertised.is_active(addr);
+        let unvalidated = !advertised.is_active(addr);
         let mut others = usable.iter().map(|via| via.local);
         let other = others.any(|other| {
             let same = other == addr || other.family() != addr.family();
             !same && advertised.is_active(other)
         });
-        moved.contains(&addr) || worn.contains(&addr) || (gone.contains(&addr) && unproven && other)
+        moved.contains(&addr)
+            || worn.contains(&addr)
+            || (gone.contains(&addr) && unvalidated && other)
     }
 
     /// Whether this is an address of the preferred device, flows have left another one for that, and the host has

@@ -166,7 +166,7 @@ pub enum Note {
         reason: &'static str,
     },
     /// A peer was asked at an address that it announced, and did not answer; the address is not used any more.
-    Unproven {
+    Unvalidated {
         /// The address.
         peer: Addr,
     },
@@ -285,7 +285,7 @@ impl fmt::Display for Note {
                 write!(f, "event=end-to-end new={new} old={old} reason={reason}")
             }
             Note::Mistaken { peer } => write!(f, "event=mistaken peer={peer}"),
-            Note::Unproven { peer } => write!(f, "event=unproven peer={peer}"),
+            Note::Unvalidated { peer } => write!(f, "event=unvalidated peer={peer}"),
             Note::Resync { peer } => write!(f, "event=resync peer={peer}"),
             Note::Gone { peer, reason } => write!(f, "event=gone peer={peer} reason={reason}"),
         }

@@ -50,7 +50,7 @@ pub(crate) fn probed(table: &mut Table, received: &Received<'_>) -> Result<(), R
     if must {
         host.peer_mut().nat_mut().hear_of(received);
         incorrect_seqno(table, received, Some(key));
-        return Err(Refusal::Unproven);
+        return Err(Refusal::Unvalidated);
     }
     if !behind && !host.peer().has_room(from) {
         return Err(Refusal::AddressLimit);

@@ -88,7 +88,7 @@ pub(crate) fn give_up(host: &mut Host, addr: Addr, world: &mut World) -> Option<
     if !host.validation_mut().fail(addr, world) || !host.peer().is_active(addr) {
         return None;
     }
-    world.note(Note::Unproven { peer: addr });
+    world.note(Note::Unvalidated { peer: addr });
     let before = host.peer().active().to_vec();
     host.peer_mut().deactivate(addr);
     publish(host, world);

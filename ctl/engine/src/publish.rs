@@ -45,20 +45,20 @@ pub(crate) fn record(host: &Host, world: &World) -> Record {
     let mut local = Vec::new();
     for via in sources.usable() {
         let nat = sources.is_hidden(via.local);
-        let unproven = !nat && !advertised.is_active(via.local);
+        let unvalidated = !nat && !advertised.is_active(via.local);
         let tried =
             host.announcements().announces(via.local) || host.requests().is_out_from(via.local);
         let family = via.local.family();
         let spare = host.proven().any(|addr| addr.family() == family);
         let idle = !tried && spare && host.state() == State::Up;
         let awaits = awaits_router(host, via.local, world) || awaits_nat(host, via.local);
-        if unproven && (idle || awaits) {
+        if unvalidated && (idle || awaits) {
             continue;
         }
         local.push(Local {
             addr: via.local,
             preference: via.preference,
-            unproven,
+            unvalidated,
             nat,
             left: sources.is_left(via.local, advertised),
             device: via.device,
@@ -68,13 +68,13 @@ pub(crate) fn record(host: &Host, world: &World) -> Record {
         local.push(Local {
             addr,
             preference: u16::MAX,
-            unproven: false,
+            unvalidated: false,
             nat: true,
             left: false,
             device: None,
         });
     }
-    local.sort_by_key(|local| (local.unproven, local.preference));
+    local.sort_by_key(|local| (local.unvalidated, local.preference));
     local.truncate(MAX_ADDRESSES);
     let peer = host.peer();
     let nats = peer.nats();

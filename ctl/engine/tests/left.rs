@@ -42,7 +42,7 @@ fn preference(sim: &Sim, of: &str) -> u16 {
 
 /// The own address that packets leave from which do not stay at home, as the module chooses.
 fn best(sim: &Sim) -> Option<Addr> {
-    let rank = |local: &Local| (local.unproven, local.left, local.preference);
+    let rank = |local: &Local| (local.unvalidated, local.left, local.preference);
     let best = local(sim).into_iter().min_by_key(rank);
     best.map(|local| local.addr)
 }
@@ -159,7 +159,7 @@ fn a_hard_move_is_made_at_once() {
         (now.len(), now[0].addr, now[0].preference),
         (1, addr(A2), 0)
     );
-    assert!(now[0].unproven && !now[0].left);
+    assert!(now[0].unvalidated && !now[0].left);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn who_loses_a_device_does_not_wait_for_an_address_of_none() {
     assert!(active.contains(&addr(A3)), "{active:?}");
     let best = local(&sim).into_iter().min_by_key(|local| local.preference);
     assert_eq!(
-        best.map(|best| (best.addr, best.unproven)),
+        best.map(|best| (best.addr, best.unvalidated)),
         Some((addr(A3), false))
     );
 }

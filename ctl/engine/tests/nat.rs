@@ -33,7 +33,7 @@ fn flags(sim: &Sim, from: &str) -> Options {
 
 fn local(sim: &Sim, at: usize, id: u32) -> Vec<(String, bool, bool)> {
     let row = &sim.nodes[at].kernel.rows[&id];
-    let of = |local: &ihmp_engine::Local| (local.addr.to_string(), local.unproven, local.nat);
+    let of = |local: &ihmp_engine::Local| (local.addr.to_string(), local.unvalidated, local.nat);
     row.record.local.iter().map(of).collect()
 }
 

@@ -5,6 +5,7 @@ use ihmp_sim as sim;
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::Control::{self, *};
+use ihmp_core::message::{Message, Options};
 use ihmp_engine::{Limits, Note, Policy, Refusal, State};
 use sim::{addr, ms, secs, Sim, Weather, FAIR};
 
@@ -162,7 +163,7 @@ fn hard_move_takes_two_messages() {
         sim.change(mover, &[], &[new]);
         // Data may follow the announcement at once.
         let local = &sim.row(mover, 1 - mover).record.local;
-        assert_eq!((local[0].addr, local[0].unproven), (addr(new), true));
+        assert_eq!((local[0].addr, local[0].unvalidated), (addr(new), true));
         sim.run(secs(5));
         assert_eq!(sim.sent(), [Handoff, Ack]);
         sim.agree(0, 1);
@@ -179,14 +180,14 @@ fn soft_move_takes_four_messages() {
         // Data stays where it is until the peer has heard of it.
         let local = sim.row(mover, 1 - mover).record.local.clone();
         let of = |text| local.iter().find(|local| local.addr == addr(text)).unwrap();
-        assert!(of(new).unproven && !of(old).unproven);
+        assert!(of(new).unvalidated && !of(old).unvalidated);
         assert!(!of(new).left && of(old).left);
         sim.run(secs(5));
         assert_eq!(sim.sent(), [AddrUp, Ack]);
         sim.agree(0, 1);
         let local = sim.row(mover, 1 - mover).record.local.clone();
         let of = |text| local.iter().find(|local| local.addr == addr(text)).unwrap();
-        assert!(of(new).preference < of(old).preference && !of(new).unproven);
+        assert!(of(new).preference < of(old).preference && !of(new).unvalidated);
         assert!(!of(new).left && of(old).left);
         sim.change(mover, &[old], &[]);
         sim.run(secs(5));
@@ -315,7 +316,7 @@ fn out_of_sight() -> Sim {
     sim.sent();
     assert_eq!(sim.nodes[0].kernel.rows[&1].record.active, []);
     assert_eq!(
-        sim.noted(0, |note| matches!(note, Note::Unproven { .. })),
+        sim.noted(0, |note| matches!(note, Note::Unvalidated { .. })),
         1
     );
     sim
@@ -452,6 +453,41 @@ fn new_address_that_cannot_reach_the_peer_is_reported_unreachable() {
     sim.change(0, &[A2], &[]);
     sim.run(secs(20));
     assert_eq!(sim.sent(), [AddrDownUnreachable, Ack]);
+    sim.agree(0, 1);
+    assert!(sim.row(1, 0).record.unreachable.is_empty());
+}
+
+/// Control and options of the messages on the wire from an address.
+fn options_from(sim: &Sim, from: &str) -> Vec<(Control, Options)> {
+    let from_there = sim.wire.iter().filter(|(source, ..)| *source == addr(from));
+    from_there
+        .map(|(_, _, bytes)| {
+            let message = Message::parse(bytes).unwrap();
+            (message.control, message.options.without(Options::SIGNED))
+        })
+        .collect()
+}
+
+#[test]
+fn a_handoff_says_whether_the_old_address_was_reachable() {
+    // The one that goes is that which the peer could reach.
+    let mut sim = Sim::pair(&[A1], &[B1]);
+    sim.wire.clear();
+    sim.change(0, &[A1], &[A3]);
+    sim.run(secs(1));
+    assert_eq!(options_from(&sim, A3), [(Handoff, Options::NONE)]);
+    // It is that which it could not.
+    sim.blocked.insert((addr(A2), addr(B1)));
+    sim.change(0, &[], &[A2]);
+    sim.run(secs(5));
+    assert_eq!(sim.row(1, 0).record.unreachable, [addr(A2)]);
+    sim.wire.clear();
+    sim.change(0, &[A2], &[A1]);
+    sim.run(secs(5));
+    assert_eq!(
+        options_from(&sim, A1),
+        [(Handoff, Options::OLDADDR_UNREACHABLE)]
+    );
     sim.agree(0, 1);
     assert!(sim.row(1, 0).record.unreachable.is_empty());
 }
@@ -853,7 +889,7 @@ fn silent_peer_of_an_adopted_host_stays_up() {
         .record
         .local
         .iter()
-        .all(|local| !local.unproven));
+        .all(|local| !local.unvalidated));
 }
 
 #[test]

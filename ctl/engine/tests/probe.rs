@@ -17,8 +17,8 @@ const B2: &str = "10.8.0.2";
 /// The victim.
 const V1: &str = "203.0.113.99";
 
-fn unproven(sim: &Sim, at: usize) -> usize {
-    sim.noted(at, |note| matches!(note, Note::Unproven { .. }))
+fn unvalidated(sim: &Sim, at: usize) -> usize {
+    sim.noted(at, |note| matches!(note, Note::Unvalidated { .. }))
 }
 
 /// What passes between node `at` and its only host.
@@ -133,14 +133,14 @@ fn silent_victim_is_left_alone_soon() {
         sim.sent();
         sim.run(secs(within));
         assert_eq!(active(&sim, 1), [], "{received}");
-        assert_eq!(unproven(&sim, 1), 1);
+        assert_eq!(unvalidated(&sim, 1), 1);
         assert!(sim.sent().len() <= 8);
         // It is not believed a second time, here or elsewhere, and nobody else is.
         for (ahead, from) in [(2, V1), (2, "203.0.113.98"), (2, A3)] {
             lie(&mut sim, from, ahead);
             assert_eq!(active(&sim, 1), [], "{from}");
         }
-        assert_eq!(sim.refused(1, "unproven"), 3);
+        assert_eq!(sim.refused(1, "unvalidated"), 3);
         sim.run(ms(1));
         let bytes = announcement(&sim, PathProbe, V1, &[], 9);
         sim.inject(1, addr(V1), addr(B1), &bytes);
@@ -190,7 +190,7 @@ fn victim_that_speaks_says_so() {
     lie(&mut sim, A3, 2);
     sim.agree(2, 1);
     assert_eq!(sim.refused(1, "other-host"), 1);
-    assert_eq!(sim.refused(1, "unproven"), 1);
+    assert_eq!(sim.refused(1, "unvalidated"), 1);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn host_whose_answers_were_lost_is_found_again() {
     sim.blocked.insert((addr(B1), addr(A2)));
     sim.run(secs(40));
     assert_eq!(active(&sim, 1), []);
-    assert_eq!(unproven(&sim, 1), 1);
+    assert_eq!(unvalidated(&sim, 1), 1);
     sim.blocked.clear();
     // It does not know that anything was wrong; the next probe finds it.
     sim.run(secs(60));
@@ -219,7 +219,7 @@ fn host_whose_answer_came_after_we_left_is_asked_from_where_we_are() {
     // Its answers are lost for a while, and then we are where they do not go.
     sim.blocked.insert((addr(A2), addr(B1)));
     sim.run(secs(30));
-    assert_eq!(unproven(&sim, 1), 1);
+    assert_eq!(unvalidated(&sim, 1), 1);
     sim.blocked.clear();
     sim.change(0, &[], &[A3]);
     sim.run(secs(1));
@@ -259,7 +259,7 @@ fn agent_that_ends_after_a_move_takes_no_address_away() {
     for after in [0, 2_000, 4_900] {
         let mut sim = bereaved(after, 700, 300);
         assert_eq!(active(&sim, 1), [addr(A2)], "{after}");
-        assert_eq!(unproven(&sim, 1), 0);
+        assert_eq!(unvalidated(&sim, 1), 0);
         // The next one finds all as it was.
         sim.sent();
         sim.restart(0);
@@ -357,7 +357,7 @@ fn host_that_comes_back_while_it_is_asked_is_asked_again() {
         sim.run(ms(300));
     }
     sim.run(secs(10));
-    assert_eq!(unproven(&sim, 1), 0);
+    assert_eq!(unvalidated(&sim, 1), 0);
     assert_eq!(active(&sim, 1), [addr(A2), addr(A3)]);
     sim.agree(0, 1);
 }
@@ -370,12 +370,12 @@ fn repeated_lie_puts_nothing_off() {
     for ahead in 1..=60 {
         lie(&mut sim, V1, ahead);
         sim.run(secs(1));
-        if unproven(&sim, 1) > 0 {
+        if unvalidated(&sim, 1) > 0 {
             break;
         }
     }
     let took = sim.now.as_nanos() / 1_000_000_000;
-    assert!(unproven(&sim, 1) == 1 && took <= 45, "{took}");
+    assert!(unvalidated(&sim, 1) == 1 && took <= 45, "{took}");
 }
 
 #[test]

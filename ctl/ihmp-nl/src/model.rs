@@ -55,14 +55,13 @@ pub struct HostAddr {
     pub set: AddrSet,
     /// Lower is preferred.
     pub preference: u16,
-    /// A local address that the host has not acknowledged yet.
-    pub unproven: bool,
+    /// A local address that the host has not acknowledged yet, or one of the host at which it has not shown that it hears us: what goes
+    /// to an active one is paid from credit.
+    pub unvalidated: bool,
     /// An active address that is that of a NAT in front of the host: for flows with a [`Nat`] only.
     pub nat: bool,
     /// Flows that are older than this mark use another address.
     pub left: bool,
-    /// An active address at which the host has not shown that it hears us: what goes there is paid from credit.
-    pub unvalidated: bool,
     /// Device by which packets leave from a local address; `None` for the one that has it.
     pub device: Option<u32>,
 }
@@ -74,10 +73,9 @@ impl HostAddr {
             addr,
             set,
             preference: 0,
-            unproven: false,
+            unvalidated: false,
             nat: false,
             left: false,
-            unvalidated: false,
             device: None,
         }
     }
@@ -169,7 +167,7 @@ pub struct Path {
     /// The path is in use.
     pub active: bool,
     /// The local locator has not been acknowledged yet.
-    pub unproven: bool,
+    pub unvalidated: bool,
 }
 
 /// What names a flow: the tuple of identifiers, as its socket has it.

@@ -271,7 +271,7 @@ mod tests {
     fn keywords() {
         let all = words("pref 3");
         let mut words = Words::new(&all);
-        assert!(!words.keyword("unproven"));
+        assert!(!words.keyword("unvalidated"));
         assert!(words.keyword("preference"));
         assert_eq!(words.peek(), Some("3"));
         assert!(!words.keyword("preference"));

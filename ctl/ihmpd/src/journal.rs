@@ -38,7 +38,7 @@ impl Journal {
             Note::Refused { .. } if !self.may(now) => self.left_out += 1,
             Note::Refused { .. }
             | Note::Unanswered { .. }
-            | Note::Unproven { .. }
+            | Note::Unvalidated { .. }
             | Note::KeyChanged(_) => {
                 tracing::warn!("{note}")
             }

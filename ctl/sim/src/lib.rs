@@ -940,7 +940,7 @@ impl Sim {
                     "node {near} has {active:?} of node {far}, which holds {local:?} for known"
                 ));
             }
-            if let Some(local) = theirs.local.iter().find(|local| local.unproven) {
+            if let Some(local) = theirs.local.iter().find(|local| local.unvalidated) {
                 return Err(format!(
                     "node {far} has not proven {} to node {near}",
                     local.addr

@@ -354,7 +354,7 @@ pub enum Reason {
     /// Passed; the headers of the packet do not parse.
     Malformed = 6,
     /// Dropped; a reset or an ICMP error came while the local locator was not yet acknowledged.
-    UnprovenReset = 7,
+    UnvalidatedReset = 7,
     /// Delayed; from an address at which its host announced to be, which is not applied yet.
     Held = 8,
     /// Passed; there was no room among the packets that wait for an announced move.
@@ -407,7 +407,7 @@ impl Reason {
         Self::FlowLimit,
         Self::HostLimit,
         Self::Malformed,
-        Self::UnprovenReset,
+        Self::UnvalidatedReset,
         Self::Held,
         Self::HoldOverflow,
         Self::PortExhausted,
@@ -442,7 +442,7 @@ impl Reason {
             4 => Some(Self::FlowLimit),
             5 => Some(Self::HostLimit),
             6 => Some(Self::Malformed),
-            7 => Some(Self::UnprovenReset),
+            7 => Some(Self::UnvalidatedReset),
             8 => Some(Self::Held),
             9 => Some(Self::HoldOverflow),
             10 => Some(Self::PortExhausted),
@@ -474,7 +474,7 @@ impl Reason {
             Self::FlowLimit => "flow-limit",
             Self::HostLimit => "host-limit",
             Self::Malformed => "malformed",
-            Self::UnprovenReset => "unproven-reset",
+            Self::UnvalidatedReset => "unvalidated-reset",
             Self::Held => "held",
             Self::HoldOverflow => "hold-overflow",
             Self::PortExhausted => "port-exhausted",
@@ -686,8 +686,13 @@ impl AddrAttr {
     pub const SET: Self = Self(2);
     /// Lower is preferred; 0 when absent.
     pub const PREFERENCE: Self = Self(3);
-    /// A local address that the host has not acknowledged yet.
-    pub const UNPROVEN: Self = Self(4);
+    /// A local address that the host has not acknowledged yet. Of the host's addresses, one at
+    /// which it has not shown that it hears us. What its flows send to an active one is paid from
+    /// credit; an active one without this flag is validated. An unreachable one is only remembered
+    /// as such, for an agent that is started again. An alias with it was the host's before the
+    /// module knew the host, says the agent: a TCP connection there becomes the host's by a segment
+    /// in its window that comes from the host, and by nothing else.
+    pub const UNVALIDATED: Self = Self(4);
     /// The active address is that of a NAT in front of the host. Others may have it, too; only
     /// flows with a nat object use it. The local address is behind a NAT without such objects: it
     /// is no locator, and flows that begin there are not translated.
@@ -699,12 +704,6 @@ impl AddrAttr {
     /// Index of the device by which packets leave from the local address; when absent, the device
     /// that has the address.
     pub const DEVICE: Self = Self(7);
-    /// An address at which the host has not shown that it hears us. What its flows send to an
-    /// active one is paid from credit; an active one without this flag is validated. An unreachable
-    /// one is only remembered as such, for an agent that is started again. An alias with it was the
-    /// host's before the module knew the host, says the agent: a TCP connection there becomes the
-    /// host's by a segment in its window that comes from the host, and by nothing else.
-    pub const UNVALIDATED: Self = Self(8);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -712,11 +711,10 @@ impl AddrAttr {
             Self::ADDRESS => Some("address"),
             Self::SET => Some("set"),
             Self::PREFERENCE => Some("preference"),
-            Self::UNPROVEN => Some("unproven"),
+            Self::UNVALIDATED => Some("unvalidated"),
             Self::NAT => Some("nat"),
             Self::LEFT => Some("left"),
             Self::DEVICE => Some("device"),
-            Self::UNVALIDATED => Some("unvalidated"),
             _ => None,
         }
     }
@@ -828,7 +826,7 @@ impl PathAttr {
     /// The path is in use.
     pub const ACTIVE: Self = Self(5);
     /// The local locator has not been acknowledged yet.
-    pub const UNPROVEN: Self = Self(6);
+    pub const UNVALIDATED: Self = Self(6);
     /// In path-ntf, why the path changed.
     pub const CAUSE: Self = Self(7);
 
@@ -840,7 +838,7 @@ impl PathAttr {
             Self::REMOTE => Some("remote"),
             Self::PREFERENCE => Some("preference"),
             Self::ACTIVE => Some("active"),
-            Self::UNPROVEN => Some("unproven"),
+            Self::UNVALIDATED => Some("unvalidated"),
             Self::CAUSE => Some("cause"),
             _ => None,
         }

@@ -34,17 +34,14 @@ fn write_addrs(out: &mut Writer, addrs: &[HostAddr]) {
         if one.preference != 0 {
             nest.u16(AddrAttr::PREFERENCE.0, one.preference);
         }
-        if one.unproven {
-            nest.flag(AddrAttr::UNPROVEN.0);
+        if one.unvalidated {
+            nest.flag(AddrAttr::UNVALIDATED.0);
         }
         if one.nat {
             nest.flag(AddrAttr::NAT.0);
         }
         if one.left {
             nest.flag(AddrAttr::LEFT.0);
-        }
-        if one.unvalidated {
-            nest.flag(AddrAttr::UNVALIDATED.0);
         }
         if let Some(device) = one.device {
             nest.u32(AddrAttr::DEVICE.0, device);
@@ -140,18 +137,16 @@ pub(crate) fn read_credit(message: &[u8]) -> Result<(u32, u64)> {
 
 fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
     let (mut addr, mut set, mut preference) = (None, None, 0);
-    let (mut unproven, mut nat, mut left, mut device) = (false, false, false, None);
-    let mut unvalidated = false;
+    let (mut unvalidated, mut nat, mut left, mut device) = (false, false, false, None);
     for attr in attrs {
         let attr = attr?;
         match AddrAttr(attr.number()) {
             AddrAttr::ADDRESS => addr = Some(attr.addr()?),
             AddrAttr::SET => set = Some(known(attr, AddrSet::from_number)?),
             AddrAttr::PREFERENCE => preference = attr.u16()?,
-            AddrAttr::UNPROVEN => unproven = true,
+            AddrAttr::UNVALIDATED => unvalidated = true,
             AddrAttr::NAT => nat = true,
             AddrAttr::LEFT => left = true,
-            AddrAttr::UNVALIDATED => unvalidated = true,
             AddrAttr::DEVICE => device = Some(attr.u32()?),
             _ => (),
         }
@@ -160,10 +155,9 @@ fn read_addr(attrs: Attrs<'_>) -> Result<HostAddr> {
         addr: need(addr, "address")?,
         set: need(set, "set of an address")?,
         preference,
-        unproven,
+        unvalidated,
         nat,
         left,
-        unvalidated,
         device,
     })
 }

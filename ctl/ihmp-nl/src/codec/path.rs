@@ -32,7 +32,7 @@ pub(crate) fn path_get(host: Option<u32>) -> Request {
 /// A path in a reply.
 pub(crate) fn read_path(message: &[u8]) -> Result<Path> {
     let (mut host_id, mut local, mut remote, mut preference) = (None, None, None, None);
-    let (mut active, mut unproven) = (false, false);
+    let (mut active, mut unvalidated) = (false, false);
     for attr in body(message)? {
         let attr = attr?;
         match PathAttr(attr.number()) {
@@ -41,7 +41,7 @@ pub(crate) fn read_path(message: &[u8]) -> Result<Path> {
             PathAttr::REMOTE => remote = Some(attr.addr()?),
             PathAttr::PREFERENCE => preference = Some(attr.u32()?),
             PathAttr::ACTIVE => active = true,
-            PathAttr::UNPROVEN => unproven = true,
+            PathAttr::UNVALIDATED => unvalidated = true,
             _ => (),
         }
     }
@@ -51,7 +51,7 @@ pub(crate) fn read_path(message: &[u8]) -> Result<Path> {
         remote: need(remote, "remote locator of a path")?,
         preference: need(preference, "preference of a path")?,
         active,
-        unproven,
+        unvalidated,
     })
 }
 

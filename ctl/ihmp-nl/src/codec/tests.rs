@@ -65,7 +65,7 @@ fn addrs() -> Vec<HostAddr> {
         },
         HostAddr {
             preference: 258,
-            unproven: true,
+            unvalidated: true,
             left: true,
             device: Some(9),
             ..HostAddr::local(v4(LOCAL))
@@ -217,7 +217,7 @@ fn paths() {
         remote: v4(ACTIVE),
         preference: 65546,
         active: true,
-        unproven: true,
+        unvalidated: true,
     };
     assert_eq!(read_path(&octets(PATH_REPLY)), Ok(path));
     let (local, remote) = (Some(v6(1)), Some(v6(2)));

@@ -58,7 +58,7 @@ pub(super) const OBJECT: Object = Object {
     ],
     notes: "
 
-ADDRESS: SET ADDR [preference N] [unproven] [nat] [left] [unvalidated] [device NAME]
+ADDRESS: SET ADDR [preference N] [unvalidated] [nat] [left] [device NAME]
 SET:     remote, local, unreachable, alias
 STATE:   new, up, classic
 

@@ -233,14 +233,12 @@ const SETS: &[(&str, AddrSet)] = &[
     ("alias", AddrSet::Alias),
 ];
 
-/// What may follow the word for a set: ADDR [preference N] [unproven] [nat] [left] [device NAME]
+/// What may follow the word for a set: ADDR [preference N] [unvalidated] [nat] [left] [device NAME]
 fn address(set: AddrSet, words: &mut Words<'_>) -> Result<HostAddr> {
     let mut addr = HostAddr::new(set, words.addr("an address")?);
     loop {
         if words.keyword("preference") {
             addr.preference = words.parse("a preference from 0 to 65535")?;
-        } else if words.keyword("unproven") {
-            addr.unproven = true;
         } else if words.peek() == Some("nat") {
             // Not shortened: a name may follow.
             words.take();

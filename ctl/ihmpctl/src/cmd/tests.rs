@@ -95,7 +95,7 @@ fn hosts() {
             },
             HostAddr {
                 preference: 6,
-                unproven: true,
+                unvalidated: true,
                 left: true,
                 device: Some(1),
                 ..HostAddr::local(addr("192.0.2.1"))
@@ -107,10 +107,10 @@ fn hosts() {
         ..HostRequest::default()
     };
     let text = "host add name lab state classic scheduler backup expires 1.5 remote 198.51.100.7 nat preference 5 unvalidated \
-                local 192.0.2.1 unproven left device lo preference 6 unreachable 203.0.113.1 alias 2001:db8::2";
+                local 192.0.2.1 unvalidated left device lo preference 6 unreachable 203.0.113.1 alias 2001:db8::2";
     assert_eq!(host(text), Ok(Add(all.clone())));
     let text =
-        "h a remote 198.51.100.7 unvalidated pref 5 nat n lab loc 192.0.2.1 pref 6 left dev 1 unp unr 203.0.113.1 st c sc b \
+        "h a remote 198.51.100.7 unvalidated pref 5 nat n lab loc 192.0.2.1 pref 6 left dev 1 unvalidated unr 203.0.113.1 st c sc b \
                 al 2001:db8::2 e 1.5s";
     assert_eq!(host(text), Ok(Add(all)));
     let set = HostRequest {

@@ -57,10 +57,9 @@ fn address(addr: &HostAddr) -> Value {
         ("address", json!(addr.addr)),
         ("set", json!(addr.set.name())),
         ("preference", json!(addr.preference)),
-        ("unproven", json!(addr.unproven)),
+        ("unvalidated", json!(addr.unvalidated)),
         ("nat", json!(addr.nat)),
         ("left", json!(addr.left)),
-        ("unvalidated", json!(addr.unvalidated)),
         ("device", json!(addr.device.map(device_name))),
     ])
 }
@@ -95,7 +94,7 @@ pub(super) fn path(path: &Path) -> Value {
         "remote": path.remote,
         "preference": path.preference,
         "active": path.active,
-        "unproven": path.unproven,
+        "unvalidated": path.unvalidated,
     })
 }
 

@@ -94,7 +94,7 @@ fn hosts() -> Vec<Host> {
             HostAddr::new(AddrSet::Unreachable, addr("203.0.113.7")),
             HostAddr {
                 preference: 258,
-                unproven: true,
+                unvalidated: true,
                 ..HostAddr::local(addr("192.0.2.1"))
             },
             HostAddr {
@@ -167,13 +167,13 @@ fn objects() {
         remote: addr("198.51.100.7"),
         preference: 258,
         active: true,
-        unproven: true,
+        unvalidated: true,
     };
     let other = Path {
         remote: addr("2001:db8::7"),
         local: addr("2001:db8::1"),
         active: false,
-        unproven: false,
+        unvalidated: false,
         ..path
     };
     all("path", |out| out.paths(vec![path, other]));

@@ -83,17 +83,14 @@ fn address(addr: &HostAddr, to: &mut dyn Write) -> io::Result<()> {
     if addr.preference != 0 {
         write!(to, " preference {}", addr.preference)?;
     }
-    if addr.unproven {
-        write!(to, " unproven")?;
+    if addr.unvalidated {
+        write!(to, " unvalidated")?;
     }
     if addr.nat {
         write!(to, " nat")?;
     }
     if addr.left {
         write!(to, " left")?;
-    }
-    if addr.unvalidated {
-        write!(to, " unvalidated")?;
     }
     if let Some(device) = addr.device {
         write!(to, " device {}", Name(&device_name(device)))?;
@@ -148,8 +145,8 @@ pub(super) fn path(path: &Path, to: &mut dyn Write) -> io::Result<()> {
     if path.active {
         write!(to, " active")?;
     }
-    if path.unproven {
-        write!(to, " unproven")?;
+    if path.unvalidated {
+        write!(to, " unvalidated")?;
     }
     Ok(())
 }

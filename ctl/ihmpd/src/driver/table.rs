@@ -163,7 +163,11 @@ impl Table {
     /// A host of the kernel as the engine takes it over.
     fn as_found(&mut self, host: &Host) -> Result<KernelHost, Failure> {
         let mut identifiers = BTreeSet::new();
-        if host.addrs.iter().any(|entry| entry.unproven) {
+        let mut local = host
+            .addrs
+            .iter()
+            .filter(|entry| entry.set == AddrSet::Local);
+        if local.any(|entry| entry.unvalidated) {
             for flow in self.client.flows(Some(host.id))? {
                 identifiers.insert(addr(flow.local));
             }

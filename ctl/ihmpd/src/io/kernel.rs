@@ -66,10 +66,9 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
         addr: ip(local.addr),
         set: AddrSet::Local,
         preference: local.preference,
-        unproven: local.unproven,
+        unvalidated: local.unvalidated,
         nat: local.nat,
         left: local.left,
-        unvalidated: false,
         device: local.device,
     });
     let mut addrs = foreign(AddrSet::Active, &record.active, false);
@@ -143,7 +142,11 @@ pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
         active: of(AddrSet::Active, false),
         nats: of(AddrSet::Active, true),
         unvalidated: {
-            let unvalidated = host.addrs.iter().filter(|entry| entry.unvalidated);
+            let foreign = host
+                .addrs
+                .iter()
+                .filter(|entry| entry.set != AddrSet::Local);
+            let unvalidated = foreign.filter(|entry| entry.unvalidated);
             unvalidated.map(|entry| addr(entry.addr)).collect()
         },
         unreachable: of(AddrSet::Unreachable, false),
@@ -152,7 +155,7 @@ pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
             .map(|entry| Local {
                 addr: addr(entry.addr),
                 preference: entry.preference,
-                unproven: entry.unproven,
+                unvalidated: entry.unvalidated,
                 nat: entry.nat,
                 left: entry.left,
                 device: entry.device,
@@ -178,7 +181,7 @@ mod tests {
             local: vec![Local {
                 addr: a("198.51.100.7"),
                 preference: 10,
-                unproven: true,
+                unvalidated: true,
                 nat: true,
                 left: true,
                 device: Some(3),
