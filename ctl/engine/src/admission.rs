@@ -18,16 +18,16 @@ pub(crate) fn admits(world: &mut World, received: &Received<'_>) -> Result<bool,
         from, endpoint, to, ..
     } = *received;
     let now = world.now;
-    let baker = &mut world.baker;
+    let baker = world.budgets.baker_mut();
     let good = |cookie| baker.takes(cookie, endpoint, to, now);
     if received.cookie.is_some_and(good) {
         // It is from there indeed, so nobody else can spend this.
-        return match world.proven_prefix.take(from, now) {
+        return match world.budgets.proven_greeting(from, now) {
             true => Ok(true),
             false => Err(Refusal::Rate),
         };
     }
-    if world.hello_prefix.take(from, now) && world.keyring.hears_strangers(now) {
+    if world.budgets.greeting(from, now) && world.keyring.hears_strangers(now) {
         return Ok(false);
     }
     send_cookie(world, received);
@@ -41,11 +41,11 @@ fn send_cookie(world: &mut World, received: &Received<'_>) {
         message,
         ..
     } = *received;
-    if !world.baker.is_ready() {
+    if !world.budgets.baker().is_ready() {
         let chances = [(); 4].map(|()| world.chance());
-        world.baker.prepare(chances);
+        world.budgets.baker_mut().prepare(chances);
     }
-    let Some(cookie) = world.baker.cookie(endpoint, to, world.now) else {
+    let Some(cookie) = world.budgets.baker_mut().cookie(endpoint, to, world.now) else {
         return;
     };
     let options = Options::INCORRECT_SEQNO

@@ -27,7 +27,7 @@ pub(crate) struct Advertised {
     pub(crate) standing: Standing,
 }
 
-/// All of them.
+/// What a peer was told of our addresses.
 #[derive(Debug, Default)]
 pub(crate) struct Advertisement {
     list: Vec<Advertised>,
@@ -42,7 +42,7 @@ pub(crate) struct Advertisement {
 }
 
 impl Advertisement {
-    /// All of them, in the order in which the peer was told.
+    /// All addresses that it was told of, in the order in which the peer was told.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = Advertised> + '_ {
         self.list.iter().copied()
     }
@@ -175,7 +175,7 @@ impl Advertisement {
         self.owes_list
     }
 
-    /// It is, or it is not.
+    /// Says whether it is.
     pub(crate) fn owe_list(&mut self, owes: bool) {
         self.owes_list = owes;
     }
@@ -185,17 +185,18 @@ impl Advertisement {
         if self.by_temporary.is_some() {
             return;
         }
-        let ours = |addr: &Addr| addr.family() == Family::V6 && world.is_real(*addr);
+        let ours = |addr: &Addr| addr.family() == Family::V6 && world.own.is_real(*addr);
         let mut known = self.list.iter().map(|advertised| advertised.addr);
         let first = known.find(ours);
-        self.by_temporary = first.map(|addr| world.discretion.is_temporary(addr));
+        self.by_temporary = first.map(|addr| world.own.discretion().is_temporary(addr));
     }
 
     /// Whether an own address is of use towards this peer as far as the administrator and the kind of it go.
     pub(crate) fn may_use(&self, addr: Addr, world: &World) -> bool {
         let temporary = self.by_temporary.unwrap_or(true);
-        let kind = world.discretion.is_temporary(addr) == temporary || !world.has_twin(addr);
-        let silent = world.discretion.silent.contains(&addr);
+        let kind =
+            world.own.discretion().is_temporary(addr) == temporary || !world.own.has_twin(addr);
+        let silent = world.own.discretion().silent.contains(&addr);
         self.is_known(addr) || (kind && !silent)
     }
 

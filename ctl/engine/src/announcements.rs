@@ -19,7 +19,7 @@ pub(crate) struct Report {
 ///
 /// # Invariants
 ///
-/// Each address is there once at most.
+/// Each list has an address once at most.
 #[derive(Debug)]
 pub(crate) struct Announcements {
     /// Own addresses that it is to hear from.
@@ -62,7 +62,7 @@ impl Announcements {
         }
     }
 
-    /// Some are.
+    /// Several addresses are to be announced.
     pub(crate) fn announce_all(&mut self, addrs: impl IntoIterator<Item = Addr>) {
         for addr in addrs {
             self.announce(addr);
@@ -138,7 +138,7 @@ impl Announcements {
         self.retry_at = None;
     }
 
-    /// The same, and the next one is short.
+    /// The pause is over, and the next one is short.
     pub(crate) fn restart(&mut self, limits: &Limits) {
         self.resume();
         self.retry_after = limits.retry_first;
@@ -152,5 +152,51 @@ impl Announcements {
     /// When the pause ends.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.retry_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Policy;
+
+    #[test]
+    fn an_address_is_announced_or_reported_once() {
+        let mut due = Announcements::new(&Limits::default());
+        let [one, other] = [Addr::v4([192, 0, 2, 1]), Addr::v4([192, 0, 2, 2])];
+        due.announce(one);
+        due.announce_all([other, one]);
+        assert_eq!(due.gained(), [one, other]);
+        due.report(one, Some(other));
+        due.report(one, None);
+        assert_eq!(due.gained(), [other]);
+        assert_eq!(due.reported().collect::<Vec<_>>(), [one]);
+        let report = due.next_report().map(|report| (report.addr, report.old));
+        assert_eq!(report, Some((one, None)));
+        due.end_report(one);
+        assert!(!due.reports(one) && due.announces(other));
+    }
+
+    #[test]
+    fn pauses_double_until_something_is_answered() {
+        let limits = Limits::default();
+        let mut world = World::new(limits, Policy::FirstUse);
+        let mut due = Announcements::new(&limits);
+        let mut pause = |due: &mut Announcements| {
+            due.pause(&mut world);
+            due.next().unwrap().since(Instant::ZERO)
+        };
+        let mut span = limits.retry_first;
+        for _ in 0..8 {
+            let paused = pause(&mut due);
+            // Up to a quarter more.
+            assert!(paused >= span && paused.as_nanos() <= span.as_nanos() * 5 / 4);
+            span = span.saturating_mul(2).min(limits.retry_last);
+        }
+        due.expire(Instant::ZERO);
+        assert!(due.is_paused());
+        due.restart(&limits);
+        assert!(!due.is_paused());
+        assert!(pause(&mut due) < limits.retry_first.saturating_mul(2));
     }
 }

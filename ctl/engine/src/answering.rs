@@ -29,7 +29,7 @@ pub(crate) fn incorrect_seqno(table: &mut Table, received: &Received<'_>, key: O
             return;
         }
     }
-    if table.world.wrong.take(table.world.now) {
+    if table.world.budgets.refusal(table.world.now) {
         demand(table, received, key);
     }
 }

@@ -105,7 +105,7 @@ fn admit_unsigned(table: &mut Table, received: &Received<'_>) -> Result<(), Refu
     }
     let greets = received.message.control == Control::Hello;
     let now = table.world.now;
-    let rated = !greets || table.world.hello_prefix.take(received.from, now);
+    let rated = !greets || table.world.budgets.greeting(received.from, now);
     rated.then_some(()).ok_or(Refusal::Rate)
 }
 

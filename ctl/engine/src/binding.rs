@@ -36,7 +36,7 @@ pub(crate) fn bind(table: &mut Table, key: Key, signer: &Signer, from: Addr, to:
             key: signer.key,
         });
     }
-    let own = world.keyring.own_for(to).map(|own| own.public());
+    let own = world.keyring.own().for_address(to).map(|own| own.public());
     let last = host.trust_mut().bind(signer.key, own);
     table.bind(signer.key, key);
     let floor = last.map_or(signer.stamp, |last| last.max(signer.stamp));
@@ -77,7 +77,7 @@ pub(crate) fn keys_changed(table: &mut Table, keys: Keys) {
         };
         let ring = &table.world.keyring;
         let trust = host.trust();
-        let own = trust.own().and_then(|own| ring.own(&own));
+        let own = trust.own().and_then(|own| ring.own().get(&own));
         let own = own.map(|own| own.public());
         let gone = trust.key().filter(|key| !ring.knows(key));
         if own == trust.own() && gone.is_none() {

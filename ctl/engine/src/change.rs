@@ -94,9 +94,7 @@ impl Announced {
 
 /// A host tells of a change. Here it is decided whether that is believed.
 pub(crate) fn change(table: &mut Table, received: &Received<'_>) -> Result<(), Refusal> {
-    let Received {
-        message, signer, ..
-    } = *received;
+    let message = received.message;
     let announced = Announced::new(received)?;
     let key = changing_host(table, received, &announced)?;
     let Some(host) = table.get(key) else {
@@ -110,14 +108,10 @@ pub(crate) fn change(table: &mut Table, received: &Received<'_>) -> Result<(), R
         State::New | State::Classic => Class::Wrong,
     };
     if let Err((reason, asks)) = may_change(host, received, &announced, class, table.world.now) {
-        if let Some((host, _)) = table.pair(key).filter(|_| asks == Asks::FromNat) {
-            // Anybody could have sent it on: it has to show that it is there.
+        if let Some((host, _)) = table.pair(key).filter(|_| reason == Refusal::Unvalidated) {
             host.peer_mut().nat_mut().hear_of(received);
         }
-        if asks == Asks::Always
-            || asks == Asks::FromNat
-            || (asks == Asks::Signer && signer.is_some())
-        {
+        if asks {
             incorrect_seqno(table, received, Some(key));
         }
         return Err(reason);
@@ -125,25 +119,14 @@ pub(crate) fn change(table: &mut Table, received: &Received<'_>) -> Result<(), R
     take(table, key, received, &announced, class)
 }
 
-/// Whether who is refused is asked to show that it hears us, and to greet us.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asks {
-    Never,
-    /// If it signed.
-    Signer,
-    Always,
-    /// It came by a NAT at which the host has yet to show that it is there.
-    FromNat,
-}
-
-/// Whether a change of this class is believed; else why not, and what is done about it.
+/// Whether a change of this class is believed; else why not, and whether its sender is asked to show that it hears us.
 fn may_change(
     host: &Host,
     received: &Received<'_>,
     announced: &Announced,
     class: Class,
     now: Instant,
-) -> Result<(), (Refusal, Asks)> {
+) -> Result<(), (Refusal, bool)> {
     let Received {
         from,
         endpoint,
@@ -157,27 +140,27 @@ fn may_change(
         false => host.peer().is_at(from),
     };
     if behind && !known {
-        return Err((Refusal::Unvalidated, Asks::FromNat));
+        // Anybody could have sent it on.
+        return Err((Refusal::Unvalidated, true));
     }
     if class == Class::Wrong {
-        return Err((Refusal::Seqno, Asks::Always));
+        return Err((Refusal::Seqno, true));
     }
     if class == Class::Old && !known {
         // What a later message overtook was signed before it. Else the sender is behind with its number.
         let newest = signer.is_some_and(|signer| host.trust().is_newest(&signer));
-        let asks = if newest { Asks::Always } else { Asks::Never };
-        return Err((Refusal::Stale, asks));
+        return Err((Refusal::Stale, newest));
     }
     // Who does not announce its source must have been seen there before; it may be wrong about that.
     if !announced.proves && !known {
-        return Err((Refusal::Payload, Asks::Signer));
+        return Err((Refusal::Payload, signer.is_some()));
     }
     // What the newest message named has a place.
     if class == Class::Old && !behind && !host.peer().has_room(from) {
-        return Err((Refusal::AddressLimit, Asks::Never));
+        return Err((Refusal::AddressLimit, false));
     }
     if !behind && host.must_prove(received, now) {
-        return Err((Refusal::Unvalidated, Asks::Signer));
+        return Err((Refusal::Unvalidated, signer.is_some()));
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ impl<'a> Claim<'a> {
         let signature = message.signature.ok_or(Refusal::Unsigned)?;
         let block = signature.ed25519().ok_or(Refusal::UnknownAlgorithm)?;
         let key = PublicKey(*block.key);
-        if ring.is_own(&key) {
+        if ring.own().has(&key) {
             return Err(Refusal::OwnKey);
         }
         let former = block.succession.map(|word| PublicKey(*word.former));

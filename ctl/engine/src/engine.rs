@@ -57,7 +57,8 @@ impl Engine {
                 bytes,
             } => receive(table, from, port, to, bytes),
             Input::Network { local, routes } => {
-                table.world.set_network(local, routes);
+                table.world.own.set(local);
+                table.world.routes.replace(routes);
                 table.tell_all();
             }
             Input::Routes(routes) => serve::routes(table, routes),
@@ -71,7 +72,7 @@ impl Engine {
             Input::Refused { key } => table.remove(key, "refused"),
             Input::Removed { id } => kernel::removed(table, id),
             Input::Connected(connected) => {
-                if table.world.set_connected(connected) {
+                if table.world.own.set_connected(connected) {
                     for key in table.keys() {
                         table.with(key, |host, _| {
                             host.validation_mut().probes_mut().forget_sought();
@@ -80,7 +81,7 @@ impl Engine {
                 }
             }
             Input::Switch { on, hosts } => switch(table, on, hosts),
-            Input::Discretion(discretion) => table.world.discretion = discretion,
+            Input::Discretion(discretion) => table.world.own.set_discretion(discretion),
             Input::Traffic { id, traffic } => serve::looked(table, id, traffic),
             Input::Timer => serve::timer(table),
         }
@@ -96,7 +97,7 @@ impl Engine {
     /// When [`Input::Timer`] is due; `None` for never.
     pub fn next_timeout(&self) -> Option<Instant> {
         let hosts = serve::next(&self.table).into_iter();
-        let check = self.table.world.keyring.check_at();
+        let check = self.table.world.keyring.own().check_at();
         hosts.chain(check).min()
     }
 
@@ -122,21 +123,17 @@ impl Engine {
 
     /// How many messages were not used, by the name of the reason.
     pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
-        let mut refusals = BTreeMap::new();
-        for (reason, count) in &self.table.world.refusals {
-            *refusals.entry(reason.name()).or_insert(0) += count;
-        }
-        refusals
+        self.table.world.counters.refusals()
     }
 
     /// How many messages were not used.
     pub fn refused(&self) -> u64 {
-        self.table.world.refused
+        self.table.world.counters.refused()
     }
 
     /// How many messages were sent: those that say something, and probes with their answers.
     pub fn sent(&self) -> [u64; 2] {
-        self.table.world.sent_apart()
+        self.table.world.counters.sent_apart()
     }
 
     /// How many answers to challenges are awaited, and how many keys of peers are known.
@@ -149,7 +146,8 @@ impl Engine {
         let world = &self.table.world;
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let [networks, largest] = self.table.shares().sizes();
-        let [sent, good] = world.baker.counts();
+        let [sent, good] = world.budgets.baker().counts();
+        let [newcomers, wrong, greetings] = world.budgets.buckets();
         let mut figures = vec![
             ("hosts-most", count(world.limits.max_hosts)),
             ("networks", count(networks)),
@@ -163,11 +161,11 @@ impl Engine {
         let [changed, refused] = ring.change_counts();
         figures.extend([("keys-changed", changed), ("keys-refused", refused)]);
         for (names, bucket) in [
-            (NEWCOMERS, &world.hello_in),
+            (NEWCOMERS, newcomers),
             (STRANGERS, ring.strangers()),
             (ANSWERS, ring.answers()),
-            (CHALLENGES, &world.wrong),
-            (GREETINGS, &world.hello_out),
+            (CHALLENGES, wrong),
+            (GREETINGS, greetings),
         ] {
             let Rate { per_second, burst } = bucket.rate();
             let numbers = [bucket.left(world.now), burst, per_second].map(u64::from);
@@ -175,17 +173,17 @@ impl Engine {
         }
         // Hosts that wait for their greeting ask for a token again and again.
         figures.extend([
-            ("empty-newcomers", world.hello_in.empty()),
+            ("empty-newcomers", newcomers.empty()),
             ("empty-strangers", ring.strangers().empty()),
             ("empty-answers", ring.answers().empty()),
-            ("empty-challenges", world.wrong.empty()),
+            ("empty-challenges", wrong.empty()),
         ]);
         figures
     }
 
     /// What to write down at a clean end.
     pub fn last_words(&self) -> Fact {
-        self.table.world.keyring.sent()
+        self.table.world.keyring.own().sent()
     }
 
     /// How many hosts there are, by state: new, up, classic.

@@ -31,7 +31,7 @@ pub(crate) fn nat_entry(
     let entry = Entry::read(&message.addresses).filter(|_| message.host == from);
     let entry = entry.ok_or(Refusal::Payload)?;
     let now = table.world.now;
-    let rated = table.world.entry_prefix.take(from, now) && table.world.entries.take(now);
+    let rated = table.world.budgets.entry(from, now);
     if !rated {
         return Err(Refusal::Rate);
     }

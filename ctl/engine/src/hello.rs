@@ -169,7 +169,7 @@ fn owe_reply(host: &mut Host, received: &Received<'_>, options: Options) {
 fn newcomer(table: &mut Table, received: &Received<'_>) -> Result<Key, Refusal> {
     let from = received.from;
     let world = &mut table.world;
-    if !world.arrivals.take(from, world.now) || !world.hello_in.take(world.now) {
+    if !world.budgets.newcomer(from, world.now) {
         return Err(Refusal::Rate);
     }
     // Without a signature, anybody could have it said: nobody has to go for that.
@@ -241,7 +241,7 @@ fn seen_before(table: &Table, key: &PublicKey, from: Addr, listed: &[Addr]) -> V
     let mut seen = table.world.keyring.seen(key);
     let elsewhere = |addr: &Addr| {
         let named = *addr == from || listed.contains(addr);
-        !named && table.known(*addr).next().is_none() && !table.world.local.contains(addr)
+        !named && table.known(*addr).next().is_none() && !table.world.own.has(*addr)
     };
     seen.retain(elsewhere);
     seen.truncate(MAX_ADDRESSES);

@@ -143,6 +143,6 @@ impl Hidden {
 
     /// Whether that address is gone.
     pub(crate) fn is_released(&self, world: &World) -> bool {
-        self.classic.is_some_and(|at| !world.is_real(at))
+        self.classic.is_some_and(|at| !world.own.is_real(at))
     }
 }

@@ -78,7 +78,7 @@ impl Host {
         self.state
     }
 
-    /// That is this now.
+    /// It is found to take part, or not.
     pub(crate) fn set_state(&mut self, state: State) {
         self.state = state;
     }
@@ -333,7 +333,7 @@ impl Host {
         self.listing.review_lifetime(up, world);
     }
 
-    /// Where the peer did not answer it is asked again: everywhere.
+    /// The peer is at no address that we know of: it is asked at each that it said it has. `local` is our address that it knows.
     pub(crate) fn ask_everywhere(&mut self, local: Addr, world: &mut World) {
         if self.validation.ask_everywhere(&self.peer, local, world) {
             self.announcements.part();

@@ -55,7 +55,7 @@ pub(crate) fn discovered(table: &mut Table, id: u32, local: Addr, remote: Addr) 
         return;
     }
     let key = table.insert(Entry::Id(id), State::New);
-    let ours = table.world.local.contains(&local);
+    let ours = table.world.own.has(local);
     table.with(key, |host, world| {
         host.peer_mut().activate(remote);
         host.advertised_mut().begin(local);
@@ -66,7 +66,7 @@ pub(crate) fn discovered(table: &mut Table, id: u32, local: Addr, remote: Addr) 
         }
     });
     // Another host may have been there: then nothing is to be asked.
-    if ours && table.world.routes.contains_key(&remote) {
+    if ours && table.world.routes.has(remote) {
         routes_known(table, key);
     }
 }

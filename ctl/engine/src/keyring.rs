@@ -1,84 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which keys are known, which timestamps were seen, and who has to show that it hears us.
+//! Which keys are known, and which of them is believed where.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use ihmp_core::addr::Addr;
 use ihmp_core::policy::Prefix;
-use ihmp_core::time::{Duration, Instant};
+use ihmp_core::time::Instant;
 
 use crate::bucket::Bucket;
-use crate::endpoint::Endpoint;
+use crate::challenges::{Challenge, Challenges, Who};
 use crate::forged::{Forged, Sort};
-use crate::keys::{Changed, Fact, Keys, KnownKey, OwnKey, Policy, PublicKey};
-use crate::limits::{Limits, Rate};
-use crate::stamps::Stamps;
+use crate::keys::{Changed, Fact, Keys, KnownKey, Policy, PublicKey};
+use crate::limits::Limits;
+use crate::own_keys::OwnKeys;
+use crate::places::Places;
+use crate::replay::Replay;
 
-/// How far one message may overtake another of the same key, in nanoseconds of the sender's clock.
-const OVERTAKE: u64 = 500_000_000;
-/// Most timestamps that are remembered above the floor.
-const REMEMBERED: usize = 32;
-/// Steps in which the greatest timestamp is written down, in nanoseconds: after a restart, so much is lost at most.
-const STEP: u64 = 100_000_000;
 /// Most addresses at which one key is remembered.
 const MAX_SEEN: usize = 32;
-/// Most addresses of which it is remembered that another key was refused there.
-const MAX_REFUSED: usize = 1_024;
-/// How often it is said that keys changed.
-const CHANGES: Rate = Rate {
-    per_second: 1,
-    burst: 100,
-};
-/// How long a challenge can be answered.
-const CHALLENGE: Duration = Duration::from_secs(30);
-
-/// Which timestamps of a key were used.
-///
-/// # Invariants
-///
-/// `recent` is sorted, and all of it is greater than `floor`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Replay {
-    floor: u64,
-    recent: Vec<u64>,
-    /// What was written down: the floor after a restart.
-    kept: u64,
-}
-
-impl Replay {
-    fn new(floor: u64) -> Replay {
-        Replay {
-            floor,
-            recent: Vec::new(),
-            // That of a key which has just become known is yet to be written down.
-            kept: 0,
-        }
-    }
-
-    /// Whether no message had this timestamp, and none could have since.
-    pub(crate) fn is_fresh(&self, stamp: u64) -> bool {
-        stamp > self.floor && self.recent.binary_search(&stamp).is_err()
-    }
-
-    /// A message with this timestamp was believed; what is to be written down, if anything is.
-    fn accept(&mut self, stamp: u64) -> Option<u64> {
-        if let Err(at) = self.recent.binary_search(&stamp) {
-            self.recent.insert(at, stamp);
-        }
-        let greatest = self.recent.last().copied().unwrap_or(stamp).max(self.floor);
-        self.floor = self.floor.max(greatest.saturating_sub(OVERTAKE));
-        while self.recent.len() > REMEMBERED {
-            self.floor = self.floor.max(self.recent.remove(0));
-        }
-        let floor = self.floor;
-        self.recent.retain(|recent| *recent > floor);
-        if greatest <= self.kept {
-            return None;
-        }
-        self.kept = greatest.saturating_add(STEP);
-        Some(self.kept)
-    }
-}
 
 /// A peer's key.
 #[derive(Debug)]
@@ -104,71 +43,45 @@ impl Peer {
     }
 }
 
-/// What is awaited of somebody who has to show that he hears us.
-#[derive(Debug)]
-pub(crate) struct Challenge {
-    pub(crate) stamp: u64,
-    /// What was challenged announced a move.
-    pub(crate) moved: bool,
-    until: Instant,
-    order: u64,
-}
-
 /// All that the engine knows of keys.
 #[derive(Debug)]
 pub(crate) struct Keyring {
     policy: Policy,
-    own: Vec<OwnKey>,
+    own: OwnKeys,
     peers: HashMap<PublicKey, Peer>,
     /// Keys that are the only ones believed at some addresses.
     scoped: Vec<(Prefix, PublicKey)>,
     /// Those of routers.
     routers: Vec<PublicKey>,
-    /// The key that was last seen at an address.
-    located: HashMap<Addr, PublicKey>,
-    /// The key that has shown that it hears us at an address, and has not said since that it left.
-    remembered: HashMap<Addr, PublicKey>,
-    /// Keys that were refused because another one is remembered there.
-    refused: HashMap<Addr, PublicKey>,
-    /// How often it is said that keys changed.
-    changes: Bucket,
-    /// Keys that were believed where another one was remembered.
-    changed: u64,
+    /// Where keys were seen.
+    places: Places,
     /// Keys by how long they were of no use.
     order: BTreeSet<(u64, PublicKey)>,
     next_order: u64,
-    /// Answers that are awaited, by who has to give them and where we asked.
-    challenges: HashMap<(PublicKey, Endpoint, Addr), Challenge>,
-    challenge_order: BTreeMap<u64, (PublicKey, Endpoint, Addr)>,
+    /// Who has to show that he hears us.
+    challenges: Challenges,
     /// Verifications of messages with keys that nobody knows.
     strangers: Bucket,
     /// The same of messages that answer one of ours.
     answers: Bucket,
     limits: Limits,
-    stamps: Stamps,
 }
 
 impl Keyring {
     pub(crate) fn new(policy: Policy, limits: Limits) -> Keyring {
         Keyring {
             policy,
-            own: Vec::new(),
+            own: OwnKeys::default(),
             peers: HashMap::new(),
             scoped: Vec::new(),
             routers: Vec::new(),
-            located: HashMap::new(),
-            remembered: HashMap::new(),
-            refused: HashMap::new(),
-            changes: Bucket::new(CHANGES),
-            changed: 0,
+            places: Places::new(),
             order: BTreeSet::new(),
             next_order: 0,
-            challenges: HashMap::new(),
-            challenge_order: BTreeMap::new(),
+            challenges: Challenges::default(),
             strangers: Bucket::new(limits.strangers),
             answers: Bucket::new(limits.answers),
             limits,
-            stamps: Stamps::default(),
         }
     }
 
@@ -179,18 +92,12 @@ impl Keyring {
 
     /// Takes over what is known; what this engine has seen since stays.
     pub(crate) fn load(&mut self, keys: Keys) {
-        // What was reserved by this engine has not been used.
-        if self.own.is_empty() {
-            self.stamps.go_on(keys.sent);
-        }
-        self.own = keys.own;
+        self.own.load(keys.own, keys.sent);
         let before = std::mem::take(&mut self.peers);
         self.order.clear();
         self.scoped.clear();
         self.routers.clear();
-        self.located.clear();
-        self.remembered.clear();
-        self.refused.clear();
+        self.places.clear();
         let accepted = |(key, known): &(PublicKey, KnownKey)| {
             let key = *key;
             let at = known.accepted.clone();
@@ -206,13 +113,13 @@ impl Keyring {
                 (peer.forged, peer.greetings) = (old.forged, old.greetings);
                 peer.known.own = old.known.own;
                 for addr in &peer.seen {
-                    self.remembered.remove(addr);
+                    self.places.forget(*addr);
                 }
                 for addr in &old.seen {
-                    self.remembered.insert(*addr, key);
+                    self.places.remember(*addr, key);
                 }
                 for addr in &old.known.at {
-                    self.located.insert(*addr, key);
+                    self.places.locate(*addr, key);
                 }
                 (peer.known.at, peer.seen) = (old.known.at, old.seen);
             }
@@ -224,8 +131,8 @@ impl Keyring {
 
     /// From now on this key is the one that is remembered at an address.
     fn take_over(&mut self, addr: Addr, key: PublicKey) {
-        self.located.insert(addr, key);
-        let former = self.remembered.insert(addr, key);
+        self.places.locate(addr, key);
+        let former = self.places.remember(addr, key);
         let former = former.filter(|former| *former != key);
         if let Some(peer) = former.and_then(|former| self.peers.get_mut(&former)) {
             peer.known.at.retain(|at| *at != addr);
@@ -236,7 +143,7 @@ impl Keyring {
                 peer.seen.push(addr);
             }
         }
-        self.refused.remove(&addr);
+        self.places.accept(addr);
     }
 
     /// A host with this key has shown at these addresses that it hears us. `has` are all that it has, when it has said so:
@@ -253,7 +160,7 @@ impl Keyring {
         for addr in shown {
             if !peer.seen.contains(addr) {
                 peer.seen.push(*addr);
-                self.remembered.insert(*addr, key);
+                self.places.remember(*addr, key);
             }
         }
         let excess = peer.seen.len().saturating_sub(MAX_SEEN);
@@ -262,9 +169,7 @@ impl Keyring {
         peer.seen = seen;
         gone.extend(peer.seen.drain(..excess.min(peer.seen.len())));
         for addr in gone {
-            if self.remembered.get(&addr) == Some(&key) {
-                self.remembered.remove(&addr);
-            }
+            self.places.forget_key(addr, &key);
         }
         peer.seen.clone()
     }
@@ -279,15 +184,12 @@ impl Keyring {
 
     /// The key that is remembered at an address.
     pub(crate) fn remembered(&self, addr: Addr) -> Option<PublicKey> {
-        self.remembered.get(&addr).copied()
+        self.places.remembered(addr)
     }
 
     /// How many keys were believed where another one was remembered, and at how many addresses one is refused for that.
     pub(crate) fn change_counts(&self) -> [u64; 2] {
-        [
-            self.changed,
-            u64::try_from(self.refused.len()).unwrap_or(u64::MAX),
-        ]
+        self.places.counts()
     }
 
     /// A key is at an address where another one is remembered; whether it may be believed, and what is worth saying.
@@ -302,21 +204,17 @@ impl Keyring {
             return (true, None);
         };
         let believed = self.policy != Policy::Pin;
-        let known = self.refused.get(&at) == Some(&key);
-        if believed {
-            self.changed += 1;
-            self.take_over(at, key);
-        } else if self.refused.len() < MAX_REFUSED {
-            self.refused.insert(at, key);
-        }
         let changed = Changed {
             at,
             former,
             key,
             believed,
         };
-        let said = !known && self.changes.take(now);
-        (believed, said.then_some(changed))
+        let said = self.places.change(changed, now);
+        if believed {
+            self.take_over(at, key);
+        }
+        (believed, said)
     }
 
     fn insert(&mut self, key: PublicKey, known: KnownKey) {
@@ -327,8 +225,8 @@ impl Keyring {
             self.scoped.extend(scope);
         }
         for addr in &known.at {
-            self.located.insert(*addr, key);
-            self.remembered.insert(*addr, key);
+            self.places.locate(*addr, key);
+            self.places.remember(*addr, key);
         }
         let peer = Peer {
             seen: known.at.clone(),
@@ -377,14 +275,10 @@ impl Keyring {
         self.scoped.retain(|(_, other)| other != key);
         self.routers.retain(|other| other != key);
         for addr in &peer.known.at {
-            if self.located.get(addr) == Some(key) {
-                self.located.remove(addr);
-            }
+            self.places.leave(*addr, key);
         }
         for addr in &peer.seen {
-            if self.remembered.get(addr) == Some(key) {
-                self.remembered.remove(addr);
-            }
+            self.places.forget_key(*addr, key);
         }
         Some(peer)
     }
@@ -394,11 +288,21 @@ impl Keyring {
     pub(crate) fn succeed(&mut self, former: &PublicKey, key: PublicKey) {
         if let Some(peer) = self.forget(former) {
             let known = KnownKey {
-                floor: peer.replay.floor,
+                floor: peer.replay.floor(),
                 ..peer.known
             };
             self.insert(key, known);
         }
+    }
+
+    /// Our own keys.
+    pub(crate) fn own(&self) -> &OwnKeys {
+        &self.own
+    }
+
+    /// The same, to sign with them.
+    pub(crate) fn own_mut(&mut self) -> &mut OwnKeys {
+        &mut self.own
     }
 
     /// Whom to believe.
@@ -409,11 +313,6 @@ impl Keyring {
     /// Whether a key is known.
     pub(crate) fn knows(&self, key: &PublicKey) -> bool {
         self.peers.contains_key(key)
-    }
-
-    /// Whether a key is one of ours.
-    pub(crate) fn is_own(&self, key: &PublicKey) -> bool {
-        self.own.iter().any(|own| own.public() == *key)
     }
 
     /// Whether no message with this key had this timestamp, and none could have since.
@@ -472,11 +371,6 @@ impl Keyring {
         peer.is_some_and(|peer| peer.serves(addr))
     }
 
-    /// When timestamps are to be reserved again.
-    pub(crate) fn check_at(&self) -> Option<Instant> {
-        self.stamps.check_at()
-    }
-
     /// Whether a key may be believed at all.
     pub(crate) fn admits(&self, key: &PublicKey) -> bool {
         let pinned = || self.peers.get(key).is_some_and(|peer| peer.known.pinned);
@@ -518,8 +412,8 @@ impl Keyring {
 
     /// The key that was last at one of these addresses.
     pub(crate) fn at(&self, addrs: &[Addr]) -> Option<(PublicKey, Option<PublicKey>)> {
-        let key = addrs.iter().find_map(|addr| self.located.get(addr))?;
-        Some((*key, self.peers.get(key)?.known.own))
+        let key = addrs.iter().find_map(|addr| self.places.located(*addr))?;
+        Some((key, self.peers.get(&key)?.known.own))
     }
 
     /// The host with this key is at these addresses.
@@ -530,214 +424,33 @@ impl Keyring {
         }
         peer.known.own = Some(own);
         for addr in std::mem::replace(&mut peer.known.at, at.to_vec()) {
-            if self.located.get(&addr) == Some(&key) {
-                self.located.remove(&addr);
-            }
+            self.places.leave(addr, &key);
         }
         for addr in at {
-            self.located.insert(*addr, key);
+            self.places.locate(*addr, key);
         }
         let at = at.to_vec();
         Some(Fact::At { key, own, at })
     }
 
-    /// The own key for a host that is met at this own address: that with the longest prefix.
-    pub(crate) fn own_for(&self, local: Addr) -> Option<&OwnKey> {
-        let length = |own: &&OwnKey| {
-            let fits = own.scope.iter().filter(|prefix| prefix.contains(local));
-            match fits.map(|prefix| prefix.len).max() {
-                Some(len) => Some(u16::from(len) + 1),
-                None => own.scope.is_empty().then_some(0),
-            }
-        };
-        let fits = self.own.iter().filter(|own| length(own).is_some());
-        fits.max_by_key(length)
-    }
-
-    /// The own key with this public half, or the one that took its place.
-    pub(crate) fn own(&self, public: &PublicKey) -> Option<&OwnKey> {
-        let same = self.own.iter().find(|own| own.public() == *public);
-        let after = |own: &&OwnKey| own.former.is_some_and(|former| former.key == *public);
-        same.or_else(|| self.own.iter().find(after))
-    }
-
-    /// The next timestamp.
-    pub(crate) fn stamp(&mut self, now: Instant, wall: u64, random: u64) -> u64 {
-        self.stamps.next(now, wall, random)
-    }
-
-    /// Reserves timestamps.
-    pub(crate) fn reserve(&mut self, now: Instant, wall: u64) -> Option<Fact> {
-        if self.own.is_empty() {
-            return None;
-        }
-        self.stamps.reserve(now, wall).map(Fact::Sent)
-    }
-
-    /// What was really used, for a clean end.
-    pub(crate) fn sent(&self) -> Fact {
-        Fact::Sent(self.stamps.sent())
-    }
-
     /// Who answers with this key, from there to here, has to name this timestamp. `moved` says that he announced a move.
-    pub(crate) fn challenge(
-        &mut self,
-        who: (PublicKey, Endpoint, Addr),
-        stamp: u64,
-        moved: bool,
-        now: Instant,
-    ) {
-        if let Some(old) = self.challenges.remove(&who) {
-            self.challenge_order.remove(&old.order);
-        }
-        if self.challenges.len() >= self.limits.max_pending {
-            if let Some((_, oldest)) = self.challenge_order.pop_first() {
-                self.challenges.remove(&oldest);
-            }
-        }
-        let order = self.next_order;
-        self.next_order += 1;
-        self.challenge_order.insert(order, who);
-        let challenge = Challenge {
-            stamp,
-            moved,
-            until: now.after(CHALLENGE),
-            order,
-        };
-        self.challenges.insert(who, challenge);
+    pub(crate) fn challenge(&mut self, who: Who, stamp: u64, moved: bool, now: Instant) {
+        let most = self.limits.max_pending;
+        self.challenges.add(who, stamp, moved, most, now);
     }
 
     /// What is awaited of this one.
-    pub(crate) fn challenged(
-        &self,
-        who: &(PublicKey, Endpoint, Addr),
-        now: Instant,
-    ) -> Option<&Challenge> {
-        let challenge = self.challenges.get(who)?;
-        (challenge.until > now).then_some(challenge)
+    pub(crate) fn challenged(&self, who: &Who, now: Instant) -> Option<&Challenge> {
+        self.challenges.of(who, now)
     }
 
     /// It has shown that it hears us.
-    pub(crate) fn answered(&mut self, who: &(PublicKey, Endpoint, Addr)) {
-        if let Some(challenge) = self.challenges.remove(who) {
-            self.challenge_order.remove(&challenge.order);
-        }
+    pub(crate) fn answered(&mut self, who: &Who) {
+        self.challenges.remove(who);
     }
 
     /// How many answers are awaited, and how many keys are known.
     pub(crate) fn sizes(&self) -> [usize; 2] {
         [self.challenges.len(), self.peers.len()]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_timestamp_is_believed_twice() {
-        let mut replay = Replay::new(1_000);
-        assert!(!replay.is_fresh(1_000) && replay.is_fresh(1_001));
-        let second = 1_000_000_000;
-        assert_eq!(replay.accept(2 * second), Some(2 * second + STEP));
-        // Overtaken by less than half a second.
-        assert!(replay.is_fresh(2 * second - 1));
-        assert_eq!(replay.accept(2 * second - 1), None);
-        assert!(!replay.is_fresh(2 * second - 1) && !replay.is_fresh(2 * second));
-        assert!(!replay.is_fresh(2 * second - OVERTAKE));
-        // More at a time than is remembered.
-        for more in 0..1_000 {
-            replay.accept(3 * second + more);
-        }
-        assert!((0..1_000).all(|more| !replay.is_fresh(3 * second + more)));
-        assert!(replay.recent.len() <= REMEMBERED);
-        assert!(!replay.is_fresh(2 * second) && replay.is_fresh(3 * second + 1_000));
-        // What was written down is not below what was believed.
-        assert!(!Replay::new(replay.kept).is_fresh(3 * second + 999));
-    }
-
-    #[test]
-    fn timestamps_only_grow_whatever_the_clock_does() {
-        let mut ring = Keyring::new(Policy::FirstUse, Limits::default());
-        ring.load(Keys {
-            own: vec![OwnKey::new(&[1; 32], vec![])],
-            sent: 500,
-            ..Keys::default()
-        });
-        let mut last = 500;
-        for (number, wall) in [1_000_000_000, 2_000_000_000, 5, 0, 7_000_000_000]
-            .into_iter()
-            .enumerate()
-        {
-            let now = Instant::from_nanos(number as u64);
-            let fact = ring.reserve(now, wall);
-            let stamp = ring.stamp(now, wall, 0x1234_5678_9abc_def0);
-            assert!(stamp > last && stamp <= ring.stamps.reserved());
-            assert_eq!(fact.is_some(), number == 0, "{number}");
-            last = stamp;
-        }
-        // An engine that was killed goes on above all that it may have sent.
-        let mut next = Keyring::new(Policy::FirstUse, Limits::default());
-        next.load(Keys {
-            own: vec![OwnKey::new(&[1; 32], vec![])],
-            sent: ring.stamps.reserved(),
-            ..Keys::default()
-        });
-        let first = next.stamp(Instant::ZERO, 0, 0);
-        assert!(first > last);
-        // And goes on at the speed of a clock.
-        let second = next.stamp(Instant::from_nanos(1_000_000_000), 0, 0);
-        assert!(second - first > 1_000_000_000);
-    }
-
-    #[test]
-    fn own_key_of_the_longest_prefix_signs() {
-        let addr = |text: &str| text.parse::<Addr>().unwrap();
-        let prefix = |text, len| Prefix::new(addr(text), len).unwrap();
-        let mut ring = Keyring::new(Policy::FirstUse, Limits::default());
-        ring.own = vec![
-            OwnKey::new(&[1; 32], vec![prefix("10.0.0.0", 8)]),
-            OwnKey::new(&[2; 32], vec![]),
-            OwnKey::new(
-                &[3; 32],
-                vec![prefix("10.1.0.0", 16), prefix("2001:db8::", 32)],
-            ),
-        ];
-        let of = |text| ring.own_for(addr(text)).unwrap().public();
-        let public = |at: usize| ring.own[at].public();
-        assert_eq!(of("10.2.0.1"), public(0));
-        assert_eq!(of("10.1.0.1"), public(2));
-        assert_eq!(of("2001:db8::1"), public(2));
-        assert_eq!(of("192.0.2.1"), public(1));
-    }
-
-    #[test]
-    fn challenges_are_bounded() {
-        let mut ring = Keyring::new(Policy::FirstUse, Limits::default());
-        let here = Addr::v4([192, 0, 2, 1]);
-        let who = |number: u32| {
-            let [a, b, c, d] = number.to_be_bytes();
-            (
-                PublicKey([1; 32]),
-                Endpoint::direct(Addr::v4([a, b, c, d])),
-                here,
-            )
-        };
-        let stamp = |ring: &Keyring, number, now| {
-            let challenge = ring.challenged(&who(number), now);
-            challenge.map(|challenge| challenge.stamp)
-        };
-        let now = Instant::from_nanos(1);
-        for number in 0..100_000 {
-            ring.challenge(who(number), number.into(), false, now);
-            ring.challenge(who(number), u64::from(number) + 1, false, now);
-        }
-        assert_eq!(ring.sizes()[0], Limits::default().max_pending);
-        assert_eq!(ring.challenge_order.len(), ring.challenges.len());
-        assert_eq!(stamp(&ring, 99_999, now), Some(100_000));
-        assert_eq!(stamp(&ring, 0, now), None);
-        assert_eq!(stamp(&ring, 99_999, now.after(CHALLENGE)), None);
-        ring.answered(&who(99_999));
-        assert_eq!(stamp(&ring, 99_999, now), None);
     }
 }

@@ -160,7 +160,7 @@ impl Left {
         let left = self;
         left.gone.retain(|addr| !works(addr));
         for via in &proven {
-            if world.age(via.local) == Age::Preferred {
+            if world.own.age(via.local) == Age::Preferred {
                 include(&mut left.young, via.local);
             }
         }
@@ -172,9 +172,9 @@ impl Left {
         left.worn.clear();
         for addr in &left.young {
             let other = |via: &Via| {
-                via.local.family() == addr.family() && world.age(via.local) == Age::Preferred
+                via.local.family() == addr.family() && world.own.age(via.local) == Age::Preferred
             };
-            if world.age(*addr) == Age::Deprecated && proven.iter().any(other) {
+            if world.own.age(*addr) == Age::Deprecated && proven.iter().any(other) {
                 left.worn.push(*addr);
             }
         }

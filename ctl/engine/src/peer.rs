@@ -328,3 +328,87 @@ impl Peer {
         direct.chain(self.nat.endpoints())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(last: usize) -> Addr {
+        Addr::v4([192, 0, 2, u8::try_from(last).unwrap()])
+    }
+
+    #[test]
+    fn an_address_is_in_one_set() {
+        let mut peer = Peer::default();
+        peer.claim(addr(1));
+        assert!(peer.claims(addr(1)) && !peer.is_active(addr(1)));
+        peer.activate(addr(1));
+        assert_eq!(
+            (peer.active(), peer.unreachable().len()),
+            (&[addr(1)][..], 0)
+        );
+        // What it says of an address from which it sends takes nothing away.
+        peer.claim(addr(1));
+        assert!(peer.is_active(addr(1)));
+        peer.deactivate(addr(1));
+        assert_eq!(peer.unreachable(), [addr(1)]);
+        peer.retire(addr(1));
+        assert!(peer.has_left(addr(1)) && !peer.is_at(addr(1)) && peer.knows(addr(1)));
+        peer.activate(addr(1));
+        assert_eq!(peer.names(), [addr(1)]);
+    }
+
+    #[test]
+    fn sets_are_bounded() {
+        let mut peer = Peer::default();
+        for last in 0..=MAX_ADDRESSES {
+            peer.activate(addr(last));
+        }
+        assert_eq!(peer.active().len(), MAX_ADDRESSES);
+        assert!(!peer.has_room(addr(MAX_ADDRESSES)) && peer.has_room(addr(0)));
+        // Newer claims take the place of older ones.
+        let mut peer = Peer::default();
+        for last in 0..=MAX_ADDRESSES {
+            let free = vec![addr(last)];
+            let claims = Claims {
+                free,
+                ..Claims::default()
+            };
+            peer.take_claims(&claims);
+        }
+        assert_eq!(peer.unreachable().len(), MAX_ADDRESSES);
+        assert!(peer.has_left(addr(0)) && peer.claims(addr(MAX_ADDRESSES)));
+        for last in 0..=MAX_ADDRESSES {
+            peer.retire(addr(last));
+        }
+        assert_eq!(peer.alias().len(), MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn a_whole_list_takes_the_place_of_what_was_known() {
+        let mut peer = Peer::default();
+        peer.activate(addr(1));
+        peer.activate(addr(2));
+        peer.claim(addr(3));
+        peer.replace(Endpoint::direct(addr(4)), &[addr(2)], &[]);
+        peer.activate(addr(4));
+        assert_eq!(peer.active(), [addr(2), addr(4)]);
+        assert_eq!(peer.alias(), [addr(1), addr(3)]);
+        assert_eq!(peer.take_said_all(), Some(vec![addr(2), addr(4)]));
+        assert_eq!(peer.take_said_all(), None);
+    }
+
+    #[test]
+    fn former_addresses_end() {
+        let mut peer = Peer::default();
+        let [now, until] = [Instant::from_nanos(1), Instant::from_nanos(5)];
+        peer.had(vec![addr(1)]);
+        peer.expire(now, until);
+        assert_eq!(peer.next(), Some(until));
+        // It was not said again since.
+        peer.expire(now, Instant::from_nanos(9));
+        assert_eq!(peer.next(), Some(until));
+        peer.expire(until, Instant::from_nanos(9));
+        assert!(!peer.knows(addr(1)) && peer.next().is_none());
+    }
+}

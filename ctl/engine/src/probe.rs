@@ -178,7 +178,7 @@ impl Probes {
     /// it.
     pub(crate) fn review(&mut self, peer: &Peer, world: &World) -> Vec<Addr> {
         self.out.retain(|probe| peer.is_at(probe.to));
-        let here = |probe: &Probe| world.local.contains(&probe.from);
+        let here = |probe: &Probe| world.own.has(probe.from);
         let (here, gone) = std::mem::take(&mut self.out).into_iter().partition(here);
         self.out = here;
         self.sought

@@ -36,11 +36,11 @@ pub(crate) fn begin(host: &mut Host, world: &mut World) {
 /// Probes an unvalidated address, from where it was announced to, or from another address that reaches it.
 fn ask_there(host: &mut Host, addr: Addr, world: &mut World) {
     let reaches = |local: Addr| {
-        let reaches = local.family() == addr.family() && !world.misses(local, addr);
-        reaches && world.local.contains(&local)
+        let reaches = local.family() == addr.family() && !world.routes.misses(local, addr);
+        reaches && world.own.has(local)
     };
     // From where it knows us, if that can be: what it did not know becomes one more of our addresses to it.
-    let mut others = world.local.iter().copied();
+    let mut others = world.own.all().iter().copied();
     let mut others = others.by_ref().filter(|local| reaches(*local)).peekable();
     let first = others.peek().copied();
     let known = others.find(|local| host.advertised().is_active(*local));

@@ -19,7 +19,7 @@ use crate::table::Table;
 
 /// A datagram came.
 pub(crate) fn receive(table: &mut Table, from: Addr, port: Option<u16>, to: Addr, bytes: &[u8]) {
-    let checked = Received::new(&table.world.local, from, port, to, bytes);
+    let checked = Received::new(table.world.own.all(), from, port, to, bytes);
     let outcome = checked.and_then(|received| handle(table, received, bytes));
     if let Err(reason) = outcome {
         table.world.refuse(reason, from, to);

@@ -80,7 +80,7 @@ fn doubt_diverted(host: &mut Host, before: &[Via], world: &World) {
         let other = devices.is_some_and(|(old, new)| old != new);
         let kept = host.advertised().has_behind() || host.relays().keeps(via.local);
         let proven = host.advertised().is_active(via.local);
-        other && proven && !kept && world.is_real(via.local)
+        other && proven && !kept && world.own.is_real(via.local)
     };
     let diverted = host.sources().usable().iter().filter(is_diverted);
     let diverted: Vec<Addr> = diverted.map(|via| via.local).collect();

@@ -187,7 +187,7 @@ impl Relays {
         world: &mut World,
     ) -> Vec<Addr> {
         for relay in self.list.clone() {
-            let there = world.is_real(relay.new);
+            let there = world.own.is_real(relay.new);
             let known = advertised.standing(relay.new);
             if !there && known.is_none() {
                 // The router has to hear that it is gone; what says so to the peer passes it.

@@ -204,8 +204,7 @@ impl Request {
         (self.sends, self.due) = (0, now);
     }
 
-    /// It is sent again at once, there; the round trip, if this is the answer to the first send. False when that was done often
-    /// enough.
+    /// It is sent again at once, there, unless that was done often enough. The round trip, if the first send was answered.
     pub(crate) fn send_again(&mut self, to: Endpoint, now: Instant) -> Option<Option<Duration>> {
         if self.challenges >= CHALLENGES {
             return None;

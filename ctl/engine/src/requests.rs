@@ -13,7 +13,7 @@ use crate::world::World;
 ///
 /// # Invariants
 ///
-/// At most one is out from each own address.
+/// At most one is out from each own address, but for greetings that went out under another entry of the same peer.
 #[derive(Debug)]
 pub(crate) struct Requests {
     out: Vec<Request>,

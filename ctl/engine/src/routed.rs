@@ -69,7 +69,7 @@ pub(crate) fn router_ack(
 /// Whether this key may answer for these addresses at all.
 fn may_grant(table: &Table, grant: &Grant, router: &PublicKey, stamp: u64) -> Result<(), Refusal> {
     let ring = &table.world.keyring;
-    if ring.is_own(router) {
+    if ring.own().has(router) {
         return Err(Refusal::OwnKey);
     }
     let serves = |addr: &Addr| ring.serves(router, *addr);

@@ -19,19 +19,19 @@ const AGED: u16 = 40;
 /// Whether the routes to all addresses in use are known.
 pub(crate) fn is_routed(host: &Host, world: &World) -> bool {
     let mut reach = host.peer().reach();
-    reach.all(|addr| world.routes.contains_key(&addr))
+    reach.all(|addr| world.routes.has(addr))
 }
 
 /// Asks for the routes to addresses that became active.
 pub(crate) fn ask(host: &Host, world: &mut World) {
     for addr in host.peer().active() {
-        if !world.routes.contains_key(addr) {
+        if !world.routes.has(*addr) {
             world.outputs.push_back(Output::Ask(*addr));
         }
     }
     for addr in host.peer().nat().routes() {
-        if !world.routes.contains_key(&addr) {
-            world.waiting.push((addr, host.key()));
+        if !world.routes.has(addr) {
+            world.routes.wait(addr, host.key());
             world.outputs.push_back(Output::Ask(addr));
         }
     }
@@ -41,18 +41,18 @@ pub(crate) fn ask(host: &Host, world: &mut World) {
 pub(crate) fn find(host: &Host, world: &World) -> Vec<Via> {
     let (peer, advertised) = (host.peer(), host.advertised());
     let mut usable: Vec<Via> = Vec::new();
-    let ours = world.real().iter();
+    let ours = world.own.real().iter();
     for local in ours.filter(|local| advertised.may_use(**local, world)) {
-        let routes = peer.reach().filter_map(|peer| world.routes.get(&peer));
+        let routes = peer.reach().filter_map(|peer| world.routes.of(peer));
         let mine = routes.flatten();
         let mine = mine.filter(|via| via.local == *local && !via.diverted);
         if let Some(preference) = mine.map(|via| via.preference).min() {
             // What reaches only some of its addresses, in a network that we share, is good for nothing else.
             let mut active = peer.active().iter();
-            let partial = active.any(|peer| world.misses(*local, *peer));
+            let partial = active.any(|peer| world.routes.misses(*local, *peer));
             let shared = partial && local.scope() == Scope::Private;
             let more = if shared { SHARED } else { 0 };
-            let through = peer.reach().filter_map(|peer| world.routes.get(&peer));
+            let through = peer.reach().filter_map(|peer| world.routes.of(peer));
             let best = through
                 .flatten()
                 .find(|via| via.local == *local && via.preference == preference && !via.diverted);
@@ -66,7 +66,7 @@ pub(crate) fn find(host: &Host, world: &World) -> Vec<Via> {
     }
     let ages: Vec<(Addr, bool)> = usable
         .iter()
-        .map(|via| (via.local, world.age(via.local) != Age::Preferred))
+        .map(|via| (via.local, world.own.age(via.local) != Age::Preferred))
         .collect();
     for via in &mut usable {
         let better = |(addr, aged): &(Addr, bool)| !aged && addr.family() == via.local.family();
@@ -82,11 +82,11 @@ pub(crate) fn find(host: &Host, world: &World) -> Vec<Via> {
 /// Whether this own address is deprecated and there is another one: the peer need not be told of it.
 pub(crate) fn is_spare(host: &Host, addr: Addr, world: &World) -> bool {
     let better =
-        |other: Addr| other.family() == addr.family() && world.age(other) == Age::Preferred;
-    world.age(addr) != Age::Preferred
+        |other: Addr| other.family() == addr.family() && world.own.age(other) == Age::Preferred;
+    world.own.age(addr) != Age::Preferred
         && match host.peer().speaks(addr.family()) {
             true => host.sources().addrs().any(better),
-            false => world.real().iter().any(|other| better(*other)),
+            false => world.own.real().iter().any(|other| better(*other)),
         }
 }
 
@@ -96,18 +96,15 @@ pub(crate) fn order_active(host: &mut Host, world: &World) {
     host.peer_mut().order_active(|peer| {
         let mut usable = usable.iter();
         let best = usable.find(|via| via.local.family() == peer.family());
-        best.is_some_and(|best| world.misses(best.local, *peer))
+        best.is_some_and(|best| world.routes.misses(best.local, *peer))
     });
 }
 
 /// Whether packets from this own address leave for the peer by a device that does not count.
 fn is_diverted(host: &Host, addr: Addr, world: &World) -> bool {
-    let mut routes = host
-        .peer()
-        .reach()
-        .filter_map(|peer| world.routes.get(&peer));
+    let mut routes = host.peer().reach().filter_map(|peer| world.routes.of(peer));
     let diverted = routes.any(|via| via.iter().any(|via| via.local == addr && via.diverted));
-    diverted && world.is_real(addr) && !host.sources().has(addr)
+    diverted && world.own.is_real(addr) && !host.sources().has(addr)
 }
 
 /// Those of them that the peer knows.

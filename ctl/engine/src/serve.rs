@@ -17,9 +17,9 @@ use crate::world::World;
 pub(crate) fn next(table: &Table) -> Option<Instant> {
     let world = &table.world;
     let queued = table.first_queued().is_some() && !table.is_busy();
-    let queue = queued.then(|| world.hello_out.ready_at(world.now));
+    let queue = queued.then(|| world.budgets.greet_at(world.now));
     let untold = table.has_untold();
-    let untold = untold.then(|| world.moves.ready_at(world.now));
+    let untold = untold.then(|| world.budgets.tell_at(world.now));
     let others = queue.into_iter().chain(untold);
     others.chain(table.next_timer()).min()
 }
@@ -53,16 +53,16 @@ fn wake(host: &mut Host, world: &mut World) -> bool {
 /// Lets hosts know of a change of our addresses, as fast as the network can be expected to carry the messages.
 pub(crate) fn serve_untold(table: &mut Table) {
     let now = table.world.now;
-    while table.world.moves.ready_at(now) <= now {
+    while table.world.budgets.tell_at(now) <= now {
         let Some(key) = table.next_untold() else {
             return;
         };
-        let sent = table.world.sent;
+        let sent = table.world.counters.sent();
         table.with(key, reconcile::network_changed);
         release(table, key);
         // Who needs not be told costs nothing.
-        if table.world.sent != sent {
-            let _ = table.world.moves.take(now);
+        if table.world.counters.sent() != sent {
+            let _ = table.world.budgets.tell(now);
         }
     }
 }
@@ -86,7 +86,7 @@ pub(crate) fn serve_queue(table: &mut Table) {
             table.dequeue();
             continue;
         }
-        if table.is_busy() || !table.world.hello_out.take(table.world.now) {
+        if table.is_busy() || !table.world.budgets.greet(table.world.now) {
             return;
         }
         table.dequeue();
@@ -96,9 +96,8 @@ pub(crate) fn serve_queue(table: &mut Table) {
 
 /// The answer to a question about the routes to an address came.
 pub(crate) fn routes(table: &mut Table, routes: Routes) {
-    let (peer, key) = (routes.peer, table.active(routes.peer));
-    table.world.set_routes(routes);
-    let due = table.world.take_waiting(peer);
+    let key = table.active(routes.peer);
+    let due = table.world.routes.set(routes);
     for key in key.into_iter().chain(due) {
         routes_known(table, key);
     }

@@ -141,7 +141,7 @@ impl Table {
 
     /// Which of these addresses a host can be said to have: own ones never, and others only if they can be used.
     pub(crate) fn claims(&self, key: Key, addresses: &[Addr]) -> Claims {
-        let usable = |addr: &&Addr| addr.translatable() && !self.world.local.contains(addr);
+        let usable = |addr: &&Addr| addr.translatable() && !self.world.own.has(**addr);
         let taken = |addr: &Addr| self.other_at(*addr, key).is_some();
         let (contested, free) = addresses
             .iter()
@@ -260,10 +260,12 @@ impl Table {
         let routed = slot.host.peer().nat().routes();
         if routed != slot.routed {
             for addr in &routed {
-                self.world.route(*addr);
+                self.world.routes.keep(*addr);
             }
             for addr in std::mem::replace(&mut slot.routed, routed) {
-                self.world.unroute(addr, self.index.contains_key(&addr));
+                self.world
+                    .routes
+                    .release(addr, self.index.contains_key(&addr));
             }
         }
         if names == slot.indexed {
@@ -271,7 +273,7 @@ impl Table {
         }
         for addr in std::mem::replace(&mut slot.indexed, names.clone()) {
             if !names.contains(&addr) && unindex(&mut self.index, addr, key) {
-                self.world.forget_routes(addr);
+                self.world.routes.forget(addr);
             }
         }
         for addr in names {
@@ -308,11 +310,13 @@ impl Table {
         let mut slot = self.hosts.remove(&key)?;
         for addr in &slot.indexed {
             if unindex(&mut self.index, *addr, key) {
-                self.world.forget_routes(*addr);
+                self.world.routes.forget(*addr);
             }
         }
         for addr in &slot.routed {
-            self.world.unroute(*addr, self.index.contains_key(addr));
+            self.world
+                .routes
+                .release(*addr, self.index.contains_key(addr));
         }
         if let Some(wake) = slot.wake {
             self.timers.remove(&(wake, key));

@@ -22,7 +22,7 @@ use crate::world::World;
 pub(crate) fn may_tell(host: &Host, addr: Addr, world: &World) -> bool {
     let advertised = host.advertised();
     let within = addr.scope() != Scope::Private || shares_scope(host, addr.family(), world);
-    let open = world.discretion.open.contains(&addr);
+    let open = world.own.discretion().open.contains(&addr);
     advertised.is_known(addr) || (advertised.may_use(addr, world) && (within || open))
 }
 
@@ -40,7 +40,7 @@ fn shares_scope(host: &Host, family: Family, world: &World) -> bool {
     }
     let known = host.peer().has();
     let near = |addr: &Addr| {
-        let mut ours = world.connected.iter();
+        let mut ours = world.own.connected().iter();
         ours.any(|(here, len)| is_connected(*here, *addr, *len))
     };
     let mut known = known.iter();
@@ -53,7 +53,7 @@ fn shares_scope(host: &Host, family: Family, world: &World) -> bool {
 /// In a family in which the peer is reached, those with a route to it; in the other, all: of these, what it may be told.
 fn tellable(host: &Host, world: &World) -> Vec<Addr> {
     let mut list: Vec<Addr> = Vec::new();
-    let quiet = world.real().iter().copied();
+    let quiet = world.own.real().iter().copied();
     let quiet = quiet.filter(|addr| !host.peer().speaks(addr.family()));
     let usable = host.sources().addrs();
     for addr in usable.chain(routing::diverted(host, world)).chain(quiet) {
@@ -120,7 +120,7 @@ pub(crate) fn targets(host: &Host, from: Addr, control: Control, world: &World) 
             targets.push(to);
         }
     }
-    targets.sort_by_key(|to| world.misses(from, to.addr));
+    targets.sort_by_key(|to| world.routes.misses(from, to.addr));
     targets.truncate(4);
     targets
 }

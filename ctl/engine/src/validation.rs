@@ -75,16 +75,12 @@ impl Unvalidated {
     }
 }
 
-/// Sets a time that has come to none.
+/// Whether a time has come.
 fn is_due(at: Option<Instant>, now: Instant) -> bool {
     at.is_some_and(|at| at <= now)
 }
 
 /// The addresses of a peer at which it has shown that it hears us, and those at which it has yet to.
-///
-/// # Invariants
-///
-/// An address is either validated or not.
 #[derive(Debug)]
 pub(crate) struct Validation {
     validated: Vec<Addr>,
@@ -114,6 +110,7 @@ impl Validation {
         &mut self.probes
     }
 
+    /// What is known of an address that is not validated.
     fn of(&mut self, addr: Addr) -> Option<&mut Unvalidated> {
         self.unvalidated.iter_mut().find(|other| other.addr == addr)
     }
@@ -241,9 +238,9 @@ impl Validation {
                 && !self.probes.is_out_to(**there)
         };
         for there in peer.unreachable().iter().filter(open) {
-            for (here, len) in &world.connected {
+            for (here, len) in world.own.connected() {
                 let pair = (*here, *there);
-                let ours = world.local.contains(here) && !world.local.contains(there);
+                let ours = world.own.has(*here) && !world.own.has(*there);
                 if ours && is_connected(*here, *there, *len) && !self.probes.has_sought(pair) {
                     return Some(pair);
                 }
