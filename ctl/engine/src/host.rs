@@ -297,6 +297,23 @@ impl Host {
         self.advertised.confirm(addr);
     }
 
+    /// Puts those addresses of the peer first that our best one reaches.
+    pub(crate) fn order_active(&mut self, world: &World) {
+        let usable = self.sources.usable();
+        self.peer.order_active(|peer| {
+            let mut usable = usable.iter();
+            let best = usable.find(|via| via.local.family() == peer.family());
+            best.is_some_and(|best| world.routes.misses(best.local, *peer))
+        });
+    }
+
+    /// Gives up requests from addresses that cannot be used any more.
+    pub(crate) fn drop_unusable(&mut self, world: &mut World) {
+        let sources = &self.sources;
+        let gone = |request: &Request| !sources.has(request.from());
+        self.requests.drop(world, gone);
+    }
+
     /// The addresses of the peer changed, or ours: what is asked about them.
     pub(crate) fn review_validation(&mut self, world: &World) {
         let takes_part = self.takes_part();

@@ -114,13 +114,14 @@ impl Peer {
     }
 
     /// Addresses that it has or says it has.
-    pub(crate) fn has(&self) -> Vec<Addr> {
-        [&self.active[..], &self.unreachable, &self.contested].concat()
+    pub(crate) fn has(&self) -> impl Iterator<Item = Addr> + '_ {
+        let known = self.active.iter().chain(&self.unreachable);
+        known.chain(&self.contested).copied()
     }
 
     /// Addresses that it has or says it has, when it has said so since this was asked last.
     pub(crate) fn take_said_all(&mut self) -> Option<Vec<Addr>> {
-        std::mem::take(&mut self.said_all).then(|| self.has())
+        std::mem::take(&mut self.said_all).then(|| self.has().collect())
     }
 
     /// The active address that its last message came from.

@@ -133,7 +133,7 @@ pub(crate) fn reconcile(host: &mut Host, world: &mut World) {
     let before = host.sources_mut().replace(usable);
     doubt_diverted(host, &before, world);
     host.sources_mut().review_hidden();
-    routing::order_active(host, world);
+    host.order_active(world);
     if host.is_managed() || host.state() == State::Classic {
         return;
     }
@@ -142,9 +142,7 @@ pub(crate) fn reconcile(host: &mut Host, world: &mut World) {
         host.announcements_mut().part();
         left_all(host);
     }
-    let usable: Vec<Addr> = host.sources().addrs().collect();
-    let gone = |request: &Request| !usable.contains(&request.from());
-    host.requests_mut().drop(world, gone);
+    host.drop_unusable(world);
     if host.state() == State::New {
         return;
     }

@@ -90,16 +90,6 @@ pub(crate) fn is_spare(host: &Host, addr: Addr, world: &World) -> bool {
         }
 }
 
-/// Puts those addresses of the peer first that our best one reaches.
-pub(crate) fn order_active(host: &mut Host, world: &World) {
-    let usable = host.sources().usable().to_vec();
-    host.peer_mut().order_active(|peer| {
-        let mut usable = usable.iter();
-        let best = usable.find(|via| via.local.family() == peer.family());
-        best.is_some_and(|best| world.routes.misses(best.local, *peer))
-    });
-}
-
 /// Whether packets from this own address leave for the peer by a device that does not count.
 fn is_diverted(host: &Host, addr: Addr, world: &World) -> bool {
     let mut routes = host.peer().reach().filter_map(|peer| world.routes.of(peer));

@@ -38,13 +38,12 @@ fn shares_scope(host: &Host, family: Family, world: &World) -> bool {
     }) {
         return true;
     }
-    let known = host.peer().has();
-    let near = |addr: &Addr| {
+    let near = |addr: Addr| {
         let mut ours = world.own.connected().iter();
-        ours.any(|(here, len)| is_connected(*here, *addr, *len))
+        ours.any(|(here, len)| is_connected(*here, addr, *len))
     };
-    let mut known = known.iter();
-    known.any(|addr| private(*addr) || (host.peer().is_active(*addr) && near(addr)))
+    let mut known = host.peer().has();
+    known.any(|addr| private(addr) || (host.peer().is_active(addr) && near(addr)))
 }
 
 /// Our addresses that the peer may know: those that it holds for active, then others that it was told of, then the rest

@@ -153,9 +153,8 @@ impl Validation {
 
     /// Addresses that the peer has, and at which it has shown that it hears us; behind no NAT.
     pub(crate) fn validated(&self, peer: &Peer) -> Vec<Addr> {
-        let mut has = peer.has();
-        has.retain(|addr| self.is_validated(*addr));
-        has
+        let has = peer.has();
+        has.filter(|addr| self.is_validated(*addr)).collect()
     }
 
     /// Addresses at which the peer has not shown that it hears us: active ones, and those where it was asked and did not answer.
