@@ -81,12 +81,12 @@ full() {
 	have_cgroups || { skip "no memory cgroups" && return; }
 	setup_ns m && a_cgroup full || return
 	mkfifo "$TMP/go" && exec {GO}<>"$TMP/go" || return
-	start m "$SELFTESTS/hoarder.py" fill "$GROUP" 200000 $rounds <"$TMP/go" >"$TMP/filled" 2>&1
+	start m "$SELFTESTS/hoarder.py" fill "$GROUP" 200000 "$rounds" <"$TMP/go" >"$TMP/filled" 2>&1
 	must "it is refused" slowwait 120 has_line "$TMP/filled" '^10\.' || { note "$(cat "$TMP/filled" "$GROUP/memory.events")" && return; }
 	mapfile -t found <"$TMP/filled"
 	address=${found[rounds]} made=${found[rounds - 1]%% *}
 	note "${found[0]}; $made at last; next $address"
-	equal "refused" $rounds "$(grep -c '^[0-9]* ENOMEM there is no memory$' "$TMP/filled")"
+	equal "refused" "$rounds" "$(grep -c '^[0-9]* ENOMEM there is no memory$' "$TMP/filled")"
 	at_least "hosts" 100 "${found[0]%% *}"
 	equal "hosts that are there" "$made" "$(figure m hosts)"
 	check "nobody has the address" not quiet ctl m host show "$address"
