@@ -261,17 +261,6 @@ has_still() {
 	[ "$(cat "$TMP/run.$1.progress" "$TMP/serve.$2.progress")" = "$LAST_SEEN" ]
 }
 
-# What is wrong is said, and nothing is changed.
-refused() {
-	local M C NEW D V X ONE TWO before
-
-	by_hand 4 || return
-	before=$(ctl c -j host show "$ONE")
-	check "a local address" grep -q "only a foreign address can be unvalidated" \
-		<(ctl c host set "$ONE" local "$C" unvalidated 2>&1)
-	equal "the host is as it was" "$before" "$(ctl c -j host show "$ONE")"
-}
-
 RTT_MS=$((2 * DELAY_MS))
 for family in 4 6; do
 	run_case "IPv$family: a host with a key directs no more to a bystander than it took, with another key as little" liar $family
@@ -283,5 +272,4 @@ for family in 4 6; do
 	run_case "IPv$family: an upload moves within two" \
 		honest $family tcp:5000,recv=0,rate=300000 1 $((2 * RTT_MS + SLACK_MS + 20))
 done
-run_case "flags that are wrong" refused
 suite_end
