@@ -274,7 +274,7 @@ told_what() {
 	stage 4 && flows 4 || return
 	join m wifi0 50 && leave m eth0 || return
 	must "c hears of what the NAT has" slowwait 10 all_told "$P" || fail "$(tr '\n' ';' <"$TMP/differs")" || return
-	check "figures" slowwait 10 sh -c "ihmpctl --state '$TMP/state.r2' -j agent show |
+	check "figures" slowwait 10 quiet sh -c "ihmpctl --state '$TMP/state.r2' -j agent show |
 		jq -e '.mode == \"router\" and .[\"nat-pairs\"] == 1 and .[\"nat-mappings\"] >= 3 and .bound == 1'"
 	check "two chains" sh -c "nsenter --net='/run/netns/${NS[r2]}' nft list table inet ihmp_router | grep -c 'chain' | grep -qx 2"
 	# A peer to whom nobody says anything any more is not listened for.

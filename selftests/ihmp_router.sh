@@ -256,7 +256,7 @@ told_what() {
 	stage 4 || return
 	leave m eth0 && join m wifi0 50 || return
 	must "the router brings it there" slowwait 10 routed_to 4 "$NEW" || return
-	check "figures" sh -c "ihmpctl --state '$TMP/state.r' -j agent show | jq -e '.mode == \"router\" and .routes == 1 and .granted == 1 and .bound == 2'"
+	check "figures" quiet sh -c "ihmpctl --state '$TMP/state.r' -j agent show | jq -e '.mode == \"router\" and .routes == 1 and .granted == 1 and .bound == 2'"
 	printf '[router]\n' >"$TMP/bad.toml"
 	check "needs networks" sh -c "ihmpd --router --config '$TMP/bad.toml' --check 2>&1 | grep -q inside"
 	check "a second one gives up" not timeout 5 nsenter --net="/run/netns/${NS[r]}" ihmpd --router --config "$TMP/ihmpd.r.toml" --state "$TMP/state.x"

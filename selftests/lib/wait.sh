@@ -21,8 +21,8 @@ nap() {
 	read -rt "$1" -u "$NAP" _ || true
 }
 
-# slowwait SECONDS CMD...: waits until CMD succeeds, and prints what it printed last, without the last newline. The status says
-# whether it did. CMD runs in this shell. Its errors are printed when it never succeeds. It is tried at least every 160 ms, or
+# slowwait SECONDS CMD...: waits until CMD succeeds, and prints what it printed last, as whole lines, since a result may follow. The
+# status says whether it did. CMD runs in this shell. Its errors are printed when it never succeeds. It is tried at least every 160 ms, or
 # POLL_MS: looking costs computing, a wait of many seconds needs it less.
 slowwait() {
 	local end=$((${EPOCHREALTIME/./} + $1 * 1000000)) pause=5 most=${POLL_MS:-160} status=0 seconds
@@ -41,7 +41,7 @@ slowwait() {
 		nap "$seconds"
 		[ $pause -ge "$most" ] || pause=$((pause * 2))
 	done
-	[ ! -s "$said" ] || printf %s "$(<"$said")"
+	[ ! -s "$said" ] || printf '%s\n' "$(<"$said")"
 	return $status
 }
 
