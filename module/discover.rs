@@ -76,7 +76,7 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    /// Nothing. Fails without memory.
+    /// No flows were seen. Fails without memory.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             openers: Openers::new()?,
@@ -187,16 +187,12 @@ fn make(netns: &Netns, addr: Addr, local: Addr, guard: &Guard) -> Result {
     let view = View::new(Said::new(HostState::New), lists, &[], None, true)?;
     let host = Host::new(view, true)?;
     host.set_expiry(Some(UNANSWERED_MS));
-    let id = netns.net.host_link(&host)?;
-    host.set_id(id);
-    netns.hosts.fetch_add(1, Relaxed);
+    netns.host_number(&host)?;
     let added = AddrNode::new(addr, Role::Active, host.clone(), true)
         .and_then(|node| netns.net.insert::<Addrs>(node));
     if let Err(error) = added {
-        // A command may have removed it meanwhile, and counted that.
-        if netns.net.host_unlink(id) {
-            netns.hosts.fetch_sub(1, Relaxed);
-        }
+        // Unless a command has meanwhile.
+        netns.host_take_out(&host);
         return Err(error);
     }
     // Removed by a command between the two: then the address must not stay behind.

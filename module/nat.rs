@@ -125,7 +125,7 @@ fn has_nat(lists: Lists<'_>, addr: Addr) -> bool {
     nat_addrs(lists).any(|nat| nat == addr)
 }
 
-/// How much a namespace has of NATs.
+/// What a namespace has of NATs in front of hosts: how many of each.
 pub(crate) struct Nats {
     /// Port mappings.
     mappings: Atomic<u32>,
@@ -134,7 +134,7 @@ pub(crate) struct Nats {
 }
 
 impl Nats {
-    /// Nothing.
+    /// None.
     pub(crate) fn new() -> Self {
         Self {
             mappings: Atomic::new(0),

@@ -71,7 +71,7 @@ impl Config {
     }
 }
 
-/// When that was last done which is done once for many hosts.
+/// When work was last done that is done once for all hosts, however many cause it.
 pub(crate) struct Once {
     /// What waited for neighbours was dropped, in jiffies.
     dropped: Atomic<u64>,

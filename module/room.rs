@@ -63,7 +63,7 @@ impl Table {
     }
 }
 
-/// The part of it that a host has.
+/// The rows of one host in that table.
 pub(crate) struct Rows {
     count: Atomic<u32>,
     /// Number of the row at which the look for one that may be pushed out goes on.
@@ -71,7 +71,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Nothing.
+    /// A host without rows.
     pub(crate) fn new() -> Self {
         Self {
             count: Atomic::new(0),

@@ -58,8 +58,8 @@ def peer_of(number):
 
 def fill(folder, room, times):
     maker = Maker()
-    # Where there is no memory left, a program ends that opens a file, whose code is to be read again, or whose heap grows: so what
-    # follows a refusal is done once before.
+    # At the limit the kernel kills a program that opens a file, has to read its code again, or needs a larger heap. So the code that
+    # runs after a refusal runs once before the limit is set.
     maker.ask_for(peer_of(1))
     try:
         maker.ask_for(peer_of(1))
@@ -73,7 +73,7 @@ def fill(folder, room, times):
     used = os.open(folder / "memory.current", os.O_RDONLY)
     count, rounds = 1, []
     for number in range(times):
-        # What is refused is one allocation of several that a host takes: each round ends at another.
+        # A host takes several allocations. With other octets to spare, another one of them fails.
         os.pwrite(limit, str(int(os.pread(used, 32, 0)) + room + number * ODD).encode(), 0)
         try:
             while True:

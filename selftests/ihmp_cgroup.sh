@@ -74,7 +74,7 @@ slab_at_most() {
 	[ "$(slab)" -le "$1" ]
 }
 
-# full: at the limit of its cgroup a command is refused, whichever of its allocations is the one, and no process is killed for it.
+# full: at the limit of its cgroup a command is refused, whichever of its allocations fails, and no process is killed for it.
 full() {
 	local rounds=24 found made address
 

@@ -274,7 +274,7 @@ impl Netns {
                 if let Some(sock) = owner.sock.filter(|_| lends && up) {
                     self.keep_source(sock);
                 }
-                // Pairs with the exchange in `host_remove`: where this finds the host in place, the row was
+                // Pairs with the exchange in `host_take_out`: where this finds the host in place, the row was
                 // there before, since a compare and exchange that succeeds is fully ordered.
                 if host.gone.cmpxchg(false, false, Full).is_err() {
                     self.flow_close(row);

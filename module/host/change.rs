@@ -95,7 +95,7 @@ impl Known {
     }
 }
 
-/// What the step from one view of a host to the next one is to its paths and sockets.
+/// What the next view of a host changes for its paths and sockets.
 struct Change {
     before: Known,
     after: Known,
@@ -191,9 +191,7 @@ impl Netns {
             .and_then(|view| Host::new(view, false))
             .map_err(|_| Conflict::Memory)?;
         host.set_expiry(expires_in);
-        let id = self.net.host_link(&host).map_err(|_| Conflict::Memory)?;
-        host.set_id(id);
-        self.hosts.fetch_add(1, Relaxed);
+        self.host_number(&host).map_err(|_| Conflict::Memory)?;
         match self.host_change(&host, config) {
             Ok(changes) => Ok((host, changes)),
             Err(conflict) => {
@@ -201,6 +199,13 @@ impl Netns {
                 Err(conflict)
             }
         }
+    }
+
+    /// Gives a new host its number.
+    pub(crate) fn host_number(&self, host: &Shared<Host>) -> Result {
+        host.set_id(self.net.host_link(host)?);
+        self.hosts.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// Gives a host the view that the draft says: addresses first, so that a conflict changes nothing.
@@ -295,7 +300,7 @@ impl Netns {
 
     /// Takes a host out of the numbers, and its rows out of the tables: also those that packets are just making. True for the caller
     /// that did it.
-    fn host_take_out(&self, host: &Shared<Host>) -> bool {
+    pub(crate) fn host_take_out(&self, host: &Shared<Host>) -> bool {
         if !self.net.host_unlink(host.id()) {
             return false;
         }

@@ -21,8 +21,8 @@ nap() {
 	read -rt "$1" -u "$NAP" _ || true
 }
 
-# slowwait SECONDS CMD...: waits until CMD succeeds, and prints what it printed last, as whole lines, since a result may follow. The
-# status says whether it did. CMD runs in this shell. Its errors are printed when it never succeeds. It is tried at least every 160 ms, or
+# slowwait SECONDS CMD...: waits until CMD succeeds, and prints what CMD printed last. The output ends with a newline, so a result
+# that follows begins a line. The status says whether CMD succeeded. CMD runs in this shell. Its errors are printed when it never succeeds. It is tried at least every 160 ms, or
 # POLL_MS: looking costs computing, a wait of many seconds needs it less.
 slowwait() {
 	local end=$((${EPOCHREALTIME/./} + $1 * 1000000)) pause=5 most=${POLL_MS:-160} status=0 seconds

@@ -36,6 +36,18 @@ def judge(data):
     return kind, reply, sequence, sent, wrong(sequence * 31, memoryview(data)[HEAD.size:])
 
 
+def taken(meter, data):
+    """Counts a datagram, and what of it is corrupt. (kind, reply size, sequence number, time), if it is one of ours."""
+    found = judge(data)
+    if not found:
+        meter.corrupt += len(data)
+        return None
+    *said, bad = found
+    meter.got(len(data))
+    meter.corrupt += bad
+    return said
+
+
 class Asked:
     """A socket that knows at which address it was asked, and answers from there."""
 
@@ -109,13 +121,10 @@ async def server(program, kind, port):
             except OSError as problem:
                 meter.error("recv", problem.errno)
                 continue
-            found = judge(data)
+            found = taken(meter, data)
             if not found:
-                meter.corrupt += len(data)
                 continue
-            what, reply, sequence, _, bad = found
-            meter.got(len(data))
-            meter.corrupt += bad
+            what, reply, sequence, _ = found
             key = f"{peer[0]} {peer[1]}"
             new = key not in peers
             peers[key] = peers.get(key, 0) + 1
@@ -190,13 +199,10 @@ async def client(program, flow, _index):
                 meter.error("recv", problem.errno)
                 told()
                 continue
-            found = judge(data)
+            found = taken(meter, data)
             if not found:
-                meter.corrupt += len(data)
                 continue
-            _, _, sequence, _, bad = found
-            meter.got(len(data))
-            meter.corrupt += bad
+            _, _, sequence, _ = found
             came.got(sequence)
             key = f"{peer[0]} {peer[1]}"
             sources[key] = sources.get(key, 0) + 1

@@ -12,6 +12,7 @@ use ihmp_netlink::{
 };
 
 use crate::{
+    errno::ESRCH,
     ours::ROUTER_PROTOCOL,
     rtnetlink::{
         bits,
@@ -28,9 +29,6 @@ use crate::{
     },
     rtnl::Rtnl,
 };
-
-/// linux/errno.h
-const ESRCH: i32 = 3;
 
 /// Makes a route to a host, or replaces one that we have made; never another's.
 pub fn add(

@@ -16,6 +16,12 @@ use ihmp_netlink::{
 };
 
 use crate::{
+    errno::{
+        EEXIST,
+        ENODEV,
+        ENOENT,
+        ESRCH, //
+    },
     link::Link,
     ours::{
         DEVICE,
@@ -56,12 +62,6 @@ const IFF_NOARP: u32 = 1 << 7;
 const FR_ACT_TO_TBL: u8 = 1;
 const FRA_TABLE: u16 = 15;
 const FRA_PROTOCOL: u16 = 21;
-
-// linux/errno.h
-const ENOENT: i32 = 2;
-const ESRCH: i32 = 3;
-const EEXIST: i32 = 17;
-const ENODEV: i32 = 19;
 
 /// What last-resort routes need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@
 mod address;
 pub mod conntrack;
 mod counted;
+mod errno;
 mod filter;
 pub mod held;
 pub mod host_route;

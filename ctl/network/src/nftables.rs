@@ -19,6 +19,8 @@ use ihmp_netlink::{
     Writer, //
 };
 
+use crate::errno::EEXIST;
+
 /// Name of the table.
 const NAME: &str = "ihmp_router";
 const FORWARD: &str = "forward";
@@ -50,9 +52,6 @@ const CT_STATUS: u32 = 2;
 const SRC_NAT: u32 = 1 << 4;
 const QUEUE_BYPASS: u16 = 1;
 const UDP: u8 = 17;
-
-/// linux/errno.h
-const EEXIST: i32 = 17;
 
 /// The table, for as long as this value is there.
 pub(crate) struct Table {

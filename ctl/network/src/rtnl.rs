@@ -15,6 +15,10 @@ use ihmp_netlink::{
 
 use crate::{
     address::Address,
+    errno::{
+        ENODEV,
+        ENOENT, //
+    },
     link::Link,
     route::Route,
     rtnetlink::{
@@ -38,10 +42,6 @@ use crate::{
 const IFLA_EXT_MASK: u16 = 29;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 const RTM_F_FIB_MATCH: u32 = 0x2000;
-
-// linux/errno.h
-const ENOENT: i32 = 2;
-const ENODEV: i32 = 19;
 
 /// A socket for questions and orders.
 pub struct Rtnl {
