@@ -8,9 +8,9 @@ ENTER := $(VM)/enter
 
 help:
 	@echo 'make module         ihmp.ko for KDIR=..., this machine'\''s kernel, or the stock guest'
-	@echo 'make guest-modules  ihmp.ko for the three guest kernels'
+	@echo 'make guest-modules  ihmp.ko for the four guest kernels'
 	@echo 'make ctl            ihmpctl and ihmpd, in build/bin'
-	@echo 'make kernels        the guest kernels (two are long builds; cached)'
+	@echo 'make kernels        the guest kernels (three are long builds; cached)'
 	@echo 'make regen          everything that is generated from uapi/ihmp.yaml'
 	@echo 'make check          formatting, lints, stale generated files, house rules'
 	@echo 'make test           cargo tests, then the selftests in the guests'
@@ -31,6 +31,7 @@ guest-modules:
 	@$(VM)/module stock
 	@$(VM)/module uml
 	@$(VM)/module debug
+	@$(VM)/module kasan
 
 ctl:
 	@$(VM)/ctl
@@ -39,6 +40,7 @@ kernels:
 	@$(VM)/kernel stock
 	@$(VM)/kernel uml
 	@$(VM)/kernel debug
+	@$(VM)/kernel kasan
 
 regen:
 	@kdir=$$($(VM)/kernel stock) && KDIR=$$kdir $(ENTER) uapi/regen.sh
