@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034,SC2004
-# The same work twice, without agents and with them, and what captures.py finds different, beside lib.sh and paired.sh:
+# Does the same work twice, without agents and with them, and compares by captures.py; beside lib.sh and paired.sh:
 #
-#   twice AGENTS WORK [ARGUMENT...]   does "WORK ARGUMENT... FOLDER" with AGENTS=0 and then with AGENTS as told, where 0 is the control; the
-#                                     result of each of KINDS, of "other", and of "traffic", the work itself, is in RESULTS
-#   recorded FOLDER HOSTS WORK...     what every device of the hosts sees while that is done, in FOLDER
+#   twice AGENTS WORK [ARGUMENT...]   runs "WORK ARGUMENT... FOLDER" with AGENTS=0, and again with AGENTS as given (0 is a control). RESULTS
+#                                     gets a result for each of KINDS, for "other" packets, and for "traffic", which is the work itself
+#   recorded FOLDER HOSTS WORK...     runs WORK and captures on every interface of the hosts meanwhile, into FOLDER
 #
-# KINDS are those of captures.py.
+# KINDS is the list of kinds of packets for captures.py.
 
 twice() {
 	local name text one='' other number=0
@@ -21,7 +21,7 @@ twice() {
 		RESULTS[$name]=${text# }
 	done < <("$SELFTESTS/captures.py" "$one" "$other" "${KINDS[@]}" 2>"$TMP/compared")
 	note "$CASE: $(cat "$TMP/compared")"
-	# What failed in the work itself was noted.
+	# If the work itself failed, the reason has been printed.
 	RESULTS["traffic"]=ok
 	[ -z "$CASE_STATUS" ] || RESULTS["traffic"]="it did not go as it should"
 }

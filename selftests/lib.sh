@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What every suite has; sourced first. A suite ends with `suite_end`. Each part is a file of lib/, which says what is in it:
+# The base of every suite; a suite sources this file first and ends with `suite_end`. The parts are the files of lib/:
 #
 #   case.sh       cases and their KTAP lines
-#   defer.sh      deferred cleaning
+#   defer.sh      commands that clean up when a case ends
 #   wait.sh       time, and waiting for conditions
 #   process.sh    programs that run beside a case
-#   namespace.sh  network namespaces and their cables
-#   module.sh     the module, what it shows and counts, hosts by hand
-#   agent.sh      the agent
-#   capture.sh    what tcpdump sees
-#   traffic.sh    traffic and its judgement
+#   namespace.sh  network namespaces and the veth pairs between them
+#   module.sh     the module: loading it, its counters, hosts that are configured without an agent
+#   agent.sh      the agent, ihmpd
+#   capture.sh    captures by tcpdump
+#   traffic.sh    traffic, and whether it survived
 #
-# What has a name of the kernel's own selftests/net/lib.sh takes the same arguments in the same units, and gives the same result.
+# A function that has the name of one in the kernel's selftests/net/lib.sh takes the same arguments in the same units, and gives the
+# same result.
 #
-# Starting a program is what a case mostly costs. What several cases do a hundred times is done by the shell, and a topology
-# is planned and then built (see namespace.sh).
-# An interface of a host namespace is called eth0, wifi0, usb0 or lan0: they are veth, and ihmpd.toml names those that count.
+# Most of the time of a case goes into starting programs. So the shell itself does what several cases need a hundred times, and
+# a topology is planned first and built afterwards (see namespace.sh).
+#
+# The interfaces of hosts are called eth0, wifi0, usb0 or lan0. They are veth devices, which ihmpd ignores by default, so ihmpd.toml
+# lists them.
 
 set -u
 export LC_ALL=C
@@ -33,7 +36,7 @@ SUITE=$(basename "$0" .sh)
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/$SUITE.XXXXXX")
 TAG=${TMP##*.}
 
-# In the time-travel guest computing takes no time, so limits can be sharp.
+# In the time-travel guest computing takes no time, so the limits can be tight.
 if grep -qs time-travel /proc/cmdline; then
 	TRAVEL=1 SLACK_MS=${SLACK_MS:-25}
 else

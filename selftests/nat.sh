@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What the suites with a NAT share, beside topo.sh: the NAT, a second host behind it, and what its flows may look like.
+# What the suites with a NAT share, beside topo.sh: the NAT, a second host behind it, and a check of the traffic.
 
 . "$(dirname "$0")/topo.sh"
 
-# masquerade NAME: a NAT for what comes by its devices lan* and leaves by wan. Conntrack takes up connections that it has not
-# seen begin, and does not mind what passed elsewhere meanwhile.
+# masquerade NAME: Makes the host masquerade packets that come by its interfaces lan* and leave by wan. conntrack accepts connections
+# in the middle, and segments outside of its window, because part of a connection may have passed elsewhere.
 masquerade() {
 	in_ns "$1" nft -f - <<-END || return
 		table inet nat {
@@ -17,12 +17,12 @@ masquerade() {
 			}
 		}
 	END
-	# The rules bring conntrack, which brings its settings.
+	# Loading the rules loads conntrack, and only then these settings exist.
 	sysctl_in "$1" net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
 }
 
 # shellcheck disable=SC2034 # topo.sh and the suites read what is set here
-# second FAMILY DELAY: another host, d, on c's link at first; its other interface is on a network of its own behind r2.
+# second FAMILY DELAY: Adds a host d. It begins on c's link; its other interface is in a private network of its own behind r2.
 second() {
 	local family=$1
 
@@ -38,7 +38,8 @@ second() {
 	D=${ADDR[d.eth0.$family]} NEW_D=${ADDR[d.wifi0.$family]}
 }
 
-# unharmed CLIENT SERVER: nothing corrupt, doubled or refused, and streams are whole; the server knows them by any port.
+# unharmed CLIENT SERVER: Checks that no flow has corrupt or duplicate data or errors, and that streams are whole. The NAT changes ports,
+# so a stream is found at the server by what was sent and received, not by its port.
 unharmed() {
 	equal "what is wrong at $1" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut or (.duplicates // 0) != 0 or
 		(.name == "tcp" and .closed != true)) | tojson' "$TMP/run.$1.json")"

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Two hosts, and on their link an attacker x and a bystander v: for suites in which messages are forged.
+# Two hosts, and on their link an attacker x and a bystander v, for suites in which messages are forged.
 #
-# After "stage", M and C are the addresses of m and c, NEW that to which m moves, X and V those of the attacker and the bystander, and
-# $SEEN has what the attacker saw.
+# After "stage", M and C are the addresses of m and c, NEW is the one to which m moves, X and V are those of the attacker and the
+# bystander, and the file $SEEN has the messages that the attacker saw.
 
 # shellcheck disable=SC2034 # the suites read what is set here
 declare -A MALLORY=([4]=192.0.2.66 [6]=2001:db8:1::66) VICTIM=([4]=192.0.2.77 [6]=2001:db8:1::77)
 
-# What stage calls with the family when the namespaces are there and nothing has been sent.
+# stage calls this function with the family when the namespaces exist and nothing has been sent.
 BEFORE_STAGE=:
 
-# stage FAMILY [FLOW...]: two hosts; on the same link the attacker x, who has seen the messages of a move and back, and the
-# bystander v.
+# stage FAMILY [FLOW...]: Builds two hosts with agents and traffic, and on the same link the attacker x and the bystander v. The
+# attacker has seen the messages of a move to the other address and back.
 stage() {
 	local family=$1
 	shift
@@ -35,11 +35,11 @@ stage() {
 	must "messages are seen" slowwait 10 at_least_lines 8 "$SEEN" || return
 	must "of c as well" slowwait 10 has_line "$SEEN" "^$C $M " || return
 	sniff_end
-	# From now on a frame goes where it is to go: what is counted is what was sent.
+	# From now on the switch sends a frame only to its receiver, so that the counters show what was sent to each host.
 	hub off && meters "$family"
 }
 
-# sniff: the attacker sees all messages, in $SEEN, until sniff_end.
+# sniff: The attacker writes all messages to $SEEN, until sniff_end.
 sniff() {
 	rm -f "$SEEN"
 	start x python3 "$SELFTESTS/attacker.py" sniff eth0 "$SEEN" >"$TMP/sniff.log" 2>&1
@@ -51,7 +51,7 @@ sniff_end() {
 	stop_process "$SNIFFER"
 }
 
-# hub on|off: a switch that does not learn is a hub.
+# hub on|off: Has the switch not learn addresses, so that it sends every frame to every port, or learn them again.
 hub() {
 	local port learning=off
 
@@ -65,19 +65,19 @@ at_least_lines() {
 	[ "$(wc -l <"$2")" -ge "$1" ]
 }
 
-# move FROM TO ADDRESS: a soft move of m.
+# move FROM TO ADDRESS: Makes a soft move of m.
 move() {
 	join m "$2" 50 || return
 	must "c hears of $3" slowwait 10 host_is c "$3" "any(.addr[]; .address == \"$3\" and .set == \"active\")" || return
 	must "traffic moves" goes_on m || return
 	leave m "$1"
 	must "c sends to $3" slowwait 10 path_is c "$3" - "$3" || return
-	# So that the last message was seen as well.
+	# The attacker has to see the last message, too.
 	must "c heard the last of it" slowwait 10 has_line "$TMP/ihmpd.c.log" "event=received control=addr-down .* from=$3 " || return
 	must "traffic goes on" goes_on m
 }
 
-# meters FAMILY: what comes to the port at each host, and what leaves c for the bystander.
+# meters FAMILY: Counts what each host receives at the IHMP port, and what c sends to the bystander.
 meters() {
 	local host
 
@@ -93,7 +93,7 @@ meters() {
 	done
 }
 
-# metered HOST COUNTER packets|bytes
+# metered HOST COUNTER packets|bytes: Prints a value of such a counter.
 metered() {
 	in_ns "$1" nft -j list counter inet meters "$2" | jq ".nftables[] | .counter? // empty | .$3"
 }
@@ -102,7 +102,7 @@ mac_of() {
 	ipn "$1" -j link show eth0 | jq -r '.[0].address'
 }
 
-# lie AHEAD: m says, with its key, that it is at the bystander's address.
+# lie AHEAD: A message with the key of m says that m is at the bystander's address.
 lie() {
 	in_ns x ihmp-attack lie eth0 "$(mac_of c)" "$C" "$TMP/copy" "$M" "$V" "$TMP/state.m" --ahead "$1" >"$TMP/lie" ||
 		fail "the liar fails: $(cat "$TMP/lie")"

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Cases with their control, beside lib.sh: what has to be with agents is shown to be so without them.
+# Cases with a control, beside lib.sh: each case runs without agents first, to show that its expectation holds without ihmp as well.
 #
-#   paired "what it shows" FUNCTION [ARGUMENT...]   two cases: without agents, where no hook is registered, and with them
-#   agents HOST...                                  starts agents, in the second
-#   acquainted A ADDR_OF_B B ADDR_OF_A              both know each other, in the second
-#   knows HOST PEER ADDR                            that address of the peer is active to it, in the second
-#   knows_former HOST PEER ADDR                     that address of the peer is an alias to it, in the second
-#   taking_part                                     is it the second?
-#   later SECONDS                                   so much time passes, in both
+#   paired "what it shows" FUNCTION [ARGUMENT...]   runs two cases: one without agents, in which no hook is registered, and one with them
+# The following functions do something only in the case with agents:
+#   agents HOST...                                  starts agents; without agents, checks that no hook is registered
+#   acquainted A ADDR_OF_B B ADDR_OF_A              waits until both hosts know each other
+#   knows HOST PEER ADDR                            waits until this address of the peer is active
+#   knows_former HOST PEER ADDR                     waits until this address of the peer is an alias
+# In both cases:
+#   taking_part                                     is it the case with agents?
+#   later SECONDS                                   waits so long
 
 AGENTS=1
 
@@ -37,7 +39,7 @@ acquainted() {
 	! taking_part || must "both hosts know each other" hosts_up "$@"
 }
 
-# has_in HOST PEER ADDR SET
+# has_in HOST PEER ADDR SET: Waits until the address of the peer is in this set.
 has_in() {
 	! taking_part ||
 		must "$1 has $3, $4" slowwait 10 host_is "$1" "$2" "any(.addr[]; .address == \"$3\" and .set == \"$4\")"

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Programs that do with their sockets what a suite says (speaker.py), one for a host, beside lib.sh.
+# Programs that use sockets as a suite tells them (speaker.py), one for a host, beside lib.sh.
 #
-#   speaker HOST FAMILY [PREFIX...]       begins; a prefix takes privileges away; a second one on a host is called HOST@LABEL
-#   ask HOST NAME VERB [WORD]...          the answer is in ANSWER
-#   says HOST ANSWER NAME VERB [WORD]...  it has to be that answer, or the case fails
+#   speaker HOST FAMILY [PREFIX...]       starts one; PREFIX is a command such as setpriv that runs it. HOST@LABEL names a second one
+#   ask HOST NAME VERB [WORD]...          sends a command for the socket NAME; its answer is in ANSWER
+#   says HOST ANSWER NAME VERB [WORD]...  the same, and the case fails unless it is that answer
 #   opened HOST NAME tcp|udp ADDR PORT TEXT
-#                                         a connection from there that is greeted so; datagrams are talked to that greet so
-#   any FAMILY                            the unspecified address
+#                                         opens a connection and checks the server's greeting; with UDP it sends a datagram first
+#   any FAMILY                            prints the unspecified address
 #   server HOST NAME udp|tcp ADDR PORT TEXT [plain]
-#                                         a server that greets with the text
+#                                         starts a server that greets with TEXT
 
 declare -A SPEAKER_IN=() SPEAKER_OUT=()
 

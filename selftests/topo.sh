@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Topologies, drawn and built by name. m is the host that moves, c (and d) its correspondents.
+# Topologies, drawn and built by name. m is the host that moves; c and d are its peers.
 #
 # After building, ADDR[HOST.INTERFACE.FAMILY] is an address, GATE[...] the gateway of that network, WIDTH[FAMILY] the
-# prefix length, HOSTS the hosts. FAMILIES ("4 6" unless set) says what they speak. The verbs:
-#   join HOST INTERFACE [METRIC]   link up, addresses, default route: a network becomes usable
-#   leave HOST INTERFACE           addresses and routes gone; the link stays up, as a radio does: the kernel reports a
-#                                  second change of carriers within a second late, and that is not what is tested
-#   address HOST INTERFACE FAMILY NEW [OLD]  re-addresses an interface: NEW comes, then OLD goes
+# prefix length, and HOSTS the list of hosts. FAMILIES ("4 6" by default) is the list of IP versions that they use. Functions:
+#   join HOST INTERFACE [METRIC]   makes a network usable: sets the link up, adds the addresses and the default route
+#   leave HOST INTERFACE           removes the addresses and routes. The link stays up, as that of a radio does. With the link down, too,
+#                                  the kernel would report a second change of carrier within a second late, which is not what is tested
+#   address HOST INTERFACE FAMILY NEW [OLD]  adds the address NEW and then removes OLD
 
 # shellcheck disable=SC2034 # lib.sh and the suites read what is set here
 declare -A ADDR=() GATE=() MAC=()
 declare -A WIDTH=([4]=24 [6]=64)
 HOSTS=
 
-# families_of HOST INTERFACE: those that the topology speaks and the interface has an address of, in THEIRS.
+# families_of HOST INTERFACE: Sets THEIRS to the families that the topology uses and for which the interface has an address.
 families_of() {
 	local f
 
@@ -24,7 +24,7 @@ families_of() {
 	done
 }
 
-# own HOST INTERFACE FAMILY: the address with its prefix length.
+# own HOST INTERFACE FAMILY: Prints the address with its prefix length.
 own() {
 	echo "${ADDR[$1.$2.$3]}/${WIDTH[$3]}"
 }
@@ -41,20 +41,20 @@ join() {
 		[ -z "${GATE[$1.$2.$f]:-}" ] ||
 			lines+="route add default via ${GATE[$1.$2.$f]} dev $2 metric ${3:-100}"$'\n'
 	done
-	# An optimistic host may not ask for its router's link address: the router's advertisement tells.
+	# A host with an optimistic address may not ask for its router's link address (RFC 4429); the router's advertisement has it.
 	[ "${OPTIMISTIC:-0}" = 0 ] || [ -z "${GATE[$1.$2.6]:-}" ] ||
 		lines+="neigh replace ${GATE[$1.$2.6]} lladdr ${MAC[${GATE[$1.$2.6]}]} dev $2 nud stale"$'\n'
 	batch "$1" <<<"$lines"
 }
 
-# dad FAMILY: how an address is added, in DAD; an IPv6 one with OPTIMISTIC=1 is used while duplicate address detection goes on.
+# dad FAMILY: Sets DAD to ip's options for a new address. With OPTIMISTIC=1 an IPv6 address is usable while it is checked for duplicates.
 dad() {
 	DAD=''
 	[ "$1" = 4 ] || DAD=nodad
 	[ "$1${OPTIMISTIC:-0}" != 61 ] || DAD=optimistic
 }
 
-# optimistic HOST INTERFACE: IPv6 addresses that come there from now on are optimistic.
+# optimistic HOST INTERFACE: Makes the IPv6 addresses optimistic that are added there from now on.
 optimistic() {
 	OPTIMISTIC=1
 	sysctl_in "$1" net.ipv6.conf.all.accept_dad=1 "net.ipv6.conf.$2.accept_dad=1" "net.ipv6.conf.$2.dad_transmits=1" \
@@ -63,7 +63,7 @@ optimistic() {
 
 leave() {
 	ipn "$1" addr flush dev "$2" scope global || return
-	# IPv4's routes go with the last address.
+	# The kernel removes the IPv4 routes with the last IPv4 address.
 	ipn "$1" -6 route flush dev "$2" proto boot
 }
 
@@ -75,7 +75,7 @@ address() {
 	END
 }
 
-# switch_ns NAME: a bridge br0 that knows no delay of its own.
+# switch_ns NAME: Makes a namespace with a bridge br0 that forwards at once.
 switch_ns() {
 	setup_ns "$1" || return
 	batch "$1" <<-END
@@ -84,15 +84,15 @@ switch_ns() {
 	END
 }
 
-# plug SWITCH PORT HOST INTERFACE [NETEM...]: a host's interface on a switch; netem on what the switch sends to it.
+# plug SWITCH PORT HOST INTERFACE [NETEM...]: Connects an interface of a host to a switch. netem applies to packets that the switch sends.
 plug() {
 	cable "$1" "$2" "$3" "$4" || return
 	batch "$1" <<<"link set $2 master br0 up" || return
 	[ $# -le 4 ] || netem "$1" "$2" "${@:5}"
 }
 
-# settled: every link with a carrier carries packets. The kernel gives it its queue and opens the switch's port in work of
-# its own, at most once a second; what is sent before vanishes without a word.
+# settled: Waits until every link with a carrier carries packets. The kernel gives a link its queue, and opens the switch's port, in
+# work that runs at most once a second. Packets that are sent before are dropped without notice.
 settled() {
 	local name
 
@@ -104,12 +104,12 @@ settled() {
 has_idle_link() {
 	local links
 
-	# A link is a line; -d has the state of a switch's port.
+	# -o prints one line for each link; -d adds the state of a switch's port.
 	links=$'\n'$(ip -n "${NS[$1]}" -d -o link show up) || return
 	[[ $links =~ LOWER_UP[^$'\n']*(' qdisc noop '|' state '(DOWN|LOWERLAYERDOWN|disabled|blocking|listening|learning)' ') ]]
 }
 
-#   topo_pair [NETEM...]: hosts on one link
+#   topo_pair [NETEM...]: two hosts on one link
 #
 #   +------ m -------+      +---- s ----+      +------ c ------+
 #   | eth0  192.0.2.1|------|m0         |      |               |
@@ -128,7 +128,7 @@ topo_pair() {
 	ADDR[m.eth0.6]=2001:db8:1::1 ADDR[m.wifi0.6]=2001:db8:1::11 ADDR[c.eth0.6]=2001:db8:1::101
 	GATE=()
 	batch m <<<'link set wifi0 up'
-	# Interfaces on one link: each answers for its own addresses only.
+	# Both interfaces are on one link, and each answers ARP for its own addresses only.
 	sysctl_in m net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
 	join m eth0 && join c eth0 && built && settled
 }
@@ -142,7 +142,7 @@ topo_trio() {
 	join d eth0 && built && settled
 }
 
-#   topo_testbed [NETEM...]: Fig. 10 of the first paper; the netem is on all that crosses the switch
+#   topo_testbed [NETEM...]: the testbed of Fig. 10 of the first paper; the netem applies to all packets that cross the switch
 #
 #                               +------- r1 --------+
 #   +------- m --------+   .----|lan 192.0.2.1     |      +---- s ----+
@@ -154,7 +154,7 @@ topo_trio() {
 #                               +-------------------+
 #   IPv6: 2001:db8:1::10 and 2001:db8:1::1, 2001:db8:2::10 and ::1, on the switch 2001:db8:3::1, ::2, ::10
 #
-# Neighbours on the switch know each other, as on a network that is in use; on the mobile host's side they do not.
+# Hosts on the switch know each other's link addresses, as in a network in use; the mobile host and its routers do not.
 topo_testbed() {
 	local r n link f
 
@@ -190,8 +190,8 @@ topo_testbed() {
 	acquaint c eth0 r1 wan && acquaint c eth0 r2 wan && acquaint r1 wan r2 wan && built && settled
 }
 
-# roles WHO FAMILY: m is the client or the server; sets client and server, the addresses M and C at which they know each other, TARGET,
-# the server's, and NEW, the one of m's other network.
+# roles WHO FAMILY: m is the client or the server. Sets client and server; M and C, the addresses under which they know each other;
+# TARGET, the server's address; and NEW, the address of m in its other network.
 roles() {
 	case $1 in
 	client) client=m server=c ;;
@@ -200,8 +200,8 @@ roles() {
 	M=${ADDR[m.eth0.$2]} C=${ADDR[c.eth0.$2]} NEW=${ADDR[m.wifi0.$2]} TARGET=${ADDR[$server.eth0.$2]}
 }
 
-#   topo_micro [NETEM...]: one router between two networks of a mobile host and the rest, and a third network that is not the
-#   router's; the netem is on all that crosses the switch
+#   topo_micro [NETEM...]: one router between two networks of a mobile host and the rest, and a third network of the mobile host that
+#   does not belong to the router; the netem applies to all packets that cross the switch
 #
 #   +-------- m --------+        +-------- r ---------+      +---- s ----+
 #   | eth0  192.0.2.10  |--------|lan1 192.0.2.1      |      |           |      +-------- c --------+
@@ -238,7 +238,7 @@ topo_micro() {
 	for n in lan1 lan2 wan; do
 		FAMILIES='4 6' join r $n || return
 	done
-	# An address that is kept on another device is not answered for on a link that was left.
+	# m keeps an address on another device after it has left a link; it must not answer ARP for that address on this link.
 	sysctl_in m net.ipv4.conf.all.arp_ignore=1
 	batch m <<<$'link set wifi0 up\nlink set usb0 up'
 	join c eth0 && join m eth0 || return
@@ -252,7 +252,7 @@ topo_micro() {
 	acquaint c eth0 r wan && built && settled
 }
 
-# acquaint A INTERFACE_A B INTERFACE_B: permanent neighbour entries, both ways, both families.
+# acquaint A INTERFACE_A B INTERFACE_B: Adds permanent neighbour entries for each other, for both families.
 acquaint() {
 	know "$1" "$2" "$3" "$4" && know "$3" "$4" "$1" "$2"
 }
@@ -267,7 +267,7 @@ know() {
 	batch "$1" <<<"$lines"
 }
 
-# drop_topo: all namespaces of the topology, for a suite that builds several.
+# drop_topo: Removes all namespaces, so that a case can build another topology.
 drop_topo() {
 	cleanup_all_ns
 	HOSTS=''

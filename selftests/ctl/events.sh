@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # The cases of ihmp_ctl.sh about events.
 
-# happened FILE PATTERN: the monitor has printed such a line.
+# happened FILE PATTERN: Waits until the monitor has printed such a line.
 happened() {
 	must "event $2" slowwait 10 has_line "$1" "$2"
 }
@@ -15,7 +15,7 @@ monitor() {
 	start m ihmpctl -j monitor >"$json" 2>&1
 	start m ihmpctl -t -j monitor >"$stamped" 2>&1
 	start m ihmpctl -t monitor >"$stamped.text" 2>&1
-	# Each says something only when it has subscribed: so long there is something new.
+	# A monitor prints nothing before it has subscribed, so changes are made until all of them have printed something.
 	must "they listen" slowwait 20 listening "$text" "$json" "$stamped" "$stamped.text" || return
 	prints 2 host add name lab remote 198.51.100.7 local 192.0.2.1 || return
 	happened "$text" '^host 2 name lab state up mode stack-trans remote 198.51.100.7 local 192.0.2.1 path 192.0.2.1 198.51.100.7 flows 0 tx 0 rx 0'
@@ -49,7 +49,7 @@ s.send(b"x")'
 	usage 'was not expected' monitor show
 }
 
-# listening FILE...: changes something; do all of them have lines?
+# listening FILE...: Changes something. Does each file have lines?
 listening() {
 	local file
 

@@ -23,7 +23,7 @@ host_show() {
 		local: "192.0.2.1", remote: "198.51.100.7", flows: 0, "tx-packets": 0, "rx-packets": 0, credit: 0}')" host show 1
 	json '.[0] | [.state, .scheduler, .name, .local, ."expires-in" > 590000, ."expires-in" <= 600000, (.idle | type)]' \
 		'["classic","backup","office 2",null,true,true,"number"]' host show 2
-	# The same as text, line by line.
+	# The same host as text, line by line.
 	c host show 1
 	equal "host show 1" 'host 1 name lab state up mode stack-trans
     remote 198.51.100.7
@@ -38,7 +38,7 @@ host_show() {
 	c host show 2
 	check "names with a blank, times" has_line "$TMP/out" '^host 2 name office 2 state classic mode stack-trans scheduler backup expires [0-9.]+s$'
 	check "no path" has_line "$TMP/out" '^    path none$'
-	# By id, by address of every set that says who somebody is, by name.
+	# A host is found by its id, by its name, and by an address of each set that identifies it.
 	for word in 1 198.51.100.7 203.0.113.7 198.51.100.6 2001:db8::7 2001:0db8:0::0007 ::ffff:198.51.100.7; do
 		json 'map(.id)' '[1]' host show "$word"
 	done
@@ -90,7 +90,7 @@ host_set() {
 	done_ok host set 1 wake && done_ok host set 1 name shed wake && done_ok host set 1 state classic || return
 	refused 'only a host that is up is woken (wake)' host set 1 wake
 	done_ok host set 1 wake state up
-	# A set that is named is replaced, the others stay; what is left out becomes an alias.
+	# A set that is named is replaced, and the others stay. A remote address that is left out becomes an alias.
 	done_ok host set 1 remote 203.0.113.7
 	json '.[0].addr | map(select(.set == "active" or .set == "alias").address) | sort' \
 		'["198.51.100.6","198.51.100.7","2001:db8::7","203.0.113.7"]' host show 1
@@ -112,7 +112,7 @@ host_set() {
 	json '.[0].remote' null host
 }
 
-# The host is what it was whenever anything of the request is refused, however late.
+# If any part of a request is refused, even the last, the host stays as it was.
 host_set_whole() {
 	local many=() n
 
@@ -134,7 +134,7 @@ host_set_whole() {
 	refused '198.51.100.7 belongs to host 1 (addr)' host add name x local 192.0.2.1 remote 198.51.100.7
 	refused '127.0.0.1 is not an address to be translated (addr)' host add remote 127.0.0.1
 	equal "the tables" "$TABLES" "$(tables)"
-	# A wrong command line changes nothing either.
+	# Neither does a wrong command line change anything.
 	usage '"state" is not a set' host set 1 name x clear state
 	usage '"bogus" is not a property' host set 1 name x bogus
 	usage 'an address is missing' host set 1 name x remote

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The cases of ihmp_ctl.sh about the other tables: paths, flows, policies, parameters, counters.
+# The cases of ihmp_ctl.sh about the other tables: paths, flows, policies, parameters and counters.
 
 paths() {
 	stage && one_host && prints 2 host add remote 198.51.100.20 local 192.0.2.1 unvalidated || return
@@ -46,7 +46,7 @@ flows() {
 	json 'map(select(.proto == 6)) | .[0] | [."host-id", .local, .remote, ."remote-port", (."local-port" | type), (.idle | type), has("wire-port")]' \
 		'[1,"192.0.2.1","192.0.2.101",5000,"number","number",false]' flow
 	json '.[0].flows' 2 host show 1
-	# The first five words of a line are what get and del understand, and are the values of JSON.
+	# "flow get" and "flow del" take the first five words of a line, which are also the values in the JSON.
 	key=$(ctl m flow | sed -n 's/^\(tcp [^ ]* [^ ]* [^ ]* [^ ]*\) host 1 idle [0-9.]*s$/\1/p')
 	equal "the flow's words" "tcp 192.0.2.1 $(ctl m -j flow | jq '.[] | select(.proto == 6) | ."local-port"') 192.0.2.101 5000" "$key"
 	# shellcheck disable=SC2086 # its words
@@ -117,7 +117,7 @@ enabled on' "$(sed '$d' "$TMP/out")"
 	done_ok param set discovery on port 7 max-hosts 10 max-flows 20 udp-timeout 30 hold-time 0 path-timeout 0 scheduler backup max-nats 40 || return
 	json '[.discovery, .port, ."max-hosts", ."max-flows", ."udp-timeout", ."hold-time", ."path-timeout", ."max-nats"]' '[1,7,10,20,30,0,0,40]' param
 	done_ok param set discovery 0 && json .discovery 0 param && done_ok param set disc 1 && json .discovery 1 param && done_ok param set discovery off
-	# The ends of every range; one value too many and nothing is changed.
+	# Both ends of every range are accepted. If one value is out of range, nothing is changed.
 	done_ok param set port 65535 max-hosts 1048576 max-flows 4194304 udp-timeout 86400 hold-time 1000 path-timeout 86400 max-nats 1048576 && done_ok param set port 1 max-hosts 1 max-flows 1 udp-timeout 1 max-nats 1
 	TABLES=$(tables)
 	refused 'integer out of range (port)' param set max-hosts 77 port 0
@@ -152,7 +152,7 @@ stats() {
 	json '.counter | map(keys_unsorted) | unique' '[["reason","effect","packets"]]' stats
 	json '.counter | map(.effect) | unique' '["delay","drop","pass"]' stats
 	json '.counter | map(select(.packets > 0))' '[{"reason":"host-limit","effect":"pass","packets":1}]' stats
-	# Every reason of the spec is there, in its order, and the text says the same.
+	# Every reason of the spec is listed, in the same order, and the text agrees with the JSON.
 	equal "reasons" "$(python3 -c 'import sys, yaml
 print(*[e["name"] for d in yaml.safe_load(sys.stdin)["definitions"] if d["name"] == "reason" for e in d["entries"]])' \
 		<"$SELFTESTS/../uapi/ihmp.yaml")" "$(ctl m -j stats | jq -r '.counter[].reason' | xargs)"

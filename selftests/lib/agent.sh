@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The agent, one a host at most: AGENT[NAME] is its process, while it runs.
+# The agent, ihmpd: each host runs one at most. AGENT[NAME] is its process ID while it runs.
 
 declare -A AGENT=() AGENT_MODE=()
 AGENT_BY=()
 
-# with_links FILE: a configuration in which the devices of the topologies count, though they are veth.
+# with_links FILE: Adds the interface names of the topologies to a configuration, because ihmpd ignores veth devices by default.
 with_links() {
 	local include
 
@@ -18,10 +18,9 @@ with_links() {
 	fi
 }
 
-# agent_start NAME...: one ihmpd each; the configuration is $TMP/ihmpd.NAME.toml where that exists. Its keys are in
-# $TMP/state.NAME, as long as the namespace lives. AGENT_BY is what starts it, when it is not to start by itself;
-# AGENT_MODE[NAME] is an option of it. IHMPD_LOG is the least level of its log lines; "file" for what its configuration
-# says.
+# agent_start NAME...: Starts ihmpd on each host and waits until it is ready. Its configuration is $TMP/ihmpd.NAME.toml if that file
+# exists. Its keys are in $TMP/state.NAME, which is removed with the namespace. AGENT_BY is a command that runs ihmpd, such as
+# setpriv; AGENT_MODE[NAME] is one more option of ihmpd. IHMPD_LOG is the log level; with "file" the configuration sets it.
 agent_start() {
 	local host log config level=(--log "${IHMPD_LOG:-debug}")
 
@@ -43,12 +42,12 @@ agent_start() {
 	done
 	for host in "$@"; do
 		slowwait 10 has_line "$TMP/ihmpd.$host.log" '^ihmpd ready' || fail "the agent of $host is not ready" || return
-		# Where the processor is emulated, an agent may take longer over a message than packets wait for it.
+		# An emulated processor may take longer to handle a message than the module holds packets for it.
 		[ "$SLACK_MS" -lt 5000 ] || ctl "$host" param set hold-time 1000 || return
 	done
 }
 
-# agent_stop NAME [SIGNAL]
+# agent_stop NAME [SIGNAL]: Ends the agent of a host, if it runs, and waits for its end.
 agent_stop() {
 	[ -n "${AGENT[$1]:-}" ] || return 0
 	stop_process "${AGENT[$1]}" "${2:-TERM}"
@@ -63,16 +62,16 @@ agents_stop() {
 	done
 }
 
-# hosts_up PEER_A ADDR_OF_B_ AS_SEEN_BY_A PEER_B ADDR: both ends know each other.
+# hosts_up A ADDR_OF_B B ADDR_OF_A: Waits until A and B have each other in state up, under these addresses.
 hosts_up() {
 	slowwait 10 host_up "$1" "$2" && slowwait 10 host_up "$3" "$4"
 }
-# probed NAME: probes that its agent has sent so far. They and their answers are no messages of a move.
+# probed NAME: Prints how many path probes the agent has sent so far. Probes and their answers do not count as messages of a move.
 probed() {
 	grep -c 'event=sent control=path-probe' "$TMP/ihmpd.$1.log" || true
 }
 
-# explain: what helps to understand a failure: the agents' last words and the counters.
+# explain: Prints the end of each agent's log and each host's counters, for a case that has failed.
 explain() {
 	local host
 

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Cases and their results as KTAP (Documentation/dev-tools/ktap.rst in the kernel). The plan comes last, so that it says that the suite
-# has reached its end.
+# Cases and their results as KTAP (Documentation/dev-tools/ktap.rst in the kernel). The plan is the last line, so it shows that the
+# suite has reached its end.
 #
-#   run_case "what it shows" FUNCTION [ARGUMENT...]   one case, one KTAP line
+#   run_case "what it shows" FUNCTION [ARGUMENT...]   runs one case and prints one KTAP line
 # In a case:
-#   must WHAT CMD... || return    CMD has to succeed, or the case fails and ends
-#   check WHAT CMD...             CMD has to succeed, or the case fails and goes on
-#   equal WHAT WANT GOT           the same for values
-#   fail WHAT; skip WHY           a skip is printed and counted, never a pass; IHMP_NO_SKIP=1 makes it a failure
+#   must WHAT CMD... || return    runs CMD; if CMD fails, the case has failed and ends
+#   check WHAT CMD...             runs CMD; if CMD fails, the case has failed and goes on
+#   equal WHAT WANT GOT           compares two values; if they differ, the case has failed
+#   fail WHAT; skip WHY           a skip is printed and counted, never as a pass; with IHMP_NO_SKIP=1 it is a failure
 
 echo "KTAP version 1"
 CASES=0 FAILED=0 SKIPPED=0
 CASE='' CASE_STATUS=''
 CASE_MS=0
 
-# note TEXT...: a diagnostic line.
+# note TEXT...: Prints a diagnostic line.
 note() {
 	printf '%s\n' "$*" | sed 's/^/# /'
 }
 
-# result STATUS(ok|fail|skip) NAME [WHY]: one KTAP line.
+# result STATUS(ok|fail|skip) NAME [WHY]: Prints one KTAP line and counts it.
 result() {
 	local what="$2"
 
@@ -68,7 +68,7 @@ equal() {
 	[ "$2" = "$3" ] || fail "$1: wanted '$2', got '$3'"
 }
 
-# at_most WHAT LIMIT VALUE, at_least WHAT LIMIT VALUE: whole numbers.
+# at_most WHAT LIMIT VALUE, at_least WHAT LIMIT VALUE: Compare whole numbers; the case fails if VALUE is beyond LIMIT.
 at_most() {
 	[ "${3:-x}" -le "$2" ] 2>/dev/null || fail "$1: wanted at most $2, got '${3:-}'"
 }
@@ -77,9 +77,8 @@ at_least() {
 	[ "${3:-x}" -ge "$2" ] 2>/dev/null || fail "$1: wanted at least $2, got '${3:-}'"
 }
 
-# A function that runs as one case can have several results: it fills RESULTS["name"] with "ok" or with what is wrong, and
-# its caller names all that it is to have.
-#   run_cases PREFIX "EXPECTED NAMES" FUNCTION [ARGUMENT...]
+# run_cases PREFIX "EXPECTED NAMES" FUNCTION [ARGUMENT...]: Runs a function that gives several results. The function sets
+# RESULTS["name"] to "ok" or to a text that says what is wrong, and each expected name becomes one KTAP line.
 declare -A RESULTS=()
 run_cases() {
 	local prefix=$1 expected=$2 name
@@ -95,7 +94,7 @@ run_cases() {
 	CASE=
 }
 
-# outcome NAME ok|TEXT: one KTAP line.
+# outcome NAME ok|TEXT: Prints one KTAP line; TEXT is the reason for a failure.
 outcome() {
 	if [ "$2" = ok ]; then
 		result ok "$1 # $CASE_MS ms"
@@ -104,12 +103,12 @@ outcome() {
 	fi
 }
 
-# wanted NAME: is the case selected? IHMP_CASES is an extended regular expression; everything without it.
+# wanted NAME: Is this case selected? IHMP_CASES is an extended regular expression; without it every case is.
 wanted() {
 	[ -z "${IHMP_CASES:-}" ] || [[ $1 =~ $IHMP_CASES ]]
 }
 
-# scope FUNCTION [ARGUMENT...]: runs it and cleans up behind it; its outcome is in CASE_STATUS and CASE_MS.
+# scope FUNCTION [ARGUMENT...]: Runs the function and then its deferred commands. The outcome is in CASE_STATUS and CASE_MS.
 scope() {
 	CASE_STATUS=''
 	# shellcheck disable=SC2034 # what a condition saw when it looked last
@@ -143,12 +142,12 @@ run_case() {
 suite_end() {
 	[ ! -e "$TMP/figures" ] || jq -s . "$TMP/figures" >"${IHMP_RESULTS:-.}/ihmp.json"
 	echo "1..$CASES"
-	# Nothing but skips: KSFT_SKIP.
+	# If every case was skipped, the suite is: KSFT_SKIP.
 	[ "$CASES" = 0 ] || [ "$SKIPPED" != "$CASES" ] || exit 4
 	exit $((FAILED > 0))
 }
 
-# figure_of CASE METRIC VALUE UNIT: a figure of the signalling, for ihmp.json, which the suite leaves in $IHMP_RESULTS.
+# figure_of CASE METRIC VALUE UNIT: Adds a figure about IHMP messages to ihmp.json, which the suite leaves in $IHMP_RESULTS.
 figure_of() {
 	jq -nc --arg case "$1" --arg metric "$2" --argjson value "$3" --arg unit "$4" \
 		'{case: $case, metric: $metric, value: $value, unit: $unit, peer: "ihmp"}' >>"$TMP/figures"

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# What is done when a scope ends, whatever became of it. Names are those of the kernel's selftests/net/lib/sh/defer.sh.
+# Commands that run when a scope ends, whether it succeeded or failed. The names are those of the kernel's
+# selftests/net/lib/sh/defer.sh.
 #
-#   defer CMD...            runs when the innermost scope ends, last one first; outside of any, when the suite ends
-#   in_defer_scope CMD...   runs CMD in a scope of its own; the status is CMD's
+#   defer CMD...            runs CMD when the innermost scope ends, or outside of any scope when the suite ends; the last one is first
+#   in_defer_scope CMD...   runs CMD in a new scope and returns its status
 #
-# A case is a scope. What deferred commands say is in $TMP/deferred.log.
+# A case is a scope. The output of deferred commands goes to $TMP/deferred.log.
 
 DEFERRED=()
 
@@ -21,7 +22,7 @@ in_defer_scope() {
 	return $status
 }
 
-# run_deferred FLOOR: runs and forgets all but the first ones, FLOOR of them.
+# run_deferred FLOOR: Runs and forgets the deferred commands except for the first FLOOR ones.
 run_deferred() {
 	local i
 

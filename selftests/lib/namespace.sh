@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Network namespaces, and what connects them. The names of the kernel's selftests/net/lib.sh mean here what they mean there:
+# Network namespaces and the veth pairs between them. These functions of the kernel's selftests/net/lib.sh mean the same here:
 #
-#   setup_ns NAME...         makes a namespace for each, with lo up and without source checks; $NAME is what ip knows it as. One
-#                            that is there already is made anew. 4 (KSFT_SKIP) when it cannot
-#   cleanup_ns NAMESPACE...  ends what runs in them and removes them; they are given as $NAME, which stays. 1 when one stays
-#   cleanup_all_ns           all of them, those of NS_LIST
+#   setup_ns NAME...         makes a namespace for each name, with lo up and without reverse path filter. $NAME is the namespace's
+#                            name for ip. A namespace that exists already is made anew. Returns 4 (KSFT_SKIP) if one cannot be made
+#   cleanup_ns NAMESPACE...  ends the programs in these namespaces ($NAME) and removes them. Returns 1 if one cannot be removed
+#   cleanup_all_ns           removes all namespaces of NS_LIST
 #
-# Here the names are hosts, which everything else takes by NAME, NS[NAME] is its namespace as long as it is there, and a namespace
-# goes with the scope that made it.
+# Each namespace is a host, and all other functions take the host's NAME. NS[NAME] is its namespace while it exists. A namespace is
+# removed when the scope ends that made it.
 #
-# setup_ns, cable, batch, sysctl_in and netem act at once; between plan and built they are kept, and take one program for all
-# namespaces and cables, and then one of each kind for a namespace: first settings, then ip's lines, then tc's. So do the verbs
-# of topo.sh that are made of them.
+# setup_ns, cable, batch, sysctl_in and netem act at once, but between plan and built they only collect what is to be done. Then
+# `built` starts one program for all namespaces and veth pairs, and after that one for each namespace and kind: first sysctl, then ip,
+# then tc. The same holds for functions of topo.sh that use them.
 
 declare -A NS=() HARDWARE=()
 declare -A PLAN=() PLAN_SYSCTL=() PLAN_TC=()
 NS_LIST=()
 PLAN_NETS='' PLANNED=0 CABLES=0
 
-# New namespaces begin with what is said here, in the first one.
+# New namespaces inherit these settings of the first one.
 echo 1 >/proc/sys/net/core/devconf_inherit_init_net
 for setting in ipv6/conf/{all,default}/{accept_dad,router_solicitations} ipv4/conf/{all,default}/rp_filter; do
 	echo 0 >"/proc/sys/net/$setting"
@@ -53,7 +53,7 @@ build() {
 	done
 }
 
-# scrap: nothing is planned.
+# scrap: Empties the plan.
 scrap() {
 	PLAN=() PLAN_SYSCTL=() PLAN_TC=() PLAN_NETS='' PLANNED=0
 }
@@ -63,7 +63,7 @@ done_now() {
 }
 
 setup_ns() {
-	# The only name that a namespace cannot have.
+	# setup_ns assigns to a variable of each name, so no namespace can have the name of this local variable.
 	local ns_name
 
 	for ns_name in "$@"; do
@@ -110,7 +110,7 @@ cleanup_all_ns() {
 	cleanup_ns "${NS_LIST[@]}"
 }
 
-# cable A INTERFACE_A B INTERFACE_B: HARDWARE[NAME.INTERFACE] is the link address of an end.
+# cable A INTERFACE_A B INTERFACE_B: Makes a veth pair between two hosts. HARDWARE[NAME.INTERFACE] is the link address of an end.
 cable() {
 	CABLES=$((CABLES + 1))
 	printf -v "HARDWARE[$1.$2]" '02:00:5e:0a:%02x:%02x' $((CABLES / 256)) $((CABLES % 256))
@@ -120,28 +120,28 @@ cable() {
 	done_now
 }
 
-# bracket ADDRESS: as it is written before a port.
+# bracket ADDRESS: Prints the address as it is written before a port; an IPv6 address gets brackets.
 bracket() {
 	[ "${1//:/}" = "$1" ] && echo "$1" || echo "[$1]"
 }
 
-# netem NAME INTERFACE PARAMETER...: on what the namespace sends by the interface, from now on.
+# netem NAME INTERFACE PARAMETER...: Applies netem to packets that the host sends by the interface from now on.
 netem() {
 	PLAN_TC[$1]+="qdisc replace dev $2 root netem ${*:3}"$'\n'
 	done_now
 }
 
-# in_ns NAME CMD...: only the network is the namespace's.
+# in_ns NAME CMD...: Runs CMD in the host's network namespace; all other namespaces stay the caller's.
 in_ns() {
 	nsenter --net="/run/netns/${NS[$1]}" "${@:2}"
 }
 
-# ipn NAME ARGUMENT...: ip in a namespace.
+# ipn NAME ARGUMENT...: Runs ip in the namespace of a host.
 ipn() {
 	ip -n "${NS[$1]}" "${@:2}"
 }
 
-# batch NAME: ip commands from standard input, comments and empty lines allowed.
+# batch NAME: Runs the ip commands on standard input; comments and empty lines are allowed.
 batch() {
 	local lines
 
@@ -150,7 +150,7 @@ batch() {
 	done_now
 }
 
-# sysctl_in NAME KEY=VALUE...
+# sysctl_in NAME KEY=VALUE...: Sets sysctls in the namespace of a host.
 sysctl_in() {
 	local setting
 

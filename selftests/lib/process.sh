@@ -2,14 +2,14 @@
 # shellcheck shell=bash
 # Programs that run beside a case.
 
-# start NAME CMD...: starts a program in a namespace, its process is in $BG; it dies with the scope.
+# start NAME CMD...: Starts a program in the namespace of a host. Its process ID is in $BG, and it is killed when the scope ends.
 start() {
 	nsenter --net="/run/netns/${NS[$1]}" "${@:2}" <&0 &
 	BG=$!
 	defer stop_process $BG KILL
 }
 
-# stop_process PID [SIGNAL]: ends a process of ours and waits for it, whether this shell started it or another program did.
+# stop_process PID [SIGNAL]: Ends a process and waits for its end, whether this shell or another program started it.
 stop_process() {
 	kill "-${2:-TERM}" "$1" 2>/dev/null
 	wait "$1" 2>/dev/null
@@ -20,7 +20,7 @@ gone() {
 	! kill -0 "$1" 2>/dev/null
 }
 
-# end_all NAMESPACE: kills what runs there.
+# end_all NAMESPACE: Kills all processes in the namespace.
 end_all() {
 	local process
 

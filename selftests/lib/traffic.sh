@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Traffic (traffic.py) and its judgement (judge.jq).
+# Traffic of traffic.py, and whether it survived (judge.jq).
 
 declare -A SERVER=() CLIENT=()
 STANDBY=''
 
-# stand_by: one interpreter has everything loaded and becomes each server and client that is asked for.
+# stand_by: Starts one Python interpreter that has all modules loaded. It forks for each server or client, which is faster.
 stand_by() {
 	mkfifo "$TMP/orders" "$TMP/started"
 	exec {ORDERS}<>"$TMP/orders" {STARTED}<>"$TMP/started"
@@ -13,7 +13,7 @@ stand_by() {
 	STANDBY=$!
 }
 
-# traffic_program NAME INPUT OUTPUT ARGUMENT...: traffic.py in a namespace; its process is in $BG, and it dies with the scope.
+# traffic_program NAME INPUT OUTPUT ARGUMENT...: Starts traffic.py on a host. Its process ID is in $BG; it is killed when the scope ends.
 traffic_program() {
 	local IFS=$'\t'
 
@@ -24,9 +24,9 @@ traffic_program() {
 	IFS=' ' defer stop_process "$BG" KILL
 }
 
-# A second server or client on a host is called HOST@LABEL in what follows.
+# The functions below take HOST@LABEL as name for a second server or client on a host.
 
-# serve NAME FAMILY KIND:PORT...: the receiver of traffic; options of traffic.py in SERVE_OPTS.
+# serve NAME FAMILY KIND:PORT...: Starts a server and waits until it is ready. SERVE_OPTS has more options of traffic.py.
 serve() {
 	local host=$1 family=$2 file=$TMP/serve.$1
 	shift 2
@@ -39,7 +39,7 @@ serve() {
 	slowwait 20 has_line "$file.log" '^ready' || { note "$(cat "$file.log")" && fail "no server on $host"; }
 }
 
-# traffic NAME FAMILY ADDR FLOW...: starts traffic and waits until all of it flows; options in TRAFFIC_OPTS.
+# traffic NAME FAMILY ADDR FLOW...: Starts a client and waits until its flows are open. TRAFFIC_OPTS has more options.
 traffic() {
 	local host=$1 family=$2 file=$TMP/run.$1
 	shift 2
@@ -53,13 +53,13 @@ traffic() {
 	slowwait "${TRAFFIC_WAIT:-20}" has_line "$file.log" '^ready' || { note "$(cat "$file.log")" && fail "no traffic on $host"; }
 }
 
-# traffic_end NAME: ends the traffic of a client; its findings are in $TMP/run.NAME.json.
+# traffic_end NAME: Ends a client; its findings are in $TMP/run.NAME.json.
 traffic_end() {
 	kill -TERM "${CLIENT[$1]}" 2>/dev/null
 	traffic_wait "$1"
 }
 
-# traffic_wait NAME: waits for a client that ends by itself.
+# traffic_wait NAME [SECONDS]: Waits for a client that ends by itself.
 traffic_wait() {
 	slowwait "${2:-60}" gone "${CLIENT[$1]}" || fail "the traffic of $1 does not end"
 	wait "${CLIENT[$1]}" 2>/dev/null
@@ -71,7 +71,7 @@ serve_end() {
 	[ -s "$TMP/serve.$1.json" ] || { note "$(tail -n 20 "$TMP/serve.$1.log")" && fail "no findings of $1"; }
 }
 
-# burst NAME OCTETS: through the open connections, both ways; see traffic.py.
+# burst NAME OCTETS [SECONDS]: Has the client send so much on each open flow, and the server as much, and waits for it; see traffic.py.
 burst() {
 	local file=$TMP/run.$1 before
 
@@ -84,7 +84,7 @@ bursts_beyond() {
 	[ "$(grep -c '^burst done' "$1")" -gt "$2" ]
 }
 
-# progress NAME [FLOW]: units that came, of the slowest flow or of that one.
+# progress NAME [FLOW]: Prints how many units the named flow has received; without a name, those of the slowest flow.
 progress() {
 	local name count least=''
 
@@ -95,7 +95,7 @@ progress() {
 	echo "${least:-0}"
 }
 
-# advanced NAME UNITS: every flow has got that many more than BEFORE says.
+# advanced NAME UNITS: Has every flow received that many units more than BEFORE says?
 advanced() {
 	local name now
 
@@ -104,7 +104,7 @@ advanced() {
 	done <"$TMP/run.$1.progress"
 }
 
-# goes_on NAME [UNITS] [SECONDS]: all flows of a client go on.
+# goes_on NAME [UNITS] [SECONDS]: Waits until each flow of a client has received more.
 goes_on() {
 	local name count
 	local -A BEFORE=()
@@ -115,7 +115,7 @@ goes_on() {
 	slowwait "${3:-15}" advanced "$1" "${2:-5}"
 }
 
-# stands NAME FLOW: that flow has got nothing for a while (a condition, not a pause: the count has to be seen twice).
+# stands NAME FLOW: Has the flow received nothing for a while? This is a condition for slowwait: the count has to be the same twice.
 stands() {
 	local now
 
@@ -126,7 +126,7 @@ stands() {
 	return 1
 }
 
-# judge_all ...: judge's findings into RESULTS, by the flow's name.
+# judge_all ...: Runs judge and puts each flow's finding into RESULTS under the flow's name.
 judge_all() {
 	local name verdict
 
@@ -136,7 +136,7 @@ judge_all() {
 	done < <(judge "$@")
 }
 
-# judge_ok ...: all flows are ok, or the case fails.
+# judge_ok ...: Runs judge; the case fails unless all flows are ok.
 judge_ok() {
 	local line bad=0 judged=0
 
@@ -148,10 +148,10 @@ judge_ok() {
 	return $bad
 }
 
-# judge CLIENT SERVER MODE DOWN UP LIMIT_MS ADDRESS: findings, "flow: ok" or "flow: what is wrong" a line. MODE is soft (nothing may be lost) or
-# hard (what was sent between DOWN and UP may be), ALLOW says how many datagrams of a flow may be lost all the same;
-# ADDRESS is the server's as the client's sockets know it; ALSO is an address of the client that an unconnected server
-# may have seen, beside the one.
+# judge CLIENT SERVER MODE DOWN UP LIMIT_MS ADDRESS: Prints a line for each flow, "flow: ok" or "flow: what is wrong". With MODE soft
+# nothing may be lost; with MODE hard what was sent between DOWN and UP may be. Silence may last until LIMIT_MS after UP.
+# ADDRESS is the server's address as the client's sockets know it. ALLOW is how many datagrams of a flow may be lost nevertheless.
+# ALSO is a second address of the client that a server with an unconnected socket may have seen.
 judge() {
 	jq -rn --slurpfile c "$TMP/run.$1.json" --slurpfile s "$TMP/serve.$2.json" --arg mode "$3" --argjson down "$4" \
 		--argjson up "$5" --argjson limit "$6" --argjson allow "${ALLOW:-0}" --arg address "$7" \

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Time, and waiting for conditions: there is no blind sleep in a test. slowwait is that of the kernel's selftests/net/lib.sh.
+# Time, and waiting for conditions. No test sleeps for a fixed time where it can wait for a condition. slowwait is that of the
+# kernel's selftests/net/lib.sh.
 
 mkfifo "$TMP/nap"
 exec {NAP}<>"$TMP/nap"
@@ -11,22 +12,23 @@ now_ms() {
 	echo "${now%???}"
 }
 
-# passed MOMENT_MS MS: that long ago, or longer.
+# passed MOMENT_MS MS: Is the moment at least that long ago?
 passed() {
 	[ $(($(now_ms) - $1)) -ge "$2" ]
 }
 
-# nap SECONDS: without a process; only for polling and for generators.
+# nap SECONDS: Sleeps without starting a process. It is for polling, and for code that sends at intervals.
 nap() {
 	read -rt "$1" -u "$NAP" _ || true
 }
 
-# slowwait SECONDS CMD...: waits until CMD succeeds, and prints what CMD printed last. The output ends with a newline, so a result
-# that follows begins a line. The status says whether CMD succeeded. CMD runs in this shell. Its errors are printed when it never succeeds. It is tried at least every 160 ms, or
-# POLL_MS: looking costs computing, a wait of many seconds needs it less.
+# slowwait SECONDS CMD...: Runs CMD until it succeeds, and prints what CMD printed last. The output ends with a newline, so that a KTAP
+# line that follows begins on a line of its own. The status says whether CMD succeeded; if it never did, its errors are printed. CMD
+# runs in this shell. The pause between two tries grows to 160 ms, or POLL_MS: each try costs computing, so a wait of many seconds
+# should try less often.
 slowwait() {
 	local end=$((${EPOCHREALTIME/./} + $1 * 1000000)) pause=5 most=${POLL_MS:-160} status=0 seconds
-	# A condition may wait for another one, and two processes wait at the same time.
+	# A condition may itself call slowwait, and two processes may wait at the same time, so each has a file of its own.
 	local depth=$((${depth:-0} + 1))
 	local said=$TMP/said.$BASHPID.$depth
 	shift
@@ -45,7 +47,7 @@ slowwait() {
 	return $status
 }
 
-# nap_until MOMENT_MS: for generators.
+# nap_until MOMENT_MS: Sleeps until then; for code that sends at given times.
 nap_until() {
 	local left=$(($1 * 1000 - ${EPOCHREALTIME/./})) seconds
 
@@ -54,17 +56,17 @@ nap_until() {
 	nap "$seconds"
 }
 
-# quiet CMD...: without what it prints.
+# quiet CMD...: Runs CMD without its output.
 quiet() {
 	"$@" >/dev/null 2>&1
 }
 
-# not CMD...: CMD fails.
+# not CMD...: Succeeds if CMD fails.
 not() {
 	! "$@"
 }
 
-# has_line FILE PATTERN: some line matches the extended regular expression.
+# has_line FILE PATTERN: Does some line match the extended regular expression?
 has_line() {
 	local line
 
