@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The cache of roots, kernels and downloads: sourced by the scripts of this folder.
+# The cache of roots, kernels and downloads; the scripts of this folder source it.
 #
-# An entry is a folder. It is built under a lock in a temporary name and renamed into place when it is complete, so a
-# half-written entry is never seen, and two callers never build the same thing twice.
+# An entry is a folder. It is built under a lock and a temporary name, and renamed when it is complete. So nobody sees a half-written
+# entry, and two callers never build the same one.
 
 VM=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034 # for who sources this
@@ -23,13 +23,13 @@ must_be_root() {
 	[ "$(id -u)" = 0 ] || die "root is needed (mounts and guests): use sudo -E"
 }
 
-# hash_of STRING...: 12 hex digits that name a configuration.
+# hash_of STRING...: Prints 12 hex digits that name a configuration.
 hash_of() {
 	printf '%s\n' "$@" | sha256sum | cut -c1-12
 }
 
-# cached NAME BUILDER: makes sure that $CACHE/NAME exists. BUILDER is a function, called with the temporary folder that
-# it fills; what it prints goes to $CACHE/NAME.log. The path of the entry is printed.
+# cached NAME BUILDER: Makes sure that $CACHE/NAME exists, and prints its path. BUILDER is a function; it gets a temporary folder to fill.
+# Its output goes to $CACHE/NAME.log.
 cached() {
 	local name=$1 builder=$2 entry=$CACHE/$1 log=$CACHE/$1.log tmp
 
