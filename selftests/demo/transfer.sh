@@ -1,27 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# transfer.sh NAME: one transfer in a testbed of its own, measured at the receiver, as a case. NAME is tcp4-soft, server-tcp6-hard,
-# udp4-hard (with ping), tcp4-plain ... : what flows and by which family, and how the host moves; with "server-" the sender moves.
+# transfer.sh NAME: Runs one transfer as a case, in a testbed of its own, and measures it at the receiver. NAME is tcp4-soft,
+# server-tcp6-hard, udp4-hard (with ping), tcp4-plain ...: the transport, the family, and how the host moves. With "server-" the sender
+# moves.
 #
 # The testbed is topo_testbed with both families. Each port of the switch adds 60 ms and then is a link of 10 Mb/s.
 #
-# When everything is ready it writes its name to the fifo $DEMO/ready, and reads from $DEMO/NAME.start when it begins, in ms.
-# In $DEMO are left NAME.progress while it goes on, and after that NAME.run.json (when, and what both hosts counted), .client.json and
-# .server.json (findings of traffic.py), .observer.json (of observer.py), and the agents' logs.
+# When everything is ready, the script writes NAME to the fifo $DEMO/ready, and reads the time of the start from $DEMO/NAME.start, in ms.
+# It writes NAME.progress in $DEMO during the transfer. At the end there are NAME.run.json (times, and the counters of both hosts),
+# .client.json and .server.json (findings of traffic.py), .observer.json (of observer.py), and the agents' logs.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../topo.sh"
 
-# What the testbed speaks, whatever flows.
+# The testbed has both families, whichever one the transfer uses.
 FAMILIES='4 6'
-# When the transfer ends, and when the host moves: the networks change one after the other. s
+# The transfer ends after LASTS seconds. The networks change after FIRST and after SECOND.
 LASTS=15 FIRST=5 SECOND=10
-# Width of the bins in which received octets are counted, s.
+# Received octets are counted in bins of so many seconds.
 BIN=0.25
-# What is on the way at the end, or waits to be sent, comes within so long, s.
+# At the end, data that is in flight or queued has so many seconds to arrive.
 DRAIN=30
-# 60 ms, then a link of 10 Mb/s on which every flow has a queue of its own. The queue marks (RFC 3168) when packets wait longer than
-# a round trip, before it is full: what is lost is lost to moves, not to TCP itself.
+# Each port has 60 ms of delay and then a link of 10 Mb/s, on which every flow has a queue of its own. The queue marks packets (RFC 3168)
+# that wait longer than a round trip, before it is full. So losses come from moves, and not from TCP filling the queue.
 PORT_QDISCS=('root handle 1: netem delay 60ms limit 1000' 'parent 1:1 handle 2: tbf rate 10mbit burst 32kb limit 1mb'
 	'parent 2:1 handle 3: fq_codel target 120ms interval 240ms')
 
@@ -33,14 +34,14 @@ bottleneck() {
 			echo "qdisc add dev $port $qdisc"
 		done
 	done | tc -n "${NS[s]}" -batch - || return
-	# The limit of the bottleneck is one of packets: none larger than the wire's.
+	# The queue of the bottleneck has a limit in packets, so no packet may be larger than those on the wire.
 	for dev in eth0 wifi0; do
 		in_ns m ethtool -K $dev tso off gso off || return
 	done
 	in_ns c ethtool -K eth0 tso off gso off
 }
 
-# old_goes, new_comes: the networks of m. The link of the new one is up half a second before, as a radio associates first.
+# old_goes, new_comes: Change the networks of m. The link of the new network is up half a second before, as a radio associates first.
 old_goes() {
 	nap_until $((T0 + $1 * 1000))
 	batch m <<<$'addr flush dev eth0 scope global\nlink set eth0 down'
@@ -53,7 +54,7 @@ new_comes() {
 	join m wifi0 50
 }
 
-# observe: observer.py, until the transfer is over.
+# observe: Starts observer.py, which runs until the transfer is over.
 observe() {
 	local f own=()
 
@@ -65,12 +66,12 @@ observe() {
 	slowwait 60 has_line "$TMP/observer" '^ready' || fail "no observer: $(cat "$TMP/observer")"
 }
 
-# known: one datagram from a connected socket makes the hosts say HELLO.
+# known: Sends one datagram from a connected socket, which makes the hosts send HELLOs, and waits until they know each other.
 known() {
 	in_ns m bash -c "echo hello >/dev/udp/$C/9" && hosts_up m "$C" c "$M"
 }
 
-# counted HOST: what it says of its hosts and packets.
+# counted HOST: Prints its hosts and counters.
 counted() {
 	jq -nc --argjson stats "$(ctl "$1" -j stats show)" --argjson host "$(ctl "$1" -j host show)" '{stats: $stats, host: $host}'
 }
@@ -89,7 +90,7 @@ transfer() {
 	agent_start m c && must "the hosts meet" known || return
 	case $what in
 	tcp) services=(tcp:5001) flows=("tcp:5001,send=0") ;;
-	# The server sends from a socket that is not connected. A datagram does not wait behind a bulk transfer.
+	# The server sends from an unconnected socket. UDP has no bulk transfer beside it, which would delay its datagrams.
 	udp) services=(udpu:5002) flows=("udpc:5002,name=udp,source=1,interval=0.01,size=136,wait=0" "ping,interval=0.01,wait=0") ;;
 	esac
 	serve "$server" "$family" "${services[@]}" && observe || return
@@ -108,7 +109,7 @@ transfer() {
 	nap_until $((T0 + LASTS * 1000))
 	case $what in
 	tcp) traffic_wait "$client" $DRAIN ;;
-	# Ping would go on until it has sent all that it was to.
+	# A ping would go on until it has sent all of its requests.
 	udp) traffic_end "$client" ;;
 	esac && serve_end "$server" || return
 	nap_until $((T0 + LASTS * 1000 + 500))
@@ -121,7 +122,7 @@ transfer() {
 	cp "$TMP/serve.$server.json" "$DEMO/$CASE.server.json"
 }
 
-# logged NAME: the transfer, whose logs are kept whatever becomes of it.
+# logged NAME: Runs the transfer and keeps its logs, whether it succeeds or fails.
 logged() {
 	local host status=0
 
