@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The agent: killed and restarted without a loss, messages lost and repeated, what it leaves alone, its configuration.
+# Tests the agent: it is killed and restarted without loss, its messages are lost and repeated, it leaves alone what is not its own, and
+# it reads its configuration again.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# stage FAMILY WHO: the testbed with agents and traffic.
+# stage FAMILY WHO [FLOW...]: Builds the testbed with agents and traffic.
 stage() {
 	local family=$1 flows=("${@:3}")
 
@@ -16,7 +17,7 @@ stage() {
 	traffic "$client" "$family" "$TARGET" "${flows[@]}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	must "flows" slowwait 10 figure_at_least "$client" flows ${#flows[@]} || return
-	# The kernel answers echo requests without a flow.
+	# The kernel of the server answers echo requests, and that makes no flow.
 	must "flows of the server" slowwait 10 figure_at_least "$server" flows $((${#flows[@]} - 1))
 }
 
@@ -29,7 +30,7 @@ go() {
 	must "c sends to the new address" slowwait 10 path_is c "$M" "$C" "$NEW"
 }
 
-# killed FAMILY WHO WHICH: kill -9 in mid-transfer, restart, and then the next move.
+# killed FAMILY WHO WHICH: Checks that an agent can be killed during a transfer and started again, and that the next move works.
 killed() {
 	local client server M C NEW TARGET UP id host before
 
@@ -47,7 +48,7 @@ killed() {
 	must "still up" hosts_up m "$C" c "$M" || return
 	equal "hosts at m" 1 "$(figure m hosts)"
 	equal "hosts at c" 1 "$(figure c hosts)"
-	# Back to the first network.
+	# m goes back to its first network.
 	UP=$EPOCHREALTIME
 	join m eth0 20 || return
 	must "c hears of the first address" slowwait 10 host_is c "$NEW" "any(.addr[]; .address == \"$M\" and .set == \"active\")" || return
@@ -59,7 +60,7 @@ killed() {
 	traffic_end "$client" && serve_end "$server" && judge_ok "$client" "$server" soft "$before" "$UP" $((60 + SLACK_MS)) "$TARGET"
 }
 
-# moved_meanwhile FAMILY WHO: the host moves while its agent is dead; the next one makes up for it.
+# moved_meanwhile FAMILY WHO: Checks that the next agent announces a move that was made while no agent ran.
 moved_meanwhile() {
 	local client server M C NEW TARGET UP DOWN
 
@@ -76,7 +77,7 @@ moved_meanwhile() {
 	traffic_end "$client" && serve_end "$server" && judge_ok "$client" "$server" hard "$DOWN" "$UP" $((1000 + SLACK_MS)) "$TARGET"
 }
 
-# stopped FAMILY: a clean stop keeps what is established.
+# stopped FAMILY: Checks that connections go on when the agents are stopped properly.
 stopped() {
 	local client server M C NEW TARGET
 
@@ -86,7 +87,7 @@ stopped() {
 	traffic_end m && serve_end c && judge_ok m c hard 0 0 1000 "$TARGET"
 }
 
-# flushed: ihmpd --flush takes away what the agent made, in the module and in the routing tables.
+# flushed: Checks that ihmpd --flush removes all that the agent made in the module and in the routing tables.
 flushed() {
 	local before after
 
@@ -105,7 +106,7 @@ flushed() {
 	equal "hooks" 0 "$(figure m hooks)"
 }
 
-# own_state NAME: what an agent could have changed.
+# own_state NAME: Prints the links, addresses, routes and rules of the host, as far as an agent could change them.
 own_state() {
 	ipn "$1" -o link show | sed 's/ state .*//; s/ qdisc.*//; s/^[0-9]*: //; s/@[^:]*//'
 	ipn "$1" -o addr show | awk '{ print $2, $3, $4 }'
@@ -115,7 +116,7 @@ own_state() {
 	ipn "$1" -6 rule show
 }
 
-# hands_off: the agent changes no address, route or rule that is not its own.
+# hands_off: Checks that the agent changes no address, route or rule that is not its own.
 hands_off() {
 	local before after
 
@@ -128,7 +129,7 @@ hands_off() {
 	equal "what is not its own" "$before" "$after"
 }
 
-# lost_messages FAMILY COUNT: the first messages of the hand-off are lost, and repeated.
+# lost_messages FAMILY COUNT: Checks that a move succeeds although its first messages are lost, because they are repeated.
 lost_messages() {
 	local client server M C NEW TARGET UP DOWN family=$1
 
@@ -148,11 +149,11 @@ lost_messages() {
 	must "goes on after the repetition" goes_on m 5 30 || return
 	must "c knows" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	at_least "lost messages" "$2" "$(in_ns r2 nft -j list chain inet lossy forward | jq '[.. | .counter? // empty | .packets?] | add')"
-	# Until c hears of the move, data from the new address is a stranger's.
+	# Until c hears of the move, it takes data from the new address for that of a stranger, so an unconnected server sees that address.
 	traffic_end m && serve_end c && ALSO=$NEW judge_ok m c hard "$DOWN" "$UP" $((4000 * $2 + SLACK_MS)) "$TARGET"
 }
 
-# ignored DEVICE: addresses of containers and tunnels are nobody's business.
+# ignored DEVICE: Checks that the agent ignores addresses of containers and tunnels.
 ignored() {
 	local client server M C NEW TARGET dev=$1
 
@@ -166,7 +167,7 @@ ignored() {
 	equal "messages" 0 "$(captured c eth0 61453)"
 }
 
-# storm: many addresses at once are one matter, and routes none at all.
+# storm: Checks that many new addresses at once make one announcement, and new routes none.
 storm() {
 	local client server M C NEW TARGET i
 
@@ -227,7 +228,7 @@ without_module() {
 	check "says what is missing" grep -qi module "$TMP/out"
 }
 
-# asked: what it says of itself, and of messages that it did not use.
+# asked: Checks what the agent says of itself, and of messages that it refused.
 asked() {
 	local M
 
@@ -260,7 +261,7 @@ agent_is() {
 	ihmpctl --state "$TMP/state.$1" -j agent show | jq -e "$2" >/dev/null
 }
 
-# bounded FAMILY: one capability is all that it needs.
+# bounded FAMILY: Checks that the agent works with one capability, CAP_NET_ADMIN.
 bounded() {
 	local client server M C NEW TARGET
 	# shellcheck disable=SC2054 # its comma
@@ -274,17 +275,17 @@ bounded() {
 	check "nothing was forbidden" not has_line "$TMP/ihmpd.m.log" 'not permitted|denied|send-failed'
 }
 
-# configure NAME [LINE...]: what its agent reads when it starts or is told to.
+# configure NAME [LINE...]: Writes the configuration that the host's agent reads at its start or on a reload; without lines, an empty one.
 configure() {
 	local host=$1
 	shift
 
 	[ -e "$TMP/ihmpd.$host.toml" ] || defer rm -f "$TMP/ihmpd.$host.toml"
-	# All at once: the agent never sees half of it.
+	# The file is renamed into place, so the agent never reads half of it.
 	{ [ $# = 0 ] || printf '%s\n' "$@"; } >"$TMP/ihmpd.$host.new" && with_links "$TMP/ihmpd.$host.new" && mv "$TMP/ihmpd.$host.new" "$TMP/ihmpd.$host.toml"
 }
 
-# reload NAME EVENT: tells it to read again, and waits for one more line that says that it did, or did not.
+# reload NAME EVENT: Tells the agent to read its configuration again, and waits until it has logged one more such event.
 reload() {
 	local before
 
@@ -300,7 +301,7 @@ more_lines() {
 	[ "$(log_lines "$1" "$2")" -gt "$3" ]
 }
 
-# reloaded FAMILY: SIGHUP at any time costs nothing.
+# reloaded FAMILY: Checks that nothing is lost when SIGHUP comes at any time.
 reloaded() {
 	local client server M C NEW TARGET
 
@@ -318,13 +319,13 @@ reloaded() {
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$TARGET"
 }
 
-# reread: what a good file changes, and that a bad one changes nothing.
+# reread: Checks that a good file takes effect, and that a bad file changes nothing.
 reread() {
 	local client server M C NEW TARGET DOWN UP id
 
 	configure m 'log = "info"' '[interfaces]' 'include = ["eth*"]'
 	IHMPD_LOG="file"
-	# A socket bound to no address would go with the default route, as without us.
+	# A socket that is bound to no address would follow the default route, as without ihmp, so none is used here.
 	stage 4 client "tcp:5000,rate=50000" udpc:5001 ping
 	unset IHMPD_LOG
 	[ -z "$CASE_STATUS" ] || return
@@ -346,10 +347,10 @@ reread() {
 	must "wifi0 counts" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$NEW\" and .set == \"active\")" || return
 	check "more lines" has_line "$TMP/ihmpd.m.log" 'event=sent'
 	check "the rest" agent_is m '.mode == "require-known" and .port == 61453'
-	# With require-known it believes nobody that it was not told of: c could not move now, but m can.
+	# With require-known, m believes no host whose key is not listed. So c could not move now, but m can.
 	configure m && reload m reloaded || return
 	check "and back" agent_is m '.mode == "first-use"'
-	# wifi0 was the better one before it counted, so its coming was no move: the flows leave when eth0 goes.
+	# wifi0 had the better route before the agent used it, so a new address there is no soft move. The flows move when eth0 is left.
 	DOWN=$EPOCHREALTIME
 	leave m eth0
 	UP=$EPOCHREALTIME
@@ -359,14 +360,14 @@ reread() {
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" 1000 "$TARGET"
 }
 
-# --- what is none of its business
+# --- what does not concern the agent
 
-# wakes NAME: how often its agent woke up so far.
+# wakes NAME: Prints how often the host's agent has woken up so far.
 wakes() {
 	awk '/^voluntary_ctxt/ { print $2 }' "/proc/${AGENT[$1]}/status"
 }
 
-# at_once: between a change of addresses and the first message that tells of it, the agent waits for nothing.
+# at_once: Checks that the agent sends its first message without any wait after a change of addresses.
 at_once() {
 	[ "$TRAVEL" = 1 ] || { skip "computing takes time here, see load" && return; }
 	FAMILIES=4 topo_pair && agent_start m c && serve c 4 tcp:5000 && traffic m 4 "${ADDR[c.eth0.4]}" tcp:5000,rate=2000 || return
@@ -375,7 +376,7 @@ at_once() {
 	at_most "microseconds, the slowest" 1000 $(($(sort -n "$TMP/control" | tail -n 1) / 1000))
 }
 
-# undisturbed: thousands of events that do not matter do not even wake it.
+# undisturbed: Checks that thousands of events that do not concern the agent do not even wake it.
 undisturbed() {
 	local client server M C NEW TARGET before i
 
@@ -391,11 +392,11 @@ undisturbed() {
 		link del group 7
 	END
 	must "goes on" goes_on m 5 || return
-	# It has timers of its own.
+	# The agent has timers, which wake it a few times.
 	at_most "times that it woke" 10 $(($(wakes m) - before))
 }
 
-# watched: what a service manager hears.
+# watched: Checks what the agent tells a service manager (sd_notify and the watchdog).
 watched() {
 	# shellcheck disable=SC2016 # for the inner shell
 	local AGENT_BY=(sh -c 'export WATCHDOG_PID=$$; exec "$@"' sh)
@@ -417,7 +418,7 @@ watched_times() {
 	[ "$(grep -o WATCHDOG=1 "$TMP/notified" | wc -l)" -ge "$1" ]
 }
 
-# stands_still: nothing comes for more than a period.
+# stands_still: Has the service manager heard nothing for more than the watchdog's period?
 stands_still() {
 	local now
 
@@ -428,7 +429,7 @@ stands_still() {
 	return 1
 }
 
-# renamed: a device that did not count gets a name that does, and back.
+# renamed: Checks that the agent begins to use a device when it gets a name that is listed, and stops when it loses that name.
 renamed() {
 	local client server M C NEW TARGET
 

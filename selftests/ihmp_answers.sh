@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Programs that name the address from which they answer, or have learned where to call: they go on by what they know after a move.
+# Tests programs with unconnected UDP sockets that choose the source address of an answer themselves, or have learned the address of a
+# peer. They go on with the addresses that they know after a move.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
 declare -A FRESH=([4]=192.0.2.77 [6]=2001:db8:1::77)
 
-# stage FAMILY: a server at m answers from the address at which it was asked; a connected and an unconnected client at c.
+# stage FAMILY: Builds two hosts, and sets M, C and NEW. At m there will be a server that answers from the address at which it was asked,
+# and at c a connected and an unconnected client.
 stage() {
 	FAMILIES=$1 topo_pair || return
 	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} NEW=${FRESH[$1]}
@@ -17,7 +19,7 @@ clients() {
 	serve m "$1" udpi:5001 udpi:5002 && traffic c "$1" "$M" udpc:5001 udpu:5002
 }
 
-# content: no errors at either end, and all answers came from where they were asked for.
+# content: Checks that neither end had an error, and that all answers came from the address that was asked.
 content() {
 	traffic_end c && serve_end m || return
 	equal "errors of the server" '[]' "$(jq -c '[.flows[].errors | select(. != {})]' "$TMP/serve.m.json")"
@@ -25,14 +27,14 @@ content() {
 	equal "answers came from" "$M 5001 $M 5002" "$(jq -r '[.flows[] | .sources | keys[]] | sort | join(" ")' "$TMP/run.c.json")"
 }
 
-# without FAMILY: the same programs without hosts.
+# without FAMILY: Checks the same programs without host entries, as a control.
 without() {
 	local M C NEW
 
 	stage "$1" && clients "$1" && must "goes on" goes_on c 20 && content
 }
 
-# The server's host moves, and the address at which it is asked is gone.
+# Checks that the clients go on when the server's host moves and the address at which they ask is gone.
 server_moves() {
 	local M C NEW
 
@@ -44,7 +46,7 @@ server_moves() {
 	content
 }
 
-# A server that is started after the move takes over: it has sent nothing yet, and nobody has let it.
+# Checks that a server that is started after the move can take over. It has sent nothing yet, so its socket has no grant.
 server_again() {
 	local M C NEW
 
@@ -59,7 +61,8 @@ server_again() {
 	equal "answers came from" "$M 5001 $M 5002" "$(jq -r '[.flows[] | .sources | keys[]] | sort | join(" ")' "$TMP/run.c.json")"
 }
 
-# caller FAMILY: a program at c that calls m once for each line on its input, from one unconnected socket; it prints who answers.
+# caller FAMILY: Starts a program at c. For each line on its input it sends a datagram to m from one unconnected socket, and prints the
+# address from which the answer came.
 caller() {
 	rm -f "$TMP/calls"
 	mkfifo "$TMP/calls" || return
@@ -86,7 +89,7 @@ hang_up() {
 	exec {fd}>&-
 }
 
-# call N: the Nth call is answered from where it was made to.
+# call N: Makes the Nth call, and checks that its answer comes from the address that was called.
 call() {
 	echo >&"$CALLS"
 	must "call $1 is answered" slowwait 5 lines_are "$TMP/caller" "$1" || return
@@ -97,14 +100,14 @@ lines_are() {
 	[ "$(wc -l <"$1")" = "$2" ]
 }
 
-# quiet_for FAMILY: c has learned where m is to be called, and nothing has passed for longer than udp-timeout.
+# quiet_for FAMILY: Builds hosts with udp-timeout 1, and makes one call, by which c has learned the address of m.
 quiet_for() {
 	stage "$1" && introduce m "$M" c "$C" && serve m "$1" udpi:5060 || return
 	ctl m param set udp-timeout 1 && ctl c param set udp-timeout 1 || return
 	caller "$1" && call 1
 }
 
-# Where nobody has moved, and there is no room, the flow is forgotten in time.
+# Checks that a flow is forgotten if nobody has moved and there is no room; the next call works.
 learned_control() {
 	local M C NEW CALLS
 
@@ -116,7 +119,7 @@ learned_control() {
 	call 2
 }
 
-# As learned, but all is forgotten before m moves that would be forgotten if there were no room.
+# The same, but m moves after so long a silence that the flow would be gone if there were no room.
 learned_early() {
 	local M C NEW CALLS
 
@@ -126,7 +129,7 @@ learned_early() {
 	at_least "translated" 1 "$(figure c out-translated)"
 }
 
-# m moves; then nobody says anything until all that is forgotten is forgotten.
+# m moves. Then nothing is sent for longer than udp-timeout, and the flow must be there still.
 learned() {
 	local M C NEW CALLS before
 
@@ -137,7 +140,7 @@ learned() {
 	equal "flows at c and m" "1 1" "$(figure c flows) $(figure m flows)"
 	call 3 || return
 	at_least "translated" 2 "$(figure c out-translated)"
-	# In a table that is half full what is silent goes, and with its socket every flow.
+	# A silent flow goes when the table is half full, and every flow goes with its socket.
 	if [ "$2" = full ]; then
 		ctl c param set max-flows 2
 	else

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What a program or an administrator asked for stays so while nobody moves: the device of a socket, its source, a VPN beside the
-# network, a source that is not this machine's. Each case is shown to be so without agents first.
+# Tests that ihmp respects what programs and administrators configure while nobody moves: the device of a socket, its source address, a
+# VPN beside the network, and a source address that is not the machine's. Each case runs without agents first.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# acquaintances FAMILY: m and c know each other by a connection, and it is idle; servers at c for whatever comes.
+# acquaintances FAMILY: m and c get to know each other by a connection, which then is idle. c has servers for all that is sent.
 acquaintances() {
 	local port
 
@@ -21,7 +21,7 @@ acquaintances() {
 
 # --- the device
 
-# two_networks FAMILY: m has two networks, the second with a worse route, and a rule for what comes from its address.
+# two_networks FAMILY: m has two networks, the second one with a worse route, and a rule that routes packets with its address there.
 two_networks() {
 	local family=$1
 
@@ -31,7 +31,7 @@ two_networks() {
 		ipn m "-$family" route add default via "${GATE[m.wifi0.$family]}" dev wifi0 table 100 && knows c "$M" "$N"
 }
 
-# Ways to ask for wifi0, by sockets that speak to a port at c: each leaves the speaker's socket s.
+# The following functions ask for wifi0 in different ways, with sockets that send to a port at c. Each leaves the socket s.
 tcp_device() {
 	says m ok s tcp wifi0 && ask m s connect "$C" "$1"
 }
@@ -60,7 +60,7 @@ udp_pktinfo_source() {
 	says m ok s udp && says m ok s say-from "$N" "$C" "$1"
 }
 
-# device_of FAMILY WAY: a socket that asks for wifi0 has it, and its address; no packet of it takes eth0.
+# device_of FAMILY WAY: Checks that a socket that asks for wifi0 uses it, with its address, and that no packet takes eth0.
 device_of() {
 	local M C N PORTS=(5000 6000)
 
@@ -78,7 +78,7 @@ device_of() {
 	says m 5 old talk 5
 }
 
-# device_of_ping FAMILY -I WHAT
+# device_of_ping FAMILY -I WHAT: Checks the same for ping.
 device_of_ping() {
 	local M C N PORTS=(5000) by=wifi0
 
@@ -91,7 +91,8 @@ device_of_ping() {
 	equal "packets by wifi0 from its address" 5 "$(captured m wifi0 "$N > $C")"
 }
 
-# dead_device FAMILY: the second network loses everything, and who asks for it is told so; the first one works.
+# dead_device FAMILY: Checks that a program that asks for the second network gets an error when that network loses all packets, and that
+# the first network works.
 dead_device() {
 	local M C N PORTS=(5000 6000)
 
@@ -112,7 +113,8 @@ dead_device() {
 
 # --- a VPN
 
-# vpn FAMILY: a WireGuard tunnel from m to r2, which passes on what comes out of it; c knows the way back. The agents ignore it.
+# vpn FAMILY: Makes a WireGuard tunnel from m to r2, which forwards packets from the tunnel; c has a route back. The agents ignore the
+# tunnel.
 vpn() {
 	local family=$1 keys=$TMP/keys.$1 ends
 
@@ -135,8 +137,8 @@ vpn() {
 		acquaintances "$family"
 }
 
-# by_vpn FAMILY WHAT: a route leads to c by the tunnel, or a rule does for the tunnel's address. New flows stay in it, with
-# its address, and nothing of them is seen beside it.
+# by_vpn FAMILY WHAT: A route leads to c by the tunnel, or a rule does for packets with the tunnel's address. Checks that new flows stay in
+# the tunnel, with its address, and that no packet of theirs is seen outside of it.
 by_vpn() {
 	local M C V W GATEWAY PORTS=(5000 6000) from=()
 
@@ -149,7 +151,7 @@ by_vpn() {
 		from=("bind=$V")
 		;;
 	esac || return
-	# The old connection goes by the routes, too.
+	# The route applies to the old connection as well.
 	capture r2 wg0 -Q in "not port 61453 and not port 5000" && capture m eth0 "port 6000 or icmp[0] == 8 or icmp6[0] == 128" || return
 	says m "here 5" v visits "$C" 6000 5 "${from[@]}"
 	says m ok u udp && { [ "$2" = route ] || ask m u bind "$V"; } && ask m u connect "$C" 6000 && says m 10 u talk 10
@@ -167,7 +169,7 @@ by_vpn() {
 
 # --- sources that are not the machine's, on purpose
 
-# strangers_address FAMILY: packets to X, nobody's, come to m, which takes them for its own.
+# strangers_address FAMILY: Packets for X, an address of no host, are routed to m, which accepts them as its own.
 strangers_address() {
 	local family=$1
 
@@ -177,7 +179,7 @@ strangers_address() {
 	ipn c neigh replace "$X" lladdr "${HARDWARE[m.eth0]}" dev eth0 nud permanent && acquaintances "$family"
 }
 
-# transparent FAMILY OPTION: a proxy speaks as its client, by IP_TRANSPARENT or IP_FREEBIND.
+# transparent FAMILY OPTION: Checks that a proxy can use its client's address, by IP_TRANSPARENT or IP_FREEBIND.
 transparent() {
 	local M C X PORTS=(5000 6000)
 
@@ -186,14 +188,14 @@ transparent() {
 	says m "$X" s hear && says m 5 s talk 5
 	says m ok u udp && says m ok u "$2" && ask m u bind "$X" && ask m u connect "$C" 6001 || return
 	says m ok u write hello && says m "$X hello $C 6001" u hear && says m 5 u talk 5
-	# The same port as a flow of m's own.
+	# m has a flow of its own with the same port.
 	ask m own udp && ask m own bind "$M" 7000 && ask m own connect "$C" 6001 && says m 5 own talk 5
 	says m ok t udp && says m ok t "$2" && says m 7000 t bind "$X" 7000 && says m ok t say "$C" 6001 hello &&
 		says m "$X hello $C 6001" t hear
 	says m 5 old talk 5
 }
 
-# forged FAMILY: who makes the header has made the source.
+# forged FAMILY: Checks that a program that makes the IP header itself keeps the source that it has put there.
 forged() {
 	local M C X N PORTS=(5000 6000)
 
@@ -216,7 +218,8 @@ lines_at_least() {
 	[ "$(wc -l <"$1")" -ge "$2" ]
 }
 
-# direct FAMILY: a real server behind a balancer (d) has the service address on its loopback, and answers clients directly.
+# direct FAMILY: Checks direct server return: a real server behind a balancer (d) has the service address on its loopback, and answers
+# clients itself.
 direct() {
 	local family=$1 M C V PORTS=(5000 6000)
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# One hand-off, looked at closely: who is asked, what is recorded, what the counters say, packet by packet.
+# Tests one handover in detail: who is asked, what is recorded, and that the counters are right for each packet.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -21,8 +21,8 @@ agent_switches_discovery_on() {
 	equal "discovery elsewhere" 0 "$(ctl c -j param show | jq .discovery)"
 }
 
-# first_contact FAMILY: a TCP connection makes a host at both ends, and nothing is translated. Both ends may ask at once:
-# four messages at most.
+# first_contact FAMILY: Checks that a TCP connection makes a host entry at both ends, and that nothing is translated. Both ends may ask
+# at the same time, so there are four messages at most.
 first_contact() {
 	local family=$1 M C
 
@@ -42,13 +42,13 @@ first_contact() {
 	check "the path is the pair of identifiers" path_is m "$C" "$M" "$C"
 	traffic_end m
 	capture_end m eth0
-	# Where computing takes time, one may be repeated before its answer comes.
+	# Where computing takes time, a message may be repeated before its answer comes.
 	at_most "messages" $((TRAVEL ? 4 : 6)) "$(captured m eth0 UDP)"
 	at_least "messages" 2 "$(captured m eth0 UDP)"
 	check "HELLO goes to the address that the socket has" has_line "$TMP/cap.m.eth0" "$M\.61453 > $C\.61453"
 }
 
-# counted FAMILY: after a move ten datagrams there and back are ten in every counter, and no more.
+# counted FAMILY: Checks that ten datagrams in each direction after a move are ten in every counter.
 counted() {
 	local family=$1 M C new
 
@@ -78,13 +78,13 @@ counted() {
 	check "and at c" flow_is c "$C" "$M" ''
 }
 
-# flow_is NAME LOCAL REMOTE [REMOTE_PORT]: there is exactly one flow, between these identifiers.
+# flow_is NAME LOCAL REMOTE [REMOTE_PORT]: Is there exactly one flow, and is it between these identifiers?
 flow_is() {
 	ctl "$1" -j flow show | jq -e --arg l "$2" --arg r "$3" --arg p "${4:-}" 'length == 1 and .[0].local == $l and .[0].remote == $r
 		and ($p == "" or .[0]."remote-port" == ($p | tonumber)) and .[0].proto == 17' >/dev/null
 }
 
-# new_ones FAMILY: connections that are opened after a move use the new address and are not translated.
+# new_ones FAMILY: Checks that connections that are opened after a move use the new address and are not translated.
 new_ones() {
 	local family=$1 M C new
 
@@ -109,7 +109,7 @@ has_flow() {
 	ctl "$1" -j flow show | jq -e --arg l "$2" --arg r "$3" 'any(.[]; .local == $l and .remote == $r)' >/dev/null
 }
 
-# rows FAMILY: flows go when their sockets go.
+# rows FAMILY: Checks that rows go when their sockets go.
 rows() {
 	local family=$1 C
 

@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Memory: what the module makes is charged to the memory cgroup of who causes it, and a command that finds no memory there makes nothing.
-# It takes a kernel with CONFIG_MEMCG, which that of the stock guest is.
+# Tests that memory that the module allocates is charged to the memory cgroup of the process that causes it, and that a command that
+# cannot allocate changes nothing. This needs a kernel with CONFIG_MEMCG, such as that of the stock guest.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# have_cgroups: the hierarchy of cgroups with the controller of memory, in CGROUPS.
+# have_cgroups: Mounts the cgroup hierarchy, if needed, and turns the memory controller on. CGROUPS is its path.
 have_cgroups() {
 	CGROUPS=/sys/fs/cgroup
 	[ -e "$CGROUPS/cgroup.controllers" ] || mount -t cgroup2 none "$CGROUPS" 2>/dev/null || return
 	grep -qw memory "$CGROUPS/cgroup.controllers" && echo +memory >"$CGROUPS/cgroup.subtree_control"
 }
 
-# a_cgroup NAME: makes one, in GROUP.
+# a_cgroup NAME: Makes a cgroup; GROUP is its path.
 a_cgroup() {
 	GROUP=$CGROUPS/ihmp-$TAG-$1
 	mkdir "$GROUP" && defer drop_cgroup "$GROUP"
@@ -28,14 +28,14 @@ drop_cgroup() {
 	slowwait 20 rmdir "$1"
 }
 
-# slab: octets of the kernel's objects that are charged to the cgroup. The kernel adds up what its processors have counted every two
-# seconds.
+# slab: Prints the octets of kernel objects that are charged to the cgroup. The kernel sums up the counts of its processors every two
+# seconds, hence the wait.
 slab() {
 	nap 3
 	awk '$1 == "slab" { print $2 }' "$GROUP/memory.stat"
 }
 
-# grows MOST|LEAST OCTETS CMD...: what is charged to the cgroup more, behind CMD.
+# grows MOST|LEAST OCTETS CMD...: Checks by how many octets CMD increases what is charged to the cgroup.
 grows() {
 	local bound=$1 octets=$2 before
 	shift 2
@@ -61,10 +61,10 @@ hosts() {
 	a_cgroup inside || return
 	grows most 100000 hoard hosts "$outside" 1000 && equal "hosts" 1000 "$(figure m hosts)" || return
 	ctl m host flush
-	# What a program takes itself.
+	# The first run does not count: it includes what the program itself needs.
 	hoard hosts "$GROUP" 1 && ctl m host flush || return
 	before=$(slab)
-	# A host and a view have more than 512 octets together.
+	# A host and its view together have more than 512 octets.
 	grows least 512000 hoard hosts "$GROUP" 1000 && equal "hosts" 1000 "$(figure m hosts)" || return
 	ctl m host flush
 	must "given back" slowwait 20 slab_at_most $((before + 100000))
@@ -74,7 +74,7 @@ slab_at_most() {
 	[ "$(slab)" -le "$1" ]
 }
 
-# full: at the limit of its cgroup a command is refused, whichever of its allocations fails, and no process is killed for it.
+# full: Checks that at the limit of the cgroup a command is refused, whichever of its allocations fails, and that no process is killed.
 full() {
 	local rounds=24 found made address
 
@@ -96,7 +96,7 @@ full() {
 	equal "hosts at last" $((made + 100)) "$(figure m hosts)"
 }
 
-# rows FAMILY: what a socket's packets make, in both directions.
+# rows FAMILY: Checks who is charged for the rows that a socket's packets make, in both directions.
 rows() {
 	local family=$1 M C before
 
@@ -126,7 +126,7 @@ receives() {
 	in_ns "$1" ss -Huln "sport = :$2" | grep -q .
 }
 
-# flood FROM TO PORT
+# flood FROM TO PORT: Sends datagrams to 4000 ports.
 flood() {
 	in_ns c "$SELFTESTS/inject.py" eth0 udp "$1" "$2" --sport 20000 --dport "$3" --ports 4000
 }

@@ -1,17 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What people use, and what knows nothing of this: a shell by ssh, a download by curl, iperf3 with TCP and with UDP. All of it was begun
-# before a host moves and goes on behind it.
+# Tests ordinary programs that know nothing of ihmp: a shell by ssh, a download by curl, and iperf3 with TCP and UDP. All of them begin
+# before a host moves, and go on after it.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
 RTT_MS=20
-# Octets and bits a second: all of it lasts some six seconds.
+# Octets, octets a second and bits a second: each transfer takes some six seconds.
 SIZE=3000000 RATE=500000
 BITS=4000000
 DATAGRAMS=200 LENGTH=500
-# iperf3 has two: one of them is for its own words.
+# iperf3 has two connections for each test, one of them for control.
 FLOWS=$((1 + 1 + 2 + 2))
 HTTP_PORT=80 TCP_PORT=5201 UDP_PORT=5202
 
@@ -20,7 +20,7 @@ prepare() {
 		head -c "$SIZE" /dev/urandom >"$TMP/www/file"
 }
 
-# servers: at $server.
+# servers: Starts the servers on $server.
 servers() {
 	cat >"$TMP/sshd" <<-END
 		ListenAddress $TARGET
@@ -42,10 +42,10 @@ listening() {
 	[ "$(in_ns "$server" ss -Htln | wc -l)" = "$1" ]
 }
 
-# clients: at $client; their processes are in PROGRAM.
+# clients: Starts the clients on $client; PROGRAM has their process IDs.
 clients() {
 	mkfifo "$TMP/typed" "$TMP/unasked" && exec {TYPED}<>"$TMP/typed" {UNASKED}<>"$TMP/unasked" || return
-	# The shell at the other end answers each line, and passes on what it reads there.
+	# The remote shell answers each line, and prints what comes on a fifo there.
 	start "$client" ssh -F none -i "$TMP/key" -o UserKnownHostsFile="$TMP/known" -o BatchMode=yes "$TARGET" \
 		"head -n 1 $TMP/unasked & while read -r line && [ \$line != end ]; do echo got \$line; done" \
 		<"$TMP/typed" >"$TMP/shell" 2>"$TMP/ssh.log"
@@ -61,13 +61,13 @@ clients() {
 	must "the shell answers" says first
 }
 
-# says LINE: it is typed, and the shell answers.
+# says LINE: Types the line, and waits for the shell's answer.
 says() {
 	echo "$1" >&"$TYPED"
 	slowwait 20 has_line "$TMP/shell" "got $1"
 }
 
-# vanished: m sends, and it goes nowhere.
+# vanished: Has m tried to send without a path?
 vanished() {
 	reason_at_least m no-path 1 || reason_at_least m local-gone 1
 }
@@ -76,7 +76,7 @@ soft() {
 	join m wifi0 50 || return
 	must "c hears m from the new address" slowwait 10 path_is c "$M" "$C" "$NEW" || return
 	must "m sends from there" slowwait 10 host_is m "$C" 'all(.addr[]; .unvalidated | not)' || return
-	# c sends to the old address until it hears data from the new one, and some of that is on the way for half a round trip.
+	# c sends to the old address until it receives data from the new one, and its packets are in flight for half a round trip.
 	must "the shell goes on" says moved && must "nothing is on the way to the old address" says there || return
 	leave m eth0
 	DOWN=$(now_ms) UP=$(now_ms)
@@ -90,13 +90,13 @@ hard() {
 	UP=$(now_ms)
 }
 
-# ended NAME: with success.
+# ended NAME: Waits for the program's end, and checks that it has succeeded.
 ended() {
 	must "$1 comes to its end" slowwait 30 gone "${PROGRAM[$1]}" || return
 	wait "${PROGRAM[$1]}" || fail "$1: status $?"
 }
 
-# of NAME CMD...: what it comes to is the result of that name; what is wrong was noted.
+# of NAME CMD...: Runs CMD and makes its outcome the result NAME. CMD has printed what is wrong.
 of() {
 	local name=$1 before=$CASE_STATUS
 	shift

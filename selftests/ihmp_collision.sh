@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# After a move a new connection can equal an old one on the wire: both work, by another port for the new one.
+# After a move, a new connection can have the same addresses and ports on the wire as an old one. Tests that both work, because the new
+# one gets another port.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# at_peer FAMILY KIND: c has a connection from port 7000 to m's old address and opens one from port 7000 to the new one.
+# at_peer FAMILY KIND: c has a connection from port 7000 to the old address of m and opens one from port 7000 to the new address.
 at_peer() {
 	local family=$1 kind=$2 M C NEW port
 
@@ -24,8 +25,8 @@ at_peer() {
 	whole c c@new m
 }
 
-# whole CLIENT CLIENT SERVER: all that was sent arrived, and nothing else. The server knows the new flow by its port on
-# the wire, so the sums are compared. In real time datagrams are sent between the steps of a hard move, and vanish.
+# whole CLIENT CLIENT SERVER: Checks that all that was sent arrived, and nothing else. The server knows the new flow by its port on the
+# wire, so the sums are compared. In real time datagrams are lost that are sent between the steps of a hard move.
 whole() {
 	local one=$TMP/run.$1.json two=$TMP/run.$2.json server=$TMP/serve.$3.json
 
@@ -39,7 +40,7 @@ whole() {
 	fi
 }
 
-# both OPENER OLD_PEER C NEW FAMILY KIND: the findings that the two directions share.
+# both OPENER OLD_PEER C NEW FAMILY KIND: Makes the checks that both directions share.
 both() {
 	must "the new one goes on" goes_on "$1@new" || return
 	must "and the old one" goes_on "$1" || return
@@ -51,7 +52,7 @@ both() {
 	must "and still the old one" goes_on "$1" 20
 }
 
-# at_mover FAMILY KIND: m opens both itself, from the same port, before and after the move.
+# at_mover FAMILY KIND: m opens both connections from the same port, one before the move and one after it.
 at_mover() {
 	local family=$1 kind=$2 M C NEW port
 
@@ -70,7 +71,7 @@ at_mover() {
 	whole m m@new c
 }
 
-# wildcard FAMILY: a UDP server on the wildcard address answers from its new address: that is no collision.
+# wildcard FAMILY: Checks that answers of a UDP server on the wildcard address from its new address are not taken for a collision.
 wildcard() {
 	local family=$1 M C NEW
 

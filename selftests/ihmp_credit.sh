@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What a host may have sent to an address at which it has not shown that it is there (ihmp-wire.rst, "Proof of an address").
+# Tests how much is sent to an address of a host that is not validated (ihmp-wire.rst, "Proof of an address").
 #
 # The figures of ihmp.json are left in $IHMP_RESULTS.
 
@@ -8,19 +8,19 @@
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/onlink.sh"
 
-# c sends by itself, 500 datagrams of 1200 octets a second; who gets them says nothing.
+# c sends 500 datagrams of 1200 octets a second; the receiver does not answer.
 STREAM=udpc:5001,source=1,interval=0.002,size=1200
-# Octets of a second of it, with the heads of UDP and IPv4.
+# So many octets are sent in a second, with the headers of UDP and IPv4.
 SECOND=614000
 
 BEFORE_STAGE=scales
 
-# agent HOST FIGURE: of what its agent says.
+# agent HOST FIGURE: Prints a figure of `ihmpctl agent`.
 agent() {
 	ihmpctl --state "$TMP/state.$1" -j agent | jq ".$2"
 }
 
-# credit HOST: octets that are left.
+# credit ID: Prints how many octets c may still send to unvalidated addresses of the host with this number.
 credit() {
 	ctl c -j host show "$1" | jq '.[0].credit'
 }
@@ -33,8 +33,8 @@ credit_at_most() {
 	[ "$(credit "$1")" -le "$2" ]
 }
 
-# scales FAMILY: what c sends to m, and what comes to the bystander, without messages. He says nothing: who answers says that he is
-# somebody else, which is soon believed.
+# scales FAMILY: Counts what c sends to m, and what the bystander receives, without messages. The bystander does not answer: if it did, it
+# would say that it is another host, which c would believe soon.
 scales() {
 	in_ns c nft -f - <<-END || return
 		table inet scales {
@@ -62,7 +62,7 @@ scales() {
 	END
 }
 
-# taken, directed: octets so far.
+# taken, directed: Print how many octets c has sent to m so far, and how many the bystander has received.
 taken() {
 	in_ns c nft -j list counter inet scales taken | jq '.nftables[] | .counter? // empty | .bytes'
 }
@@ -75,7 +75,7 @@ taken_at_least() {
 	[ "$(taken)" -ge "$1" ]
 }
 
-# lies HOST AHEAD: as lie, with the key of HOST; it is believed, and found out.
+# lies HOST AHEAD: Does the same as lie, with the key of HOST, and checks that c believes the lie and finds out.
 lies() {
 	local count
 
@@ -90,7 +90,8 @@ found_out() {
 	[ "$(grep -c "event=unvalidated peer=$V" "$TMP/ihmpd.c.log")" -gt "$1" ]
 }
 
-# A host with a key has what it is sent go to a bystander: no more of it than it took itself. Then it makes another key.
+# A host with a key has traffic for it sent to a bystander. Checks that the bystander gets no more octets than the host has received
+# itself, also when the host makes another key.
 liar() {
 	local family=$1 M C NEW X V SEEN SNIFFER took got since
 
@@ -109,7 +110,7 @@ liar() {
 	at_least "packets dropped for want of credit" 1 "$(reason c no-credit)"
 	at_least "credit that is left is less than a packet" 1 $((1300 - $(ctl c -j host show | jq '.[0].credit')))
 
-	# From the same network, with a key that nobody knows.
+	# The attacker comes back in the same network with a key that nobody knows.
 	agent_stop m && rm -r "$TMP/state.m" && hub on && sniff || return
 	agent_start m || return
 	serve c@again "$family" udpc:5003 && TRAFFIC_OPTS="--seconds 100" traffic m@again "$family" "$C" "${STREAM/5001/5003}" || return
@@ -124,7 +125,7 @@ liar() {
 	at_most "octets to the bystander, by both keys" "$took" "$got"
 }
 
-# by_hand FAMILY: c and m, and d that is in m's network; no agents.
+# by_hand FAMILY: Builds c and m, and d in the same network as m, with host entries and without agents.
 by_hand() {
 	local family=$1
 
@@ -137,14 +138,14 @@ by_hand() {
 	ONE=$(ctl c -j host add remote "$M" local "$C" | jq .id) && TWO=$(ctl c -j host add remote "$D" local "$C" | jq .id)
 }
 
-# Two hosts of a network take one after the other: what both have then is what the network took in 30 seconds.
+# Two hosts of a network receive one after the other. Checks that their credit together is what the network has received in 30 seconds.
 network() {
 	local family=$1 M C NEW D V X ONE TWO one two before got
 
 	by_hand "$family" || return
 	serve c "$family" udpc:5001 udpc:5002 udpc:5003 || return
 	took m "$family" 5001 && took d "$family" 5002 || return
-	# What is to be directed begins now.
+	# This traffic is the one that will be sent to the bystander.
 	TRAFFIC_OPTS="--seconds 60" traffic m "$family" "$C" "udpc:5003,source=1,interval=0.01,size=1200" || return
 	one=$(credit "$ONE") two=$(credit "$TWO") before=$(directed)
 	note "m may have $one octets sent to others, d $two"
@@ -156,19 +157,19 @@ network() {
 	note "$got octets directed; then d may have $(credit "$TWO")"
 	at_most "octets to the bystander" "$one" "$got"
 	at_least "octets to the bystander, less a packet" $((one - 1300)) "$got"
-	# d has taken as much, in its own half minute. The network has spent it.
+	# d has received as much in its own half minute, but their network has used the credit up.
 	at_most "what d may have sent now" 130000 "$(credit "$TWO")"
 	must "d is said to be at the attacker's" ctl c host set "$TWO" remote "$X" unvalidated || return
 	at_most "what it has then" 130000 "$(credit "$TWO")"
 }
 
-# took HOST FAMILY PORT: it takes for a minute, a packet of 1200 octets in 10 ms, and no more.
+# took HOST FAMILY PORT: The host receives a packet of 1200 octets every 10 ms for a minute, and nothing afterwards.
 took() {
 	TRAFFIC_OPTS="--seconds 61" traffic "$1" "$2" "$C" "udpc:$3,source=1,interval=0.01,size=1200" || return
 	POLL_MS=640 traffic_wait "$1" 90
 }
 
-# A host that took little: what is more waits until it is validated, and goes on then.
+# Checks that packets beyond the credit of a host that has received little wait until its address is validated, and go on then.
 short() {
 	local family=$1 M C NEW D V X ONE TWO dropped woken
 
@@ -176,7 +177,7 @@ short() {
 	serve c "$family" tcp:5000 && traffic m "$family" "$C" tcp:5000,send=0,rate=200000 || return
 	ctl m host add remote "$C" local "$M" >/dev/null || return
 	must "it takes something" slowwait 10 credit_at_least "$ONE" 200000 || return
-	# m is at both addresses, so that what c sends to the new one is taken there.
+	# m has both addresses, so that it receives what c sends to the new one.
 	join m wifi0 50 || return
 	ctl c host set "$ONE" remote "$NEW" unvalidated || return
 	ctl m host set 1 local "$NEW" && leave m eth0 || return
@@ -198,7 +199,7 @@ short() {
 	traffic_end m && serve_end c
 }
 
-# What was taken counts for ten minutes.
+# Checks that credit lasts for ten minutes.
 expires() {
 	local family=$1 M C NEW D V X ONE TWO since
 
@@ -214,8 +215,8 @@ expires() {
 	traffic_end m && serve_end c
 }
 
-# honest FAMILY FLOW PROBED LIMIT: m moves, hard, while FLOW goes on; c probes it at once PROBED times, and nothing is dropped. Silence may
-# last LIMIT ms after the new address is there.
+# honest FAMILY FLOW PROBED LIMIT: m makes a hard move during FLOW. Checks that c sends PROBED probes at once, that no packet is dropped for
+# lack of credit, and that silence ends at most LIMIT ms after the new address is there.
 DELAY_MS=30
 honest() {
 	local family=$1 flow=$2 probed=$3 limit=$4 M C DOWN UP before
@@ -244,12 +245,12 @@ honest() {
 	judge_ok m c hard "$DOWN" "$UP" "$limit" "$C"
 }
 
-# passes HOST PACKETS: so many passed between it and its peer.
+# passes HOST PACKETS: Have so many packets passed between the host and its peer?
 passes() {
 	[ "$(ctl "$1" -j host show | jq '.[0] | ."tx-packets" + ."rx-packets"')" -ge "$2" ]
 }
 
-# stands_still CLIENT SERVER: nothing has come to either for a while.
+# stands_still CLIENT SERVER: Has neither end received anything for a while?
 stands_still() {
 	has_still "$@" && return 0
 	LAST_SEEN=$(cat "$TMP/run.$1.progress" "$TMP/serve.$2.progress")

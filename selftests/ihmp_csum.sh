@@ -1,17 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Checksums and offloads: translated streams are intact whatever the device does itself, no checksum error is counted,
-# and a packet with a wrong checksum is as wrong after translation as before.
+# Tests checksums and offloads: translated streams are intact with any offloads of the device, no checksum error is counted, and a packet
+# with a wrong checksum is still wrong after translation.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
 FEATURES=(tso gso gro tx rx)
 SIZE=${SIZE:-200000}
-# Ten datagrams that the kernel makes of one.
+# The kernel makes ten datagrams of one send call (UDP_SEGMENT).
 SEGMENTS=udpc:5004,name=segments,burst=1,size=1000,segment=10
 
-# stage FAMILY: translated flows of all kinds, moved by hand; they wait for bursts.
+# stage FAMILY: Makes translated flows of all kinds, with a move by hand. They send when a burst is asked for.
 stage() {
 	local family=$1
 
@@ -26,7 +26,7 @@ stage() {
 	must "after the move" burst m 10000
 }
 
-# set_features NAME DEVICE BITS: one bit a feature.
+# set_features NAME DEVICE BITS: Sets the device's offloads, one bit for each feature.
 set_features() {
 	local i words=()
 
@@ -34,7 +34,7 @@ set_features() {
 		words+=("${FEATURES[i]}" "$([ $(($3 >> i & 1)) = 1 ] && echo on || echo off)")
 	done
 	in_ns "$1" ethtool -K "$2" "${words[@]}" >/dev/null 2>&1
-	# tso without tx cannot be: the kernel takes it back, which is as good as off.
+	# tso is impossible without tx. The kernel refuses it, which is as good as off.
 	return 0
 }
 
@@ -77,7 +77,7 @@ matrix() {
 		RESULTS[data]=$(jq -c '.flows[] | {name, corrupt, errors, lost}' "$TMP/run.m.json" "$TMP/serve.c.json")
 }
 
-# run_matrix FAMILY: one TAP line a combination.
+# run_matrix FAMILY: Runs each combination of offloads, with one TAP line for each.
 run_matrix() {
 	local bits name
 
@@ -93,7 +93,7 @@ run_matrix() {
 	CASE=
 }
 
-# segments FAMILY: the harness: without a device that makes checksums, where nobody is known.
+# segments FAMILY: A control of the harness: no device makes checksums, and no host is known.
 segments() {
 	local errors
 
@@ -107,7 +107,7 @@ segments() {
 	equal "lost" 0 "$(jq '.flows[0].lost' "$TMP/run.m.json")"
 }
 
-# refused FAMILY WHAT RX: packets of a translated flow with a wrong checksum are counted and not delivered; a right one is.
+# refused FAMILY WHAT RX: Checks that packets of a translated flow with a wrong checksum are counted and not delivered, and right ones are.
 refused() {
 	local family=$1 what=$2 M C NEW sport errors before args
 
@@ -127,7 +127,7 @@ refused() {
 	before=$(figure m in-translated)
 	at_least "translated" 10 "$before"
 	traffic_end m || return
-	# The right ones arrived: they are not traffic.py's, so it counts their four octets as corrupt.
+	# The injected right packets arrived. traffic.py has not sent them, so it counts their four octets each as corrupt.
 	[ "$what" = tcp ] || equal "octets of the right packets" 20 "$(jq '[.flows[] | select(.name == "udpc")][0].corrupt' "$TMP/run.m.json")"
 }
 
@@ -135,7 +135,7 @@ more_errors() {
 	[ "$(csum_errors "$1")" -ge "$2" ]
 }
 
-# zero: UDP over IPv4 without a checksum stays without one.
+# zero: Checks that UDP over IPv4 without a checksum stays without one.
 zero() {
 	local M C NEW
 

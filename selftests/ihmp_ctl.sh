@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# ihmpctl against Documentation/ihmpctl.rst: every object and verb, as text and as JSON, and every way to be refused.
+# Tests ihmpctl against Documentation/ihmpctl.rst: every object and verb, as text and as JSON, and every kind of error.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -8,26 +8,27 @@
 . "$(dirname "$0")/ctl/tables.sh"
 . "$(dirname "$0")/ctl/events.sh"
 
-# c WORD...: ihmpctl at m; what it says is in OUT and ERR, its status in STATUS.
+# c WORD...: Runs ihmpctl at m; its output is in OUT and ERR, its status in STATUS.
 c() {
 	ctl m "$@" >"$TMP/out" 2>"$TMP/err"
 	STATUS=$?
 	OUT=$(cat "$TMP/out") ERR=$(cat "$TMP/err")
 }
 
-# done_ok WORD...: it succeeds and prints nothing.
+# done_ok WORD...: Checks that the command succeeds and prints nothing.
 done_ok() {
 	c "$@"
 	equal "$*: status, output, error" "0||" "$STATUS|$OUT|$ERR"
 }
 
-# prints TEXT WORD...: it succeeds and prints just that.
+# prints TEXT WORD...: Checks that the command succeeds and prints just TEXT.
 prints() {
 	c "${@:2}"
 	equal "${*:2}" "$1" "$OUT" && equal "${*:2}: status and error" "0|" "$STATUS|$ERR"
 }
 
-# json FILTER VALUE WORD...: it prints JSON of which the filter makes the value; -p prints the same on several lines.
+# json FILTER VALUE WORD...: Checks that the command prints JSON from which the filter makes VALUE, and that -p prints the same on several
+# lines.
 json() {
 	local filter=$1 value=$2 lines
 	shift 2
@@ -41,8 +42,8 @@ json() {
 	[ "$OUT" = '[]' ] || at_least "-p $*: lines" 2 "$lines"
 }
 
-# usage TEXT WORD...: a wrong command line: status 1, one line that says so, and the kernel is not asked: not even in a
-# namespace that is not there.
+# usage TEXT WORD...: Checks a wrong command line: the status is 1, one line says what is wrong, and the kernel is not asked, so it is the
+# same in a namespace that does not exist.
 usage() {
 	local text=$1
 	shift
@@ -55,7 +56,7 @@ usage() {
 	equal "$*: status elsewhere" 1 $?
 }
 
-# refused TEXT WORD...: the kernel refuses in these words (a pattern of bash): status 2, one line.
+# refused TEXT WORD...: Checks that the kernel refuses the command: the status is 2, and one line has this text (a pattern of bash).
 refused() {
 	c "${@:2}"
 	equal "${*:2}: status and output" "2|" "$STATUS|$OUT" || return
@@ -63,7 +64,7 @@ refused() {
 	[[ $ERR == "Error: ihmp: "$1. ]] || fail "${*:2}: said '$ERR', not '$1'"
 }
 
-# tables: all that can be changed, as it is; times go on.
+# tables: Prints everything that can be changed, without times that change by themselves.
 tables() {
 	local object
 
@@ -86,7 +87,7 @@ version() {
 	usage 'was not expected' version 2
 }
 
-# Words may be short, options anywhere, and help is there for all.
+# Checks that words may be abbreviated, that options may stand anywhere, and that each command has help.
 words() {
 	local object file
 
@@ -129,7 +130,7 @@ words() {
 	check "why" has_line "$TMP/err" '^Error: a value is required'
 }
 
-# The examples of the page: what follows a command there is what it prints here.
+# Checks the examples of the page: each command prints what follows it there.
 examples() {
 	local line command='' want='' count=0
 
@@ -156,7 +157,7 @@ nobody() {
 	OUT=$(cat "$TMP/out") ERR=$(cat "$TMP/err")
 }
 
-# Reading needs nothing, changing needs CAP_NET_ADMIN of the namespace.
+# Checks that reading needs no privilege, and that changing needs CAP_NET_ADMIN of the namespace.
 unprivileged() {
 	local line
 
@@ -201,7 +202,7 @@ unprivileged() {
 		stats show
 		version
 	END
-	# So do events.
+	# Neither do events need a privilege.
 	in_ns m setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all ihmpctl monitor >"$TMP/events" 2>&1 &
 	defer stop_process $! KILL
 	must "events to nobody" slowwait 10 listening "$TMP/events"
@@ -210,7 +211,7 @@ unprivileged() {
 	check "why" [ "${ERR%%:*}" = 'Error' ]
 }
 
-# The module goes under a monitor; afterwards everything says why it cannot be done.
+# Checks that the module can be unloaded while a monitor runs, and that every command says afterwards what is missing.
 no_module() {
 	local monitor word
 

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What servers run: a name server (bind9), a time server (chrony), a file server (the kernel's NFS). Until somebody moves, they and
-# their clients send what they send without agents: the same work twice, and captures.py compares. A mounted file system goes on when its
-# client moves.
+# Tests servers that many machines run: a name server (bind9), a time server (chrony) and a file server (the kernel's NFS). Until a host
+# moves, they and their clients send the same packets as without agents: the same work is done twice, and captures.py compares. A mounted
+# file system goes on when its client moves.
 #
-# The testbed of topo.sh; m has both networks and a second address, c has a second address.
+# The topology is the testbed of topo.sh; m has both networks and a second address, c has a second address.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -14,16 +14,16 @@
 # shellcheck disable=SC2054 # captures.py's commas
 KINDS=(names=udp/53,tcp/53 times=udp/123)
 NFS='vers=4.2,sec=sys,timeo=100,noresvport'
-# Octets of a file, and how many of them.
+# The size of a file in octets, and how many files there are.
 OCTETS=20000 FILES=4
 
-# arrive FAMILY: the second addresses and m's second network come.
+# arrive FAMILY: Adds the second addresses, and m's second network.
 arrive() {
 	FAMILIES=$1 join m wifi0 200 && address m eth0 "$1" "$M2" && address c eth0 "$1" "$C2" || return
 	ipn m "-$1" route add default via "${GATE[m.wifi0.$1]}" dev wifi0 table 100 && ipn m "-$1" rule add from "$N" lookup 100
 }
 
-# name_server HOST: it has a small answer, and one that does not fit into a datagram.
+# name_server HOST: Starts a name server. One of its answers is small, and one does not fit into a datagram.
 name_server() {
 	local dir=$TMP/named.$1
 
@@ -51,7 +51,7 @@ name_server() {
 	start "$1" named -f -n 1 -c "$dir/conf" 2>"$dir/err" >"$dir/out"
 }
 
-# asks HOST ARGUMENT...: the answers, a line each; none is asked for twice.
+# asks HOST ARGUMENT...: Prints the answers, one on a line. No query is sent twice.
 asks() {
 	in_ns "$1" dig +noall +answer +nocookie +tries=1 +time=5 +short "${@:2}"
 }
@@ -72,7 +72,7 @@ names() {
 	done
 }
 
-# time_server HOST: for everybody, of a clock that nobody sets.
+# time_server HOST: Starts a time server for everybody, with a clock that nothing sets.
 time_server() {
 	local dir=$TMP/chrony.$1
 
@@ -80,7 +80,7 @@ time_server() {
 	start "$1" chronyd -x -d -u root -f "$dir/conf" >"$dir/out" 2>&1
 }
 
-# times: m asks at both addresses of c, and c at each of m's.
+# times: m asks c's server at both of its addresses, and c asks m's server at each of its addresses.
 times() {
 	local client to
 
@@ -92,12 +92,12 @@ times() {
 	done
 }
 
-# has_files: this kernel has NFS. The uml one has not.
+# has_files: Does this kernel have NFS? The uml kernel does not.
 has_files() {
 	[ "$IHMP_KERNEL" = stock ]
 }
 
-# file_server HOST: NFS in its version 4 only, which needs no other service.
+# file_server HOST: Starts NFS with version 4 only, which needs no other service.
 file_server() {
 	mkdir -p "$TMP/export" /var/lib/nfs/v4recovery && mount -t tmpfs export "$TMP/export" && defer umount "$TMP/export" || return
 	in_ns "$1" mount -t nfsd nfsd /proc/fs/nfsd && defer umount /proc/fs/nfsd || return
@@ -107,7 +107,7 @@ file_server() {
 		fail "no file server: $(cat "$TMP/exports")"
 }
 
-# mounted HOST ADDR: what is exported there is at $TMP/files.
+# mounted HOST ADDR: Mounts what is exported at this address at $TMP/files.
 mounted() {
 	local proto=tcp
 
@@ -117,7 +117,7 @@ mounted() {
 		fail "not mounted: $(cat "$TMP/mount")"
 }
 
-# files: some are written and read, at both addresses of c.
+# files: Writes and reads files at both addresses of c.
 files() {
 	local to n
 
@@ -151,7 +151,7 @@ serves_time() {
 	[ "$(in_ns "$1" ss -Hlun "sport = :123" | wc -l)" -ge 1 ]
 }
 
-# work FAMILY WHEN FOLDER: known: the hosts have known each other before, all their addresses.
+# work FAMILY WHEN FOLDER: Does the work and captures it. With "known", the hosts know each other and all their addresses before.
 work() {
 	local family=$1
 
@@ -175,15 +175,15 @@ all_daemons() {
 	! has_files || files
 }
 
-# compared FAMILY WHEN AGENTS: without agents and with them, or twice without, and what is different.
+# compared FAMILY WHEN AGENTS: Compares the work without agents and with them, or two runs without agents.
 compared() {
 	local M C N M2 C2 AGENTS
 
 	twice "$3" work "$1" "$2"
 }
 
-# moves FAMILY: a file system is mounted, a file is being written, and its client moves for good; another file is written then. (A server
-# cannot: the kernel's closes the connections of an address that goes, nfsd_inetaddr_event().)
+# moves FAMILY: Checks that a client that has mounted a file system and is writing a file can move; it writes another file afterwards. (A
+# server cannot move: the kernel's closes the connections of an address that goes, nfsd_inetaddr_event().)
 moves() {
 	local client server M C TARGET NEW family=$1 writer
 
@@ -203,7 +203,7 @@ moves() {
 	check "c goes on with m at the new address" path_is c "$M" "$C" "$NEW"
 }
 
-# slowly: piece by piece, each on the disk before the next.
+# slowly: Writes standard input piece by piece, and each piece to the disk before the next.
 slowly() {
 	dd bs="$OCTETS" oflag=sync status=none
 }

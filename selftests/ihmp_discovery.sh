@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Discovery: peers that do not take part notice nothing but three datagrams; the policy says who is asked.
+# Tests discovery: peers without ihmp get three datagrams and notice nothing else, and the policy decides which peers are asked.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 
-# lone FAMILY: m has an agent, c has nothing.
+# lone FAMILY: Builds two hosts; m has an agent, and c has none.
 lone() {
 	FAMILIES=$1 topo_pair delay 10ms || return
 	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]}
@@ -14,7 +14,7 @@ lone() {
 	agent_start m && serve c "$1" tcp:5000 udpc:5001 udpu:5002
 }
 
-# classic FAMILY: HELLO is sent three times, then the peer is left alone, and traffic is as without us.
+# classic FAMILY: Checks that HELLO is sent three times, that the peer is left alone then, and that traffic is as without ihmp.
 classic() {
 	local family=$1 M C plain
 
@@ -33,19 +33,19 @@ classic() {
 	must "traffic goes on" goes_on m 20 || return
 	check "the entry expires by itself" host_is m "$C" '."expires-in" > 0 and ."expires-in" <= 600000'
 	equal "flows" 0 "$(figure m flows)"
-	# A connection that is opened now asks nobody.
+	# A connection that is opened now makes m ask nobody.
 	traffic m@late "$family" "$C" tcp:5000,rate=20000 || return
 	must "goes on too" goes_on m@late || return
 	traffic_end m@late && traffic_end m && serve_end c || return
 	capture_end c eth0
 	equal "HELLOs" 3 "$(captured c eth0 "> $C")"
 	judge_ok m c soft 0 0 100 "$C"
-	# No first packet waits: the handshake takes its round trip, and what the machine takes.
+	# No packet waits: the handshake takes a round trip, and in real time what the machine needs.
 	at_most "connect time, ms" $((plain + 2 + (1 - TRAVEL) * 500)) "$(jq '.flows[0].connect_ms | floor' "$TMP/run.m.json")"
 	equal "translated" 0 "$(ctl m -j stats show | jq '."out-translated" + ."in-translated"')"
 }
 
-# unanswered FAMILY: the module is there, but nobody asks for anything: c has no hook, even though m signals.
+# peer_untouched FAMILY: c has the module but no agent. Checks that c has no hook and no host although m sends messages.
 peer_untouched() {
 	local family=$1 M C
 
@@ -55,7 +55,7 @@ peer_untouched() {
 	equal "hosts of the peer" 0 "$(figure c hosts)"
 }
 
-# classic_move FAMILY: a move while the peer is classic: nothing is translated and nobody is told.
+# classic_move FAMILY: Checks that a move towards a peer without ihmp makes no translation and no message.
 classic_move() {
 	local family=$1 M C
 
@@ -71,9 +71,9 @@ classic_move() {
 	equal "messages" 0 "$(captured c eth0 61453)"
 }
 
-# expires: a negative entry goes when its time is over, and the peer is asked again.
+# expires: Checks that a negative entry goes when its time is over, and that the peer is asked again.
 expires() {
-	# Longer than it takes to look.
+	# The lifetime is longer than the checks in between take.
 	local M C life=$((4 + SLACK_MS / 250))
 
 	FAMILIES=4 topo_pair || return
@@ -86,7 +86,7 @@ expires() {
 	must "traffic goes on" goes_on m
 }
 
-# few FAMILY: one or two datagrams to somebody are no reason to ask; TCP and connected UDP are, and many are.
+# few FAMILY: Checks that one or two datagrams to a host do not make m ask it, but TCP, connected UDP, or many datagrams do.
 few() {
 	local family=$1 M C
 
@@ -113,7 +113,7 @@ s.sendto(b"x", (sys.argv[1], 53))' "$C"
 	must "TCP asks" slowwait 5 figure_at_least m discovered 3
 }
 
-# policy FAMILY: by the longest prefix.
+# policy FAMILY: Checks that the policy with the longest prefix applies.
 policy() {
 	local family=$1 wide narrow M C D n=0
 
@@ -129,13 +129,13 @@ policy() {
 	equal "asked" 1 "$(figure m discovered)"
 	check "c is discovered" host_is m "$C" '.state == "new"'
 	check "d is not" not host_is m "$D" true
-	# known: only hosts that are configured take part.
+	# With "known", only configured hosts take part.
 	ctl m policy set "$narrow" known && ctl m host flush || return
 	must "goes on" goes_on m@c 10 || return
 	equal "asked under known" 1 "$(figure m discovered)"
 	ctl m host add remote "$C" local "$M" >/dev/null || return
 	must "a configured host has its flows" slowwait 5 figure_at_least m flows 1 || return
-	# never: not even that.
+	# With "never", not even those do.
 	n=$(ctl m -j policy show | jq length)
 	equal "policies" 2 "$n"
 	ctl m policy flush || return
@@ -143,7 +143,7 @@ policy() {
 	must "auto again: d is asked" slowwait 5 host_is m "$D" '.state == "new"'
 }
 
-# hello_from_known FAMILY: with known, a peer that HELLOs us takes part.
+# hello_from_known FAMILY: Checks that with "known" a peer that sends a HELLO takes part.
 hello_from_known() {
 	local family=$1 M C
 
@@ -157,7 +157,7 @@ hello_from_known() {
 	must "c has the flow" slowwait 5 figure_at_least c flows 1
 }
 
-# many peers at once: requests are limited, the rest is counted, and no packet waits for it.
+# limited: Checks with many peers at once that requests are limited, that the others are counted, and that no packet waits for this.
 limited() {
 	local i
 
@@ -181,7 +181,7 @@ print(len(socks))' >"$TMP/connected" || { fail "connections fail" || return; }
 	at_least "requests" 1 "$(figure m discovered)"
 }
 
-# ends FAMILY: what begins while the host is new is recorded, and moves later.
+# recorded_while_new FAMILY: Checks that a flow that begins while its host is new is recorded, and moves later.
 recorded_while_new() {
 	local family=$1 M C NEW
 
@@ -198,7 +198,8 @@ recorded_while_new() {
 	check "c sends to the new address" path_is c "$M" "$C" "$NEW"
 }
 
-# removed_at_the_peer OPENER: the hosts know each other by IPv6; c removes m, and OPENER finds the other by IPv4.
+# removed_at_the_peer OPENER: The hosts know each other by IPv6, and c removes m. OPENER opens a connection over IPv4. Checks that both know
+# each other by both families then.
 removed_at_the_peer() {
 	local opener=$1 near=m far=c
 

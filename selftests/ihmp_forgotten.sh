@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# One side has lost what it knew of the other: the table of a server was emptied, or the agent of a host was dead while it moved. The
-# connections are there still, and go on after the move.
+# One side has lost what it knew of the other: the table of a server was emptied, or a host moved while no agent ran on it. Tests that
+# connections from before go on after the move.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# stage FAMILY: m has a connection to c that is used, and one that is not; c has one to m.
+# stage FAMILY: Builds the testbed. m has a connection to c that is in use and an idle one, and c has a connection to m.
 stage() {
 	local family=$1
 
@@ -23,7 +23,7 @@ stage() {
 	says c ok back tcp && ask c back connect "$M" 5000 && says c there back hear && says c 5 back talk 5 && says m 5 old talk 5
 }
 
-# move FAMILY hard|soft: m goes to its other network; without agents it stays. A soft one was `prepared` before.
+# prepared FAMILY: Makes m's second network known to c, before a soft move.
 prepared() {
 	! taking_part || { FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N"; }
 }
@@ -34,8 +34,8 @@ move() {
 	[ "$2" = soft ] || FAMILIES=$1 join m wifi0
 }
 
-# emptied FAMILY silent|talking hard|soft: the table of c is emptied, its agent is started again and has its key and what it has learned
-# of keys; m does not hear of that.
+# emptied FAMILY silent|talking hard|soft: The table of c is emptied and its agent is started again. The agent has its key and the keys that
+# it has learned. m is not told of that. With "talking", a connection is used before the move.
 emptied() {
 	local M C N family=$1
 
@@ -52,8 +52,9 @@ emptied() {
 	! taking_part || says c "there 5" v visits "$N" 5000 5
 }
 
-# absent FAMILY SECONDS [MORE]: the connections are idle for so long; then m's agent dies, m moves, and the agent is started again. c speaks
-# first, on the connection that it has opened. With so many MORE, sockets are woken only when the move is acknowledged.
+# absent FAMILY SECONDS [MORE]: The connections are idle for so long. Then the agent of m dies, m moves, and the agent is started again. c
+# sends first, on the connection that it has opened. With so many MORE connections, sockets are woken only when the move
+# is acknowledged.
 absent() {
 	local M C N family=$1 i
 

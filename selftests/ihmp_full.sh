@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Hosts that really answer, as many as the table of the module and of the agent has room for, each from a network of its own and with a
-# datagram now and then, fill them. A newcomer is heard nevertheless, and connections of others go on. The hosts are engines of
-# one program; all else is real. It takes minutes, and is run by name only. The program needs more mappings than a process may have by
-# default: in the guest uml these are the machine's, and with too few it stands still after some 14,000 hosts.
+# Fills the tables of the module and of the agent with as many hosts as they have room for. These hosts answer, each is in a network of its
+# own, and each sends a datagram now and then. Tests that a new host is heard nevertheless, and that connections of other hosts go on.
+#
+# The hosts are engines in one program; all else is real. The suite takes minutes and is run by name only. The program needs more memory
+# mappings than a process may have by default. In the uml guest this limit is the machine's; with too low a limit the program stalls
+# after some 14,000 hosts.
 #
 #   sysctl vm.max_map_count=2000000
 #   selftests/vm/run --kernel uml --mem 1900M --timeout 3000 selftests/ihmp_full.sh
@@ -14,21 +16,21 @@
 . "$(dirname "$0")/topo.sh"
 
 PEERS=${PEERS:-65536}
-# Greetings in a second: fewer than an agent takes. Seconds between two datagrams of a peer.
+# HELLOs a second, which is fewer than an agent can take, and the seconds between two datagrams of a peer.
 RATE=190
 EVERY=250
 
-# peers FIGURE: what they say.
+# peers FIGURE: Prints a figure that the program with the hosts has written.
 peers() {
 	sed -n "s/^$1 //p" "$TMP/peers" 2>/dev/null
 }
 
-# crowded: how many hosts of m were given up for others.
+# crowded: Prints how many hosts m has evicted for others.
 crowded() {
 	ihmpctl --state "$TMP/state.m" -j agent | jq .evicted
 }
 
-# The agent, which lists all hosts for that, is asked once places get scarce.
+# The agent lists all hosts to answer, so it is asked only when the table is nearly full.
 have_come() {
 	local hosts
 
@@ -36,7 +38,7 @@ have_come() {
 	[ $((hosts * 16)) -ge $(($1 * 15)) ] && [ $((hosts + $(crowded))) -ge "$1" ]
 }
 
-# meets WHAT FROM TO: a connection between hosts that do not know each other makes them known; for how long that took, and it ends.
+# meets WHAT FROM TO: Opens a connection between hosts that do not know each other, waits until they do, and ends it. TOOK is the time.
 meets() {
 	local from=$2 to=$3 start
 
@@ -57,7 +59,7 @@ full() {
 	defer rm -f "$TMP/ihmpd.m.toml"
 	HOSTS=
 	agent_start m d && serve m 4 tcp:5000 && serve d 4 tcp:5000 || return
-	# Control: with an empty table.
+	# Control: the table is empty.
 	meets "with an empty table, both know each other" d m || return
 	took=$TOOK
 	traffic_end d && ctl m host flush && ctl d host flush || return
