@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Connections survive moves: the matrix of families, transports, kinds of move, movers and times of opening, and what
-# else can happen to an address. The topologies are drawn in topo.sh; m is the host that moves.
+# Tests that connections survive moves: a matrix of families, transports, kinds of move, movers and times of opening, and other changes
+# of addresses. The topologies are drawn in topo.sh; m is the host that moves.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -11,7 +11,7 @@ LIMIT_MS=$((RTT_MS + SLACK_MS + 20)) # the datagrams come every 20 ms
 FLOWS=("tcp:5000,rate=50000" udpc:5001 udpu:5002 ping)
 SERVICES=(tcp:5000 udpc:5001 udpu:5002)
 
-# begin FAMILY: traffic and agents, in the order that OPENED says; all flows are known at both ends afterwards.
+# begin FAMILY: Starts traffic and agents in the order that OPENED says, and waits until all flows are known at both ends.
 begin() {
 	if [ "$OPENED" = before ]; then
 		module_unload
@@ -32,7 +32,7 @@ finish() {
 	traffic_end "$client" && serve_end "$server"
 }
 
-# soft and hard: m goes from eth0 to wifi0. DOWN and UP are the moments that the judgement needs.
+# soft and hard: m goes from eth0 to wifi0. They set DOWN and UP, the moments that the judgement needs.
 soft() {
 	join m wifi0 50 || return
 	must "c hears m from the new address" slowwait 10 path_is c "$M" "$C" "${ADDR[m.wifi0.$1]}" || return
@@ -63,7 +63,7 @@ matrix() {
 	RESULTS[counters]=$(explained)
 }
 
-# explained: "ok" when every packet that was refused has one of the reasons that a move explains.
+# explained: Prints "ok" if each packet that was refused has a reason that a move explains.
 explained() {
 	local odd
 
@@ -82,9 +82,9 @@ for family in 4 6; do
 	done
 done
 
-# --- what can happen to an address
+# --- other changes of an address
 
-# readdress FAMILY WHO MODE: the same interface gets another address of the same network.
+# readdress FAMILY WHO MODE: The same interface gets another address of the same network.
 readdress() {
 	local family=$1 who=$2 mode=$3 OPENED=after client server M C TARGET DOWN UP new
 
@@ -96,7 +96,7 @@ readdress() {
 		address m eth0 "$family" "$new" || return
 		must "the second address is announced" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$new\")" || return
 		must "traffic goes on" goes_on "$client" || return
-		# The old one is deprecated before it goes, as by a router that renumbers.
+		# The old address is deprecated before it goes, as when a router renumbers.
 		ipn m addr change "$M/${WIDTH[$family]}" dev eth0 preferred_lft 0 valid_lft 600 || return
 		must "c hears m from the new address" slowwait 10 path_is c "$M" - "$new" || return
 		must "traffic goes on from the new address" goes_on "$client" || return
@@ -116,7 +116,7 @@ readdress() {
 	equal "all reasons are explained" ok "$(explained)"
 }
 
-# two_homes FAMILY WHO WHAT: m has both networks from the start, and then WHAT happens to the one in use.
+# two_homes FAMILY WHO WHAT: m has both networks from the start; WHAT happens to the one in use.
 two_homes() {
 	local family=$1 who=$2 OPENED=after client server M C TARGET DOWN UP
 
@@ -134,7 +134,7 @@ two_homes() {
 
 address_deleted() {
 	ipn m addr del "$(own m eth0 "$1")" dev eth0 || return
-	# The route by way of it goes too; IPv4's does not need to be told.
+	# The route over the old network goes as well. The kernel removes IPv4's by itself.
 	ipn m "-$1" route del default dev eth0 metric 100 2>/dev/null || true
 }
 
@@ -144,7 +144,7 @@ link_down() {
 
 carrier_lost() {
 	ipn r1 link set lan down
-	# As a network manager does that sees it: the address stays, the route goes.
+	# A network manager would see the carrier go and remove the route. The address stays.
 	must "m sees it" slowwait 5 no_carrier || return
 	ipn m "-$1" route del default dev eth0 metric 100
 }
@@ -153,8 +153,8 @@ no_carrier() {
 	ipn m link show eth0 | grep -q NO-CARRIER
 }
 
-# same_again FAMILY WHO AGENT: the link goes away and comes back with the address that it had, after a long gap: the other end,
-# whose next retransmission is far away by then, hears of it, from the same agent or from another one.
+# same_again FAMILY WHO AGENT: The link goes, and comes back with the same address after a long gap. Checks that the other end, whose next
+# retransmission would be much later, hears of it, from the same agent or from a new one.
 same_again() {
 	local family=$1 who=$2 agent=$3 OPENED=after client server M C TARGET DOWN UP gone
 
@@ -172,7 +172,7 @@ same_again() {
 	finish && judge_ok "$client" "$server" hard "$DOWN" "$UP" "$LIMIT_MS" "$TARGET"
 }
 
-# on_testbed FAMILY WHO MODE [SETTING...]: the matrix' move under other circumstances.
+# on_testbed FAMILY WHO MODE [SETTING...]: Makes the move of the matrix under other settings.
 on_testbed() {
 	local family=$1 who=$2 mode=$3 OPENED=after client server M C TARGET DOWN UP
 
@@ -211,7 +211,7 @@ for family in 4 6; do
 	done
 done
 for mode in soft hard; do
-	# What is on the way to the old address when the route changes is refused by the filter; in real time that takes longer.
+	# The reverse path filter drops packets in flight to the old address when the route changes. In real time that takes longer.
 	ALLOW=$((RTT_MS / 20 + 1 + (1 - TRAVEL) * 10)) run_case "IPv4, client moves: strict reverse path filter, $mode" \
 		on_testbed 4 client $mode strict_source_check
 	run_case "IPv6, client moves: optimistic duplicate address detection, $mode" \
@@ -219,12 +219,12 @@ for mode in soft hard; do
 	OPTIMISTIC=0
 done
 
-# --- another transport; UDP-Lite is no longer in the kernels that we support
+# --- SCTP; the supported kernels no longer have UDP-Lite
 
 sctp() {
 	local family=$1 mode=$2 LIMIT_MS=$((LIMIT_MS + 10000)) FLOWS=("sctp:5000,rate=50000") SERVICES=(sctp:5000) FIRST=sctp
 
-	# It has no half-closed state, and nothing wakes its retransmission timer.
+	# SCTP has no half-closed state, and nothing wakes its retransmission timer after a move.
 	python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)' 2>/dev/null ||
 		{ skip "this kernel has no sctp" && return; }
 	case $mode in
@@ -236,17 +236,17 @@ sctp() {
 for mode in soft hard; do
 	run_case "IPv6, sctp, $mode" sctp 6 $mode
 done
-# Over IPv4 it does not send from an address that is gone.
+# Over IPv4, SCTP does not send from an address that is gone.
 for family in 4 6; do
 	run_case "IPv$family, sctp, link down, another network is there" sctp $family link_down
 done
 
-# --- long ways
+# --- long transfers, and several moves
 
-# ten FAMILY WHO: ten moves to new addresses, soft and hard in turn, and back to the first, while 50 MB are carried.
+# ten FAMILY WHO: m moves ten times to new addresses, soft and hard in turn, and back to the first, while 50 MB are carried.
 ten() {
 	local family=$1 who=$2 OPENED=after client server M C TARGET DOWN UP SERVICES=(tcp:5000) total=50000000
-	# Where the guest is slow the moves take longer, and all of them have to be over before the transfer is.
+	# All moves have to be over before the transfer is. In a slow guest they take longer, so the rate is lower there.
 	local rate=$((TRAVEL ? 2500000 : 1000000))
 	local FLOWS=("tcp:5000,send=0,rate=$rate,bytes=$total") i at=eth0 to first new
 	local -A base
@@ -292,7 +292,7 @@ ten() {
 	at_least "packets that needed no translation any more" 100 "$(figure m out-unchanged)"
 }
 
-# received CLIENT: octets so far, by the socket's own account.
+# received CLIENT: Prints how many octets the client's socket has received so far.
 received() {
 	in_ns "$1" ss -tniH | grep -o 'bytes_received:[0-9]*' | cut -d: -f2 | sort -n | tail -n 1
 }
@@ -303,7 +303,7 @@ for family in 4 6; do
 	done
 done
 
-# both FAMILY: both hosts move, one after the other.
+# both_move FAMILY: Both hosts move, one after the other.
 both_move() {
 	local family=$1 OPENED=after client server M C TARGET DOWN UP new
 
@@ -322,7 +322,7 @@ both_move() {
 	finish && judge_ok m c hard "$DOWN" "$UP" "$LIMIT_MS" "$TARGET"
 }
 
-# dual_stack MODE: connections of both families between two hosts with both.
+# dual_stack MODE: Two hosts with both families have connections of both.
 dual_stack() {
 	local mode=$1 DOWN UP family
 

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Until somebody moves, a machine with an agent behaves packet for packet as one without it: the same mixed traffic in the same network,
-# twice, and captures.py compares what every device of every host saw.
+# Tests that until a host moves, a machine with an agent sends packet for packet what it sends without: the same mixed traffic runs twice
+# in the same network, and captures.py compares what every interface of every host saw.
 #
-# The testbed of topo.sh, and on top of it: m has both networks, a second address, a VPN to r2, a service address on its loopback and a
-# container k, which it hides behind its second network; c has a second address; d is on c's link, has no agent, and is a thousand hosts.
+# The topology is the testbed of topo.sh with additions. m has both networks, a second address, a VPN to r2, a service address on its
+# loopback, and a container k, for which it is a NAT on its second network. c has a second address. d is on c's link, has no agent, and
+# has a thousand addresses, which count as a thousand hosts.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -12,9 +13,9 @@
 . "$(dirname "$0")/paired.sh"
 . "$(dirname "$0")/compared.sh"
 
-# r2's, of its WireGuard.
+# r2's WireGuard port.
 VPN_PORT=5021
-# A port at c or m for each kind of traffic.
+# Each kind of traffic has a port at c or m.
 # shellcheck disable=SC2054 # captures.py's commas
 KINDS=(
 	fragments=udp/5008,fragment
@@ -40,7 +41,7 @@ KINDS=(
 	echo=icmp
 )
 
-# world FAMILY: all that was said above, and servers.
+# world FAMILY: Builds all of this, with servers.
 world() {
 	local family=$1 port
 
@@ -53,7 +54,7 @@ world() {
 	4) D=203.0.113.20 K=10.8.0.2 V=10.9.0.2 W=10.9.0.1 S=192.0.2.99 SINGLE=32 ICMP=ip CROWD=198.18. CROWDS=16 ;;
 	6) D=2001:db8:3::20 K=fd08::2 V=fd09::2 W=fd09::1 S=2001:db8:1::99 SINGLE=128 ICMP=ip6 CROWD=2001:db8:18: CROWDS=48 ;;
 	esac
-	# Second addresses, and one of nobody's.
+	# The second addresses, and an address that no host has.
 	M2=${M%10}20 C2=${C%10}30 X=${M%10}66
 	ADDR[d.eth0.$family]=$D
 	FAMILIES=$family join d eth0 || return
@@ -96,7 +97,7 @@ world() {
 	speakers "$family"
 }
 
-# of_crowd PART NUMBER: an address of d, one of the thousand.
+# of_crowd PART NUMBER: Prints one of the thousand addresses of d.
 of_crowd() {
 	case $CROWD in
 	*.) echo "$CROWD$1.$2" ;;
@@ -104,7 +105,7 @@ of_crowd() {
 	esac
 }
 
-# tunnel: a VPN from m to r2.
+# tunnel: Makes a VPN from m to r2.
 tunnel() {
 	[ -e "$TMP/key.m" ] || (umask 077 && wg genkey >"$TMP/key.m" && wg genkey >"$TMP/key.r2") || return
 	in_ns m wg set wg0 private-key "$TMP/key.m" peer "$(wg pubkey <"$TMP/key.r2")" allowed-ips 0.0.0.0/0,::/0 \
@@ -114,7 +115,7 @@ tunnel() {
 		ipn m "-$family" route add default dev wg0 table 101
 }
 
-# translators: m hides its container, and sends elsewhere what it says to two ports itself; c lets in what is established only.
+# translators: m masquerades its container, and redirects its own packets to two ports. c accepts established connections only.
 translators() {
 	in_ns m nft -f - <<-END
 		table inet nat {
@@ -132,7 +133,7 @@ translators() {
 	in_ns m sysctl -qw net.netfilter.nf_conntrack_tcp_loose=1
 }
 
-# speakers FAMILY: servers for everything.
+# speakers FAMILY: Starts servers for all kinds of traffic.
 speakers() {
 	local family=$1 host port
 
@@ -159,21 +160,21 @@ speakers() {
 	in_ns m ip mptcp limits set subflow 2 add_addr_accepted 2 && in_ns c ip mptcp limits set subflow 2 add_addr_accepted 2
 }
 
-# arrive FAMILY: the second addresses and m's second network come; where hosts know each other, they are told.
+# arrive FAMILY: Adds the second addresses and m's second network. Hosts that know each other are told.
 arrive() {
 	FAMILIES=$1 join m wifi0 200 && address m eth0 "$1" "$M2" && address c eth0 "$1" "$C2" || return
 	ipn m "-$1" route add default via "${GATE[m.wifi0.$1]}" dev wifi0 table 100 && ipn m "-$1" rule add from "$N" lookup 100 &&
 		ipn m "-$1" rule add iif veth0 lookup 100 && in_ns m ip mptcp endpoint add "$N" dev wifi0 subflow
 }
 
-# echoed HOST KIND SIZE [WORD]...: a datagram socket speaks there and hears it back.
+# echoed HOST ADDR PORT [WORD]...: HOST sends datagrams from a connected socket and hears them back.
 echoed() {
 	local host=$1 addr=$2 port=$3
 
 	says "$host" ok s udp && ask "$host" s connect "$addr" "$port" && says "$host" 5 s talk 5 "${@:4}"
 }
 
-# Each kind of traffic, by the name that it has in KINDS.
+# Each of the following functions makes one kind of traffic, by its name in KINDS.
 do_tcp() {
 	says m "c 5" v visits "$C" 5000 5 && says m "c 2" v visits "$C" 5000 2 size=20000 && says m "d 3" v visits "$D" 5000 3 || return
 	says m ok s tcp && ask m s connect "$C" 5000 && says m 20 s talk 20 && says m 3 s talk 3 30000
@@ -318,12 +319,12 @@ do_echo() {
 		# shellcheck disable=SC2086 # options
 		quiet in_ns c ping -qnc 3 -i 0.05 -W 1 $how || fail "ping $how" || return
 	done
-	# A router answers.
+	# A router on the way answers these.
 	quiet in_ns m ping -qnc 2 -i 0.05 -W 1 -t 1 "$C"
 	quiet in_ns m ping -qnc 2 -i 0.05 -W 1 -t 2 "$C"
 }
 
-# record FAMILY WHEN FOLDER: the traffic, and what was seen of it. known: the hosts have known each other before, all their addresses.
+# record FAMILY WHEN FOLDER: Makes the traffic and captures it. With "known", the hosts know each other and all their addresses before.
 record() {
 	local family=$1
 
@@ -331,7 +332,7 @@ record() {
 	[ "$2" = strangers ] || meet || return
 	arrive "$family" || return
 	[ "$2" = strangers ] || told || return
-	# The last acknowledgements of that are on their way.
+	# The last acknowledgements of that exchange are still in flight.
 	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 1000
 	recorded "$3" "m c d k r1 r2" all_kinds
 }
@@ -343,11 +344,11 @@ all_kinds() {
 		name=${kind%%=*}
 		"do_${name//-/_}" || fail "$name: the traffic itself" || true
 	done
-	# What is sent last is seen last: a tunnel answers what it got at the latest after 10 s.
+	# A tunnel answers packets after 10 s at the latest, and that is to be captured, too.
 	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 15000
 }
 
-# meet: flows by which hosts come to know each other.
+# meet: Opens the connections by which the hosts come to know each other.
 meet() {
 	says m ok old tcp && ask m old connect "$C" 5000 && says m 5 old talk 5 || return
 	says m ok old3 tcp && ask m old3 connect "$D" 5000 && says m 5 old3 talk 5 || return
@@ -355,13 +356,13 @@ meet() {
 	! taking_part || must "d is found not to take part" slowwait 30 host_is m "$D" '.state == "classic"'
 }
 
-# told: they know each other's second addresses.
+# told: Waits until they know each other's second addresses.
 told() {
 	knows c "$M" "$M2" && knows c "$M" "$N" && knows m "$C" "$C2" || return
 	says m ok old2 tcp && ask m old2 connect "$C2" 5001 && says m 5 old2 talk 5
 }
 
-# compared FAMILY WHEN AGENTS: without agents and with them, or twice without, and what is different.
+# compared FAMILY WHEN AGENTS: Compares the traffic without agents and with them, or two runs without agents.
 compared() {
 	local M C N M2 C2 D K V W S X SINGLE ICMP CROWD CROWDS AGENTS
 

@@ -1,17 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Packets that wait for an announced move: which do, how long, how many, and where they go on. Nobody signs the announcements: what is
-# forged delays nobody else, and keeps no real one from counting.
+# Tests packets that the module holds because a move was announced: which wait, how long, how many, and where they go on. Announcements
+# reach the module unsigned. A forged one must not delay packets of other hosts, nor keep a real one from taking effect.
 #
-# m and c of the pair know each other without agents; d is a third party on the link, from where everything is forged. The server of c is a
-# socket that is connected to nobody. It answers with the address that it has seen.
+# m and c of the pair know each other without agents. d is a third host on the link, from which everything is forged. The server of c has
+# an unconnected socket. It answers with the address from which it was asked.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# stage FAMILY: m has a flow f from port 7000 to c's server at 5002; N is its next address, W the one that has its flow.
+# stage FAMILY: m has a flow f from port 7000 to c's server at port 5002. N is the next address of m.
 stage() {
 	local family=$1
 
@@ -19,45 +19,45 @@ stage() {
 	M=${ADDR[m.eth0.$family]} N=${ADDR[m.wifi0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]}
 	speaker c "$family" && speaker m "$family" && speaker d "$family" || return
 	server c u udp "$(any "$family")" 5002 - && server c t tcp "$(any "$family")" 5000 here || return
-	# The agent's port: nobody reads it.
+	# This socket has the agent's port, and nobody reads from it.
 	says c ok agent udp && says c 61453 agent bind "$(any "$family")" 61453 || return
 	introduce m "$M" c "$C" && says m ok f udp && says m 7000 f bind "$M" 7000 || return
 	asks m f first "$M" && must "c has the flow" slowwait 5 figure_at_least c flows 1
 }
 
-# asks HOST NAME TEXT SEEN: a datagram to c's server, which sees it come from there.
+# asks HOST NAME TEXT SEEN: Sends a datagram to c's server, and checks that the server sees it come from SEEN.
 asks() {
 	says "$1" ok "$2" say "$C" 5002 "$3" && says "$1" "$4 $3 $C 5002" "$2" hear
 }
 
-# announce HOST SOURCE [OPTION...]: that HOST, by an address of it, is at SOURCE.
+# announce HOST SOURCE [OPTION...]: Sends an announcement to c: the host that has the address HOST is at SOURCE now.
 announce() {
 	in_ns d "$SELFTESTS/announcer.py" eth0 "$1" "$C" "$2" "${HARDWARE[c.eth0]}" "${@:3}"
 }
 
-# inject KIND SOURCE [OPTION...]: packets to c.
+# inject KIND SOURCE [OPTION...]: Sends packets to c.
 inject() {
 	in_ns d "$SELFTESTS/inject.py" eth0 "$1" "$2" "$C" --mac "${HARDWARE[c.eth0]}" "${@:3}"
 }
 
-# goes: m is at its next address, and c has not been told.
+# goes FAMILY: m moves to its next address, and c is not told.
 goes() {
 	FAMILIES=$1 leave m eth0 && FAMILIES=$1 join m wifi0 && ctl m host set "${HID[m]}" local "$N"
 }
 
-# comes: m is where it was, and c is told first.
+# comes FAMILY: m moves back; c is told first.
 comes() {
 	ctl c host set "${HID[c]}" remote "$M" && FAMILIES=$1 leave m wifi0 && FAMILIES=$1 join m eth0 &&
 		ctl m host set "${HID[m]}" local "$M"
 }
 
-# waits TEXT TIMES: a datagram of m's from its next address waits until c is told; so many have then.
+# waits TEXT TIMES: Checks that a datagram of m from its next address waits until c is told. TIMES packets have waited then.
 waits() {
 	says m ok f say "$C" 5002 "$1" && must "it waits" slowwait 5 reason_at_least c held "$2" || return
 	ctl c host set "${HID[c]}" remote "$N" && says m "$M $1 $C 5002" f hear && equal "packets that waited" "$2" "$(reason c held)"
 }
 
-# rounds TIMES WHAT...: how many milliseconds so many exchanges of d take, each after WHAT, in TOOK. A control is without it.
+# rounds TIMES WHAT...: Makes TIMES exchanges of d with c, each after running WHAT. TOOK is how many milliseconds they took.
 rounds() {
 	local i start
 
@@ -70,12 +70,12 @@ rounds() {
 	done
 }
 
-# third PORT: a socket of d, connected to c's server.
+# third PORT: Opens a socket of d from this port, connected to c's server.
 third() {
 	says d ok x udp && says d "$1" x bind "$D" "$1" && says d "$1" x connect "$C" 5002
 }
 
-# Announcements in m's name from d delay no datagram of d.
+# Checks that announcements that d sends in the name of m delay no datagram of d.
 others() {
 	local M N C D TOOK
 
@@ -89,7 +89,7 @@ others() {
 	says d ok t tcp && ask d t connect "$C" 5000 && says d here t hear
 }
 
-# A datagram of d with the ports of m's flow waits once, and then no more until seconds have passed.
+# A datagram of d with the ports of m's flow waits once. Checks that no other waits until seconds have passed.
 same_ports() {
 	local M N C D TOOK
 
@@ -103,8 +103,8 @@ same_ports() {
 	equal "packets that waited later" 2 "$(reason c held)"
 }
 
-# Forty forged announcements in m's name, half of them before the real one, and three hundred in the name of another host with a flow,
-# and m's packet waits.
+# Forty forged announcements in the name of m come, half of them before the real one, and three hundred in the name of another host with
+# a flow. Checks that m's packet waits.
 pushed() {
 	local M N C D E=${2} family=$1
 
@@ -115,7 +115,7 @@ pushed() {
 	waits moved 1
 }
 
-# An announcement that was believed counts again when m comes back and goes once more.
+# Checks that an announcement that was believed takes effect again when m has come back and moves once more.
 again() {
 	local M N C D
 
@@ -124,7 +124,7 @@ again() {
 	goes "$1" && announce "$M" "$N" && waits twice 2
 }
 
-# One host's packets: so many wait, the others pass, and all that waited are translated.
+# Checks how many packets of one host wait at most, that the others pass, and that all that waited are translated.
 by_host() {
 	local M N C D before
 
@@ -135,19 +135,19 @@ by_host() {
 	ctl c host set "${HID[c]}" remote "$N" || return
 	equal "packets that were translated then" 1024 $(($(figure c in-translated) - before))
 	equal "packets that wait now" 1024 "$(reason c held)"
-	# There is room again.
+	# There is room again after this.
 	ctl c host set "${HID[c]}" remote "$M" && announce "$M" "$N" && inject udp "$N" --sport 7000 --dport 5002 --count 1000 || return
 	equal "packets that wait the second time" 2024 "$(reason c held)"
 	equal "packets for which there was no room" 76 "$(reason c hold-overflow)"
 }
 
-# big: packets of 9,000 octets.
+# big: Lets packets of 9,000 octets pass on the link.
 big() {
 	ipn d link set eth0 mtu 9000 && ipn s link set d0 mtu 9000 && ipn s link set c0 mtu 9000 && ipn s link set br0 mtu 9000 &&
 		ipn c link set eth0 mtu 9000
 }
 
-# The memory of one host's packets: 4 MiB.
+# Checks the limit of memory for one host's packets: 4 MiB.
 octets() {
 	local M N C D payload held
 
@@ -159,7 +159,7 @@ octets() {
 	equal "packets for which there was no room" $((600 - held)) "$(reason c hold-overflow)"
 }
 
-# many PACKETS [PAYLOAD]: five other hosts, of which so many packets each come from an announced address.
+# many PACKETS [PAYLOAD]: Adds five other hosts; each announces a move and sends so many packets from its new address.
 many() {
 	local i base=${N%11}
 
@@ -174,7 +174,7 @@ many() {
 	equal "packets for which there was no room" $((5 * $1 - WAIT)) "$(reason c hold-overflow)"
 }
 
-# All hosts' packets: so many, and 16 MiB. When the time is over, all of them pass.
+# Checks the limits for packets of all hosts: 4096 packets, and 16 MiB. When their time is over, all of them pass.
 by_net() {
 	local M N C D WAIT payload
 
@@ -190,7 +190,7 @@ by_net() {
 	third 7001 && says d 1 x talk 1
 }
 
-# many_again PACKETS PAYLOAD: the same hosts announce once more.
+# many_again PACKETS PAYLOAD: The same hosts announce moves once more.
 many_again() {
 	local i base=${N%11}
 
@@ -201,7 +201,7 @@ many_again() {
 	equal "packets for which there was no room" $((5 * $1 - WAIT)) "$(reason c hold-overflow)"
 }
 
-# Behind a NAT the ports are others: what nobody here would take waits, until its port is told.
+# Behind a NAT the ports are others. Checks that a packet that no local socket would take waits, until the mapping of its port is known.
 by_nat() {
 	local M N C D
 
@@ -214,13 +214,13 @@ by_nat() {
 	equal "packets that were refused without a mapping" 0 "$(reason c nat-unmapped)"
 	equal "packets that wait again" 2 "$(reason c held)"
 	must "it is refused at last" slowwait 5 reason_at_least c nat-unmapped 1 || return
-	# The host is there: this is no move.
+	# The host is at this address already, so the announcement is no move.
 	announce "$M" "$N" --nat && inject tcp "$N" --sport 20001 --dport 5999 || return
 	equal "packets that waited at the host's own address" 2 "$(reason c held)"
 	equal "packets that were refused" 2 "$(reason c nat-unmapped)"
 }
 
-# end KIND: what waits goes with its namespace, or with the module.
+# ends FAMILY namespace|module: Checks that packets that wait are freed with their namespace, or with the module.
 ends() {
 	local M N C D
 
@@ -233,7 +233,7 @@ ends() {
 	esac
 }
 
-# routed: c is a segment of the route from d to elsewhere (RFC 8986, End), and netfilter sees what comes by such routes.
+# routed: Makes c a segment of d's route to another address (RFC 8986, End), whose packets netfilter sees at c.
 routed() {
 	sysctl_in c net.ipv6.conf.all.seg6_enabled=1 net.ipv6.conf.eth0.seg6_enabled=1 net.netfilter.nf_hooks_lwtunnel=1 || return
 	batch c <<<'route add 2001:db8:f::1 encap seg6local action End count dev eth0' || return
@@ -243,12 +243,12 @@ routed() {
 	END
 }
 
-# segments: how many packets c has seen as a segment of their route.
+# segments: Prints how many packets c has seen as a segment of their route.
 segments() {
 	ipn c -6 -s -j route show 2001:db8:f::1 | jq '[.. | .packets? // empty] | add'
 }
 
-# Where a packet goes on that waited is its own affair: here another one has come by a route of segments meanwhile.
+# Checks that a packet that has waited continues on its own way, although meanwhile another packet has come by a segment route.
 segment() {
 	local M N C D
 

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A flow stays on its own addresses until it has to leave them: nobody has moved, hosts know each other, and what programs ask for
-# counts: the address that they dial, the source, the device. Each case is shown to be so without agents first.
+# Tests that a flow stays on its own addresses until it has to leave them. Nobody has moved, and the hosts know each other. The address that
+# a program dials, and the source and the device that it asks for, are used. Each case runs without agents first.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# pair FAMILY: m has a second address, N; a server on each of the two, and one port where only one of them serves. SPEAKS is the family
-# of the sockets, if it is another one.
+# pair FAMILY: m has a second address, N. A server is on each of the two addresses, and each of two ports has a server on one address only.
+# SPEAKS is the family of the sockets, if it is another one.
 pair() {
 	local family=$1
 
@@ -23,7 +23,7 @@ pair() {
 	server m ufirst udp "$M" 5000 first && server m usecond udp "$N" 5000 second || return
 }
 
-# told FAMILY: m's second address comes, as far as m's peers know, so that it is proven to them and not only a claim.
+# told FAMILY: m's second address is removed and added again, so that m announces it and proves it to c. Before, it was only a claim.
 told() {
 	ipn m addr del "$N/${WIDTH[$1]}" dev eth0 && address m eth0 "$1" "$N" && knows c "$M" "$N"
 }
@@ -43,13 +43,13 @@ second_address() {
 	opened c u udp "$N" 5000 second && says c 20 u talk 20
 	opened c u1 udp "$M" 5000 first && says c 20 u1 talk 20
 	says c 5 old talk 5
-	# The other way round, m chooses where it speaks from.
+	# In the other direction, m chooses its source address.
 	server c back tcp "$C" 5003 - || return
 	says m "$N 20" v visits "$C" 5003 20 "bind=$N"
 	says m "$M 20" v visits "$C" 5003 20 "bind=$M"
 }
 
-# cookies FAMILY: the same where m answers SYNs without a socket.
+# cookies FAMILY: Checks the same where m answers SYNs with SYN cookies, without a socket.
 cookies() {
 	local M C N
 
@@ -61,8 +61,8 @@ cookies() {
 	says c 5 old talk 5
 }
 
-# young FAMILY ROUNDS: c opens a connection to each address while the hosts are getting to know each other, the second one a few
-# round trips after the first.
+# young FAMILY ROUNDS: c opens a connection to each address while the hosts are getting to know each other, the second one ROUNDS round
+# trips after the first.
 young() {
 	local M C N
 
@@ -76,8 +76,8 @@ young() {
 	says c 5 b talk 5
 }
 
-# asunder FAMILY: c has connections to both addresses of m when the agents begin, so that m is two hosts to it at first; c goes on to
-# open connections while that is so.
+# asunder FAMILY: c has connections to both addresses of m when the agents start, so at first c takes m for two hosts. Meanwhile c goes on
+# to open connections.
 asunder() {
 	local M C N
 
@@ -91,8 +91,8 @@ asunder() {
 	acquainted m "$C" c "$M"
 }
 
-# many_addresses FAMILY COUNT each|together: one connection to each of m's addresses, one after the other or all at once, and all of
-# them go on.
+# many_addresses FAMILY COUNT each|together: Checks that a connection to each of m's addresses works, used one after the other or all at
+# once, and that all of them go on.
 many_addresses() {
 	local family=$1 count=$2 M C i address lines='' bad=0
 
@@ -125,8 +125,8 @@ many_addresses() {
 	acquainted m "$C" c "$M"
 }
 
-# withdrawn FAMILY [SETTING]: m told c the address of its second network and tells it no more, since no route leads to c by that network; the
-# address is still there, and programs use it. m has that setting.
+# withdrawn FAMILY [SETTING]: m has told c the address of its second network and has withdrawn it, because no route leads to c over that
+# network. The address still exists, and programs use it. SETTING is a sysctl of m.
 withdrawn() {
 	local family=$1 M C N
 
@@ -149,7 +149,7 @@ withdrawn() {
 	says c 5 old talk 5
 }
 
-# one_socket FAMILY: one UDP socket speaks to both addresses of m, and hears each answer from where it asked.
+# one_socket FAMILY: Checks that one UDP socket can talk to both addresses of m, and hears each answer from the address that it asked.
 one_socket() {
 	local M C N
 
@@ -162,8 +162,8 @@ one_socket() {
 	done
 }
 
-# same_ports FAMILY KIND WHEN [SETTING]: two connections with the same ports to two addresses of m, begun before the agents or after
-# them; m has that setting.
+# same_ports FAMILY KIND WHEN [SETTING]: Checks two connections with the same ports to two addresses of m, begun before the agents or after
+# them. SETTING is a sysctl of m.
 same_ports() {
 	local M C N name
 
@@ -182,7 +182,7 @@ same_ports() {
 	says c 5 b talk 5
 }
 
-# signed FAMILY: the addresses are part of TCP's MD5 signature.
+# signed FAMILY: Checks connections with TCP's MD5 signature, which covers the addresses.
 signed() {
 	local M C N from
 
@@ -197,10 +197,10 @@ signed() {
 	says m 5 old talk 5
 }
 
-# --- what filters and translators of the machine itself do
+# --- packet filters and NAT rules of the machine itself
 
-# filtered FAMILY METRIC: m has two networks, the second with that metric, and c a firewall that lets in what it began itself, and the
-# signalling.
+# filtered FAMILY METRIC: m has two networks, the second one with this metric. c has a firewall that accepts only established connections
+# and IHMP messages.
 filtered() {
 	local family=$1 M C N
 
@@ -229,7 +229,7 @@ filtered() {
 		jq '[.nftables[].rule?.expr[]?.counter?.packets? // empty] | add')"
 }
 
-# redirected FAMILY: m's own rules send what it says to one port elsewhere; then a better network comes, and the old one stays.
+# redirected FAMILY: Rules of m redirect its own packets to one port. Then a better network comes, and the old one stays.
 redirected() {
 	local family=$1 M C
 
@@ -258,7 +258,7 @@ redirected() {
 	opened m a1 tcp "$C" 80 far && opened m b1 tcp "$C" 81 near
 }
 
-# masqueraded FAMILY: m hides a container, k, behind its second network, while it speaks from the first itself.
+# masqueraded FAMILY: m is a NAT for a container, k, on its second network, and sends from the first network itself.
 masqueraded() {
 	local family=$1 M C N K host
 
@@ -289,7 +289,7 @@ masqueraded() {
 	says m 5 old talk 5
 }
 
-# roamer FAMILY: m at its first network, and servers at both ends that greet.
+# roamer FAMILY: Builds the testbed with m at its first network, and servers at both ends that greet.
 roamer() {
 	FAMILIES=$1 topo_testbed delay 5ms || return
 	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} N=${ADDR[m.wifi0.$1]}
@@ -297,8 +297,8 @@ roamer() {
 		server m mt tcp "$(any "$1")" 5000 near
 }
 
-# gagged FAMILY: m moves into a network that carries all but the signalling. What begins there is as without agents, and so is what
-# is refused.
+# gagged FAMILY: m moves into a network that carries everything but IHMP messages. Checks that new connections there work as without
+# agents, and that those to closed ports are refused as without agents.
 gagged() {
 	local M C N family=$1
 
@@ -314,7 +314,7 @@ gagged() {
 	says c "ECONNREFUSED 5" v visits "$N" 5002 5
 }
 
-# ruled FAMILY uid|port|source: a rule keeps a program at the first network of m. A better one comes, which does not carry it.
+# ruled FAMILY uid|port|source: A rule keeps a program at m's first network. A better network comes, which drops the program's packets.
 ruled() {
 	local M C N family=$1 rule
 

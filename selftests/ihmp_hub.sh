@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A host with very many peers moves: it tells them one after the other, at the pace that ihmp-wire.rst says, and in the end all know.
-# The peers are engines of one program; all else is real.
+# Tests a move of a host with very many peers. The host tells one after the other, at the pace that ihmp-wire.rst gives, and all of them
+# know in the end. The peers are engines in one program; all else is real.
 #
 # The figures of ihmp.json are left in $IHMP_RESULTS.
 
@@ -9,13 +9,13 @@
 . "$(dirname "$0")/topo.sh"
 
 PEERS=${PEERS:-10000}
-# Greetings in a second: fewer than an agent takes.
+# HELLOs a second, which is fewer than an agent can take.
 RATE=150
-# The pace of moves.
+# The pace of announcements: BURST at once, and then PER_SECOND.
 BURST=200 PER_SECOND=2000
 RTT_MS=40
 
-# peers FIGURE: what they say.
+# peers FIGURE: Prints a figure that the program with the peers has written.
 peers() {
 	sed -n "s/^$1 //p" "$TMP/peers" 2>/dev/null
 }
@@ -30,14 +30,14 @@ hub() {
 	[ "$TRAVEL" = 1 ] || { skip "all peers and the host share a processor, and their signatures take its time here" && return; }
 	FAMILIES=4 topo_pair delay $((RTT_MS / 2))ms || return
 	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} NEW=${ADDR[m.wifi0.4]}
-	# Who is told at once answers at once.
+	# Peers that are told at the same time answer at the same time, so the queues need room.
 	for port in m0 m1 c0; do
 		netem s "$port" delay $((RTT_MS / 2))ms limit 100000 || return
 	done
 	ipn c route add local 10.0.0.0/8 dev lo && ipn m route add 10.0.0.0/8 via "$C" dev eth0 || return
-	# Two hundred at once are more than the queue of a neighbour holds whose link address is not known yet.
+	# Two hundred packets at once are more than the queue for an unresolved neighbour holds.
 	acquaint m wifi0 c eth0 || return
-	# Of each host one wants to read nothing here.
+	# With HOSTS empty, a failure does not print all of these hosts.
 	HOSTS=
 	IHMPD_LOG=info agent_start m || return
 	start c ihmp-peers "$M" "$TMP/peers" --count "$PEERS" --rate "$RATE" >"$TMP/peers.log" 2>&1
@@ -53,7 +53,7 @@ hub() {
 	up=$(now_ms)
 	limit=$(((PEERS - BURST) * 1000 / PER_SECOND + 2 * RTT_MS + SLACK_MS))
 	must "all know where it is" slowwait 120 peers_are moved "$PEERS" || { note "$(peers moved)" && return 1; }
-	# The peers look ten times a second.
+	# The peers write their figures ten times a second, so up to 100 ms may be added.
 	took=$(($(now_ms) - up))
 	at_most "ms until all know" $((limit + 200)) "$took"
 	equal "they know it still" "$PEERS" "$(peers known)"

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# ICMP: errors reach the socket that they are about, with the addresses that it knows, in both directions; echo both ways.
+# Tests ICMP: errors reach the socket that they are about, with the addresses that it knows, in both directions; echo works both ways.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 
-# stage FAMILY [FLOW...]: a translated flow of m, moved by hand.
+# stage FAMILY [FLOW...]: Makes a translated flow of m, with a move by hand.
 stage() {
 	local family=$1
 	shift
@@ -21,32 +21,32 @@ stage() {
 	must "goes on after the move" slowwait 15 beyond m "$first" $(($(progress m "$first") + 5))
 }
 
-# beyond NAME FLOW UNITS
+# beyond NAME FLOW UNITS: Has the flow received at least so many units?
 beyond() {
 	[ "$(progress "$1" "$2")" -ge "$3" ]
 }
 
-# errors NAME ERRNO: how often a socket of NAME's client told it; the next call gets it, which may be a send or a receive.
+# errors NAME ERRNO: Prints how often sockets of this client reported the error. The next call reports it, whether it sends or receives.
 errors() {
 	jq --arg name "$2" '[.flows[].errors | to_entries[] | select(.key | endswith(" " + $name)) | .value] | add // 0' \
 		"$TMP/run.$1.json"
 }
 
-# The server's socket goes: its host says port unreachable, and the client's socket hears it.
+# Checks that the client's socket gets an error when the server's socket is closed and its host sends port unreachable.
 port_unreachable() {
 	local M C NEW
 
 	stage "$1" udpc:5001 || return
 	stop_process "${SERVER[c]}" KILL
 	must "m translates the error" slowwait 5 figure_at_least m icmp-in 1 || return
-	# Without a row, which goes with the socket, the packet is not translated, and the error needs not be either.
+	# The row goes with the socket. Without it the packet was not translated, so the error need not be either.
 	[ "$(figure c flows)" = 0 ] || at_least "errors that c translated" 1 "$(figure c icmp-out)"
 	nap 0.1
 	traffic_end m
 	at_least "ECONNREFUSED" 1 "$(errors m ECONNREFUSED)"
 }
 
-# The other way round: the socket of the host that moved goes, the other hears it.
+# The other direction: a socket is closed on the host that moved, and the peer's socket gets the error.
 port_unreachable_at_mover() {
 	local M C NEW family=$1
 
@@ -66,11 +66,11 @@ port_unreachable_at_mover() {
 	equal "errors that show the old address on the wire" 0 "$(captured c eth0 "${M}[ :,]")"
 }
 
-# A router on the way says that the time is exceeded; it quotes locators.
+# A router on the path sends time exceeded; it quotes locators.
 time_exceeded() {
 	local M C NEW family=$1
 
-	# The second one goes no further than the first router.
+	# The second flow has a TTL of 1, so it ends at the first router.
 	stage "$family" udpc:5001 "udpc:5001,ttl=1,recverr=1,name=short,wait=0" || return
 	must "m translates the error" slowwait 5 figure_at_least m icmp-in 1 || return
 	traffic_end m
@@ -78,7 +78,7 @@ time_exceeded() {
 	equal "errors of the other flow" 0 "$(jq '[.flows[] | select(.name == "udpc") | .errors[]] | add // 0' "$TMP/run.m.json")"
 }
 
-# An error that quotes a packet of nobody is counted and passed.
+# Checks that an error that quotes a packet of no flow is counted and passed.
 no_flow() {
 	local M C NEW family=$1 sport
 
@@ -90,11 +90,10 @@ no_flow() {
 	must "goes on" goes_on m || return
 	traffic_end m
 	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
-	# One about the flow itself, on the locators: the socket hears it.
 	return 0
 }
 
-# One about the flow, forged by a router, reaches the socket; with a wrong checksum it does not.
+# Checks that a forged error about the flow reaches the socket, and that one with a wrong checksum does not.
 about_the_flow() {
 	local M C NEW family=$1 sport before
 
@@ -118,7 +117,7 @@ more_errors() {
 	[ "$(csum_errors "$1")" -gt "$2" ]
 }
 
-# Traceroute from a socket that is older than the move: every router is seen.
+# Checks that a ping from a socket that is older than the move goes on.
 ping_after_move() {
 	local M C NEW family=$1
 
@@ -130,8 +129,8 @@ ping_after_move() {
 	at_most "times that requests were lost" $((!TRAVEL)) "$(jq '.flows[0].lost_runs | length' "$TMP/run.m.json")"
 }
 
-# router_has_no_way FAMILY KNOWN: the way to c ends at a router, which says so. A socket that heard c just before is kept from hearing it
-# if c is a known host (KNOWN 1), which may be moving; all others hear it, and this one does after 10 s of silence.
+# router_has_no_way FAMILY KNOWN: A router without a route to c sends an error. A socket that heard c just before does not get the error if
+# c is a known host (KNOWN 1), because c may be moving. All other sockets get it, and this one does after 10 s of silence.
 router_has_no_way() {
 	local family=$1 known=$2 M C error=EHOSTUNREACH
 

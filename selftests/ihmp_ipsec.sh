@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# IPsec and moves: policies for what goes out see what is on the wire, each packet of it, whatever flow filled the route cache of a
-# path; policies for what comes in see identifiers.
+# Tests IPsec and moves. Policies for outgoing packets apply to the addresses on the wire, for each packet, whichever flow has filled the
+# path's route cache. Policies for incoming packets apply to identifiers.
 #
-# m and c have ESP states for each pair of their addresses, in transport mode. 5001 is the port that policies are about, 5002 is not;
-# a flow to 5002 comes first, so that the path's route is in the cache.
+# m and c have ESP states in transport mode for each pair of their addresses. The policies are about port 5001, and not about port 5002. A
+# flow to 5002 begins first, so that the route of the path is in the cache.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -12,7 +12,7 @@
 declare -A LENGTH=([4]=32 [6]=128) ANY=([4]=0.0.0.0 [6]=::)
 KEY=0x$(printf '%040d' 61453)
 
-# stage FAMILY: m and c, with M, NEW and C; states for both ways between c and each address of m.
+# stage FAMILY: Builds m and c, sets M, NEW and C, and adds states for both directions between c and each address of m.
 stage() {
 	FAMILY=$1
 	FAMILIES=$1 topo_pair delay 1ms || return
@@ -20,7 +20,7 @@ stage() {
 	states "$M" "$C" 0x101 && states "$C" "$M" 0x102 && states "$NEW" "$C" 0x201 && states "$C" "$NEW" 0x202
 }
 
-# states SRC DST SPI: what is sent from there to there can be in ESP.
+# states SRC DST SPI: Adds states for ESP from SRC to DST.
 states() {
 	local host
 
@@ -30,7 +30,7 @@ states() {
 	done
 }
 
-# policy NAME DIR SRC DST [SELECTOR...] -- [ACTION...]: one of the namespace; esp is short for what requires ESP.
+# policy NAME DIR SRC DST [SELECTOR...] -- [ACTION...]: Adds a policy in a namespace; the action "esp" requires ESP.
 policy() {
 	local name=$1 dir=$2 selector=(src "$3/${LENGTH[$FAMILY]}" dst "$4/${LENGTH[$FAMILY]}")
 	shift 4
@@ -44,7 +44,7 @@ policy() {
 	ipn "$name" xfrm policy add "${selector[@]}" dir "$dir" "$@"
 }
 
-# both_ways LOCAL SELECTOR...: what m sends from LOCAL to port 5001 of c, and the answers, has to be in ESP.
+# both_ways LOCAL SELECTOR...: Requires ESP for packets of m from LOCAL to port 5001 of c, and for the answers.
 both_ways() {
 	local local=$1
 	shift
@@ -52,13 +52,13 @@ both_ways() {
 	policy m out "$local" "$C" proto udp dport 5001 "$@" -- esp && policy c out "$C" "$local" proto udp sport 5001 -- esp
 }
 
-# flows OPTION...: a flow that no policy is about, and then one to 5001.
+# flows OPTION...: Starts a flow that no policy is about, and then one to port 5001.
 flows() {
 	serve c "$FAMILY" udpc:5001 udpu:5002 || return
 	traffic m@other "$FAMILY" "$C" "udpu:5002,bind=$FROM" && traffic m "$FAMILY" "$C" "udpc:5001,bind=$FROM$1"
 }
 
-# go HOW: m goes to its new address, and the path's route is used by the other flow before the captures begin.
+# go HOW: m goes to its new address. The other flow uses the path's route before the captures begin.
 go() {
 	case $1 in
 	hard) address m eth0 "$FAMILY" "$NEW" "$M" && moved m c "$NEW" ;;
@@ -70,12 +70,12 @@ go() {
 	must "the other flow goes on" goes_on m@other
 }
 
-# seen: what is on the wire from now on, until told.
+# seen: Captures on the wire from now on.
 seen() {
 	capture m eth0 "host $C and (ip proto 50 or ip6 proto 50 or udp)"
 }
 
-# on_wire WHAT WANT [FROM]: packets of the flow to 5001, by their number: "some" or 0. WHAT is esp or clear.
+# on_wire WHAT WANT [FROM]: Checks how many packets of the flow to port 5001 were captured, "some" or 0. WHAT is esp or clear.
 on_wire() {
 	local pattern='ESP\(' count
 
@@ -87,14 +87,14 @@ on_wire() {
 	esac
 }
 
-# end: the flow's errors must be those: of 5001, in words.
+# end [ERRORS]: Ends the flows, and checks that the flow to port 5001 had these errors and the other flow none.
 end() {
 	traffic_end m && traffic_end m@other || return
 	equal "errors of the other flow" '{}' "$(jq -c '.flows[0].errors' "$TMP/run.m@other.json")"
 	equal "errors" "${1:-}" "$(jq -r '.flows[0].errors | keys[]' "$TMP/run.m.json" | xargs)"
 }
 
-# meet HOW: who moves; "without" ihmp the flows begin at the new address.
+# meet HOW: Adds the host entries. With "without" there are none, as without ihmp, and the flows begin at the new address.
 meet() {
 	FROM=$M
 	if [ "$1" = without ]; then
@@ -104,7 +104,7 @@ meet() {
 	fi
 }
 
-# A policy of the namespace names the locators and the ports of one flow: all of it is in ESP, in both directions.
+# A policy of the namespace names the locators and the ports of one flow. Checks that all of this flow is in ESP, in both directions.
 selective() {
 	local M C NEW FAMILY FROM
 
@@ -117,7 +117,7 @@ selective() {
 	end
 }
 
-# The same with a policy that names the device as well. For IPv6 the kernel asks what the socket is bound to.
+# The same with a policy that names the device as well. For IPv6 the kernel compares it with the device to which the socket is bound.
 by_device() {
 	local M C NEW FAMILY FROM bound=''
 
@@ -129,7 +129,7 @@ by_device() {
 	end
 }
 
-# A policy of one socket is the socket's, at home and away.
+# Checks that the policy of a socket applies to that socket, before a move and after it.
 own() {
 	local M C NEW FAMILY FROM
 
@@ -140,12 +140,12 @@ own() {
 	[ "$2" != without ] || { end && return; }
 	go "$2" && seen && must "goes on" goes_on m 40 && capture_end m eth0 || return
 	at_least "packets in ESP" 20 "$(captured m eth0 "$NEW > .*ESP\(")"
-	# The answers are in the clear, here as there.
+	# The answers are in the clear in each case.
 	equal "packets in the clear" 0 "$(captured m eth0 '> .*[.]5001:')"
 	end
 }
 
-# What a policy blocks does not leave; the sender sees no error, as without a path.
+# Checks that packets that a policy blocks are not sent. The sender sees no error, as without a path.
 blocked() {
 	local M C NEW FAMILY FROM
 
@@ -168,7 +168,7 @@ blocked() {
 	fi
 }
 
-# What no policy allows is blocked, and one allows the other flow.
+# Checks that packets are blocked that no policy allows, while a policy allows the other flow.
 default_blocked() {
 	local M C NEW FAMILY FROM
 
@@ -181,7 +181,7 @@ default_blocked() {
 	end
 }
 
-# A policy that names identifiers is for what is at home. What has moved is in the clear, unless another policy blocks it.
+# Checks that a policy that names identifiers applies before a move. After it the flow is in the clear, unless another policy blocks it.
 by_identifiers() {
 	local M C NEW FAMILY FROM
 
@@ -196,7 +196,7 @@ by_identifiers() {
 	end
 }
 
-# In: a policy that names the identifiers lets in what was in ESP, wherever it came from, and refuses the rest.
+# For incoming packets: a policy that names the identifiers accepts packets that came in ESP, from any address, and refuses the rest.
 incoming() {
 	local M C NEW FAMILY FROM
 
@@ -225,7 +225,7 @@ incoming_by_locators() {
 	end
 }
 
-# A program has a policy of its own that lets in what the namespace's refuses, as key exchange does: it is asked first.
+# A program's own policy accepts packets that the policy of the namespace refuses, as for key exchange. The socket's policy is asked first.
 let_in() {
 	local M C NEW FAMILY FROM
 
@@ -238,7 +238,7 @@ let_in() {
 	[ "$2" = without ] || must "and the other is counted" slowwait 10 reason_at_least m ipsec 10
 }
 
-# A stream whose segments were as long as the path let them be goes on where ESP needs some of that.
+# Checks that a stream whose segments fill the path's MTU goes on where ESP needs some of it.
 stream() {
 	local M C NEW FAMILY FROM
 

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Limits: what does not fit is passed untranslated, counted and announced; what is over makes room.
+# Tests limits: what does not fit is passed untranslated, counted and announced; what is no longer needed makes room.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# refused TEXT CMD...: CMD fails with status 2 and says TEXT.
+# refused TEXT CMD...: Checks that CMD fails with status 2 and prints TEXT.
 refused() {
 	local text=$1 status
 	shift
@@ -46,7 +46,8 @@ flows() {
 	equal "flows that were made" 4 "$(figure m flows-made)"
 }
 
-# timeouts FAMILY: unconnected UDP without traffic goes after udp-timeout when there is no room, a connected flow with its socket.
+# timeouts FAMILY: Checks that an unconnected UDP flow without traffic goes after udp-timeout if there is no room, and a connected one
+# with its socket.
 timeouts() {
 	local family=$1 M C before
 
@@ -56,12 +57,12 @@ timeouts() {
 	traffic m "$family" "$C" tcp:5000,burst=1 udpc:5001,burst=1,size=100 udpu:5002,burst=1,size=100 || return
 	nap 30
 	equal "flows while there is room" 3 "$(figure m flows)"
-	# Fewer than three are less than an eighth.
+	# Idle flows stay while they are fewer than an eighth of the table, which is three of 24.
 	ctl m param set max-flows 24 || return
 	must "the unconnected one goes" slowwait 30 figure_is m flows 2 || return
 	check "TCP stays" has_flow m 6
 	check "connected UDP stays" has_flow m 17
-	# All of it works still.
+	# All flows still work.
 	must "everything goes on" burst m 300 || return
 	equal "flows again" 3 "$(figure m flows)"
 	before=$(figure m flows-expired)
@@ -70,7 +71,7 @@ timeouts() {
 	must "nothing is left when the sockets are closed" slowwait 150 figure_is m flows 0
 }
 
-# asker HOST FAMILY ADDR PORT COUNT [hears]: a program that asks from so many ports, and keeps its sockets.
+# asker HOST FAMILY ADDR PORT COUNT [hears]: Starts a program that sends from so many ports and keeps its sockets.
 asker() {
 	rm -f "$TMP/asked"
 	start "$1" python3 -c '
@@ -88,7 +89,7 @@ signal.pause()
 	must "$5 questions" slowwait 30 test -e "$TMP/asked"
 }
 
-# answers HOST FAMILY PORT: a service without connected sockets that sends back what comes.
+# answers HOST FAMILY PORT: Starts a service with an unconnected socket that sends back what comes.
 answers() {
 	start "$1" python3 -c '
 import socket, sys
@@ -100,25 +101,25 @@ while True:
 	must "a service" slowwait 20 receives "$1" "$3"
 }
 
-# reads HOST FAMILY PORT: one that only reads.
+# reads HOST FAMILY PORT: Starts a service that only reads.
 reads() {
 	start "$1" socat -u "UDP$2-RECV:$3" OPEN:/dev/null
 	must "a receiver" slowwait 20 receives "$1" "$3"
 }
 
-# flood FROM ADDR TO COUNT [FIRST]: a datagram to a port from each of so many, in the name of who has that address; they pass the hooks
-# of who sends them.
+# flood FROM ADDR TO COUNT [FIRST]: Sends a datagram from each of so many ports, with ADDR as source. The packets are made by a raw socket,
+# and pass the hooks of the host FROM.
 flood() {
 	ipn "$1" neigh show "$3" | grep -q lladdr || in_ns "$1" ping -q -c 1 -W 2 "$3" >/dev/null
 	in_ns "$1" "$SELFTESTS/inject.py" eth0 udp "$2" "$3" --sport "${5:-20000}" --dport 5002 --ports "$4"
 }
 
-# flows_at HOST ADDR: those that it has with the host there.
+# flows_at HOST ADDR: Prints how many flows HOST has with the host at ADDR.
 flows_at() {
 	host_json "$1" "$2" | jq .flows
 }
 
-# flows_by HOST PORT: those of a local port.
+# flows_by HOST PORT: Prints how many flows HOST has on this local port.
 flows_by() {
 	ctl "$1" -j flow show | jq --argjson port "$2" '[.[] | select(."local-port" == $port)] | length'
 }
@@ -127,7 +128,7 @@ receives() {
 	in_ns "$1" ss -Huln "sport = :$2" | grep -q .
 }
 
-# silent_ones FAMILY: of what is silent so much stays as there is room for.
+# silent_ones FAMILY: Checks how many silent flows stay, depending on the room in the table.
 silent_ones() {
 	local family=$1 M C
 
@@ -143,14 +144,14 @@ silent_ones() {
 	ctl m param set max-flows 1024 || return
 	nap 60
 	equal "flows at m, where 128 are an eighth, and at c" "127 256" "$(figure m flows) $(figure c flows)"
-	# A table of hosts that is half full.
+	# With this the table of hosts is half full.
 	ctl m param set max-hosts 2 || return
 	must "none at m" slowwait 60 figure_is m flows 0 || return
 	equal "flows at c" 256 "$(figure c flows)"
 }
 
-# one_way FAMILY: a flow on which only the other host was heard goes soon, in spite of room; one by which a program may have said
-# where it is stays, and so does one that was answered.
+# one_way FAMILY: Checks that a flow on which only the other host has sent goes soon, although there is room. A flow stays that was
+# answered, or on which a local program has sent: it may have told its peer this address.
 one_way() {
 	local family=$1 M C
 
@@ -165,19 +166,19 @@ one_way() {
 	equal "after a minute" "10 30" "$(figure m flows) $(figure c flows)"
 	nap 150
 	equal "after udp-timeout" "10 30" "$(figure m flows) $(figure c flows)"
-	# A host that moves keeps what it was said: without their rows, identifiers that were learned lead nowhere.
+	# When the host has moved, its flows stay: without their rows, identifiers that programs have learned would lead nowhere.
 	flood c "$C" "$M" 50 && ctl m host set "${HID[m]}" remote "${C%1}9" || return
 	nap 120
 	equal "after a move" 60 "$(figure m flows)"
 }
 
-# share FAMILY: who sends in the name of one host takes no room from others, nor from what it has already.
+# share FAMILY: Checks that a flood in the name of one host takes no room from other hosts, nor from answered flows of that host.
 share() {
 	local family=$1 M C D
 
 	FAMILIES=$family topo_trio || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]}
-	# An eighth of them are 256.
+	# A host may have an eighth of the table, which is 256.
 	ctl m param set max-flows 2048 && introduce m "$M" c "$C" && introduce m "$M" d "$D" || return
 	reads m "$family" 5002 && answers m "$family" 5003 && serve d "$family" tcp:5000 || return
 	asker c "$family" "$M" 5003 10 hears || return
@@ -192,7 +193,7 @@ share() {
 	traffic m "$family" "$D" tcp:5000,rate=20000 || return
 	must "another host has flows" slowwait 5 has_flow m 6 || return
 	equal "full" "0 0" "$(reason m flow-limit) $(reason m host-flow-limit)"
-	# What nobody pushes out fills the share.
+	# Flows that may not be evicted fill the share.
 	asker c "$family" "$M" 5003 600 hears || return
 	equal "flows with c" 256 "$(flows_at m "$C")"
 	equal "answered ones, at last" 256 "$(flows_by m 5003)"
@@ -203,16 +204,16 @@ share() {
 	traffic_end m && serve_end d
 }
 
-# full FAMILY: in a full table, what is new has the place of what nobody answered, and not that of what has moved.
+# full FAMILY: Checks that in a full table a new flow replaces one that nobody has answered, but not one that has moved.
 full() {
 	local family=$1 M C D before
 
 	FAMILIES=$family topo_trio || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]}
-	# So small a table has no shares.
+	# The table is too small to have shares.
 	ctl m param set max-flows 200 && introduce m "$M" d "$D" && introduce m "$M" c "$C" || return
 	reads m "$family" 5002 && serve d "$family" tcp:5000 || return
-	# 50 have moved.
+	# 50 flows have moved.
 	ctl m host set "${HID[m]}" remote "$C" remote "${C%1}9" && flood c "$C" "$M" 50 && flood c "${C%1}9" "$M" 50 || return
 	equal "flows that have moved" 50 "$(flows_at m "$C")"
 	flood c "$C" "$M" 1000 30000 || return
@@ -225,7 +226,8 @@ full() {
 	traffic_end m && serve_end d
 }
 
-# by_turns FAMILY: who sends from two addresses of a host by turns makes no event of each packet, and listeners know the path at last.
+# by_turns FAMILY: Checks that packets from two addresses of a host by turns do not make an event each, and that listeners are told the
+# final path.
 by_turns() {
 	local family=$1 M C other id
 
@@ -239,7 +241,7 @@ by_turns() {
 	must "a listener" slowwait 10 hears_of_moves "$family" "$M" "$C" "$other" || return
 	nap 3
 	: >"$TMP/events"
-	# The path goes to the other address 500 times, and comes back as often.
+	# The path changes to the other address 500 times, and back as often.
 	in_ns c "$SELFTESTS/inject.py" eth0 udp "$other" "$M" --by-turns "$C" --sport 20000 --dport 5002 --count 500 || return
 	must "the path in use" path_is m "$id" "$M" "$C" || return
 	must "told at last" slowwait 5 last_told "$C" || return
@@ -249,7 +251,7 @@ by_turns() {
 	at_most "events" $((3 + SLACK_MS / 500)) "$(grep -c followed "$TMP/events")"
 }
 
-# hears_of_moves FAMILY M C OTHER: the path goes there and back with one packet each.
+# hears_of_moves FAMILY M C OTHER: The path goes to the other address and back, by one packet each.
 hears_of_moves() {
 	local to
 
@@ -260,12 +262,12 @@ hears_of_moves() {
 	last_told "$3"
 }
 
-# last_told ADDR: of the last event about a path.
+# last_told ADDR: Has the last event about a path this remote address?
 last_told() {
 	[ "$(grep '"path-ntf"' "$TMP/events" | tail -n 1 | jq -r .remote)" = "$1" ]
 }
 
-# bounds: who is root in a user namespace of its own has no more than the initial namespace.
+# bounds: Checks that root of another user namespace cannot set larger limits than the initial network namespace has.
 bounds() {
 	local text='as in the initial network namespace'
 
@@ -307,7 +309,7 @@ addresses() {
 	refused 'ihmp: ' ctl m host add remote 0.0.0.0 local 192.0.2.1
 }
 
-# hosts that expire
+# Checks that a host with a lifetime goes, and one without stays.
 expiry() {
 	topo_pair || return
 	ctl m host add expires 1 remote 192.0.2.50 local 192.0.2.1 >/dev/null && ctl m host add remote 192.0.2.51 local 192.0.2.1 >/dev/null || return
@@ -316,14 +318,14 @@ expiry() {
 	check "the other stays" host_is m 192.0.2.51 true
 }
 
-# many_flows: rows are bounded in time too: thousands of connections leave nothing.
+# churn: Checks that thousands of connections leave no row.
 churn() {
 	local ports
 
 	FAMILIES=4 topo_pair && introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" || return
 	sysctl_in m net.ipv4.ip_local_port_range='10000 60000'
 	serve c 4 tcp:5000 || return
-	# By chance the kernel comes back to a port before its row is gone.
+	# The kernel may choose a port again before the row of its last connection is gone, so there are fewer ports than connections.
 	ports=$(
 		in_ns m python3 - "${ADDR[c.eth0.4]}" <<-'END'
 			import socket, struct, sys
@@ -342,7 +344,8 @@ churn() {
 	must "none at the peer" slowwait 150 figure_is c flows 0
 }
 
-# no_path FAMILY: who has no path for path-timeout gets EHOSTUNREACH, and not before; datagrams go on when there is one.
+# no_path FAMILY: Checks that sockets get EHOSTUNREACH after path-timeout without a path, and not before. Datagrams go on when there is
+# a path again.
 no_path() {
 	local family=$1 M C since wait=$((10 + SLACK_MS / 500))
 
@@ -375,7 +378,8 @@ no_path() {
 	ctl m param set path-timeout 0
 }
 
-# away FAMILY AGENTS: no network for 90 seconds, and then the same address: what lives without us lives with us.
+# away FAMILY AGENTS: The network is gone for 90 seconds and comes back with the same address. Checks that connections go on, as they do
+# without agents.
 away() {
 	local family=$1 M C since
 

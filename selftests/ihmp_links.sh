@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Which devices and addresses the agent uses towards whom, when several networks are there: a cable is pulled, a network does not
-# work, an address is deprecated, a tunnel is beside them; what is its own, and what is the administrator's.
+# Tests which devices and addresses the agent uses for which peer when there are several networks: a cable is pulled, a network does not
+# work, an address is deprecated, or a tunnel exists beside them. Tests as well which rules and devices are the agent's own, and which are
+# left to the administrator.
 #
 # The figures of ihmp.json are left in $IHMP_RESULTS.
 
@@ -9,11 +10,11 @@
 . "$(dirname "$0")/topo.sh"
 
 RTT_MS=120
-# Milliseconds over a round trip: of the median, and of the longest of RUNS.
+# The median of the gaps and the longest of RUNS gaps may exceed a round trip by so many milliseconds.
 MEDIAN_MS=50 LONGEST_MS=250
 RUNS=${RUNS:-10}
 
-# stage FAMILY [METRIC]: m has two networks, wifi0 of METRIC, where eth0 has 100; m and c know each other, and traffic is carried.
+# stage FAMILY [METRIC]: m has eth0 with metric 100, and with METRIC also wifi0. m and c know each other, and there is traffic.
 stage() {
 	local family=$1
 
@@ -33,12 +34,12 @@ finish() {
 	traffic_end m && serve_end c
 }
 
-# local_is JQ: of the entry for c at m, the own addresses of the family.
+# local_is JQ: Is the jq filter true for the local addresses of this family in m's entry for c?
 local_is() {
 	host_is m "$C" "[.addr[] | select(.set == \"local\")] | $1"
 }
 
-# leaves_by ADDRESS DEVICE, leaves_not ADDRESS: m names it for c; or leaves what is at the address alone.
+# leaves_by ADDRESS DEVICE: Does m use the address for c, by this device? leaves_not ADDRESS: Does m not use it for c?
 leaves_by() {
 	local_is "any(.[]; .address == \"$1\" and .device == \"$2\")"
 }
@@ -47,12 +48,12 @@ leaves_not() {
 	local_is "all(.[]; .address != \"$1\" or .nat)"
 }
 
-# left_is ADDRESS...: those are marked, and no others.
+# left_is ADDRESS...: Are exactly these addresses marked as left?
 left_is() {
 	local_is "[.[] | select(.left).address] | sort == ($(printf '%s\n' "$@" | jq -R . | jq -sc 'map(select(. != "")) | sort'))"
 }
 
-# ordinary ADDRESS: the device by which the kernel sends from there to c.
+# ordinary ADDRESS: Prints the device by which the kernel routes packets from this address to c.
 ordinary() {
 	ipn m -j route get "$C" from "$1" | jq -r '.[0].dev'
 }
@@ -61,13 +62,13 @@ no_carrier() {
 	ipn m link show eth0 | grep -q NO-CARRIER
 }
 
-# silence FLOW: the longest one that began before UP or after it, in milliseconds.
+# silence FLOW: Prints the longest silence of the flow that ended after UP, in milliseconds.
 silence() {
 	jq -r --arg flow "$1" --argjson up "$UP" '[.flows[] | select(.name | startswith($flow)) | .silences[] |
 		select(.[1] > $up) | (.[1] - .[0]) * 1000 | round] | max // 0' "$TMP/run.m.json"
 }
 
-# pulled FAMILY: the cable of the preferred network, and nobody removes addresses or routes.
+# pulled FAMILY: Pulls the cable of the preferred network; no address or route is removed.
 pulled() {
 	local M C NEW UP i gaps=() family=$1
 
@@ -77,7 +78,7 @@ pulled() {
 		ipn r1 link set lan down
 		must "m sees it" slowwait 5 no_carrier || return
 		must "only the other one is left" slowwait 5 leaves_not "$M" || return
-		# What the routes say is not to the point.
+		# The routes still prefer the dead network, which must not matter.
 		equal "the ordinary way of $NEW" eth0 "$(ordinary "$NEW")" || return
 		check "by its own device" leaves_by "$NEW" wifi0
 		must "c hears m from there" slowwait 5 path_is c "$M" "$C" "$NEW" || return
@@ -94,8 +95,8 @@ pulled() {
 	at_most "longest gap" $((RTT_MS + LONGEST_MS + (1 - TRAVEL) * SLACK_MS)) "${gaps[RUNS - 1]}"
 }
 
-# overtaken FAMILY: the same, and the agent of c is slower than the data: c sends by the new path before it knows that the old one is
-# gone. What was on the way to there is lost, and is sent again as soon as c knows.
+# overtaken FAMILY: The same, but c's agent is slower than the data: c sends by the new path before it knows that the old one is gone.
+# Packets in flight on the old path are lost. Checks that they are sent again as soon as c knows.
 overtaken() {
 	local M C NEW UP resumed family=$1
 
@@ -109,13 +110,13 @@ overtaken() {
 	kill -CONT "${AGENT[c]}"
 	must "c knows" slowwait 5 host_is c "$NEW" "all(.addr[]; .address != \"$M\" or .set == \"alias\")" || return
 	must "traffic goes on" goes_on m 20 && finish || return
-	# 60 to 187 ms were seen, and 768 when nobody is woken.
+	# Measured values were 60 to 187 ms, and 768 ms if sockets are not woken.
 	at_most "ms until there are answers again" $((RTT_MS * 3 / 2 + MEDIAN_MS + (1 - TRAVEL) * SLACK_MS)) \
 		"$(jq --argjson up "$UP" --argjson resumed "$resumed" '[.flows[] | select(.name == "tcp") | .silences[] | select(.[1] > $up)] |
 			max_by(.[1] - .[0]) | (.[1] - $resumed) * 1000 | round' "$TMP/run.m.json")"
 }
 
-# service FAMILY: an address of no network leaves by a device that works; the file names the dummy that has it.
+# service FAMILY: Checks that an address of no network, on a dummy device that the configuration names, is used over a device that works.
 service() {
 	local M C NEW family=$1 address=198.18.0.77 width=32 router=203.0.113.1
 
@@ -140,12 +141,12 @@ service() {
 	must "and back" slowwait 5 leaves_by "$address" eth0
 }
 
-# marks FAMILY: what a soft move leaves, and what brings it home again.
+# marks FAMILY: Checks which address a soft move marks as left, and what brings the flows back to it.
 marks() {
 	local M C NEW
 
 	stage "$1" && must "no marks" slowwait 5 left_is '' || return
-	# c is silent for a while: data stays where it is.
+	# c's answers do not reach m for a while, so data stays on the old path.
 	in_ns r2 nft -f - <<-'END' || return
 		table inet deaf {
 			chain forward {
@@ -163,7 +164,7 @@ marks() {
 	must "the new one is used" slowwait 15 leaves_by "$NEW" wifi0 || return
 	check "the old one is left" left_is "$M"
 	check "the new one is better" local_is "min_by(.preference).address == \"$NEW\""
-	# Marks outlive the agent.
+	# The marks survive the agent.
 	agent_stop m KILL && agent_start m || return
 	must "it is taken over" slowwait 10 has_line "$TMP/ihmpd.m.log" event=adopted || return
 	must "c knows m" slowwait 10 has_line "$TMP/ihmpd.m.log" 'event=acked control=hello' || return
@@ -173,7 +174,7 @@ marks() {
 	must "traffic goes on" goes_on m
 }
 
-# several FAMILY: who has two networks from the start has left none of them.
+# several FAMILY: Checks that no address is marked as left if both networks are there from the start.
 several() {
 	local M C NEW
 
@@ -192,7 +193,7 @@ deprecate() {
 	ipn m addr change "$1/${WIDTH[$2]}" dev eth0 preferred_lft 0 valid_lft 6000
 }
 
-# deprecated FAMILY: the only address of a machine is used, whatever its age; another one is better.
+# deprecated FAMILY: Checks that a deprecated address is used if it is the only one, and that another address is preferred to it.
 deprecated() {
 	local M C NEW family=$1
 
@@ -212,7 +213,7 @@ deprecated() {
 	must "traffic goes on" goes_on m
 }
 
-# never_told FAMILY: a deprecated address beside another one is for who asks for it.
+# never_told FAMILY: Checks that a deprecated address beside another one is used only if the peer connects to it.
 never_told() {
 	local M C NEW family=$1
 
@@ -228,7 +229,7 @@ never_told() {
 	must "both go on" goes_on c && must "both go on" goes_on m
 }
 
-# kind WHAT COUNTS ARGUMENT...: a device of that kind, whatever it is called.
+# kind WHAT COUNTS ARGUMENT...: Checks whether the agent uses a device of this kind, whatever its name is.
 kind() {
 	local M C NEW address=198.51.100.200 counts=$2
 
@@ -246,14 +247,14 @@ kind() {
 		route add default dev net7 metric 900
 		addr add 192.0.2.30/24 dev eth0
 	END
-	# What counts at the same time is there.
+	# A device that the agent does use was added at the same time, and is used.
 	must "the control" slowwait 10 leaves_by 192.0.2.30 eth0 || return
 	[ "$counts" = no ] || { must "it counts" slowwait 5 local_is "any(.[]; .address == \"$address\")" && return; }
 	check "it does not count" leaves_not "$address"
 	check "nor is c told" host_is c "$M" "all(.addr[]; .address != \"$address\")"
 }
 
-# tunnel FAMILY HOW: what is meant for a tunnel has no path beside it.
+# tunnel FAMILY HOW: Checks that packets that are routed into a tunnel get no path outside of it.
 tunnel() {
 	local M C NEW family=$1 before
 
@@ -269,7 +270,7 @@ tunnel() {
 		must "it has again" slowwait 5 leaves_by "$M" eth0 || return
 		;;
 	rule)
-		# Only what comes from the second network is for the tunnel.
+		# Only packets from the second network's address are routed into the tunnel.
 		ipn m "-$family" route add default dev net7 table 7 && join m wifi0 50 || return
 		must "a path by the second" slowwait 10 leaves_by "$NEW" wifi0 || return
 		ipn m "-$family" rule add from "$NEW" lookup 7 || return
@@ -282,7 +283,7 @@ tunnel() {
 	must "traffic goes on" goes_on m
 }
 
-# own_state FAMILY: rules and routes of the agent.
+# own_state FAMILY: Prints the agent's own rules and routes.
 own_state() {
 	ipn m "-$1" rule show pref 40000
 	ipn m "-$1" route show table 61453 | sed 's/ $//' | sort
@@ -292,7 +293,7 @@ own_is() {
 	[ "$(own_state "$1")" = "$2" ]
 }
 
-# restored FAMILY: what others remove of the agent's own is made again.
+# restored FAMILY: Checks that the agent makes its own rules, routes and device again when another program removes them.
 restored() {
 	local M C NEW family=$1 before
 
@@ -309,7 +310,7 @@ restored() {
 	must "the device is up again" slowwait 5 own_is "$family" "$before" || return
 	ipn m link del ihmp0 || return
 	must "the device is there again" slowwait 5 own_is "$family" "$before" || return
-	# It is of use: programs see no error in the gap of a hard move.
+	# The device works: programs see no error in the gap of a hard move.
 	leave m eth0
 	must "traffic stands" slowwait 10 stands m tcp || return
 	join m wifi0 50 || return
@@ -322,7 +323,8 @@ has_text() {
 	[[ $1 == *$2* ]]
 }
 
-# named FAMILY NAME: who has a name is the administrator's from now on; without one, all of this is told.
+# named FAMILY NAME: Checks that the agent leaves a host alone once it has a name, which marks it as the administrator's. Without a name,
+# the peer is told of the changes.
 named() {
 	local M C NEW id before
 
@@ -336,7 +338,7 @@ named() {
 	capture_end m wifi0 && capture_end m eth0
 	before=$([ "$before" = "$(host_json m "$C" | jq -c .addr)" ] && echo same)
 	equal "addresses" "${2:+same}" "$before"
-	# Two announcements and two questions whether it is there, for c has sent it little, and their answers.
+	# The 8 are two announcements and two probes, because c has little credit for m, and their answers.
 	equal "messages" "$([ -n "$2" ] && echo 0 || echo 8)" "$(messages)"
 }
 

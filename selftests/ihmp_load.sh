@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What the agent costs a machine on which much goes on that is none of its business, or at which somebody aims a flood of messages,
-# how soon it speaks when something is, and what the module needs for a move with many peers. In real time, with nothing beside it.
+# Measures what the agent costs a machine on which much happens that does not concern it, or which is flooded with messages; how soon it
+# sends when something concerns it; and what the module needs for a move with many peers. It needs real time and an otherwise idle machine.
 #
-# Leaves ihmp.json in $IHMP_RESULTS.
+# It leaves ihmp.json in $IHMP_RESULTS.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -13,17 +13,17 @@ PAIRS=${PAIRS:-200}
 NAMES=${NAMES:-veth}
 SECONDS_OF_PAIRS=${SECONDS_OF_PAIRS:-15}
 EVENTS=${EVENTS:-200}
-# Parts of what is to be quiet; changes of addresses in the middle of it, an odd number.
+# RUNS is in how many parts each load is measured. MOVES is how many changes of addresses happen during a load; it has to be odd.
 RUNS=${RUNS:-3}
 MOVES=${MOVES:-5}
 HELLOS=${HELLOS:-1000000}
-# Greetings in a second.
+# Forged HELLOs a second.
 RATE=${RATE:-20000}
-# The same, where it is not to take all of a processor; and the link of the transfer beside it.
+# The same for a flood that leaves some of the processor free, and the link of the transfer beside it.
 CALM_RATE=${CALM_RATE:-5000} LINK=${LINK:-20mbit}
 HOSTS_OF_ALL=${HOSTS_OF_ALL:-10000}
 ROUNDS=${ROUNDS:-50}
-# Hundredths of a processor; milliseconds; microseconds; hundredths of the throughput; KiB; nanoseconds.
+# The limits below are in hundredths of a processor, milliseconds, microseconds, hundredths of the throughput, KiB, and nanoseconds.
 MOST_CPU=2
 MOST_TOLD=1000
 MOST_CONTROL=5000
@@ -32,13 +32,13 @@ MOST_GROWTH=4096
 MOST_KERNEL=2000
 PORT=5201
 
-# record CASE METRIC VALUE UNIT: for ihmp.json.
+# record CASE METRIC VALUE UNIT: Adds a figure to ihmp.json.
 record() {
 	jq -nc --arg case "$1" --arg metric "$2" --argjson value "$3" --arg unit "$4" \
 		'{case: $case, metric: $metric, value: $value, unit: $unit, peer: "ihmp"}' >>"$TMP/records"
 }
 
-# stage: two hosts that know each other, and a transfer that keeps them so.
+# stage: Builds two hosts that know each other, with a transfer that keeps it so.
 stage() {
 	[ "$TRAVEL" = 0 ] || { skip "computing takes no time here" && return 1; }
 	FAMILIES=4 topo_pair || return
@@ -46,24 +46,24 @@ stage() {
 	must "both hosts know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}"
 }
 
-# cpu HOST: ticks of 10 ms that its agent has used.
+# cpu HOST: Prints how many ticks of 10 ms the host's agent has used.
 cpu() {
 	awk '{ print $14 + $15 }' "/proc/${AGENT[$1]}/stat"
 }
 
-# used HOST: microseconds of a processor that its agent has used, by the agent's own clock (CPUCLOCK_SCHED of
+# used HOST: Prints how many microseconds of processor time the host's agent has used, by its CPU clock (CPUCLOCK_SCHED of
 # linux/posix-timers_types.h).
 used() {
 	python3 -c 'import sys, time; print(time.clock_gettime_ns(~int(sys.argv[1]) << 3 | 2) // 1000)' "${AGENT[$1]}"
 }
 
-# wakes HOST: how often its agent woke up so far.
+# wakes HOST: Prints how often the host's agent has woken up so far.
 wakes() {
 	awk '/^voluntary_ctxt/ { print $2 }' "/proc/${AGENT[$1]}/status"
 }
 
-# quietly WHAT CMD...: the agent of m uses next to nothing while CMD runs, and sends nothing. CMD is run several times, each for a
-# part of the whole. A guest's processor is counted as in use also while its machine gives it to others, so the best part counts.
+# quietly WHAT CMD...: Checks that the agent of m uses next to no processor time while CMD runs, and sends nothing. CMD is run several
+# times, each for a part of the load. A guest's processor counts as in use also while its machine runs others, so the best part counts.
 quietly() {
 	local what=$1 run start used wakes ms best='' hundredths list=''
 	shift
@@ -73,7 +73,7 @@ quietly() {
 	for ((run = 0; run < RUNS; run++)); do
 		start=$(now_ms) used=$(used m)
 		"$@" "$run" "$RUNS" || fail "$what" || return
-		# What it has put off counts.
+		# Work that the agent has put off counts as well.
 		nap 0.5
 		used=$(($(used m) - used)) ms=$(($(now_ms) - start))
 		hundredths=$((used * 10 / ms))
@@ -91,8 +91,8 @@ quietly() {
 	must "it is still there" host_up m "${ADDR[c.eth0.4]}"
 }
 
-# midway WHAT CMD...: m gets and loses an address by turns while CMD runs, and is re-addressed in the end. Its peer is told of each
-# within a second, and the transfer goes on.
+# midway WHAT CMD...: While CMD runs, m gets and loses an address by turns, and gets a new one in the end. Checks that the peer is told of
+# each change within a second, and that the transfer goes on.
 midway() {
 	local what=$1 flood told new=192.0.2.77
 	shift
@@ -115,7 +115,7 @@ midway() {
 	at_most "milliseconds, the slowest" $((MOST_TOLD + SLACK_MS)) "$(jq 'last / 1e6 | floor' <<<"$told")"
 }
 
-# insert_routes PART PARTS: the file midway says when half of them are there.
+# insert_routes PART PARTS: Inserts a part of the routes, and makes the file midway when half of them are there.
 insert_routes() {
 	local first=$((ROUTES * $1 / $2))
 
@@ -136,7 +136,7 @@ routes() {
 	quietly "$ROUTES routes are inserted" insert_routes
 }
 
-# make_pairs PART PARTS: in groups, which the kernel deletes at once; one by one it cannot do so many.
+# make_pairs PART PARTS: Makes and deletes veth pairs as a group, because the kernel cannot delete so many one by one in this time.
 make_pairs() {
 	local second seconds=$((SECONDS_OF_PAIRS / $2)) i start rest
 
@@ -165,7 +165,7 @@ moving() {
 	midway "$@"
 }
 
-# control: from a change of addresses to the first message.
+# control: Measures the time from a change of addresses to the first message.
 control() {
 	local list
 
@@ -181,7 +181,7 @@ control() {
 	at_most "microseconds, p50" "$MOST_CONTROL" "$(jq '.[length / 2 | floor] / 1000 | floor' <<<"$list")"
 }
 
-# racing: an established TCP stream from m to c, which runs when it is told to.
+# racing: Starts a TCP stream from m to c that sends when it is told to.
 racing() {
 	start c "$SELFTESTS/race.py" sink "${ADDR[c.eth0.4]}" "$PORT" >"$TMP/sink"
 	must "a sink" slowwait 30 has_line "$TMP/sink" ready || return
@@ -191,7 +191,7 @@ racing() {
 	must "the stream" slowwait 30 has_line "$TMP/race" ready
 }
 
-# turns KIND: half a second of the stream; the octets a second of the middle of its turns are added to $TMP/rates.KIND.
+# turns KIND: Lets the stream send for half a second, and adds the octets a second of the turns in the middle to $TMP/rates.KIND.
 turns() {
 	local lines
 
@@ -209,28 +209,28 @@ agent() {
 	ihmpctl --state "$TMP/state.c" -j agent | jq "$1"
 }
 
-# ratio A B: the median of the ratios of neighbours in $TMP/rates.A and .B, in thousandths.
+# ratio A B: Prints the median of the ratios of neighbours in $TMP/rates.A and .B, in thousandths.
 ratio() {
 	jq -n --slurpfile a "$TMP/rates.$1" --slurpfile b "$TMP/rates.$2" \
 		'[$a, $b] | transpose | map(select(all(. != null)) | .[0] / .[1]) | sort | .[length / 2 | floor] * 1000 | round'
 }
 
-# joined_by_attacker: there is a host x on the link.
+# joined_by_attacker: Adds a host x to the link.
 joined_by_attacker() {
 	setup_ns x && plug s x0 x eth0 || return
 	ADDR[x.eth0.4]=192.0.2.66
 	join x eth0 && settled
 }
 
-# greetings RATE: x begins to greet c so many times a second.
+# greetings RATE: Starts x sending HELLOs to c, so many a second.
 greetings() {
 	start x ihmp-attack greet eth0 "${HARDWARE[c.eth0]}" "${ADDR[c.eth0.4]}" --count "$HELLOS" --rate "$1" >"$TMP/sent" 2>&1
 }
 
-# flood: a million greetings, a quarter of them with good signatures by throw-away keys, while a transfer goes on. All of it
-# shares one processor: sender, network, receiver. So a second and a half of the transfer is compared with the next one, under the
-# same flood, in which the agent sleeps and the kernel drops what its socket has no room for: the difference is what the agent takes.
-# What the flood itself takes is shown.
+# flood: Sends a million HELLOs, a quarter of them with good signatures by throw-away keys, during a transfer. Sender, network and receiver
+# share one processor. So a second and a half of the transfer is compared with the next one, under the same flood, in which the agent is
+# stopped and the kernel drops what the socket has no room for. The difference is what the agent takes. What the flood itself takes
+# is printed.
 flood() {
 	local what="$HELLOS forged HELLOs, $RATE a second" attacker ticks=0 rss before start ms read us
 
@@ -245,7 +245,7 @@ flood() {
 	greetings "$RATE"
 	attacker=$BG
 	until gone "$attacker"; do
-		# The first half second after a change is not like the others.
+		# The first half second after a change is not typical, so it does not count.
 		ticks=$((ticks - $(cpu c)))
 		turns waking && turns awake && turns awake && turns awake || return
 		ticks=$((ticks + $(cpu c)))
@@ -274,8 +274,8 @@ flood() {
 	must "both hosts still know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}"
 }
 
-# bounded: the same greetings, as many a second as leave a processor some time, while a transfer goes on that its link bounds, as most
-# are: what it has under the flood is compared with what it has without.
+# bounded: Sends the same HELLOs at a rate that leaves some of the processor free, during a transfer that is limited by its link, as most
+# are. The throughput is compared with that without a flood.
 bounded() {
 	local what="$HELLOS forged HELLOs, $CALM_RATE a second, and a link of $LINK" attacker quiet loud
 
@@ -295,7 +295,7 @@ bounded() {
 	must "both hosts still know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}"
 }
 
-# transfer SECONDS: bits a second that came from m to c.
+# transfer SECONDS: Prints how many bits a second came from m to c.
 transfer() {
 	start c iperf3 --forceflush --server --one-off --bind "${ADDR[c.eth0.4]}" --port "$PORT" >"$TMP/iperf3.server" 2>&1
 	must "iperf3 listens" slowwait 30 has_line "$TMP/iperf3.server" listening || return
@@ -303,17 +303,17 @@ transfer() {
 	jq '.end.sum_received.bits_per_second | round' "$TMP/iperf3.json"
 }
 
-# counted LEAST: so many messages were refused.
+# counted LEAST: Has the agent refused at least so many messages?
 counted() {
 	[ "$(agent .refused)" -ge "$1" ]
 }
 
-# kernel: what the module needs to be told of a move, for each of many hosts, with the agent's interest in the events.
+# kernel: Measures the time that the module needs for a move with many hosts, with a listener for events as the agent is.
 kernel() {
 	local what="a move with $HOSTS_OF_ALL hosts" figures net
 
 	[ "$TRAVEL" = 0 ] || { skip "computing takes no time here" && return; }
-	# Nobody wants to read of all of them.
+	# With HOSTS empty, a failure does not print all of these hosts.
 	HOSTS=
 	setup_ns m && in_ns m "$SELFTESTS/batch.py" "$HOSTS_OF_ALL" "$ROUNDS" --listen >"$TMP/batch" || return
 	figures=$(cat "$TMP/batch")

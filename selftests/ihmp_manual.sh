@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The data plane driven by hand, without an agent: what is translated, what never is, and that nothing happens unasked.
+# Tests the data path without an agent, by host entries that are changed by hand: what is translated, and what never is.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# stage FAMILY [FLOW...]: two introduced hosts with traffic.
+# stage FAMILY [FLOW...]: Builds two introduced hosts with traffic.
 stage() {
 	local family=$1 flows
 
@@ -18,7 +18,7 @@ stage() {
 	serve c "$family" tcp:5000 udpc:5001 udpu:5002 && traffic m "$family" "$C" "${flows[@]}"
 }
 
-# go FAMILY: m is re-addressed and both hosts are told.
+# go FAMILY: Re-addresses m, and tells both hosts.
 go() {
 	address m eth0 "$1" "$NEW" "$M" && moved m c "$NEW"
 }
@@ -60,7 +60,7 @@ no_hooks() {
 	[ "$(figure "$1" hooks)" = 0 ]
 }
 
-# gap FAMILY: without a path packets vanish quietly, and TCP is woken when there is one again.
+# gap FAMILY: Checks that packets are dropped silently while there is no path, and that TCP is woken when there is one again.
 gap() {
 	local M C NEW UP now
 
@@ -69,7 +69,7 @@ gap() {
 	must "goes on" goes_on m || return
 	ctl m host set "${HID[m]}" clear local || return
 	must "no path at m" host_is m "$C" '.local == null' || return
-	# Long enough for the retransmission timer to be backed off a good deal.
+	# This is long enough for the retransmission timer to back off.
 	must "packets are refused" slowwait 20 reason_at_least m no-path 100 || return
 	UP=$EPOCHREALTIME
 	ctl m host set "${HID[m]}" local "$M" || return
@@ -80,12 +80,12 @@ gap() {
 	equal "reasons" no-path "$(reasons m | cut -d' ' -f1 | xargs)"
 }
 
-# wire WHAT: what the wire between m and c does to packets, in both directions.
+# wire WHAT: Applies netem to the link between m and c, in both directions.
 wire() {
 	netem s m0 "$@" && netem s c0 "$@"
 }
 
-# awake FAMILY: the wire was cut for a while and nobody lost an address: TCP goes on when it is told, and not before.
+# awake FAMILY: The link was cut for a while, and no address was lost. Checks that TCP goes on when it is told to, and not before.
 awake() {
 	local M C NEW UP DOWN cut
 
@@ -94,7 +94,7 @@ awake() {
 	DOWN=$EPOCHREALTIME cut=$(now_ms)
 	wire loss 100% || return
 	must "traffic stands" slowwait 10 stands m tcp || return
-	# The next retransmission of TCP is seconds away.
+	# TCP's next retransmission is seconds away.
 	POLL_MS=1000 slowwait 30 passed "$cut" 10000 || return
 	wire delay 1ms || return
 	UP=$EPOCHREALTIME
@@ -104,8 +104,8 @@ awake() {
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((40 + SLACK_MS)) "$C"
 }
 
-# untold FAMILY: the local address of the path is not there, because nobody has said that it went, or that of the move was said
-# too early: packets vanish, and none leaves from an address that is not this machine's.
+# untold FAMILY: The local address of the path does not exist, because the module was not told that it went, or was told too early of the
+# new one. Checks that packets are dropped, and that none leaves from an address that the machine does not have.
 untold() {
 	local M C NEW DOWN UP family=$1
 
@@ -123,7 +123,7 @@ untold() {
 	equal "reasons" local-gone "$(reasons m | cut -d' ' -f1 | xargs)"
 }
 
-# loses ADDRESS: what m would send from there is refused.
+# loses ADDRESS: Checks that packets of m from this address are dropped.
 loses() {
 	local before
 
@@ -134,7 +134,7 @@ loses() {
 	equal "packets from $1" 0 "$(captured m eth0 .)"
 }
 
-# late FAMILY: what was on the way from the former address comes when c has been told of the new one: no reset goes there.
+# late FAMILY: Packets from a former address arrive after c has been told of the new one. Checks that c answers them with no reset.
 late() {
 	local M C NEW family=$1 sport
 
@@ -143,10 +143,10 @@ late() {
 	sport=$(ctl m -j flow show | jq '.[] | select(.proto == 6) | ."local-port"')
 	address m eth0 "$family" "$NEW" && moved m c "$NEW" || return
 	must "goes on" goes_on m || return
-	# Twice: the first former address is the identifier, which the socket knows.
+	# m moves twice, because the first former address is the identifier, which the socket knows.
 	address m eth0 "$family" "${M}2" && moved m c "${M}2" || return
 	must "goes on" goes_on m || return
-	# The move was told at one end after the other.
+	# The two ends were told of the move one after the other.
 	capture c eth0 "tcp and host $NEW" && ctl c stats flush || return
 	in_ns m "$SELFTESTS/inject.py" eth0 tcp "$NEW" "$C" --sport "$sport" --dport 5000 --count 3 || return
 	must "they are dropped" slowwait 5 reason_at_least c late 3 || return
@@ -159,7 +159,8 @@ late() {
 	equal "reasons" "late 3" "$(reasons c | xargs)"
 }
 
-# identifier_without_address FAMILY: the socket's address is gone altogether, and nobody answers for it.
+# address_of_others FAMILY: Another host takes the old address, which is the identifier. Checks that c reaches that host at the address,
+# and that the connection goes on.
 address_of_others() {
 	local M C NEW family=$1
 
@@ -167,7 +168,7 @@ address_of_others() {
 	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	go "$family" || return
 	must "traffic goes on" goes_on m || return
-	# Somebody else takes the old address: it is theirs, and only theirs.
+	# A new host x takes the old address, and it alone answers for it.
 	setup_ns x && plug s x0 x eth0 || return
 	ADDR[x.eth0.$family]=$M
 	FAMILIES=$family join x eth0 || return
@@ -179,7 +180,7 @@ address_of_others() {
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 100 "$C"
 }
 
-# untouched FAMILY WHAT: packets that are never translated.
+# untouched FAMILY: Checks packets that are never translated.
 untouched() {
 	local M C NEW family=$1
 
@@ -204,7 +205,7 @@ untouched() {
 		;;
 	signalling)
 		serve c "$family" udpu:61453 || return
-		# From the identifier to the identifier: data would be translated.
+		# Both ends use the identifiers; data between these would be translated.
 		traffic m "$family" "$C" "udpu:61453,bind=$M,sport=61453" || return
 		must "goes on" goes_on m || return
 		traffic_end m && serve_end c || return
@@ -219,7 +220,7 @@ link_local() {
 	ipn "$1" -6 -j addr show dev "$2" scope link | jq -r '[.[].addr_info[] | select(.family == "inet6") | .local][0]'
 }
 
-# forwarded FAMILY: a router with host entries of its own leaves what it forwards alone.
+# forwarded FAMILY: Checks that a router with host entries of its own does not translate what it forwards.
 forwarded() {
 	local family=$1 M C
 
@@ -233,8 +234,8 @@ forwarded() {
 	equal "flows at the router" 0 "$(figure r1 flows-made)"
 }
 
-# preferences FAMILY: the lowest local preference is the path of what is away from home; a flow leaves its own address when
-# that is left, and its peer follows.
+# preferences FAMILY: Checks that a flow that has left its address takes the local address with the lowest preference, that a flow leaves
+# its own address when that is marked as left, and that its peer follows.
 preferences() {
 	local M C NEW family=$1 before
 
@@ -262,7 +263,7 @@ preferences() {
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 100 "$C"
 }
 
-# unvalidated FAMILY: while the new local address is not acknowledged, resets and ICMP errors are ignored.
+# unvalidated FAMILY: Checks that resets and ICMP errors are ignored while the new local address is not acknowledged.
 unvalidated() {
 	local M C NEW family=$1 sport
 
@@ -280,7 +281,7 @@ unvalidated() {
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$C"
 }
 
-# gone FAMILY: a removed host leaves untranslated flows alone.
+# removal FAMILY: Checks that removing a host leaves untranslated flows as they are.
 removal() {
 	local M C NEW
 

@@ -1,17 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Many connections to two hosts: one hand-off takes one exchange of messages with each host, and all connections move.
+# Tests a move with many connections to two hosts: it takes one exchange of messages with each host, and all connections move.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# In real time computing takes its time, and where the processor is emulated, a lot.
+# In real time computing takes time, and under emulation a lot, so there are fewer connections.
 COUNT=${COUNT:-$((TRAVEL ? 100 : 20))}
-# Every connection sends each 100 ms: that is no silence. Who waited for a time-out would be silent for 200 ms. An emulated
-# processor is late all the time.
+# Every connection sends each 100 ms, which does not count as silence. A connection that waits for a time-out would be silent for 200 ms. In
+# real time an emulated processor is always late, so the bound is higher.
 SERVE_OPTS="--silence $((TRAVEL ? 0 : 1)).15" TRAFFIC_OPTS=$SERVE_OPTS LIMIT_MS=$((150 + SLACK_MS))
 
-# greeted HOST...: every HELLO of theirs is acknowledged, so that no message of the beginning is on the way any more.
+# greeted HOST...: Has every HELLO of these hosts been acknowledged? Then no message of the beginning is in flight any more.
 greeted() {
 	local host
 
@@ -20,12 +20,13 @@ greeted() {
 	done
 }
 
-# greetings EVENT HOST: the numbers of HELLOs for which it is in the log; one is sent twice when its sender has to show that it hears.
+# greetings EVENT HOST: Prints the sequence numbers of HELLOs with this event in the log. A HELLO whose sender has to prove its address is
+# sent twice with one number, which is printed once.
 greetings() {
 	sed -nE "s/.*event=$1 control=hello (seqno=[0-9]+) .*/\1/p" "$TMP/ihmpd.$2.log" | sort -u
 }
 
-# between LEAST MOST NUMBER
+# between LEAST MOST NUMBER: Is the number within these bounds?
 between() {
 	[ "$3" -ge "$1" ] && [ "$3" -le "$2" ]
 }
@@ -34,8 +35,8 @@ many() {
 	local family=$1 mode=$2 messages=$3 M UP DOWN host new
 	local -A asked
 
-	# TCP sends nothing again while a local queue has it, and netem does not say when it has it no longer: no delay on the
-	# way from c and d, which cannot know that they send to an address that is gone.
+	# TCP does not retransmit a segment that is still in a local queue, and netem does not tell when the segment has left it. So there
+	# is no delay on packets that c and d send, part of which go to an address that is gone.
 	FAMILIES=$family topo_trio || return
 	for host in c d; do
 		netem s "${host}0" delay 20ms || return
@@ -56,7 +57,7 @@ many() {
 	asked=([c]=$(probed c) [d]=$(probed d))
 	DOWN=$EPOCHREALTIME
 	if [ "$mode" = soft ]; then
-		# On one link the route by the new interface has to be the better one, as a network manager would have it.
+		# Both interfaces are on one link, so the route by the new one has to be the better one, as a network manager would make it.
 		ipn m addr change "$(own m eth0 "$family")" dev eth0 metric 600 && join m wifi0 50 || return
 		for host in c d; do
 			must "$host hears the new address" slowwait 10 path_is "$host" "$M" - "$new" || return
@@ -78,7 +79,7 @@ many() {
 		traffic_end m@"$host" && serve_end "$host" || return
 		judge_ok m@"$host" "$host" "$mode" "$DOWN" "$UP" "$LIMIT_MS" "${ADDR[$host.eth0.$family]}"
 		capture_end "$host" eth0
-		# In real time an answer can be later than three round trips, and what it answers be sent twice.
+		# In real time an answer can come after more than three round trips, and then the request is sent twice.
 		check "messages with $host" between "$messages" $((messages + (1 - TRAVEL) * 2)) \
 			$(($(captured "$host" eth0 61453) - 2 * ($(probed "$host") - ${asked[$host]})))
 	done

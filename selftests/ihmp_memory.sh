@@ -1,23 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Every allocation may fail, and every socket may be in use: commands and packets go on, and nothing is done by halves. Wants a kernel
-# that can refuse memory, as that of the debug guest.
+# Tests that commands and packets go on, and nothing is done by halves, when any allocation fails or a socket is locked by its program. This
+# needs a kernel that can make allocations fail (failslab), such as that of the debug guest.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# refusable: this kernel can refuse memory.
+# refusable: Can this kernel make allocations fail?
 refusable() {
 	[ -d /sys/kernel/debug/failslab ] || mount -t debugfs none /sys/kernel/debug 2>/dev/null
 	[ -d /sys/kernel/debug/failslab ] || { skip "this kernel has no failslab" && return 1; }
 }
 
-# short NAME ARGUMENT...: shortage.py in a namespace; what it prints is in SAID.
+# short NAME ARGUMENT...: Runs shortage.py in a namespace; SAID is its output.
 short() {
 	SAID=$(in_ns "$1" "$SELFTESTS/shortage.py" "${@:2}" 2>&1) || fail "$SAID"
 }
 
-# short_command NAME: one command, in which each allocation fails once.
+# short_command NAME: Checks one command while each of its allocations fails once.
 short_command() {
 	refusable || return 0
 	FAMILIES=4 topo_pair && short m command "$1" || return
@@ -25,7 +25,7 @@ short_command() {
 	at_least "allocations" 1 "${SAID%% *}"
 }
 
-# The module, beside namespaces that it has to go through.
+# Checks loading the module while namespaces exist, which it has to initialise.
 load() {
 	refusable || return 0
 	FAMILIES=4 topo_trio || return
@@ -36,7 +36,7 @@ load() {
 	at_least "failures" 1 "$(sed -E 's/.* ([0-9]+) failures.*/\1/' <<<"$SAID")"
 }
 
-# packets FAMILY: rows for which there is no memory. The packets leave as they are, and are counted.
+# packets FAMILY: Checks packets whose rows cannot be allocated: they are sent untranslated, and counted.
 packets() {
 	local family=$1 M C
 
@@ -44,7 +44,7 @@ packets() {
 	FAMILIES=$family topo_pair || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
 	introduce m "$M" c "$C" && capture c eth0 -Q in "udp dst port 5001" || return
-	# The neighbour is known: what waits for it may be dropped.
+	# The neighbour is resolved before, because packets that wait for that may be dropped.
 	must "c is there" in_ns m ping -qnc 1 -W 2 "$C" >/dev/null || return
 	short m send "$C" 5001 30 || return
 	at_least "datagrams that were sent" 10 "$SAID"
@@ -58,7 +58,7 @@ arrived() {
 	[ "$(captured c eth0 'UDP, length 5')" = "$1" ]
 }
 
-# sleeper FAMILY: a program sleeps with its socket locked, and its host is given up. Nobody waits for it.
+# sleeper FAMILY: A program sleeps with its socket locked, and its host is given up. Checks that nothing waits for that program.
 sleeper() {
 	local family=$1 M C since stuck
 
@@ -75,7 +75,7 @@ sleeper() {
 	must "flows" slowwait 5 figure_at_least m flows 2 || return
 	ctl m host set "${HID[m]}" clear local || return
 	must "who is awake is told" slowwait 20 figure_at_least m unreachable 1 || return
-	# A look at the hosts is a second; commands go on through some.
+	# The module looks at its hosts once a second, so commands run during several of these looks.
 	since=$(now_ms)
 	while [ $(($(now_ms) - since)) -lt 5000 ]; do
 		must "commands go on" ctl m host set "${HID[m]}" name again || return

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A path with a smaller MTU after the move, and datagrams that have to be fragmented.
+# Tests a path with a smaller MTU after the move, and datagrams that have to be fragmented.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
 SMALL=1300
 
-# narrow: what r2 forwards, in both directions, may have SMALL octets at most; the links themselves carry more.
+# narrow: r2 forwards packets of SMALL octets at most, in both directions; the links themselves carry more.
 narrow() {
 	local f
 
@@ -27,14 +27,14 @@ narrow() {
 			END
 		fi
 	done
-	# Answers to every packet that is too big.
+	# r2 sends an error for every packet that is too big.
 	sysctl_in r2 net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
 	in_ns r2 sh -c 'echo 1000000 >/proc/sys/net/ipv4/icmp_msgs_per_sec' 2>/dev/null
 	in_ns r2 sh -c 'echo 1000000 >/proc/sys/net/ipv4/icmp_msgs_burst' 2>/dev/null
 	return 0
 }
 
-# stage FAMILY WHO FLOW...: agents, traffic, both ends up.
+# stage FAMILY WHO FLOW...: Builds the testbed with agents and traffic, and waits until both ends know each other.
 stage() {
 	local family=$1 who=$2
 	shift 2
@@ -49,7 +49,7 @@ stage() {
 	must "goes on" goes_on "$client"
 }
 
-# go: soft, so that whatever is lost is lost to the MTU.
+# go: Makes a soft move, so that losses can come only from the MTU.
 go() {
 	join m wifi0 50 || return
 	must "m uses the new address" slowwait 10 path_is m "$C" "$NEW" "$C" || return
@@ -70,7 +70,7 @@ tcp_goes_on() {
 	at_least "ICMP errors that were translated at c" 1 "$(figure c icmp-in)"
 }
 
-# The socket sends 1400 octets with DF: it learns of the smaller MTU as without us.
+# Checks that a socket that sends 1400 octets with DF learns of the smaller MTU, as without ihmp.
 udp_learns() {
 	local family=$1 who=$2 client server M C TARGET NEW UP
 
@@ -85,7 +85,7 @@ udp_learns() {
 	equal "corrupt" 0 "$(jq '.flows[0].corrupt' "$TMP/run.$client.json")"
 }
 
-# big FAMILY WHO: 8 kB datagrams and pings, over a path of 1500 and then one of 1300.
+# big FAMILY WHO: Sends datagrams and pings of 8 kB, over a path of 1500 and then over one of 1300.
 big() {
 	local family=$1 who=$2 client server M C TARGET NEW UP
 
@@ -95,13 +95,13 @@ big() {
 	must "goes on" goes_on "$client" 10 || return
 	traffic_end "$client" && serve_end "$server" || return
 	[ "$family" = 4 ] || { told_once "run.$client" && told_once "serve.$server"; }
-	# A sender may lose what it had on the way when it learns of the MTU, not more.
+	# A sender may lose what is in flight when it learns of the MTU, but no more.
 	judge_ok "$client" "$server" hard "$UP" "$UP" $((500 + SLACK_MS)) "$TARGET"
 	equal "the size arrives" '["8000"]' "$(jq -c '.flows[0].sizes | keys' "$TMP/run.$client.json")"
 }
 
-# told_once FINDINGS: routers do not cut IPv6 packets, so a connected socket may hear, once, that its datagram was too
-# big, as it would without us; the findings then go on without that.
+# told_once FINDINGS: Routers do not fragment IPv6 packets, so a connected socket may get EMSGSIZE once, as without ihmp. Checks that it
+# is once at most, and removes it from the findings.
 told_once() {
 	local told='.flows[] | select(.name | startswith("udpc")) | .errors | .["send EMSGSIZE"], .["recv EMSGSIZE"]'
 
@@ -109,7 +109,7 @@ told_once() {
 	jq "del($told)" "$TMP/$1.json" >"$TMP/$1.rest" && mv "$TMP/$1.rest" "$TMP/$1.json"
 }
 
-# wide FAMILY: the same without a smaller MTU: nothing at all is lost.
+# wide FAMILY WHO: The same without a smaller MTU. Checks that nothing is lost at all.
 wide() {
 	local family=$1 who=$2 client server M C TARGET NEW UP
 
@@ -122,8 +122,8 @@ wide() {
 	judge_ok "$client" "$server" soft 0 "$UP" $((100 + SLACK_MS)) "$TARGET"
 }
 
-# cut_by_program FAMILY HOW: a raw socket sends a datagram of a flow in two fragments of its own: both go the same way, as without
-# ihmp, and the datagram arrives.
+# cut_by_program FAMILY HOW: A raw socket sends a datagram of a flow in two fragments that it has made. Checks that both take the same way,
+# as without ihmp, and that the datagram arrives.
 cut_by_program() {
 	local family=$1 M C NEW before
 
@@ -141,12 +141,12 @@ cut_by_program() {
 	traffic_end m
 }
 
-# datagrams NAME: of UDP that came to sockets, in both families.
+# datagrams NAME: Prints how many UDP datagrams sockets of the host have received, in both families.
 datagrams() {
 	has_datagrams "$1" 0 && echo "$COUNT"
 }
 
-# has_datagrams NAME COUNT
+# has_datagrams NAME COUNT: Are they at least so many? Their number is in COUNT.
 has_datagrams() {
 	COUNT=$(in_ns "$1" nstat -asz UdpInDatagrams Udp6InDatagrams | awk '/InDatagrams/ { sum += $2 } END { print sum }')
 	[ "$COUNT" -ge "$2" ]

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A host behind a masquerading NAT: its flows go on by the NAT's ports, which are told to the module by hand.
+# Tests a host behind a masquerading NAT, without agents: its flows go on by the NAT's ports, of which the module is told by hand.
 #
-# r2 of the testbed is the NAT: what leaves it has its address and another port (an identifier, for echoes). m begins at
-# r1, where nothing changes addresses. c is told what r2 remembers.
+# r2 of the testbed is the NAT. It replaces the source address and the port (for echoes the identifier). m begins at r1, which changes no
+# addresses. The test tells c the mappings that r2's conntrack has.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nat.sh"
 
-# stage FAMILY: m at r1, c, and r2 with the NAT; the hosts know each other.
+# stage FAMILY: Builds m at r1, c, and r2 with the NAT; the hosts know each other.
 stage() {
 	local family=$1
 
@@ -18,7 +18,7 @@ stage() {
 	introduce m "$M" c "$C" && masquerade r2 && last_resort m
 }
 
-# last_resort HOST: sockets have a route to everybody, as with an agent: between two networks there is no other.
+# last_resort HOST: Adds a default route by a dummy device, as the agent does. Without it sockets have no route between two networks.
 last_resort() {
 	batch "$1" <<-END
 		link add ihmp0 type dummy
@@ -28,26 +28,26 @@ last_resort() {
 	END
 }
 
-# acquainted: d and c know each other.
+# acquainted: Introduces d and c to each other.
 acquainted() {
 	HID[d]=$(ctl d -j host add remote "$C" local "$D" | jq .id)
 	HID[c.d]=$(ctl c -j host add remote "$D" local "$C" | jq .id)
 	last_resort d
 }
 
-# inside HOST ID_AT_C NEW: the host goes behind the NAT; c is told where it is, but not by which ports.
+# inside HOST ID_AT_C NEW: The host goes behind the NAT. c is told the address, but not the ports.
 inside() {
 	leave "$1" eth0 && join "$1" wifi0 50 &&
 		ctl c host set "$2" remote "$N" nat && ctl "$1" host set "${HID[$1]}" local "$3"
 }
 
-# outside HOST ID_AT_C OLD: it comes out again.
+# outside HOST ID_AT_C OLD: The host comes out again.
 outside() {
 	leave "$1" wifi0 && join "$1" eth0 &&
 		ctl c host set "$2" remote "$3" && ctl "$1" host set "${HID[$1]}" local "$3"
 }
 
-# nat_port FAMILY PROTO PRIVATE SPORT DPORT: the NAT's port for a flow, by its own memory.
+# nat_port FAMILY PROTO PRIVATE SPORT DPORT: Prints the NAT's port for a flow, from its conntrack.
 nat_port() {
 	in_ns r2 conntrack -L -f "ipv$1" -p "$2" 2>/dev/null |
 		sed -nE "s/.* src=$3 dst=$C sport=$4 dport=$5( \[[A-Z]+\])? src=$C dst=$N sport=$5 dport=([0-9]+).*/\2/p"
@@ -59,7 +59,7 @@ nat_knows() {
 
 declare -A PROTO=([6]=tcp [17]=udp)
 
-# tell FAMILY HOST PRIVATE ID_AT_C [EXTRA...]: c is told of every flow of the host that goes through the NAT.
+# tell FAMILY HOST PRIVATE ID_AT_C [EXTRA...]: Tells c the mapping of every flow of the host that goes through the NAT.
 tell() {
 	local family=$1 host=$2 private=$3 id=$4 proto sport dport
 	shift 4
@@ -73,12 +73,12 @@ tell() {
 		jq -r '.[] | select(.proto == 6 or .proto == 17) | "\(.proto) \(."wire-port" // ."local-port") \(."remote-port")"')
 }
 
-# resets: TCP resets that c's link saw.
+# resets: Prints how many TCP resets were captured on c's link.
 resets() {
 	captured c eth0 'Flags \[[^]]*R'
 }
 
-# A stream, datagrams both ways, and a ping: in, out, and in again by the ports that the NAT still has.
+# Checks a stream, datagrams in both directions, and a ping: they go behind the NAT, out, and in again by the same mappings.
 all_kinds() {
 	local family=$1 M C NEW N UP DOWN LAST
 
@@ -109,21 +109,21 @@ all_kinds() {
 	traffic_end m && serve_end c || return
 	capture_end c eth0
 	equal "resets" 0 "$(resets)"
-	# Of a hard move through a NAT both ends miss what was sent meanwhile; the flows are those of before.
+	# In a hard move through a NAT, both ends lose packets that were sent meanwhile; the flows are the same as before.
 	ALSO=$N judge_ok m c hard "$DOWN" "$LAST" 3000 "$C"
 	equal "wrong checksums" "0 0" "$(csum_errors m) $(csum_errors c)"
-	# What was on the way when m left the NAT comes late.
+	# Packets that were in flight when m left the NAT arrive late.
 	equal "reasons at c" nat-unmapped "$(reasons c | cut -d' ' -f1 | grep -vx late | xargs)"
 	note "  $CASE: from leaving to mapped $(((${UP/./} - ${DOWN/./}) / 1000)) ms, nat-unmapped $(reason c nat-unmapped)"
 }
 
-# address_of NAME: a name by which NAME's first host is found.
+# address_of NAME: Prints an alias address by which NAME's first host entry is found.
 address_of() {
 	ctl "$1" -j host show | jq -r '[.[0].addr[] | select(.set == "alias") | .address][0]'
 }
 
-# Without mappings packets vanish at c, both ways, and nobody is told anything; connections live. The datagrams are those of
-# a socket of c that is connected: one that is not takes what comes for another client's.
+# Checks that without mappings c drops packets in both directions and sends no error, and that connections survive. The datagrams are for a
+# connected socket of c, because an unconnected one would accept those of another client.
 unmapped() {
 	local family=$1 M C NEW N before
 
@@ -136,7 +136,7 @@ unmapped() {
 	must "packets are refused" slowwait 20 reason_at_least c nat-unmapped 50 || return
 	must "TCP stands" slowwait 10 stands m tcp || return
 	must "UDP stands" slowwait 10 stands c udpc || return
-	# One of them: the other still waits.
+	# One mapping is removed again, so the UDP flow still waits.
 	tell "$family" m "$NEW" "${HID[c]}" || return
 	# shellcheck disable=SC2046 # words
 	ctl c nat del $(ctl c nat show | sed -nE 's/^(udp [^ ]+ [0-9]+ [0-9]+) .*/\1/p') || return
@@ -144,7 +144,7 @@ unmapped() {
 	must "TCP goes on" goes_on m || return
 	must "UDP is refused" slowwait 15 reason_at_least c nat-unmapped $((before + 20)) || return
 	must "UDP stands still" slowwait 10 stands c udpc || return
-	# Not what comes from the NAT when its address is nobody's any more.
+	# Packets that come from the NAT after its address belongs to no host do not count.
 	capture_end c eth0
 	outside m "${HID[c]}" "$M" || return
 	must "TCP goes on outside" goes_on m || return
@@ -155,7 +155,7 @@ unmapped() {
 	equal "errors of sockets" '' "$(jq -r '.flows[].errors | select(. != {}) | tojson' "$TMP/run.m.json" "$TMP/run.c.json")"
 }
 
-# Two hosts behind one address, from the same ports: each has its own flows.
+# Checks two hosts behind one address that use the same ports: each keeps its own flows.
 two_hosts() {
 	local family=$1 M C NEW N D NEW_D
 
@@ -180,7 +180,8 @@ two_hosts() {
 	unharmed d c
 }
 
-# A connection that begins behind the NAT is nothing special until it moves; with its mapping told it goes on outside.
+# Checks that a connection that begins behind the NAT is not translated until it moves, and that it goes on outside when its mapping
+# is known.
 begun_inside() {
 	local family=$1 M C NEW N
 
@@ -202,7 +203,7 @@ begun_inside() {
 	unharmed m c
 }
 
-# The other end opened, and asks for echoes; the NAT lets both through to m. An unreachable from inside finds its socket.
+# c has opened the flow and sends echo requests, and the NAT forwards both to m. An unreachable error from inside reaches the right socket.
 from_outside() {
 	local family=$1 M C NEW N id port icmp=icmp ip=ip
 
@@ -234,7 +235,7 @@ from_outside() {
 	equal "corrupt" 0 "$(jq '[.flows[].corrupt // 0] | add' "$TMP/run.c.json")"
 }
 
-# Behind the NAT packets must be smaller, and the NAT says so.
+# Packets must be smaller behind the NAT, and the NAT sends the errors.
 path_mtu() {
 	local family=$1 M C NEW N
 
@@ -254,7 +255,7 @@ has_pmtu() {
 	in_ns "$1" ss -tinH state established | grep -q " pmtu:$2 "
 }
 
-# Mappings end with their time and with their host; monitors hear of it.
+# Checks that mappings end with their lifetime and with their host, and that monitors are told.
 ends() {
 	local family=$1 M C N=203.0.113.2 log=$TMP/monitor.c
 
@@ -287,8 +288,8 @@ touched() {
 	[ -s "$1" ]
 }
 
-# own_nat FAMILY: r2 is a NAT for one association of SCTP, m's port 7000: outside it is port 20007 of r2. Nothing is remembered, so an
-# association may come from elsewhere. What nft has changed nobody would look at; with tc's sum it is as from a wire.
+# own_nat FAMILY: Makes r2 a stateless NAT for one SCTP association: m's port 7000 is port 20007 of r2 outside. So an association may come
+# from elsewhere. nft does not correct SCTP's checksum and marks it as not to be checked, so tc computes it, as it comes from a wire.
 own_nat() {
 	local ip=ip
 
@@ -308,13 +309,13 @@ own_nat() {
 	END
 }
 
-# sctp_errors NAME: packets of SCTP that were refused because of their checksum.
+# sctp_errors NAME: Prints how many SCTP packets were dropped because of their checksum.
 sctp_errors() {
 	# shellcheck disable=SC2016 # awk's
 	in_ns "$1" awk '$1 == "SctpChecksumErrors" { print $2 }' /proc/net/sctp/snmp
 }
 
-# SCTP's checksum covers the ports. No device makes it here, so each receiver looks.
+# SCTP's checksum covers the ports. The device computes none here, so each receiver checks it.
 sctp() {
 	local family=$1 M C NEW N device from
 
@@ -336,7 +337,7 @@ sctp() {
 	must "goes on" goes_on m || return
 	if [ "$2" != without ]; then
 		ctl c nat add sctp "$N" 20007 5000 port 7000 host "${HID[c]}" && inside m "${HID[c]}" "$NEW" || return
-		# Over IPv4 it does not send from an address that is gone.
+		# Over IPv4, SCTP does not send from an address that is gone.
 		[ "$family" = 6 ] || ipn m addr add "$M/32" dev ihmp0 || return
 	fi
 	start c tcpdump -i eth0 -n -U --immediate-mode -Z root -w "$TMP/sctp.pcap" sctp 2>"$TMP/sctp.err"
@@ -352,7 +353,7 @@ sctp() {
 	equal "what is wrong" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {}) | tojson' "$TMP/run.m.json")"
 }
 
-# sctp_packets FILTER: how many of the packets that were captured fit.
+# sctp_packets FILTER: Prints how many of the captured packets match.
 sctp_packets() {
 	tshark -r "$TMP/sctp.pcap" -o "sctp.checksum:CRC 32c" -Y "$1" 2>/dev/null | wc -l
 }

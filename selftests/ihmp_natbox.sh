@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A NAT that knows IHMP: r2 of the testbed masquerades what leaves it, its agent marks the messages that pass and tells c of
-# the ports, and connections move into its network and out of it.
+# Tests a NAT with an agent: r2 of the testbed masquerades, its agent marks the messages that pass and tells c the ports, and connections
+# move into its network and out of it.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nat.sh"
 
-# stage FAMILY: the testbed with a NAT that has an agent, and agents on m and c.
+# stage FAMILY: Builds the testbed with a NAT that has an agent, and agents on m and c.
 stage() {
 	local family=$1
 
@@ -16,8 +16,8 @@ stage() {
 	masquerade r2 && silent && nat_agent && agent_start m c && listen_at c
 }
 
-# silent: what comes for a port that the NAT has not given vanishes, as usual on such a machine: a reset would end a connection
-# that has another one.
+# silent: r2 drops packets for ports that the NAT has not assigned, as is usual on such a machine. A reset would end a connection that has
+# another port.
 silent() {
 	in_ns r2 nft -f - <<-END
 		table inet nat {
@@ -37,13 +37,13 @@ nat_agent() {
 	agent_start r2
 }
 
-# listen_at HOST: all messages on its link, in $TMP/seen.
+# listen_at HOST: Captures all messages on the host's link, in $TMP/seen.
 listen_at() {
 	start "$1" python3 "$SELFTESTS/attacker.py" sniff eth0 "$TMP/seen" >"$TMP/sniff.log" 2>&1
 	must "somebody listens" slowwait 20 has_line "$TMP/sniff.log" '^ready'
 }
 
-# flows: all kinds of traffic between m and c, and both know each other.
+# flows: Starts all kinds of traffic between m and c, and waits until both know each other.
 flows() {
 	local family=$1
 
@@ -55,8 +55,8 @@ flows() {
 	capture c eth0 tcp
 }
 
-# inside KIND: m goes behind the NAT, by a soft or a hard move; outside KIND: it comes out. The network that comes is always the
-# better one.
+# inside KIND: m goes behind the NAT by a soft or a hard move. outside KIND: m comes out again. The new network has the better route each
+# time.
 inside() {
 	if [ "$1" = soft ]; then
 		better wifi0 && must "c uses the NAT" slowwait 10 path_is c "$M" - "$N" &&
@@ -80,7 +80,7 @@ better() {
 	join m "$1" "$METRIC"
 }
 
-# memory PRIVATE: "PROTO NAT_PORT PORT PEER_PORT" of the NAT's memory, a line each, sorted; echoes without a peer's port.
+# memory PRIVATE: Prints the mappings in the NAT's conntrack as sorted lines "PROTO NAT_PORT PORT PEER_PORT"; echoes have no peer's port.
 memory() {
 	local proto ipv=ipv4
 
@@ -91,7 +91,7 @@ memory() {
 		sed -E 's/ $/ 0/; s/^tcp/6/; s/^udp/17/; s/^icmpv6/58/; s/^icmp/1/' | grep -v ' 61453$' | sort
 }
 
-# told: the same by what the NAT said last of each flow.
+# told PRIVATE: Prints the same from the last NAT_ENTRY that the NAT has sent for each flow.
 told() {
 	python3 "$SELFTESTS/entries.py" list "$TMP/seen" | awk -v nat="$N" -v host="$1" '
 		$1 == nat && $2 == host {
@@ -112,7 +112,7 @@ all_told() {
 	fi
 }
 
-# plain_from ADDRESS: messages without the mark.
+# plain_from ADDRESS: Prints messages from this address that do not have the NAT's mark.
 plain_from() {
 	python3 "$SELFTESTS/entries.py" flags "$TMP/seen" "$1" | cut -d' ' -f2
 }
@@ -121,7 +121,7 @@ marked_from() {
 	python3 "$SELFTESTS/entries.py" flags "$TMP/seen" "$1" | cut -d' ' -f1
 }
 
-# What the NAT's agent puts on the wire.
+# Checks which messages the NAT's agent sends, and which it marks.
 on_the_wire() {
 	local family=$1 M C P N
 
@@ -138,13 +138,14 @@ on_the_wire() {
 	must "what is gone is told" slowwait 10 none_told "$P" || return
 }
 
-# A last word of a connection makes another entry.
+# none_told PRIVATE: Deletes the connections in the NAT's conntrack. Has the NAT announced that none is left? The last packet of a
+# connection can make an entry again, hence the repetition.
 none_told() {
 	in_ns r2 conntrack -D -s "$1" >/dev/null 2>&1
 	[ -z "$(told "$1")" ]
 }
 
-# A stream, datagrams both ways, and a ping: in, out, and in again.
+# Checks a stream, datagrams in both directions, and a ping: they go behind the NAT, out, and in again.
 all_kinds() {
 	local family=$1 kind=$2 M C P N DOWN LAST
 
@@ -164,15 +165,15 @@ all_kinds() {
 	must "and outside at the end" goes_on m || return
 	traffic_end m && serve_end c || return
 	capture_end c eth0
-	# The first packets by the NAT may be there before c knows it; m does not believe the resets that they draw.
+	# The first packets by the NAT may arrive before c knows it; m ignores the resets that c answers with.
 	note "  $CASE: resets on the wire $(captured c eth0 'Flags \[[^]]*R')"
-	# Packets that arrive before their mapping does are lost, so it is no soft move to those who count them.
+	# Packets are lost that arrive before their mapping does, so each move is judged as a hard one.
 	ALSO=$N judge_ok m c hard "$DOWN" "$LAST" 3000 "$C"
 	equal "wrong checksums" "0 0" "$(csum_errors m) $(csum_errors c)"
 	equal "hosts" "1 1" "$(figure m hosts) $(figure c hosts)"
 }
 
-# A connection that begins behind the NAT is told of as it begins, and goes on outside.
+# Checks that the NAT announces a connection when it begins behind the NAT, and that it goes on outside.
 begun_inside() {
 	local family=$1 M C P N
 
@@ -189,7 +190,7 @@ begun_inside() {
 	traffic_end m && serve_end c && unharmed m c
 }
 
-# Two hosts behind one address, from the same ports: each has its own flows.
+# Checks two hosts behind one address that use the same ports: each keeps its own flows.
 two_hosts() {
 	local family=$1 M C P N D NEW_D
 
@@ -210,7 +211,7 @@ two_hosts() {
 	traffic_end m && traffic_end d && serve_end c && unharmed m c && unharmed d c
 }
 
-# The NAT's agent is killed in mid-transfer, and comes back; what it said still counts, and it says it again.
+# Checks that the NAT's agent can be killed during a transfer: its entries stay valid, and after its restart it sends them again.
 killed() {
 	local family=$1 M C P N
 
@@ -236,7 +237,7 @@ refusals() {
 	ihmpctl --state "$TMP/state.$1" -j agent show | jq .refused
 }
 
-# forged FAMILY: NAT_ENTRYs of somebody else, on the NAT itself and elsewhere.
+# forged FAMILY: Checks that c refuses NAT_ENTRYs that are forged on the NAT itself and elsewhere.
 forged() {
 	local family=$1 M C P N before after kind count total=0 nats from in
 
@@ -267,7 +268,7 @@ refused_since() {
 	[ $(($(refusals c) - $1)) -ge "$2" ]
 }
 
-# The NAT's own figures, its configuration, and what it leaves behind.
+# Checks the figures of the NAT's agent, its configuration, and that it leaves nothing behind.
 told_what() {
 	local M C P N
 
@@ -277,7 +278,7 @@ told_what() {
 	check "figures" slowwait 10 quiet sh -c "ihmpctl --state '$TMP/state.r2' -j agent show |
 		jq -e '.mode == \"router\" and .[\"nat-pairs\"] == 1 and .[\"nat-mappings\"] >= 3 and .bound == 1'"
 	check "two chains" sh -c "nsenter --net='/run/netns/${NS[r2]}' nft list table inet ihmp_router | grep -c 'chain' | grep -qx 2"
-	# A peer to whom nobody says anything any more is not listened for.
+	# A router that has nothing to do is a wrong configuration.
 	printf '[router]\n' >"$TMP/bad.toml"
 	check "needs something to do" sh -c "ihmpd --router --config '$TMP/bad.toml' --check 2>&1 | grep -q inside"
 	agent_stop r2

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A host goes behind a masquerading NAT that knows nothing of IHMP: with another network, without one, and from the beginning.
+# Tests a host that goes behind a masquerading NAT without an agent: it has another network as well, or has none, or begins there.
 #
-# r2 of the testbed is the NAT, with a private network behind it. The agents run at m and c only.
+# r2 of the testbed is the NAT, with a private network behind it. The agents run on m and c only.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# stage FAMILY: the testbed, r2 with the NAT, agents.
+# stage FAMILY: Builds the testbed, and r2 with the NAT.
 stage() {
 	local family=$1
 
@@ -18,7 +18,7 @@ stage() {
 	ipn r2 addr flush dev lan scope global && OPTIMISTIC=0 join r2 lan || return
 	MAC[${ADDR[r2.lan.6]}]=${HARDWARE[r2.lan]}
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]} N=${ADDR[r2.wan.$family]}
-	# UDP of IHMP, too: the NAT gives it another port.
+	# The NAT changes the source port of IHMP messages, too.
 	in_ns r2 nft -f - <<-END
 		table inet nat {
 			chain postrouting {
@@ -30,7 +30,7 @@ stage() {
 	END
 }
 
-# known FAMILY FLOW...: m and c know each other, and these flows pass.
+# known FAMILY FLOW...: Starts these flows, and waits until m and c know each other.
 known() {
 	local family=$1
 	shift
@@ -40,12 +40,12 @@ known() {
 	must "flows" slowwait 10 figure_at_least m flows $# || return
 }
 
-# flagged FAMILY FLAG: a filter for messages with this bit in Options.
+# flagged FAMILY FLAG: Prints a capture filter for messages with this bit in Options.
 flagged() {
 	[ "$1" = 4 ] && echo "udp port 61453 and udp[9] & $2 != 0" || echo "udp port 61453 and ip6[49] & $2 != 0"
 }
 
-# at_nat: data that c saw from the NAT or sent to it.
+# watch_nat: Captures data that c exchanges with the NAT's address.
 watch_nat() {
 	capture c eth0 "host $N and (tcp or udp) and not port 61453"
 }
@@ -62,8 +62,8 @@ logs() {
 	grep -cE "$2" "$TMP/ihmpd.$1.log" || true
 }
 
-# soft FAMILY: m's other network stays, and is the one that its routes prefer: what leaves by the NAT is changed, whatever
-# address it is from.
+# soft FAMILY: m keeps its other network, and its routes prefer that one. The NAT changes all packets that leave through it, whichever
+# source address they have, so m must use the other network.
 soft() {
 	local M C NEW N before UP
 
@@ -86,11 +86,11 @@ soft() {
 	at_least "ACKs with ND" 1 "$(captured m wifi0 61453)"
 	equal "data by the NAT" 0 "$(captured c eth0 .)"
 	equal "hosts at c" 1 "$(figure c hosts)"
-	# What it was told is no news when it moves on.
+	# When m moves on, it does not announce again what its peer knows already.
 	at_most "messages of m" 8 "$(logs m 'event=sent .* attempt=1')"
 }
 
-# hard FAMILY: m has no other network. What is there waits; what begins works, as without us.
+# hard FAMILY: m has no other network. Old connections wait, and new ones work, as without ihmp.
 hard() {
 	local M C NEW N before UP
 
@@ -119,13 +119,13 @@ hard() {
 	equal "resets that m's sockets got" '' "$(jq -r '.flows[].errors | select(. != {}) | tojson' "$TMP/run.m.json")"
 }
 
-# begun FAMILY: m begins there. Nothing is moved, and both agents say why; outside it is asked again.
+# begun FAMILY: m begins behind the NAT. Nothing can move, and both agents log the reason. Outside, m asks c again.
 begun() {
 	local M C NEW N
 
 	stage "$1" && leave m eth0 && join m wifi0 50 || return
 	agent_start m c && serve c "$1" tcp:5000 udpc:5001 || return
-	# c greets its clients as well, as it does not by itself.
+	# With this policy c sends HELLOs to its clients, which it would not do by itself.
 	ctl c policy add "$N" auto-in || return
 	capture m wifi0 "$(flagged "$1" 0x20)" || return
 	traffic m "$1" "$C" tcp:5000,rate=50000 udpc:5001 || return
@@ -146,7 +146,7 @@ begun() {
 	traffic_end m && serve_end c
 }
 
-# restarted FAMILY: agents that begin anew while m is behind the NAT.
+# restarted FAMILY: The agents are started again while m is behind the NAT.
 restarted() {
 	local M C NEW N host
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Namespaces: everything is one's own, and a namespace that is deleted under traffic takes its state with it.
+# Tests network namespaces: each has its own tables and settings, and one that is deleted under traffic takes its state with it.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -17,13 +17,13 @@ isolated() {
 	[ "$(ctl d -j param show | jq '."max-hosts"')" != 7 ] || fail "the limit of m is the limit of d"
 	check "traffic of d" quiet in_ns d ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}"
 	equal "flows at d" 0 "$(figure d flows-made)"
-	# The counters of one are not the counters of the other.
+	# The namespaces have separate counters.
 	in_ns m ping -qc 3 -i 0.01 -W 1 "${ADDR[c.eth0.4]}" >/dev/null
 	at_least "seen at m" 3 "$(figure m out-unchanged)"
 	equal "seen at d" 0 "$(figure d out-unchanged)"
 }
 
-# events stay where they happen
+# Checks that events are sent only in the namespace where they happen.
 events() {
 	topo_trio || return
 	start m ihmpctl -j monitor >"$TMP/events.m" 2>&1
@@ -38,8 +38,8 @@ heard() {
 	[ -s "$TMP/events.m" ]
 }
 
-# deleted HOW: hosts, flows and traffic in both directions, and then the namespace goes. HOW is plain, translated (m has
-# moved before), or discovery (the module looks for hosts by itself).
+# deleted HOW: Deletes a namespace with hosts, flows and traffic in both directions. HOW is plain, translated (m has moved before), or
+# discovery (the module looks for hosts by itself).
 deleted() {
 	local i how=$1 new pid
 
@@ -61,12 +61,12 @@ deleted() {
 		stop_process "$pid" KILL
 		ip netns del "${NS[m]}" || { fail "round $i: cannot delete m" || return; }
 		unset "NS[m]"
-		# c goes on sending into the void, and is deleted under that.
+		# c goes on sending to nobody, and is deleted during that.
 		end_all "${NS[c]}"
 		ip netns del "${NS[c]}"
 		unset "NS[c]"
 	done
-	# All namespaces are gone for the module too, when it can be unloaded.
+	# The module can be unloaded only when it has freed all namespaces.
 	drop_topo
 	must "the module can be unloaded" slowwait 10 module_unload || return
 	module_load
@@ -86,7 +86,7 @@ with_agent() {
 	done
 }
 
-# let_go KNOWN KIND...: sockets of these kinds that speak to c and are closed keep no namespace. known: c is a host.
+# let_go KNOWN KIND...: Checks that closed sockets of these kinds that have sent to c keep no namespace alive. With "known", c is a host.
 let_go() {
 	FAMILIES='4 6' topo_pair && quiet in_ns m sysctl -w net.ipv4.ping_group_range='0 0' || return
 	[ "$1" != known ] || introduce m "${ADDR[m.eth0.4]}" c "${ADDR[c.eth0.4]}" || return
@@ -110,7 +110,7 @@ let_go() {
 	[ "$1" != known ] || at_least "flows" 2 "$(figure m flows-made)" || return
 	end_all "${NS[m]}"
 	ip netns del "${NS[m]}" && unset "NS[m]"
-	# The other end of the cable goes with it.
+	# Deleting the namespace removes the other end of the veth pair.
 	must "the namespace goes" slowwait 30 not quiet ipn s link show dev m0
 }
 

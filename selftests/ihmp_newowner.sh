@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Others come where something was: a newcomer gets the address that a host left, and another socket the port of a UDP server whose
-# address is gone. Each case is shown to be so without agents first: then nobody's connection outlives the move.
+# A new host takes over the address that another host left, or another socket takes the port of a UDP server whose address is gone. Tests
+# that each packet reaches the right owner. Each case runs without agents first; then no connection would survive the move.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# stage FAMILY: servers at c that tell whom they see, and speakers everywhere.
+# stage FAMILY: Starts servers at c that print the addresses of their clients, and speakers on all hosts.
 stage() {
 	local family=$1 host
 
@@ -27,19 +27,19 @@ leaves() {
 	! taking_part || must "c knows" slowwait 10 path_is c "$M" - "$NEW"
 }
 
-# newcomer FAMILY: d has m's former address, in place of its own.
+# newcomer FAMILY: d takes the former address of m in place of its own.
 newcomer() {
 	address d eth0 "$1" "$M" "$D" && ipn c neigh flush dev eth0 && ipn m neigh flush dev eth0 || return
 	must "the newcomer is there" slowwait 10 quiet in_ns d ping -qnc 1 -W 1 "$C"
 }
 
-# apart: the address is active for a host that is not at m's new address.
+# apart: Does c have the former address as active for a host that is not m?
 apart() {
 	host_is c "$M" "all(.addr[]; .address != \"$NEW\" or .set != \"active\") and any(.addr[]; .address == \"$M\" and .set == \"active\")"
 }
 
-# client_left FAMILY plain|agent [cookies]: m has a connection and a UDP flow to c and moves; d comes to its address, and speaks to c from the
-# same port and from others.
+# client_left FAMILY plain|agent [cookies]: m has a connection and a UDP flow to c, and moves. d takes its address, and connects to c from
+# the same port and from others. With "agent", d runs an agent.
 client_left() {
 	local M C D NEW family=$1 port
 
@@ -73,7 +73,7 @@ client_left() {
 	says m 5 old talk 5
 }
 
-# server_left FAMILY PLAIN|AGENT: c has connections to m, which moves; d comes to its address and serves there.
+# server_left FAMILY plain|agent: c has connections to m, which moves. d takes its address and serves there.
 server_left() {
 	local M C D NEW family=$1
 
@@ -88,7 +88,7 @@ server_left() {
 	says c ok w udp && ask c w connect "$M" 5001 && says c ok w write hello && says c "d hello $M 5001" w hear && says c 10 w talk 10
 	says c ok l tcp && ask c l connect "$M" 5000 && says c d l hear && says c 10 l talk 10
 	check "c's ping to the newcomer" quiet in_ns c ping -qnc 3 -i 0.02 -W 1 "$M"
-	# The newcomer is a client, too: of the port that m's server has.
+	# The newcomer is a client as well, from the port that m's server has.
 	says d ok v udp && says d 5002 v bind "$M" 5002 && says d 5002 v connect "$C" 5001 && says d 10 v talk 10
 	says d "$M 5" v visits "$C" 5000 5
 	taking_part || return 0
@@ -100,9 +100,9 @@ server_left() {
 	says c "m 5" v visits "$NEW" 5000 5
 }
 
-# --- a UDP server whose address is gone, and another socket at its port
+# --- a UDP server whose address is gone, and another socket on its port
 
-# begins FAMILY: m serves UDP by a socket of that name, which can have company; c has a connected client and one that is not.
+# begins FAMILY: m has a UDP server "one", whose port others may share; c has a connected client and an unconnected one. Then m moves.
 begins() {
 	local family=$1
 
@@ -116,7 +116,7 @@ begins() {
 	! taking_part || { leaves "$family" && says c 5 k talk 5 && says c ok f say "$M" 5001 hello && says c "one hello $M 5001" f hear; }
 }
 
-# sharing NAME FAMILY: a socket that others may share the port with.
+# sharing NAME FAMILY: Makes a server whose port other sockets may share.
 sharing() {
 	says m ok "$1" udp && says m ok "$1" share && says m 5001 "$1" bind "$(any "$2")" 5001 && says m ok "$1" greet "$1" plain
 }
@@ -128,7 +128,7 @@ served_by() {
 }
 
 
-# chosen FAMILY: the server says by IP_PKTINFO from where it answers: from the address that was asked, which is gone.
+# chosen FAMILY: The server chooses its source address by IP_PKTINFO: the address that was asked, which is gone.
 chosen() {
 	local M C NEW PORT family=$1
 
@@ -143,7 +143,7 @@ chosen() {
 	says c ok f say "$M" 5001 hello && says c "one hello $M 5001" f hear
 }
 
-# restarted FAMILY SECONDS: the server ends and another begins, that much later.
+# restarted FAMILY SECONDS: The server ends, and so much later another one begins.
 restarted() {
 	local M C NEW PORT
 
@@ -152,14 +152,14 @@ restarted() {
 	sharing two "$1" && served_by two
 }
 
-# succeeded FAMILY: the successor is there before the server ends.
+# succeeded FAMILY: The second server begins before the first one ends.
 succeeded() {
 	local M C NEW PORT
 
 	begins "$1" && sharing two "$1" && says m ok one close && served_by two
 }
 
-# sibling FAMILY: one socket hears, and another one of the same port answers.
+# sibling FAMILY: One socket receives, and other sockets on the same port answer.
 sibling() {
 	local M C NEW PORT
 
@@ -171,7 +171,8 @@ sibling() {
 	done
 }
 
-# unsaid FAMILY m|c: c goes without a word, and d, which takes part, gets its address. One of the two had called the other before.
+# unsaid FAMILY m|c: c leaves without announcing it, and d, which has an agent, takes its address. m or c had opened a connection to the
+# other one before.
 unsaid() {
 	local M C D NEW family=$1
 
@@ -187,7 +188,7 @@ unsaid() {
 	first_and_second d "$M"
 }
 
-# first_and_second HOST ADDR: the connection that it opens first, and another one, work, then and later.
+# first_and_second HOST ADDR: Checks that the first connection that HOST opens works, and another one, at once and later.
 first_and_second() {
 	local name
 
@@ -198,7 +199,8 @@ first_and_second() {
 	says "$1" 5 a talk 5 && says "$1" 5 b talk 5
 }
 
-# installed FAMILY same|other: c has lost all that it knew of others, as a machine that is installed anew; its key is the same or another.
+# installed FAMILY same|other: c has lost all that it knew of other hosts, like a machine after a new installation. It has the same key or
+# another one.
 installed() {
 	local M C D NEW family=$1
 
@@ -209,20 +211,21 @@ installed() {
 	[ "$2" = same ] || rm -rf "$TMP/state.c"
 	agents c && first_and_second c "$M" || return
 	says m "$M 5" v visits "$C" 5000 5
-	# With another key it is another host. It has a part only in those connections that it speaks on.
+	# With another key c is another host to m. Only the connections on which c sends belong to that host.
 	says c 5 back talk 5
 	[ "$2" = other ] || says m 5 old talk 5
 }
 
-# unknown FAMILY: the table of c is emptied, and m leaves before c's agent is started again; d, which takes no part, has m's address, and a
-# connection from there. When m makes itself known c remembers by its key where it was. That connection is not m's.
+# unknown FAMILY: The table of c is emptied, and m leaves before c's agent is started again. d, which has no agent, has taken m's address
+# and has a connection from there. When m makes itself known, c recognises its key and remembers its former address. Checks that c does not
+# take d's connection for one of m.
 unknown() {
 	local M C D NEW family=$1
 
 	stage "$family" && agents m c || return
 	says m ok old tcp && ask m old connect "$C" 5000 && says m "$M" old hear && acquainted m "$C" c "$M" && says m 5 old talk 5 || return
 	! taking_part || { agent_stop c && in_ns c ihmpd --flush || return; }
-	# Nothing of m is on the way, not even a delayed acknowledgement: d would reset what c repeats.
+	# No packet of m may be in flight, not even a delayed acknowledgement: d would reset what c retransmits.
 	later 1
 	address m eth0 "$family" "$NEW" "$M" && newcomer "$family" || return
 	says d ok l tcp && ask d l connect "$C" 5000 && says d "$M" l hear && says d 5 l talk 5 || return
@@ -236,8 +239,8 @@ unknown() {
 	says d 5 l talk 5
 }
 
-# taken FAMILY plain|agent: m has moved, and d, which has its former address, connects from the very port of m's connection; and sends
-# segments of that connection whose sequence number is right, and what they acknowledge is not.
+# taken FAMILY plain|agent: m has moved, and d has its former address and connects from the very port of m's connection. d also sends
+# segments of that connection whose sequence number is right, but whose acknowledgement number is not.
 taken() {
 	local M C D NEW family=$1 port next
 
@@ -249,7 +252,7 @@ taken() {
 	next=$(grep -oE 'seq [0-9]+:[0-9]+' "$TMP/cap.c.eth0" | tail -n 1)
 	! taking_part || { leaves "$family" && says m 3 old talk 3; } || return
 	newcomer "$family" || return
-	# Without agents the connection would not outlive the move.
+	# Without agents the connection would not survive the move.
 	taking_part || { says d "$M 5" v visits "$C" 5000 5 && return; }
 	says d "silence 1" v visits "$C" 5000 1 "sport=$port"
 	says m 3 old talk 3
@@ -267,9 +270,9 @@ taken() {
 	says d "$M 1" v visits "$C" 5000 1 "sport=$port"
 }
 
-# --- hosts that go where others were
+# --- hosts that take each other's addresses
 
-# id_at ADDR: the number of the host that has the address for c. went ID ADDR: that host has this address now.
+# id_at ADDR: Prints the number of the host for which the address is active at c. went ID ADDR: Is that the host with this number?
 id_at() {
 	ctl c -j host show "$1" | jq -r '.[0] | select(any(.addr[]; .address == $at and .set == "active")).id' --arg at "$1"
 }
@@ -278,8 +281,8 @@ went() {
 	[ "$(id_at "$2")" = "$1" ]
 }
 
-# muted: nothing of the signalling of m and d gets through; c sends on a connection to each, and it comes to the other one. That is not
-# answered by a reset: c may have meant another machine, and has.
+# muted: No message of m and d gets through. c sends on its connections to them, and each packet reaches the other host. Checks that this
+# host does not answer with a reset, because c can mean the host that had the address before.
 muted() {
 	local host
 
@@ -296,7 +299,7 @@ muted() {
 	done
 }
 
-# goes_both_ways: all four connections, two of each of m and d with c, carry data.
+# goes_both_ways: Checks that all four connections between c and m and d carry data.
 goes_both_ways() {
 	says m 3 old talk 3
 	says d 3 old talk 3
@@ -304,7 +307,8 @@ goes_both_ways() {
 	says c 3 tod talk 3
 }
 
-# exchanged FAMILY SECONDS|mute: m and d get each other's address, one step after the other; or at once, and it takes a while until c is told.
+# exchanged FAMILY SECONDS|mute: m and d take each other's address, with so many seconds between the steps. With "mute" they do it at once,
+# and c is told only after a while.
 exchanged() {
 	local M C D NEW of_m of_d family=$1 host step=$2
 
@@ -317,7 +321,7 @@ exchanged() {
 	says c ok tom tcp && ask c tom connect "$M" 5000 && says c m tom hear && says c ok tod tcp && ask c tod connect "$D" 5000 && says c d tod hear || return
 	goes_both_ways
 	! taking_part || { of_m=$(id_at "$M") && of_d=$(id_at "$D"); } || return
-	# What began just before a move may be another's.
+	# A connection that began just before a move may be taken for that of the other host, so some time passes.
 	later 2 && dad "$family"
 	if [ "$2" = mute ]; then
 		for host in m d; do
@@ -345,7 +349,7 @@ exchanged() {
 	done
 }
 
-# inherited FAMILY SECONDS: d sleeps for so long, and m gets its address.
+# inherited FAMILY SECONDS: d is disconnected for so long, and then m takes its address.
 inherited() {
 	local M C D NEW of_m family=$1
 
@@ -364,7 +368,7 @@ inherited() {
 	says m 3 old talk 3
 }
 
-# One control is enough.
+# The control is the same with both kinds of newcomer, so it runs once.
 declare -A HOW=([plain]=paired [agent]=run_case)
 for family in 4 6; do
 	for newcomer in plain agent; do
