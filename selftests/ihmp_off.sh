@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The administrator's switch: while a machine is off no new flow takes part and nobody is greeted or answered, as without ihmp, but
-# flows that have moved go on, and move again.
+# Tests the administrator's switch. While a machine is off, new flows do not take part, and nobody is greeted or answered, as without ihmp.
+# But flows that have moved go on, and can move again.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# stage FAMILY: the testbed with agents at m and c, and servers at c: one for what moves, another for what begins later.
+# stage FAMILY: Builds the testbed with agents at m and c. c has servers: one for flows that move, and others for flows that begin later.
 stage() {
 	family=$1
 
@@ -15,40 +15,40 @@ stage() {
 	agent_start m c && serve c "$family" tcp:5000 && serve c@new "$family" tcp:5002 udpc:5003
 }
 
-# old: what is open before the switch: a stream both ways, and a shell; both hosts know each other.
+# old: Opens a stream and a shell before the switch, and waits until both hosts know each other.
 old() {
 	traffic m "$family" "$C" tcp:5000,rate=50000,name=tcp-bulk tcp:5000,rate=200,name=tcp-shell || return
 	must "both know each other" hosts_up m "$C" c "$M" && must "rows" slowwait 10 figure_at_least m flows 2 &&
 		must "rows" slowwait 10 figure_at_least c flows 2
 }
 
-# young LABEL: flows that begin later, of TCP and UDP, each with a client of its own.
+# young: Opens flows of TCP and UDP later, each by a client of its own.
 young() {
 	traffic m@tcp "$family" "$C" tcp:5002,rate=20000 && traffic m@udp "$family" "$C" udpc:5003,interval=0.02
 }
 
-# hard FROM TO: m has no network for a moment, then another one; c sends there what has moved.
+# hard FROM TO: m has no network for a moment and then another one. Waits until c sends the moved flows there.
 hard() {
 	leave m "$1" && join m "$2" 50 || return
 	must "c sends to ${ADDR[m.$2.$family]}" slowwait 20 path_is c "${ADDR[m.$2.$family]}" - "${ADDR[m.$2.$family]}"
 }
 
-# switch HOST on|off
+# switch HOST on|off: Runs `ihmpctl on` or `ihmpctl off`.
 switch() {
 	ctl "$1" "$2" >"$TMP/switch.$1" || fail "ihmpctl $2 at $1"
 }
 
-# agent_says HOST on|off: the agent has heard of it.
+# agent_says HOST on|off: Does the agent know the state of the switch?
 agent_says() {
 	[ "$(ihmpctl --state "$TMP/state.$1" -j agent | jq -r .enabled)" = "$2" ]
 }
 
-# flows_of HOST: rows, and those of them that stay.
+# flows_of HOST: Prints the number of rows, and how many of them stay where they are.
 flows_of() {
 	ctl "$1" -j host show | jq -r '"\([.[].flows] | add // 0) \([.[].staying // 0] | add // 0)"'
 }
 
-# broken CLIENT: nothing comes, while others get a lot.
+# broken CLIENT: Checks that the client receives nothing while the moved flows receive a lot.
 broken() {
 	local before
 
@@ -56,8 +56,8 @@ broken() {
 	must "what has moved goes on" goes_on m 40 && equal "what $1 got meanwhile" "$before" "$(progress "$1")"
 }
 
-# switched FAMILY HOST: what had moved before HOST was switched off goes on over two more moves; what began later breaks, but is
-# not reset: it goes on when its address comes back. Then the machine is on again, and all move.
+# switched FAMILY HOST: Checks that flows that moved before HOST was switched off go on over two more moves. Flows that began later stop,
+# but are not reset, and go on when their address comes back. When the machine is on again, all of them move.
 switched() {
 	local family M C N DOWN UP
 
@@ -79,7 +79,7 @@ switched() {
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" 20000 "$C"
 }
 
-# home FAMILY: what was recorded, and at home, stays there while m is off, and can move again when m is on.
+# home FAMILY: Checks that a recorded flow that has not moved stays at its address while m is off, and can move when m is on again.
 home() {
 	local family M C N asked UP
 
@@ -103,7 +103,7 @@ home() {
 	traffic_end m && serve_end c && judge_ok m c hard 0 "$UP" 60000 "$C"
 }
 
-# quiet_host FAMILY: m is off: nothing of it shows, in either direction, and c finds nobody there.
+# quiet_host FAMILY: m is off. Checks that it sends and answers no message, and that c finds no ihmp there.
 quiet_host() {
 	local family M C N
 
@@ -117,7 +117,7 @@ quiet_host() {
 	young && must "they work" goes_on m@tcp 20 && must "both" goes_on m@udp 20 || return
 	equal "hosts and rows of m" "0 0" "$(figure m hosts) $(figure m flows)"
 	equal "messages" 0 "$(captured c eth0 61453)"
-	# c opens a connection, and asks m.
+	# c opens a connection and sends HELLOs to m.
 	traffic c "$family" "$M" tcp:5000,rate=20000 || return
 	must "three greetings" slowwait 20 at_least_captured 3 "IP6? $C.61453 > $M.61453" || return
 	must "c leaves m alone" slowwait 20 host_is c "$M" '.state == "classic"' || return
@@ -125,7 +125,7 @@ quiet_host() {
 	must "traffic goes on" goes_on c 20 || return
 	at_least "greetings that m refused" 3 "$(ihmpctl --state "$TMP/state.m" -j agent | jq '.refusals[] | select(.reason == "off") | .messages')"
 	equal "hosts and rows of m" "0 0" "$(figure m hosts) $(figure m flows)"
-	# Control: the same when it is on, and the new flows survive a move.
+	# Control: m is on, and the new flows survive a move.
 	switch m on || return
 	must "m takes part" hosts_up m "$C" c "$M" || return
 	must "rows" slowwait 10 figure_at_least m flows 2 && must "rows of c" slowwait 10 figure_at_least c flows 2 || return
@@ -136,7 +136,7 @@ at_least_captured() {
 	[ "$(captured c eth0 "$2")" -ge "$1" ]
 }
 
-# restarted FAMILY: the switch stays as it is when the agent goes and comes, and what has moved goes on and moves again.
+# restarted FAMILY: Checks that the switch stays off when the agent stops and starts, and that moved flows go on and move again.
 restarted() {
 	local family M C N
 
@@ -149,14 +149,14 @@ restarted() {
 	must "the host of what has moved is greeted" slowwait 10 has_line "$TMP/ihmpd.m.log" "event=acked control=hello .* by=$C" || return
 	equal "hosts and rows" "1 2 0" "$(figure m hosts) $(flows_of m)"
 	hard wifi0 eth0 && broken m@tcp && broken m@udp || return
-	# What c was told has to stay true, also when the last of them has ended: what began since is found where it began.
+	# What c was told has to stay true after the last moved flow has ended, so that c finds the newer flows where they began.
 	traffic_end m && POLL_MS=2000 must "no rows" slowwait 100 figure_is m flows 0 || return
 	leave m eth0 && join m wifi0 50 || return
 	must "the new ones go on where they began" goes_on m@tcp 5 130 && must "both" goes_on m@udp || return
 	equal "hosts and rows" "1 0 0" "$(figure m hosts) $(flows_of m)"
 }
 
-# alike FAMILY: a connection that would be taken for one that has moved gets another port, as ever, and stays.
+# alike FAMILY: Checks that a connection that looks like a moved one on the wire gets another port, and stays where it is.
 alike() {
 	local family M C N
 
@@ -172,7 +172,7 @@ alike() {
 	hard eth0 wifi0 && must "where it began it goes on" goes_on m@alike 5 60
 }
 
-# by_hand FAMILY: without agents: rows and hosts by hand.
+# by_hand FAMILY: Tests the switch without agents, with host entries that are changed by hand.
 by_hand() {
 	local family=$1 M C NEW
 
@@ -188,7 +188,7 @@ by_hand() {
 	must "both go on" goes_on m 10 && must "both" goes_on m@more 10 || return
 	equal "rows" "2 2" "$(flows_of m)"
 	equal "hosts that were asked about" 0 "$(figure m discovered)"
-	# Again is nothing, and on brings all back; what was open meanwhile has rows then.
+	# A second "off" changes nothing. "on" lets all flows move again, and flows that were opened meanwhile get rows then.
 	switch m off && equal "rows that stay" "2 2" "$(flows_of m)"
 	switch m on || return
 	equal "it says" on "$(cat "$TMP/switch.m")"
@@ -198,7 +198,7 @@ by_hand() {
 	must "they move" goes_on m 10 && must "all" goes_on m@more 10
 }
 
-# said: what the tool, the settings and the events say; two namespaces; who may; the configuration.
+# said: Checks what the tool, the settings and the events say, that the switch is for one namespace, who may use it, and the configuration.
 said() {
 	FAMILIES=4 topo_pair delay 1ms || return
 	equal "at first" 1 "$(ctl m -j param show | jq .enabled)"
@@ -223,7 +223,7 @@ said() {
 	check "file and line" grep -q 'bad.toml:2' <(in_ns m ihmpd --config "$TMP/bad.toml" --check 2>&1)
 }
 
-# monitored: the monitor listens: it hears of a setting.
+# monitored: Changes a setting. Has the monitor printed it?
 monitored() {
 	ctl m param set max-hosts 78 && ctl m param set max-hosts 77 && has_line "$TMP/events" '"max-hosts":77'
 }

@@ -1,18 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Where hosts are: an honest one proves its address when it has one to prove; both ends move at once; hosts have an end.
+# Tests where hosts are: a host proves a new address where that is needed, both ends move at the same time, and idle hosts are forgotten.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
 DELAY_MS=30 RTT_MS=60
-# Two round trips and a time-out of 200 ms with its jitter; the datagrams come every 20 ms.
+# The limit is two round trips and a time-out of 200 ms with its jitter; the datagrams come every 20 ms.
 LIMIT_MS=$((2 * RTT_MS + 250 + 20 + SLACK_MS))
 
-# Data now and then: enough to see that they go on for minutes.
+# Traffic for cases that last minutes: a datagram now and then.
 SLOW=("udpc:5001,interval=0.5")
 
-# stage FAMILY FLOW...: two hosts that know each other and have measured the round trip, and traffic.
+# stage FAMILY FLOW...: Builds two hosts that know each other and have measured the round trip, and starts the traffic.
 stage() {
 	local family=$1 near far
 	shift
@@ -24,7 +24,8 @@ stage() {
 	M=${ADDR[m.eth0.$family]} M2=${ADDR[m.wifi0.$family]}
 	C=${ADDR[c.eth0.$family]} C2=${ADDR[c.wifi0.$family]}
 	agent_start m c && serve c "$family" tcp:5000 udpc:5001 udpu:5002 || return
-	# What waits for the link address of one who is gone does so for three seconds, and TCP does not send it again meanwhile.
+	# A packet waits up to three seconds for the link address of a host that is gone, and TCP does not send it again meanwhile. So all
+	# link addresses are known from the beginning.
 	for near in eth0 wifi0; do
 		for far in eth0 wifi0; do
 			acquaint m "$near" c "$far" || return
@@ -36,17 +37,18 @@ stage() {
 	must "traffic goes on" goes_on m
 }
 
-# has_active HOST PEER ADDRESS
+# has_active HOST PEER ADDRESS: Does HOST have this address of the peer as active?
 has_active() {
 	host_is "$1" "$2" "any(.addr[]; .address == \"$3\" and .set == \"active\")"
 }
 
-# probed HOST ADDRESS: HOST asked there, and it was answered.
+# probed HOST ADDRESS: Has a probe of HOST to this address been answered?
 probed() {
 	has_line "$TMP/ihmpd.$1.log" "event=acked control=path-probe .* by=$2 "
 }
 
-# honest FAMILY: a move is not delayed by a proof. m was sent little, so it is asked at once (ihmp_credit.sh has one that was sent much).
+# honest FAMILY: Checks that a proof does not delay a move. m has received little, so c probes it at once (ihmp_credit.sh has the other
+# case).
 honest() {
 	local family=$1 M M2 C C2 messages
 
@@ -58,7 +60,7 @@ honest() {
 	check "nothing is lost for want of credit" not reason_at_least c no-credit 1
 	check "and stays" has_active c "$M" "$M2"
 	check "nobody is unvalidated" not has_line "$TMP/ihmpd.c.log" 'event=unvalidated'
-	# Back where it was proven, by its first messages, nothing is asked.
+	# m returns to an address that its first messages have proven, so no probe is sent.
 	messages=$(grep -c 'event=sent control=path-probe' "$TMP/ihmpd.c.log")
 	leave m wifi0 && join m eth0 || return
 	must "c sends to the old address" slowwait 5 path_is c "$M" - "$M" || return
@@ -67,8 +69,8 @@ honest() {
 	traffic_end m
 }
 
-# both FAMILY WHAT LATER: each loses the address in use at once, or c so many seconds later; one of them, or each, keeps one
-# that the other knows.
+# both FAMILY WHAT LATER: Both hosts lose the address in use, c LATER seconds after m. One of them, or each, keeps an address that the other
+# knows.
 both() {
 	local family=$1 what=$2 later=$3 M M2 C C2 DOWN UP took
 
@@ -97,7 +99,7 @@ both() {
 	figure_of "both move, $([ "$what" = each ] && echo each keeps || echo one keeps) an address, IPv$family, $later s later" recovery "$took" ms
 }
 
-# forgotten FAMILY: a host without connections goes after peers.forget_after, its key stays; so it is known again.
+# forgotten FAMILY: Checks that a host without connections is forgotten after peers.forget_after, and that its key stays for the next time.
 forgotten() {
 	local family=$1 M M2 C C2 since
 
@@ -111,9 +113,9 @@ forgotten() {
 	POLL_MS=640 must "it goes" slowwait 300 not host_is c "$M" true || return
 	at_least "ms" 10000 $(($(now_ms) - since))
 	must "its key stays" sh -c "ihmpctl --state '$TMP/state.c' key | grep -q 'peer seen'" || return
-	# m does not know that; it says something, and they greet.
+	# m does not know that it is forgotten. It sends data, and both greet each other again.
 	leave m eth0 && join m wifi0 50 || return
-	# What begins before m's agent has noticed begins at the old address, and c has forgotten whose that is.
+	# A flow that begins before m's agent has noticed the move would begin at the old address, which c no longer knows as m's.
 	must "m moved" slowwait 10 path_is m "$C" "$M2" "$C" || return
 	serve c "$family" udpc:5001 && traffic m "$family" "$C" "${SLOW[@]}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M2" || return

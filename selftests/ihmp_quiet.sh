@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Who says nothing for long: connections that are older than the agents, on which nothing has passed since, and endpoints that programs
-# have learned. After a move they go on, whoever speaks first. In the control without agents nobody moves.
+# Tests silence: connections that are older than the agents and have been idle since, and addresses that programs have learned. They go on
+# after a move, whichever end sends first. Without agents, as a control, nobody moves.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# stage FAMILY: m at its first network, and servers at both ends that greet. SPEAKS is the family of the sockets, if it is another one.
+# stage FAMILY: m is at its first network; both ends have servers that greet. SPEAKS is the family of the sockets, if it is another one.
 stage() {
 	FAMILIES=$1 topo_testbed delay 5ms || return
 	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} N=${ADDR[m.wifi0.$1]}
@@ -16,18 +16,18 @@ stage() {
 	server c t tcp "$C" 5000 here && server c u udp "$C" 5000 here && server m mt tcp "$M" 5000 there
 }
 
-# flagged HOST NAME: the socket is one of a flow that may have to send from an address that is gone.
+# flagged HOST NAME: Does the socket have IP_TRANSPARENT? The module grants it to sockets that may have to send from a lost address.
 flagged() {
 	ask "$1" "$2" flag && [ "$ANSWER" = 1 ]
 }
 
-# moves FAMILY soft|hard|pulled|renumbered: m goes to its second network, or has another address in the first one, if there are agents.
+# moves FAMILY soft|hard|pulled|renumbered: With agents, m goes to its second network, or gets another address in the first one.
 moves() {
 	taking_part || return 0
 	case $2 in
 	soft) FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N" && FAMILIES=$1 leave m eth0 ;;
 	hard) FAMILIES=$1 leave m eth0 && FAMILIES=$1 join m wifi0 ;;
-	# c hears of it at once, and the address stays for a while.
+	# c is told at once, and the address goes only after a while.
 	pulled)
 		FAMILIES=$1 join m wifi0 200 && knows c "$M" "$N" && ipn r1 link set lan down && knows_former c "$N" "$M" && nap 5 &&
 			FAMILIES=$1 leave m eth0 && nap 2
@@ -36,7 +36,7 @@ moves() {
 	esac && knows c "$M" "$N"
 }
 
-# older FAMILY soft|hard|pulled|renumbered: nothing has passed on these since the agents are there, and m speaks first.
+# older FAMILY soft|hard|pulled|renumbered: These connections have been idle since before the agents started, and m sends first.
 older() {
 	local M C N
 
@@ -49,7 +49,7 @@ older() {
 	says m 5 old talk 5
 }
 
-# accepted FAMILY: m has accepted the connection, and is the first to speak.
+# accepted FAMILY: m has accepted the connection, and sends first.
 accepted() {
 	local M C N
 
@@ -60,7 +60,7 @@ accepted() {
 	says m ok a write first && says c first b hear && says c ok b write second && says m second a hear
 }
 
-# waiting FAMILY: m writes while it has no network, and what waits goes out when there is one, without waiting for a time-out.
+# waiting FAMILY: m writes while it has no network. Checks that the data goes out as soon as there is one, without waiting for a time-out.
 waiting() {
 	local M C N
 
@@ -73,7 +73,7 @@ waiting() {
 	says m 5 a talk 5
 }
 
-# ports FAMILY: two connections from the same port, to two servers of c, and one of them is older than the agents.
+# ports FAMILY: m has two connections from the same port to two servers of c, and one of them is older than the agents.
 ports() {
 	local M C N
 
@@ -85,7 +85,7 @@ ports() {
 	says m 5 b talk 5
 }
 
-# strangers FAMILY: what m has connected to others, and what a program sends from elsewhere by itself, is not ours.
+# strangers FAMILY: Checks that the module leaves alone connections to other hosts, and programs that choose a foreign source themselves.
 strangers() {
 	local M C N
 
@@ -98,8 +98,8 @@ strangers() {
 	[ "$AGENTS" = 0 ] || equal "flags" "0 0 1" "$(for name in free x old; do ask m "$name" flag && echo "$ANSWER"; done | xargs)"
 }
 
-# silent FAMILY SECONDS c|m: a phone at m has registered at c, by sockets that are connected to nobody; nothing passes for so long, and
-# after a move that end speaks first.
+# silent FAMILY SECONDS c|m: A phone at m has registered at c, and both use unconnected sockets. Nothing is sent for so long. After a move,
+# the given end sends first.
 silent() {
 	local M C N
 
@@ -108,7 +108,7 @@ silent() {
 	says m ok s say "$C" 5060 register && says c "register $M 5060" r hear || return
 	says c ok r say "$M" 5060 okay && says m "okay $C 5060" s hear || return
 	nap "$2" && moves "$1" hard || return
-	# What was earned has gone with time: without credit nothing is sent to an address that is not validated.
+	# c's credit for m has expired. Without credit nothing is sent to an address that is not validated.
 	! taking_part || must "m has shown where it is" slowwait 5 host_is c "$M" 'all(.addr[]; .unvalidated | not)' || return
 	case $3 in
 	c) says c ok r say "$M" 5060 call && says m "call $C 5060" s hear ;;

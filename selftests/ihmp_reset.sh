@@ -1,21 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Resets after a move: those that end a connection are heard, and sent, as without agents; in a network where the signalling is filtered, and
-# behind a NAT that knows nothing of it, too.
+# Tests resets after a move: those that end a connection are sent and accepted as without agents. This holds as well in a network that
+# filters IHMP messages, and behind a NAT without an agent.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nat.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# stage FAMILY: both have a server that greets; c and m have one each that accepts when it is told to.
+# stage FAMILY: c has a server that greets. m and c have one socket each that listens, and accepts when it is told to.
 stage() {
 	local family=$1
 
 	FAMILIES=$family topo_testbed delay 5ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} N=${ADDR[m.wifi0.$family]}
 	speaker m "$family" && speaker c "$family" && server c t tcp "$C" 5000 here || return
-	# Who has closed is not waited for: what comes after that is answered by a reset.
+	# A closed socket does not wait long for the other end to close; a packet after that is answered by a reset.
 	sysctl_in m net.ipv4.tcp_fin_timeout=5
 	for host in m c; do
 		says "$host" ok l tcp && says "$host" 5001 l bind "$(any "$family")" 5001 && says "$host" ok l listen || return
@@ -26,7 +26,7 @@ meet() {
 	agents m c && says m ok old tcp && ask m old connect "$C" 5000 && says m here old hear && acquainted m "$C" c "$M"
 }
 
-# between HOST PEER ADDR: a connection x of HOST, which the peer calls a, on which both have spoken.
+# between HOST PEER ADDR: Opens a connection, x at HOST and a at the peer, on which both have sent.
 between() {
 	says "$1" ok x tcp && ask "$1" x connect "$3" 5001 && says "$2" ok l accept a || return
 	says "$1" ok x write hello && says "$2" hello a hear && says "$2" ok a write yes && says "$1" yes x hear
@@ -40,8 +40,8 @@ acknowledged() {
 	must "m is acknowledged" slowwait 10 path_is m "$C" "$N" "$C"
 }
 
-# aborted FAMILY hard|soft|other SECONDS: c has something unread on a connection that was idle for so long; m moves, or loses another address
-# long after the move, and c closes it at once.
+# aborted FAMILY hard|soft|other SECONDS: c has unread data on a connection that was idle for so long. m moves, or long after a move loses
+# another address. c closes the connection at once, and m has to get the reset.
 aborted() {
 	local M C N family=$1
 
@@ -65,14 +65,14 @@ aborted() {
 	says m ECONNRESET x hear 30
 }
 
-# told HOST NAME: the other end has gone long ago; HOST writes, and hears of it.
+# told HOST NAME: The other end was closed long ago. Checks that HOST gets an error when it writes.
 told() {
 	says "$1" ok "$2" write one && later 3
 	ask "$1" "$2" write two
 	[[ $ANSWER = EPIPE || $ANSWER = ECONNRESET ]] || fail "$1: a write long after the other end has gone: $ANSWER"
 }
 
-# unheard FAMILY filtered|gone: nobody acknowledges m's new address; c connects to it, and m closes that.
+# unheard FAMILY filtered|gone: Nobody acknowledges m's new address. c connects to that address, and m closes the connection.
 unheard() {
 	local M C N family=$1
 
@@ -86,7 +86,7 @@ unheard() {
 	says m ok a close && says c end x hear && later 20 && told c x
 }
 
-# behind FAMILY: m moves to behind a NAT, and connects to c from there.
+# behind FAMILY: m moves behind a NAT and connects to c from there.
 behind() {
 	local M C N family=$1
 

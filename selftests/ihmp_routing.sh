@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Routing after rewriting: what binds a socket to a device, a mark, a VRF or a rule still binds it.
+# Tests routing after translation: a device, a mark, a VRF or a rule that applied to a socket applies to it still.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# stage FAMILY FLOW: m has eth0 and wifi0 on one link; a flow with hosts by hand, moved to a second address of m on eth0
+# stage FAMILY FLOW: m has eth0 and wifi0 on one link. A flow with host entries, changed by hand, is moved to a second address of m on eth0,
 # while the main table prefers wifi0.
 stage() {
 	local family=$1 net
@@ -24,7 +24,7 @@ stage() {
 	introduce m "$M" c "$C" && serve c "$family" tcp:5000 udpc:5001 || return
 }
 
-# leaves DEVICE PORT: after the move, packets to that port leave by that device and by no other.
+# leaves DEVICE PORT: Checks that after the move packets to that port leave by that device and by no other.
 leaves() {
 	local other=wifi0
 
@@ -38,7 +38,7 @@ leaves() {
 	equal "old address on the wire" 0 "$(captured m "$1" " ${M}\.")"
 }
 
-# What has left its address leaves by the device that has the new one, whatever device the main table prefers.
+# A flow that has left its address leaves by the device with the new address, whichever device the main table prefers.
 by_address() {
 	local M C NEW
 
@@ -65,7 +65,7 @@ marked() {
 	moved m c "$NEW" && leaves eth0 "$3"
 }
 
-# The rule names the locator: routing happens with the addresses that are on the wire.
+# A rule names the locator. Routing uses the addresses that are on the wire.
 by_source() {
 	local M C NEW
 
@@ -108,7 +108,7 @@ vrf() {
 	traffic_end m && serve_end c && judge_ok m c hard "$DOWN" "$UP" $((1200 + SLACK_MS)) "$C"
 }
 
-# The path's destination cache forgets what routing changed.
+# Checks that a change of routing invalidates the route that is cached for the path.
 route_change() {
 	local M C NEW
 
@@ -120,7 +120,7 @@ route_change() {
 	leaves eth0 "$3"
 }
 
-# No route to the locator: refused, counted, no error; and on when there is one.
+# Without a route to the locator packets are dropped and counted, without an error, and go on when there is a route.
 no_route() {
 	local M C NEW family=$1
 
@@ -138,8 +138,8 @@ no_route() {
 	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
 }
 
-# flap FAMILY WHEN: the default route goes for a moment while the agent stands still. What took the last resort meanwhile goes on
-# when the route is back. WHEN: "without" agents, before or after a move.
+# flap FAMILY WHEN: The default route is missing for a moment while the agent is stopped. Packets take the agent's last-resort route
+# meanwhile. Checks that flows go on when the route is back. WHEN is "without" agents, or before or after a move.
 flap() {
 	local family=$1 M C dev=eth0
 

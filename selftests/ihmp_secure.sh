@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Somebody on the link sees all messages and sends his own: none is accepted, all are counted, connections go on. Keys on
-# disk, their rotation, listed keys, and an address that another host gets.
+# An attacker on the link sees all messages and sends others. Tests that none of these is accepted, that all are counted, and that
+# connections go on. Tests as well keys on disk, their rotation, listed keys, and an address that another host gets.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/onlink.sh"
 
-# stage FAMILY: two hosts and, on the same link, the attacker x, who sees everything; traffic; a move and back.
+# stage FAMILY: Builds two hosts and, on the same link, the attacker x, who sees everything; starts traffic; m moves and comes back.
 stage() {
 	local family=$1 port
 
 	FAMILIES=$family topo_pair delay 5ms && setup_ns x && plug s x0 x eth0 || return
 	ADDR[x.eth0.$family]=${MALLORY[$family]}
 	join x eth0 || return
-	# A switch that does not learn is a hub.
+	# A switch that does not learn sends every frame to every port.
 	for port in m0 m1 c0 x0; do
 		ipn s link set "$port" type bridge_slave learning off flood on fdb_flush || return
 	done
@@ -29,7 +29,7 @@ stage() {
 	must "messages are seen" at_least_lines 8 "$SEEN"
 }
 
-# refused NAME: how many messages the agent of a host has refused; it writes that on SIGUSR1.
+# refused NAME: Prints how many messages the host's agent has refused; the agent logs that on SIGUSR1.
 refused() {
 	local log=$TMP/ihmpd.$1.log before
 
@@ -43,7 +43,7 @@ sums_beyond() {
 	[ "$(grep -c 'event=refused-sum' "$1")" -gt "$2" ]
 }
 
-# hosts_of NAME: what its table says, without counters.
+# hosts_of NAME: Prints the host table without counters.
 hosts_of() {
 	ctl "$1" -j host show | jq -cS '[.[] | {id, state, local, remote, addr: (.addr | sort_by(.set, .address))}] | sort_by(.id)'
 }
@@ -52,7 +52,7 @@ counted() {
 	[ $(($(refused "$1") - $2)) -ge "$3" ]
 }
 
-# attack KIND VICTIM HOST_ADDRESS VICTIM_ADDRESS: nothing changes, and as many messages are refused as were sent.
+# attack KIND VICTIM HOST_ADDRESS VICTIM_ADDRESS: Checks that nothing changes, and that as many messages are refused as were sent.
 attack() {
 	local kind=$1 victim=$2 before rows_m rows_c sent
 
@@ -72,7 +72,7 @@ mac_of() {
 	ipn "$1" -j link show eth0 | jq -r '.[0].address'
 }
 
-# attacks FAMILY KIND...: on both ends.
+# attacks FAMILY KIND...: Makes the attacks on both ends.
 attacks() {
 	local family=$1 M C NEW SEEN FORGER=${MALLORY[$1]} kind
 	shift
@@ -82,14 +82,14 @@ attacks() {
 	for kind in "$@"; do
 		attack "$kind" c "$M" "$C" && attack "$kind" m "$C" "$M" || return
 	done
-	# And those that are meant are still heard.
+	# Real messages are still accepted.
 	move eth0 wifi0 "$NEW" || return
 	equal "hosts at c" 1 "$(figure c hosts)"
-	# Both interfaces are on one link: data goes by the new one only when the old address is gone.
+	# Both interfaces are on one link, so data uses the new one only when the old address is gone.
 	traffic_end m && serve_end c && ALLOW=5 judge_ok m c soft 0 0 1000 "$C"
 }
 
-# restarted FAMILY: what was valid before an agent was killed is not valid after it.
+# restarted FAMILY: Checks that messages from before the agent was killed are refused after its restart.
 restarted() {
 	local family=$1 M C NEW SEEN FORGER=${MALLORY[$1]}
 
@@ -102,7 +102,7 @@ restarted() {
 	move eth0 wifi0 "$NEW"
 }
 
-# reused FAMILY: m vanishes, and x gets its address: an entry of its own, and nothing of m's.
+# reused FAMILY: m disappears, and x gets its address. Checks that x gets an entry of its own and nothing of m's.
 reused() {
 	local family=$1 M C NEW SEEN old
 
@@ -114,10 +114,10 @@ reused() {
 	ipn x addr flush dev eth0 scope global || return
 	ADDR[x.eth0.$family]=$M
 	join x eth0 || return
-	# The neighbours have to learn where the address is now.
+	# The neighbours have to learn the new link address.
 	ipn c neigh flush dev eth0
 	agent_start x || return
-	# Whatever begins before c has noticed belongs to the old entry.
+	# A flow that begins before c has noticed belongs to the old entry.
 	in_ns x bash -c "echo >/dev/udp/$C/5001" || return
 	must "x has an entry" slowwait 20 host_is c "$M" ".state == \"up\" and .id != $old" || return
 	must "the other one has no address left" host_is c "$old" '[.addr[] | select(.set == "active")] == [] and .remote == null' || return
@@ -140,7 +140,7 @@ keys_on_disk() {
 	check "the private key is in no log" not grep -qF "$(sed -n 's/^seed //p' "$TMP/state.m/own/default")" "$TMP/ihmpd.m.log"
 }
 
-# rotated: m gets a new key; c believes it by the word of the old one, and connections go on.
+# rotated: m gets a new key. Checks that c accepts it, because the old key has signed it, and that connections go on.
 rotated() {
 	local M C NEW SEEN new
 
@@ -154,7 +154,7 @@ rotated() {
 	equal "hosts at c" 1 "$(figure c hosts)"
 }
 
-# listed: with require-known, only keys that were added.
+# listed: Checks that with require-known only keys that were added are accepted.
 listed() {
 	local M C key
 

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A service address goes from a machine that died to its standby, as by VRRP, and clients that know the dead one, too, reach the other.
-# Each case is shown to be so without agents first.
+# Tests a service address that goes from a dead machine to its standby, as by VRRP. Clients must reach the standby, also those that know the
+# dead machine by another address. Each case runs without agents first.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 . "$(dirname "$0")/paired.sh"
 
-# stage FAMILY FIRST STANDBY: m has the service address S beside its own; c knows m by its own address first, or by S; on the standby d
-# there is an agent or there is none.
+# stage FAMILY FIRST STANDBY: m has its own address and the service address S. FIRST is which of them c knows first, own or service. STANDBY
+# is whether the standby d has an agent, agent or plain.
 stage() {
 	local family=$1 host
 
@@ -37,11 +37,11 @@ stage() {
 	esac || return
 	says c "m 5" v visits "$S" 80 5
 	says c "m 5" v visits "$M" 80 5
-	# d is in use as well.
+	# c uses d as well.
 	says c "d 5" v visits "$D" 80 5
 }
 
-# single: prefix length and options of an address of its own.
+# single: Sets the prefix length and ip's options for an address of its own.
 single() {
 	case $family in
 	4) SINGLE=32 DAD=() ;;
@@ -49,17 +49,17 @@ single() {
 	esac
 }
 
-# dies: m's cable is cut, and nothing of it is heard any more.
+# dies: Cuts m's link, so nothing is heard of m any more.
 dies() {
 	ipn s link set m0 down && ipn s link set m1 down
 }
 
-# takes_over: d has the service address, and says so to the link.
+# takes_over: d gets the service address, and c looks up its link address again.
 takes_over() {
 	ipn d addr add "$S/$SINGLE" dev eth0 "${DAD[@]}" && ipn c neigh flush dev eth0
 }
 
-# reached: c's new flows to the service address reach d, and all of them do.
+# reached: Checks that all new flows of c to the service address reach d.
 reached() {
 	says c "d 20" v visits "$S" 80 20
 	says c ok u udp && says c ok u say "$S" 53 hello && says c "d hello $S 53" u hear
@@ -67,7 +67,7 @@ reached() {
 	must "an echo is answered" quiet in_ns c ping -qnc 3 -i 0.02 -W 1 "$S"
 }
 
-# moves FAMILY FIRST STANDBY: m dies.
+# moves FAMILY FIRST STANDBY: m dies, and d takes over.
 moves() {
 	local M C D S SINGLE DAD family=$1
 
@@ -79,7 +79,7 @@ moves() {
 	reached
 }
 
-# hands_over FAMILY FIRST STANDBY: m goes on without the address, as after a change of the priority.
+# hands_over FAMILY FIRST STANDBY: m lives on without the service address, as after a change of VRRP's priority.
 hands_over() {
 	local M C D S SINGLE DAD family=$1
 
@@ -90,13 +90,13 @@ hands_over() {
 	POLL_MS=1000 slowwait 60 passed "$(now_ms)" 10000
 	says c 20 n talk 20
 	reached
-	# And back again.
+	# The service address goes back to m.
 	ipn d addr del "$S/$SINGLE" dev eth0 && ipn m addr add "$S/$SINGLE" dev eth0 "${DAD[@]}" && ipn c neigh flush dev eth0 || return
 	says c "m 20" v visits "$S" 80 20
 	says c "d 5" v visits "$D" 80 5
 }
 
-# comes_back FAMILY FIRST STANDBY: m is there again, without the address; what c has with d goes on.
+# comes_back FAMILY FIRST STANDBY: m comes back without the service address. Checks that c's flows with d go on.
 comes_back() {
 	local M C D S SINGLE DAD family=$1
 
@@ -118,12 +118,12 @@ comes_back() {
 	says c 20 w talk 20
 }
 
-# agents_of HOST...: again, when some have run.
+# agents_of HOST...: Starts agents again on hosts that had one before.
 agents_of() {
 	! taking_part || agent_start "$@"
 }
 
-# One control is enough.
+# The control is the same with and without an agent on the standby, so it runs once.
 declare -A HOW=([plain]=paired [agent]=run_case)
 for family in 4 6; do
 	for first in own service; do

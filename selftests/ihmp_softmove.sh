@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A soft move, looked at closely: which flows leave when another network becomes the preferred one while the old one stays up, which do
-# not, and from when on.
+# Tests a soft move in detail: another network becomes the preferred one while the old one stays up. Which flows move to it, which do not,
+# and when?
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -9,7 +9,7 @@
 
 DELAY_MS=10
 
-# stage FAMILY [FLOW...]: m is at eth0 and knows c; old flows.
+# stage FAMILY [FLOW...]: m is at eth0 and knows c; the old flows are open.
 stage() {
 	local family=$1
 	shift
@@ -23,17 +23,17 @@ stage() {
 	! taking_part || must "all flows are known" slowwait 10 figure_at_least m flows $#
 }
 
-# watch FAMILY: what m sends by either device, and what the signalling says there.
+# watch: Captures what m sends by either device, and the IHMP messages there.
 watch() {
 	capture m eth0 -Q out "tcp or udp" && capture m wifi0 "tcp or udp"
 }
 
-# by INTERFACE FROM PORT: packets of m to that port by it.
+# by INTERFACE FROM PORT: Prints how many packets m has sent from this address to this port by the interface.
 by() {
 	captured m "$1" "IP6? $2\.[0-9]+ > $C\.$3:"
 }
 
-# leaves FAMILY: the old flows leave.
+# leaves FAMILY: Checks that the old flows move.
 leaves() {
 	local M C NEW port
 
@@ -50,7 +50,7 @@ leaves() {
 	traffic_end m && serve_end c && lossless m c
 }
 
-# bound FAMILY: a socket that is bound to a device uses no other one.
+# bound FAMILY: Checks that a socket that is bound to a device uses no other device.
 bound() {
 	local M C NEW port
 
@@ -66,7 +66,7 @@ bound() {
 	traffic_end m && serve_end c && lossless m c
 }
 
-# lossless CLIENT SERVER: nothing was lost, doubled or corrupt, and streams are whole.
+# lossless CLIENT SERVER: Checks that no data was lost, doubled or corrupt, and that streams are whole.
 lossless() {
 	equal "what is wrong with flows of $1" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut or (.lost // 0) != 0 or
 		(.duplicates // 0) != 0) | tojson' "$TMP/run.$1.json")"
@@ -74,7 +74,8 @@ lossless() {
 	equal "answers from elsewhere" '' "$(jq -r '.flows[].sources // empty | keys[] | split(" ")[0]' "$TMP/run.$1.json" | grep -vxF "$C")"
 }
 
-# younger FAMILY: what begins at the old network after the move stays there; what does not care begins at the new one.
+# younger FAMILY: Checks that a flow that is bound to the old address after the move stays there, and that an unbound one begins at the new
+# address.
 younger() {
 	local M C NEW
 
@@ -85,7 +86,7 @@ younger() {
 	watch && must "the young ones go on" goes_on m@young 50 || return
 	must "and the old ones" goes_on m 20 || return
 	capture_end m eth0 && capture_end m wifi0
-	# By which device they leave is a matter of routes.
+	# The routes decide by which device these packets leave, so the address alone is checked.
 	equal "packets to 6000 from elsewhere" 0 "$(($(by eth0 '.*' 6000) + $(by wifi0 '.*' 6000) - $(by eth0 "$M" 6000) - $(by wifi0 "$M" 6000)))"
 	at_least "packets to 6000" 20 "$(($(by eth0 "$M" 6000) + $(by wifi0 "$M" 6000)))"
 	equal "packets to 6001 from elsewhere" 0 "$(($(by eth0 '.*' 6001) + $(by wifi0 '.*' 6001) - $(by eth0 "$M" 6001) - $(by wifi0 "$M" 6001)))"
@@ -94,7 +95,7 @@ younger() {
 	traffic_end m@young && traffic_end m && serve_end c && serve_end c@young && lossless m c && lossless m@young c@young
 }
 
-# acknowledged FAMILY: nothing is sent from the new address before c has acknowledged it, for the old path works.
+# acknowledged FAMILY: Checks that nothing is sent from the new address before c has acknowledged it, because the old path works.
 acknowledged() {
 	local M C NEW ack data
 
@@ -109,8 +110,8 @@ acknowledged() {
 	traffic_end m && serve_end c && lossless m c
 }
 
-# captive FAMILY NODE:DEVICE...: the new network takes what is sent and answers nothing, for what is to leave by these devices of its
-# routers is lost. The flows stay, and nothing of them is lost.
+# captive FAMILY NODE:DEVICE...: The new network does not work, because packets that should leave by these devices of its routers are lost.
+# Checks that the flows stay, and that none of their packets is lost.
 captive() {
 	local family=$1 M C NEW at
 	shift
@@ -126,7 +127,7 @@ captive() {
 	must "traffic goes on later" goes_on m 50 || return
 	capture_end m eth0 && capture_end m wifi0
 	equal "data by the network that does not answer" 0 "$(captured m wifi0 " > $C\.500[0-3]:")"
-	# It works at last, and is used.
+	# The network works at last, and is used.
 	for at in "$@"; do
 		# shellcheck disable=SC2086 # two words
 		netem ${at/:/ } delay "${DELAY_MS}ms" || return
@@ -136,7 +137,7 @@ captive() {
 	traffic_end m && serve_end c && lossless m c
 }
 
-# same_device FAMILY: the device has another address, and routes prefer it: that is no move.
+# same_device FAMILY: The device gets another address, which the routes prefer. Checks that this is no move.
 same_device() {
 	local family=$1 M C NEW
 
@@ -156,7 +157,7 @@ same_device() {
 	traffic_end m@young && traffic_end m && serve_end c && serve_end c@young && lossless m c && lossless m@young c@young
 }
 
-# rotates: a temporary address (RFC 8981) is deprecated as another one takes its place: who speaks from it goes on to do so.
+# rotates: A temporary address (RFC 8981) is deprecated when another one replaces it. Checks that flows from it stay on it.
 rotates() {
 	local M C NEW
 
@@ -180,7 +181,7 @@ rotates() {
 	traffic_end m && serve_end c && lossless m c
 }
 
-# temporary: m has such an address that is preferred; it is in TEMPORARY.
+# temporary: Sets TEMPORARY to a temporary address of m that is preferred.
 temporary() {
 	TEMPORARY=$(ipn m -6 -j addr show dev eth0 |
 		jq -r '[.[].addr_info[] | select(.temporary and (.deprecated | not) and (.tentative | not))][0].local // empty')
@@ -191,7 +192,7 @@ rotated() {
 	temporary && [ "$TEMPORARY" != "$1" ]
 }
 
-# to_and_fro FAMILY: the preferred network changes there and back again; all is where it began, at the identifiers.
+# to_and_fro FAMILY: The preferred network changes and changes back. Checks that all flows are on their identifiers again.
 to_and_fro() {
 	local M C NEW
 

@@ -1,32 +1,33 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Whose address a packet may come from. A socket that outlived its address sends on, for which the module lets it send
-# from any; so nothing that an unprivileged program does with such a socket may bring out another's address.
+# Tests whose addresses packets may come from. A socket that has outlived its address goes on sending, for which the module grants it
+# IP_TRANSPARENT, with which it could use any source. Checks that nothing that an unprivileged program does with such a socket sends a
+# packet from a foreign address.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 . "$(dirname "$0")/speaker.sh"
 
-# Nobody's addresses.
+# No host has these addresses.
 X4=192.0.2.66 X6=2001:db8:1::66
 
-# unprivileged NAME FAMILY: a speaker that may do nothing that needs a privilege.
+# unprivileged NAME FAMILY: Starts a speaker without privileges.
 unprivileged() {
 	speaker "$1" "$2" setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all
 }
 
-# tell NAME VERB [WORD]...: m's speaker does that; its answer is in ANSWER.
+# tell NAME VERB [WORD]...: Has m's speaker do this; its answer is in ANSWER.
 tell() {
 	ask m "$@"
 }
 
-# expect ANSWER COMMAND...
+# expect ANSWER COMMAND...: The same, and the case fails unless it is that answer.
 expect() {
 	tell "${@:2}" && equal "${*:2}" "$1" "$ANSWER"
 }
 
-# barred COMMAND...: sends from an address that is not ours. The program may see an error of the kernel; if it does not,
-# the packet has to be dropped by the module, which BARRED counts.
+# barred COMMAND...: Sends from an address that m does not have. The program may get an error of the kernel. If it gets none, the module has
+# to drop the packet, and BARRED counts such packets.
 barred() {
 	tell "$@" || return
 	case $ANSWER in
@@ -36,7 +37,7 @@ barred() {
 	esac
 }
 
-# sink NAME: no answers of UDP to what is sent there.
+# sink NAME: The host sends no UDP errors for what is sent to it.
 sink() {
 	in_ns "$1" nft -f - <<-END
 		table inet sink {
@@ -48,8 +49,8 @@ sink() {
 	END
 }
 
-# stage [FAMILY]: m, c and d on a link, m and c know each other over IPv4; an unprivileged speaker at m, and c hears
-# whatever comes from X4 and X6.
+# stage [FAMILY]: m, c and d are on a link, and m and c know each other over IPv4. An unprivileged speaker is at m. c and d capture packets
+# from X4 and X6.
 stage() {
 	FAMILIES='4 6' topo_trio || return
 	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} D=${ADDR[d.eth0.4]} C6=${ADDR[c.eth0.6]} NEW=192.0.2.10
@@ -58,13 +59,13 @@ stage() {
 	unprivileged m "${1:-4}" && equal "who speaks" "uid 65534" "$ANSWER"
 }
 
-# listen: c and d hear what comes from nobody's addresses.
+# listen: Captures packets from X4 and X6 at c and d.
 listen() {
 	capture c eth0 -Q in "src host $X4 or src host $X6" && capture d eth0 -Q in "src host $X4 or src host $X6"
 }
 
-# silence [PING OPTION...]: what was barred was dropped for its source, and nobody's address was heard by c or d: not
-# even before packets that were sent later and did arrive.
+# silence [PING OPTION...]: Checks that the module dropped all barred packets because of their source, and that c and d received none from
+# X4 or X6. A ping that is sent later has arrived, so no such packet is still in flight.
 silence() {
 	local host
 
@@ -77,7 +78,7 @@ silence() {
 	done
 }
 
-# marked NAME KIND [DEVICE]: a socket of which the module knows a flow to c, so that it may send from any address.
+# marked NAME KIND [DEVICE]: Opens a socket with a flow to c, so that the module has granted it IP_TRANSPARENT.
 marked() {
 	expect ok "$@" && expect ok "$1" say "$C" 5001 && expect 1 "$1" flag
 }
@@ -86,21 +87,21 @@ no_flows() {
 	slowwait 200 figure_is m flows 0
 }
 
-# The harness: what it would see, and that the speaker may not do any of this by itself.
+# Checks the harness: what it would see, and that the speaker cannot do any of this without a grant.
 control() {
 	stage || return
 	expect ok u udp && expect ENETUNREACH u say-from "$X4" "$D" 5001 && expect 0 u flag || return
 	expect EPERM r raw || return
 	expect ok b udp && expect EADDRNOTAVAIL b bind "$X4" || return
 	equal "refused by us" 0 "$(reason m foreign-source)"
-	# Who may send from anywhere by himself goes on doing so, with a flow of ours, too.
+	# A program that has the privilege itself goes on using any source, also when its socket has a flow.
 	speaker m 4 || return
 	marked p udp && expect ok p say-from "$X4" "$D" 5001 || return
 	must "d hears it" slowwait 5 has_line "$TMP/cap.d.eth0" "$X4" || return
 	equal "refused by us" 0 "$(reason m foreign-source)"
 }
 
-# The socket goes on from the address that is gone, as its flow.
+# Checks that the socket goes on from the lost address, by its flow.
 gone_address() {
 	local port
 
@@ -113,7 +114,7 @@ gone_address() {
 	silence
 }
 
-# Not even from the address that is gone may it send to others.
+# Checks that it may not send to other hosts even from its lost address.
 gone_address_to_others() {
 	stage || return
 	expect ok u udp && expect ok u say "$C" 5001 || return
@@ -132,14 +133,14 @@ pktinfo() {
 	equal "dropped" 3 "$BARRED"
 }
 
-# pktinfo_later KIND: the flow is gone, the socket is not.
+# pktinfo_later KIND: The flow is gone, and the socket still exists.
 pktinfo_later() {
 	stage && marked u "$1" && ctl m param set udp-timeout 1 max-flows 8 || return
 	must "the flow goes" no_flows || return
 	barred u say-from "$X4" "$D" 5001 && silence
 }
 
-# rebound KIND: the socket gives its address up and takes another's.
+# rebound KIND at-once|later: The socket gives its address up and binds to a foreign one.
 rebound() {
 	stage && serve c 4 tcp:5000 && expect ok u "$1" || return
 	tell u connect "$C" 5000
@@ -155,7 +156,8 @@ rebound() {
 	silence
 }
 
-# A twin on the same port is found in its place when the flow ends.
+# Several sockets share a port, so a look-up may find another socket than that of the flow that ends. Checks that none of them can use
+# a foreign address afterwards.
 twin() {
 	local n
 
@@ -171,8 +173,8 @@ twin() {
 	silence
 }
 
-# accepted FAMILY plain|cookie|fast: a socket that listens may have had a flow before. What it accepts may be bound to nobody's address,
-# not with the hooks and not when they are gone.
+# accepted FAMILY plain|cookie|fast: A listening socket may have had a flow before. Checks that a socket that it accepts cannot be bound to
+# a foreign address, neither while there are hooks nor after they are gone.
 accepted() {
 	local nobody=$X4
 
@@ -195,7 +197,7 @@ accepted() {
 	expect 0 v flag && expect ok v disconnect && expect EADDRNOTAVAIL v bind "$nobody" && silence
 }
 
-# The listening socket has the row of its flow still, and who accepts the connection is at the other end of that.
+# The listening socket still has the row of its old flow, and the new connection comes from the other end of that flow.
 accepted_over_row() {
 	stage 4 && serve c 4 tcp:5000 && expect ok l tcp && expect 4001 l bind "$M" 4001 || return
 	expect 4001 l connect "$C" 5000 && expect 1 l flag && serve_end c && expect ok l disconnect && expect ok l listen || return
@@ -205,8 +207,8 @@ accepted_over_row() {
 	expect ok u disconnect && expect EADDRNOTAVAIL u bind "$X4" && silence
 }
 
-# With a port that the program chooses a socket may be bound anew after a flow, and IPv6 asks for the address at that moment only: it
-# is of no use when the hooks are gone. Its own addresses stay usable.
+# With a port of its own choice a program can bind a socket anew after a flow, and IPv6 checks the address only then. Checks that the
+# socket cannot use a foreign address after the hooks are gone, and that it can still use the machine's addresses.
 rebound_without_hooks() {
 	stage 6 && expect ok u udp && tell u connect "$C" 5001 && expect ok u write && expect 1 u flag && expect ok u disconnect || return
 	expect ok o udp && tell o connect "$C" 5001 && expect ok o write && expect 1 o flag && expect ok o disconnect || return
@@ -215,7 +217,7 @@ rebound_without_hooks() {
 	must "no hooks" slowwait 5 no_hooks m || return
 	expect 0 u flag && expect 0 o flag || return
 	expect ENETUNREACH u say "$C6" 5001
-	# That gives up the device, and the address as well.
+	# Sending without a connection gives up both the device and the address.
 	expect ok u disconnect && expect ok u say "$C6" 5001 || return
 	capture m eth0 -Q out "udp and src host ${ADDR[m.eth0.6]}" || return
 	expect ok o say "$C6" 5001 || return
@@ -223,13 +225,13 @@ rebound_without_hooks() {
 	silence
 }
 
-# An IPv6 socket that speaks IPv4 may not send from another's IPv6 address either.
+# Checks that an IPv6 socket that sends IPv4 may not use a foreign IPv6 address either.
 dual_stack() {
 	stage 6 && marked u udp || return
 	barred u say-from "$X6" "$C6" 5001 && silence
 }
 
-# An IPv6 socket of a flow over IPv6 may name its former address, but nobody's.
+# Checks that an IPv6 socket with a flow over IPv6 may use its lost address for it, but no foreign one.
 six() {
 	FAMILIES='4 6' topo_trio || return
 	M=${ADDR[m.eth0.6]} C=${ADDR[c.eth0.6]} D=${ADDR[d.eth0.6]} NEW=2001:db8:1::10
@@ -246,11 +248,11 @@ six() {
 	equal "dropped" 3 "$BARRED"
 }
 
-# six_vrf: what is local in a VRF is local.
+# six_vrf: Checks that an address that is local in a VRF counts as local.
 six_vrf() {
 	FAMILIES=6 topo_trio || return
 	M=${ADDR[m.eth0.6]} C=${ADDR[c.eth0.6]} D=${ADDR[d.eth0.6]}
-	# IPv6 addresses go when a device gets a master.
+	# An IPv6 address is removed when its device gets a master.
 	batch m <<-END || { skip "no VRF in this kernel" && return; }
 		link add red type vrf table 10
 		link set red up
@@ -264,7 +266,8 @@ six_vrf() {
 	equal "refused by us" 0 "$(reason m foreign-source)"
 }
 
-# leaked_from_vrf FAMILY KNOWN: a route leads from one VRF into another, and the source stays that of the first. KNOWN 1: to a host.
+# leaked_from_vrf FAMILY KNOWN: A route leads from one VRF into another, and the source address stays that of the first. With KNOWN 1, c
+# is a host.
 leaked_from_vrf() {
 	local family=$1 known=$2 own=fd55::1
 
@@ -272,7 +275,7 @@ leaked_from_vrf() {
 	FAMILIES=$family topo_trio || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
 	dad "$family"
-	# Out of a VRF into another packets are forwarded.
+	# Packets from one VRF into another are forwarded.
 	sysctl_in m net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 	batch m <<-END || { skip "no VRF in this kernel" && return; }
 		link add red type vrf table 10
@@ -291,7 +294,7 @@ leaked_from_vrf() {
 	[ "$known" = 0 ] || introduce m "$own" c "$C" || return
 	speaker m "$family" && speaker c "$family" && server c u udp "$(any "$family")" 5001 c || return
 	says m ok s udp blue && ask m s connect "$C" 5001 && says m 3 s talk 3 || return
-	# What has no socket: an echo reply, and a reset.
+	# These packets have no socket: an echo reply, and a reset.
 	check "echo replies" quiet in_ns c ping -qnc 2 -i 0.1 -W 1 "$own"
 	says c ok t tcp && says c ECONNREFUSED t connect "$own" 5999
 	equal "dropped" 0 "$(reason m local-gone)"
@@ -303,7 +306,7 @@ dual_stack_rebound() {
 	barred u say "$C6" 5001 && silence
 }
 
-# Own addresses of either family stay usable.
+# Checks that the machine's own addresses of either family stay usable.
 dual_stack_own() {
 	stage 6 && marked u udp || return
 	capture m eth0 -Q out "udp dst port 5007" || return
@@ -331,10 +334,10 @@ in_vrf() {
 	equal "dropped" 2 "$BARRED"
 }
 
-# The watch ends with the last host; then the kernel is asked again, which knows nothing of all this.
+# Checks that the grants end with the hooks, after the last host. From then on the kernel checks the sources itself.
 without_hooks() {
 	stage && marked u udp && marked p ping || return
-	# One that hides: its address is another's, and its route is known already.
+	# The socket h is bound to a foreign address, and its route is cached already.
 	expect ok h udp && tell h connect "$C" 5001 && expect ok h write && expect 1 h flag && expect ok h disconnect || return
 	tell h bind "$X4" && tell h connect "$D" 5001
 	ctl m host flush && ctl c host flush || return
@@ -350,9 +353,9 @@ no_hooks() {
 	[ "$(figure "$1" hooks)" = 0 ]
 }
 
-# A connection from port 4000 to a server of c's; another one from port 4000 to an address that NAT makes that very server. NAT
-# gives it another port on the wire, and exchanges port and address back in two steps: between them its packets look like the
-# first one's, whose socket they are offered. Ours to lend is the flag that would keep the kernel from noticing.
+# One connection goes from port 4000 to a server of c. Another one goes from port 4000 to an address that DNAT changes to that very server.
+# NAT gives it another port on the wire, and changes port and address back in two steps. Between the steps its packets look like those of
+# the first connection and are offered to that socket. With IP_TRANSPARENT, which the module grants, the kernel would not notice that.
 behind_dnat() {
 	FAMILIES=4 topo_trio || return
 	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} VIRTUAL=198.51.100.77

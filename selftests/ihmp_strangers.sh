@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Strangers: what they are told of a machine, who is greeted at all, and whose key is believed where another one was.
+# Tests strangers: what a host tells them about itself, which of them it greets, and when it believes a new key for a known address.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
 PRIVATE=([4]=10.77.0.1 [6]=fd00:77::1)
 
-# several FAMILY: the testbed with both networks of m up, and a private address on each host that has one of its own at home.
+# several FAMILY: Builds the testbed with both networks of m up. Each host also has a private address, as if from a network at home.
 several() {
 	FAMILIES=$1 topo_testbed delay 10ms || return
 	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} OTHER=${ADDR[m.wifi0.$1]} OWN=${PRIVATE[$1]}
@@ -16,12 +16,12 @@ several() {
 	batch m <<<"addr add $OWN/${WIDTH[$1]} dev eth0 $DAD"
 }
 
-# dump HOST INTERFACE: captures all signalling, with its octets.
+# dump HOST INTERFACE: Captures all IHMP messages with their octets.
 dump() {
 	capture "$1" "$2" -x udp port 61453
 }
 
-# messages HOST INTERFACE SOURCE: their payloads in hexadecimal, a line each.
+# messages HOST INTERFACE SOURCE: Prints the payload of each captured message from SOURCE in hexadecimal, one on a line.
 messages() {
 	awk -v from="$3" '
 		function out() { if (hex != "" && mine) print hex; hex = "" }
@@ -30,14 +30,14 @@ messages() {
 		END { out() }' "$TMP/cap.$1.$2"
 }
 
-# hex ADDR: as it is in a message.
+# hex ADDR: Prints the address as it stands in a message.
 hex() {
 	python3 -c 'import ipaddress, sys
 addr = ipaddress.ip_address(sys.argv[1])
 print((b"" if addr.version == 6 else b"\0" * 10 + b"\xff" * 2).hex() + addr.packed.hex())' "$1"
 }
 
-# naming HOST INTERFACE SOURCE ADDR: how many of them name the address.
+# naming HOST INTERFACE SOURCE ADDR: Prints how many of these messages contain the address.
 naming() {
 	messages "$1" "$2" "$3" | cut -c "$([[ $3 == *:* ]] && echo 97 || echo 57)-" | grep -c "$(hex "$4")" || true
 }
@@ -46,7 +46,7 @@ has_messages() {
 	[ "$(messages "$1" "$2" "$3" | wc -l)" -ge "$4" ]
 }
 
-# stranger FAMILY: who does not take part reads the source, and no other address.
+# stranger FAMILY: Checks that messages to a host without ihmp contain the source address and no other address.
 stranger() {
 	local family=$1 M C OTHER OWN
 
@@ -61,7 +61,7 @@ stranger() {
 	must "traffic goes on" goes_on m 20
 }
 
-# peer FAMILY: a peer is told the rest in the four messages of the first contact, but no private address.
+# peer FAMILY: Checks that a peer is told the other addresses in the four messages of the first contact, but no private address.
 peer() {
 	local family=$1 M C OTHER OWN
 
@@ -76,7 +76,7 @@ peer() {
 	must "traffic goes on" goes_on m 20 && traffic_end m && serve_end c && judge_ok m c soft 0 0 100 "$C"
 }
 
-# tell FAMILY: the administrator says which devices and prefixes are told of.
+# tell FAMILY: Checks that the administrator can choose the devices and prefixes whose addresses are told.
 tell() {
 	local family=$1 M C OTHER OWN
 
@@ -92,31 +92,31 @@ tell() {
 	must "c hears that eth0 is gone, or nothing" slowwait 5 host_is m "$C" 'all(.addr[]; .set != "local")' || return
 	equal "messages from wifi0" 0 "$(messages c eth0 "$OTHER" | wc -l)"
 	equal "as m's agent says" "eth*,$OWN/$([ "$family" = 4 ] && echo 32 || echo 128)" "$(agent m tell)"
-	# A bad line is named.
+	# The error names the wrong line.
 	printf '[interfaces]\ntell = [\n  "eth*",\n  "10.0.0.0/40",\n]\n' >"$TMP/bad.toml"
 	check "file and line" grep -q "bad.toml:4" <(in_ns m ihmpd --config "$TMP/bad.toml" --check 2>&1)
 }
 
-# greets HOST ADDR: somebody asks about the address.
+# asked HOST: Has the host asked a peer?
 asked() {
 	figure_at_least "$1" discovered 1
 }
 
-# meet FAMILY: m opens a connection to c until both know each other, and closes it; then both forget.
+# meet FAMILY NAME: m opens a connection to c and closes it when both know each other; then both forget.
 meet() {
 	traffic m@"$2" "$1" "$C" tcp:5000,rate=20000 || return
 	must "both know each other" hosts_up m "$C" c "$M" || return
 	part "$2"
 }
 
-# part NAME: as five minutes after the last connection.
+# part NAME: Ends the connection, and makes both hosts forget each other, as they would five minutes later.
 part() {
 	traffic_end m@"$1"
 	ctl m host flush && ctl c host flush
 	must "forgotten by m" slowwait 5 figure_is m hosts 0 && must "and by c" slowwait 5 figure_is c hosts 0
 }
 
-# keys FAMILY MODE: m and c meet; then another machine is at the address of c.
+# keys FAMILY MODE: m and c meet. Then another machine, with another key, is at c's address.
 keys() {
 	local family=$1
 
@@ -125,7 +125,7 @@ keys() {
 	printf '[security]\nmode = "%s"\n[peers]\nretry_after = 2\n' "$2" >"$TMP/ihmpd.m.toml"
 	defer rm -f "$TMP/ihmpd.m.toml"
 	agent_start m c && serve c "$family" tcp:5000 && meet "$family" first || return
-	# Control: the same key again.
+	# Control: c has the same key again.
 	meet "$family" again || return
 	equal "warnings" 0 "$(warnings)"
 	agent_stop c && rm -rf "$TMP/state.c" && agent_start c
@@ -135,7 +135,7 @@ warnings() {
 	grep -c 'WARN.*event=key-changed' "$TMP/ihmpd.m.log" || true
 }
 
-# agent HOST FIGURE: of what its agent says.
+# agent HOST FIGURE: Prints a figure of `ihmpctl agent`.
 agent() {
 	ihmpctl --state "$TMP/state.$1" -j agent | jq -r ".[\"$2\"]"
 }
@@ -144,7 +144,7 @@ key_in() {
 	ihmpctl --state "$TMP/state.m" -j key show | jq -e "any(.[]; $1)" >/dev/null
 }
 
-# changed FAMILY: another key where one was is believed with first-use, and worth a warning.
+# changed FAMILY: Checks that with first-use another key at a known address is believed, with a warning.
 changed() {
 	local M C
 
@@ -160,7 +160,7 @@ changed() {
 	check "until it is accepted" not key_in '.kind == "changed"'
 }
 
-# pinned FAMILY: with pin, it is refused until the administrator accepts it.
+# pinned FAMILY: Checks that with pin another key is refused until the administrator accepts it.
 pinned() {
 	local M C
 
@@ -182,7 +182,7 @@ pinned() {
 
 STRANGERS=50
 
-# crowd FAMILY: m is so many strangers: an address for each, in CROWD.
+# crowd FAMILY: Gives m an address for each of many strangers; they are in CROWD.
 crowd() {
 	local i lines=''
 
@@ -198,8 +198,8 @@ crowd() {
 	batch m <<<"$lines"
 }
 
-# visit FAMILY ADDR BACKLOG PORT: a server at c that listens with this backlog, and a connection to it from each of the crowd, with
-# an octet there and back.
+# visit FAMILY ADDR BACKLOG PORT: Starts a server at c that listens with this backlog. Each address of the crowd connects to it, and an
+# octet goes there and back.
 visit() {
 	start c python3 - "$1" "$3" "$4" >"$TMP/server.log" 2>&1 <<-'END'
 		import socket, sys
@@ -228,7 +228,7 @@ visit() {
 	END
 }
 
-# visited FAMILY BACKLOG: a server greets none of fifty clients; they greet it. What it opens itself it greets for.
+# visited FAMILY BACKLOG: Checks that a server greets none of fifty clients, which would greet it, but greets hosts that it connects to.
 visited() {
 	local family=$1 M C
 
@@ -248,7 +248,7 @@ visited() {
 	figure_of "the same with the policy auto-in, backlog $2, IPv$family" "hosts asked" "$(($(figure c discovered) - 1))" 1
 }
 
-# datagrams FAMILY: a service that answers datagrams greets nobody; who sends first does.
+# datagrams FAMILY: Checks that a service that answers datagrams greets nobody, and that a program that sends first does.
 datagrams() {
 	local family=$1 M C
 
@@ -257,12 +257,12 @@ datagrams() {
 	agent_start c && capture m eth0 udp && ask "$family" "$C" 5200 || return
 	equal "asked about" 0 "$(figure c discovered)"
 	equal "messages" 0 "$(captured m eth0 61453)"
-	# A service that answers from a port of its own, as TFTP does (here: one at an odd port).
+	# This service answers from a new port, as TFTP does (here: the services on odd ports).
 	ask "$family" "$C" 5201 || return
 	equal "asked about" 0 "$(figure c discovered)"
 	equal "messages" 0 "$(captured m eth0 61453)"
 	figure_of "a service that answers 20 datagrams, IPv$family" "messages to whom it answers" "$(captured m eth0 61453)" 1
-	# Nor where clients are to be greeted: a datagram may come in the name of a victim.
+	# Nor does the service greet if the policy says that clients are greeted, because the source of a datagram can be forged.
 	ctl c policy add "$M" auto-in && ask "$family" "$C" 5202 && ask "$family" "$C" 5203 || return
 	equal "asked about, by the policy auto-in" 0 "$(figure c discovered)"
 	capture_end m eth0
@@ -270,7 +270,7 @@ datagrams() {
 	check "control: octets of datagrams" test "$(octets m "$M" 520)" -ge 40
 	figure_of "the same with the policy auto-in, IPv$family" "octets to whom it answers, to those that came in his name" \
 		"$(jq -n "$(octets m "$C" 61453) / $(octets m "$M" 520)")" 1
-	# Control: c speaks first.
+	# Control: c sends first.
 	in_ns c python3 - "$family" "$M" <<-'END'
 		import socket, sys
 		family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
@@ -281,13 +281,13 @@ datagrams() {
 	must "control: it asks about whom it speaks to" slowwait 5 asked c
 }
 
-# octets HOST SOURCE PORT: the octets of the datagrams that its eth0 had from SOURCE, of or to ports that begin with PORT, as captured.
+# octets HOST SOURCE PORT: Prints the octets of the captured datagrams from SOURCE whose source or destination port begins with PORT.
 octets() {
 	awk -v from="$2." -v port="$3" 'index($3, from) == 1 && (index($3, from port) == 1 || index($5, "." port)) {
 		for (i = 6; i < NF; i++) if ($i == "length") sum += $(i + 1) } END { print sum + 0 }' "$TMP/cap.$1.eth0"
 }
 
-# ask FAMILY ADDR PORT: ten datagrams of m to a service at c, and their answers.
+# ask FAMILY ADDR PORT: m sends ten datagrams to a service at c, and gets their answers.
 ask() {
 	start c python3 - "$1" "$3" >"$TMP/service.log" 2>&1 <<-'END'
 		import socket, sys
@@ -316,7 +316,7 @@ ask() {
 	END
 }
 
-# temporary: a connection from a temporary address moves from one to the other; stable ones are told to nobody.
+# temporary: Checks that a connection from a temporary address moves to another one, and that no message contains a stable address.
 temporary() {
 	local C stable=2001:db8:1::10 next=2001:db8:2::10 first second addr
 
@@ -340,7 +340,7 @@ temporary() {
 	done
 }
 
-# managed INTERFACE ADDR GATEWAY: an address for which the kernel makes a temporary one, TEMPORARY.
+# managed INTERFACE ADDR GATEWAY: Adds an address for which the kernel makes a temporary one; TEMPORARY is that.
 managed() {
 	batch m <<-END || return
 		addr add $2/64 dev $1 mngtmpaddr nodad

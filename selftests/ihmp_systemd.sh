@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The agent as a service of systemd, installed as README says: systemd itself is process 1 of a process namespace in the
-# network of m, with mounts and control groups of its own. The agent of c is started as in other suites.
+# Tests the agent as a service of systemd, installed as README says. systemd is process 1 of a PID namespace in the network namespace of m,
+# with mounts and cgroups of its own. The agent of c is started as in other suites.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
 UNIT=ihmpd.service
-# Of a manager's own start: what would set the guest up, which has no need of it, and what only takes long.
+# Units of systemd's start that would set up the guest, which is set up already, or that only take long.
 MASKED=(ldconfig.service systemd-sysctl.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
 	systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service systemd-tmpfiles-setup.service
 	systemd-sysusers.service systemd-update-done.service systemd-journal-catalog-update.service timers.target)
-# Its process 1, as it is called outside.
+# The process ID of that systemd, outside of its namespace.
 MANAGER=
 
-# boot: systemd for m.
+# boot: Starts systemd for m, and waits until it is up.
 boot() {
 	local group=/sys/fs/cgroup/$TAG
 
@@ -39,7 +39,7 @@ manager_is() {
 	[ "$(manage systemctl is-system-running)" = "$1" ]
 }
 
-# process_1 MASKED...: what becomes systemd, in namespaces of its own.
+# process_1 MASKED...: Sets up the mounts, and becomes systemd.
 process_1() {
 	local unit
 
@@ -61,12 +61,12 @@ process_1() {
 }
 export -f process_1
 
-# manage CMD...: runs CMD where systemd is.
+# manage CMD...: Runs CMD in the namespaces of systemd.
 manage() {
 	nsenter -t "$MANAGER" -m -p -r -w "$@"
 }
 
-# unit PROPERTY: what systemd says of the unit.
+# unit PROPERTY: Prints a property of the unit.
 unit() {
 	manage systemctl show --value -p "$1" "$UNIT"
 }
@@ -79,7 +79,7 @@ main_pid() {
 	unit MainPID
 }
 
-# status FIELD: of the running agent, as the kernel has it.
+# status FIELD: Prints a field of the running agent's /proc/PID/status.
 status() {
 	manage cat "/proc/$(main_pid)/status" | awk -v field="$1:" '$1 == field { print $2 }'
 }
@@ -88,13 +88,13 @@ agent_is() {
 	manage ihmpctl -j agent | jq -e "$1" >/dev/null
 }
 
-# configure LINE...: the configuration of m.
+# configure LINE...: Writes the configuration of m.
 configure() {
 	printf '%s\n' "$@" >/etc/ihmp/ihmpd.toml
 	with_links /etc/ihmp/ihmpd.toml
 }
 
-# stage: the testbed, systemd with the agent of m, the agent of c, and traffic that is to lose nothing.
+# stage FAMILY: Builds the testbed, starts systemd with the agent of m, the agent of c, and traffic that must lose nothing.
 stage() {
 	FAMILIES=$1 topo_testbed delay 10ms || return
 	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} NEW=${ADDR[m.wifi0.$1]}
@@ -105,7 +105,7 @@ stage() {
 	HOST=$(host_json m "$C" | jq .id)
 }
 
-# go FROM TO OLD NEW: a soft move of m, of which c has to hear.
+# go FROM TO OLD NEW METRIC: Makes a soft move of m, and waits until c has heard of it.
 go() {
 	join m "$2" "$5" || return
 	must "c hears of the new address" slowwait 10 host_is c "$M" "any(.addr[]; .address == \"$4\" and .set == \"active\")" || return
@@ -115,7 +115,7 @@ go() {
 	must "c sends to the new address" slowwait 10 path_is c "$M" "$C" "$4"
 }
 
-# finish: the host is the one from before, and it moves, there and back; nothing was lost.
+# finish: Checks that the host entry is the one from before, that it still moves, there and back, and that nothing was lost.
 finish() {
 	must "the module's hosts are adopted" hosts_up m "$C" c "$M" || return
 	equal "the host is the same" "$HOST" "$(host_json m "$C" | jq .id)"
@@ -124,13 +124,13 @@ finish() {
 	traffic_end m && serve_end c && judge_ok m c soft 0 0 1000 "$C"
 }
 
-# explained FUNCTION [ARGUMENT...]: with the journal, when it fails.
+# explained FUNCTION [ARGUMENT...]: Runs the function, and prints the journal if it fails.
 explained() {
 	"$@" || [ -n "$CASE_STATUS" ] || fail "$1 gave up"
 	[ "$CASE_STATUS" != fail ] || note "$(manage journalctl --no-pager -o short-monotonic -n 30 -u "$UNIT" 2>&1)"
 }
 
-# started: the unit is active when the agent is ready, and not before.
+# started: Checks that the unit becomes active when the agent is ready, and not before.
 started() {
 	FAMILIES=4 topo_pair && boot || return
 	manage mkfifo /run/go && quiet manage systemctl edit --runtime --stdin --drop-in=wait "$UNIT" <<-'END' || return
@@ -140,7 +140,7 @@ started() {
 	END
 	manage systemctl start --no-block "$UNIT" || return
 	must "its process" slowwait 30 not unit_is MainPID 0 || return
-	# Until its line is written, the fifo's reader waits.
+	# The process waits until a line is written to the fifo.
 	must "it is being started" slowwait 30 unit_is ActiveState activating || return
 	manage sh -c 'echo >/run/go'
 	must "it is active" slowwait 30 unit_is ActiveState active || return
@@ -149,12 +149,12 @@ started() {
 	check "it said so" journal 'ihmpd ready'
 }
 
-# journal PATTERN: the agent has said so.
+# journal PATTERN: Has the agent logged this?
 journal() {
 	manage journalctl --no-pager -o cat -u "$UNIT" | grep -qE -- "$1"
 }
 
-# confined FAMILY: what the running agent may do, through a move; and that nothing of it stays when it is stopped.
+# confined FAMILY: Checks what the running agent may do, during a move, and that nothing of it is left when it is stopped.
 confined() {
 	local M C NEW HOST field
 
@@ -177,7 +177,7 @@ confined() {
 	check "the module's host stays" host_up m "$C"
 }
 
-# reloaded: a good file counts, with a bad one systemctl fails and nothing changes; the process is the same.
+# reloaded: Checks that a good file takes effect, that systemctl fails with a bad one and nothing changes, and that the process stays.
 reloaded() {
 	local M C NEW HOST pid
 
@@ -200,14 +200,14 @@ reloaded() {
 	finish
 }
 
-# revived SIGNAL RESULT: an agent that hangs, or dies, is started again, and takes the hosts over.
+# revived SIGNAL RESULT: Checks that an agent that hangs or dies is started again and adopts the hosts.
 revived() {
 	local M C NEW HOST pid
 
 	stage 4 || return
 	pid=$(main_pid)
 	must "the signal" manage kill "-$1" "$pid" || return
-	# The watchdog's half minute, and systemd's second.
+	# The watchdog needs half a minute, and systemd waits a second before the restart.
 	must "it is started again" slowwait 60 restarted "$pid" || return
 	check "for this reason" slowwait 10 journal "Failed with result '$2'"
 	equal "restarts" 1 "$(unit NRestarts)"

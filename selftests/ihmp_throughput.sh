@@ -1,21 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# What translation costs: one TCP stream between two namespaces on a veth pair, offloads on, against the same stream
-# between two others. Plain means that the module is loaded but has no host there, so no hook is registered.
+# Measures what translation costs: one TCP stream between two namespaces on a veth pair, with offloads, is compared with the same stream
+# between two other namespaces. Plain means that the module is loaded but has no host there, so no hook is registered.
 #
-# What else the machine does changes both figures several times over. So both streams are there all the time and send in
-# turns of 50 ms, a turn of each makes a pair, and the ratio of a round is the median of the ratios of its pairs. Who
-# shares the processor's caches takes more from the path that touches more memory, for as long as a round at times: there
-# are up to three of them, each is printed, and the best one counts.
+# Other load on the machine changes both figures several times over. So both streams exist all the time and send in turns of 50 ms. A turn
+# of each makes a pair, and the ratio of a round is the median of the ratios of its pairs. A program that shares the processor's caches
+# slows the path that touches more memory, sometimes for a whole round. So there are up to three rounds; each is printed, and the best one
+# counts.
 #
-# Leaves throughput.json in $IHMP_RESULTS.
+# It leaves throughput.json in $IHMP_RESULTS.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
 PAIRS=${PAIRS:-200}
 ROUNDS=3
-# Hundredths of the plain path's throughput.
+# The least that is allowed, in hundredths of the plain path's throughput.
 LEAST=90
 PORT=5201
 
@@ -51,12 +51,12 @@ offloads() {
 	done
 }
 
-# has TEXT CMD...: CMD prints a line that begins so.
+# has TEXT CMD...: Does CMD print a line that begins with TEXT?
 has() {
 	"${@:2}" | grep -q "^$1"
 }
 
-# softly FAMILY: m goes from M to NEW without a gap: TCP notices nothing, so what it does now is what translation costs.
+# softly FAMILY: m goes from M to NEW without a gap. TCP does not notice that, so all of the difference is the cost of translation.
 softly() {
 	address m eth0 "$1" "$NEW" || return
 	ctl c path add host "${HID[c]}" remote "$NEW" && ctl m path add host "${HID[m]}" local "$NEW" || return
@@ -67,7 +67,7 @@ softly() {
 	equal "sockets that were woken" "0 0" "$(figure m tcp-woken) $(figure c tcp-woken)"
 }
 
-# turns N: that many of each stream; the pairs of octets a second, plain and translated, are the last line of $TMP/race.
+# turns N: Each stream has so many turns. The last line of $TMP/race is then the pairs of octets a second, plain and translated.
 turns() {
 	local lines
 
@@ -80,7 +80,7 @@ longer() {
 	[ "$(wc -l <"$TMP/race")" -gt "$1" ]
 }
 
-# seen: one packet of many segments, as the wire has it, and the port of its socket, which believes in the old address.
+# seen: Captures one large packet on the wire, and checks that its socket has the old address.
 seen() {
 	local port
 
@@ -90,7 +90,7 @@ seen() {
 	must "the socket of $(cat "$TMP/packet")" has . in_ns m ss -Htn "src $(bracket "$M"):$port and dport = :$PORT"
 }
 
-# proven FROM out TO in: since the move, whatever FROM sent was translated, and whatever TO got from there.
+# proven FROM out TO in: Checks that since the move all that FROM sent was translated, and all that TO received from it.
 proven() {
 	at_least "translated on the way out at $1" "$PAIRS" "$(figure "$1" out-translated)" || return
 	equal "not translated at $1" 0 "$(figure "$1" out-unchanged)" || return
@@ -98,7 +98,7 @@ proven() {
 	equal "refused at $1" '' "$(reasons "$1")"
 }
 
-# better RATES TEXT: the rates of the turns on standard input, or RATES where those are better; TEXT and the new ones as a
+# better RATES TEXT: Prints the better one of RATES and the rates of the turns on standard input. Prints TEXT and the new rates as a
 # comment.
 better() {
 	local rates
@@ -114,7 +114,7 @@ hundredths() {
 	jq '.ratio * 100 | floor' <<<"$1"
 }
 
-# race FAMILY: the whole comparison.
+# race FAMILY: Makes the whole comparison.
 race() {
 	local family=$1 rates round
 

@@ -1,18 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Tunnels of the kernel between hosts that move: what they send belongs to the tunnel's own socket, or to none, and not to the
+# Tests tunnels of the kernel between hosts that move. A tunnel's packet belongs to the tunnel's own socket, or to none, and not to the
 # socket whose packet is inside, which may be bound to the tunnel's device.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# The addresses inside.
+# Addresses inside the tunnel.
 declare -A INNER=([m.4]=10.9.0.1 [c.4]=10.9.0.2 [m.6]=fd00:9::1 [c.6]=fd00:9::2)
 
-# Where who moves goes.
+# The host that moves goes to this address.
 declare -A FRESH=([4]=192.0.2.77 [6]=2001:db8:1::77)
 
-# tunnel KIND FAMILY: device t0 at m and c, between M and C, by one port at both ends.
+# tunnel KIND FAMILY: Makes a device t0 at m and c, for a tunnel between M and C with the same port at both ends.
 tunnel() {
 	"$1" m "$2" "$C" c && "$1" c "$2" "$M" m || return
 	batch m <<<"link set t0 up mtu 1300" && batch c <<<"link set t0 up mtu 1300" || return
@@ -20,7 +20,7 @@ tunnel() {
 	batch c <<<$'addr add 10.9.0.2/24 dev t0\naddr add fd00:9::2/64 dev t0 nodad'
 }
 
-# wireguard NAME FAMILY REMOTE PEER
+# wireguard NAME FAMILY REMOTE PEER: Makes one end of the tunnel, as the functions below do.
 wireguard() {
 	local host
 
@@ -32,16 +32,16 @@ wireguard() {
 		endpoint "$(bracket "$3"):51820" allowed-ips 0.0.0.0/0,::/0
 }
 
-# GRE inside UDP, made without a socket; the outer datagram has a checksum, which covers the one inside.
+# fou: GRE inside UDP, which the kernel sends without a socket. The outer datagram has a checksum that covers the inner packet.
 fou() {
-	# The request for a port does not load what answers it.
+	# Asking for the port does not load the module that answers.
 	modprobe -qa fou 2>/dev/null
 	ipn "$1" fou add port 7777 ipproto 47 || return
 	ipn "$1" link add t0 type gre remote "$3" encap fou encap-sport 7777 encap-dport 7777 encap-csum ||
 		{ skip "no FOU in the tunnels of this kernel" && return 1; }
 }
 
-# The same with a header of its own (GUE).
+# gue: The same with a header of its own (GUE).
 gue() {
 	modprobe -qa fou 2>/dev/null
 	ipn "$1" fou add port 7777 gue || return
@@ -49,12 +49,12 @@ gue() {
 		{ skip "no GUE in the tunnels of this kernel" && return 1; }
 }
 
-# Ethernet inside UDP, from a port of the namespace's range; the outer datagram has a checksum.
+# vxlan: Ethernet inside UDP, from a port of the namespace's range; the outer datagram has a checksum.
 vxlan() {
 	ipn "$1" link add t0 type vxlan id 7 remote "$3" dstport 4789 udpcsum
 }
 
-# stage KIND FAMILY: m and c know each other by hand; the tunnel is up, and has carried something each way.
+# stage KIND FAMILY: m and c know each other without agents. The tunnel is up, and has carried a packet in each direction.
 stage() {
 	local family=$2
 
@@ -64,25 +64,25 @@ stage() {
 	must "the tunnel works" inside m c 4 && must "the other way" inside c m 6
 }
 
-# inside FROM TO FAMILY: an echo request of a socket that is bound to the tunnel's device is answered.
+# inside FROM TO FAMILY: Checks that an echo request from a socket that is bound to the tunnel's device is answered.
 inside() {
 	in_ns "$1" ping "-$3" -I t0 -qnc 1 -W 2 "${INNER[$2.$3]}" >/dev/null
 }
 
-# move NAME PEER FAMILY: NAME gets another address; the old one is gone.
+# move NAME PEER FAMILY: NAME gets another address and loses the old one.
 move() {
 	local new=${FRESH[$3]}
 
 	address "$1" eth0 "$3" "$new" "${ADDR[$1.eth0.$3]}" && moved "$1" "$2" "$new"
 }
 
-# keep_up: datagrams and a stream inside the tunnel, of sockets that are bound to its device.
+# keep_up: Starts datagrams and a stream inside the tunnel, from sockets that are bound to its device.
 keep_up() {
 	serve c 4 udpc:5001 tcp:5000 || return
 	traffic m 4 "${INNER[c.4]}" udpc:5001,dev=t0,size=1000 tcp:5000,dev=t0,rate=50000
 }
 
-# still_there: nothing of it goes into the tunnel again, and none of it is lost.
+# still_there: Checks that the tunnel's packets do not go into the tunnel again, and that nothing is lost.
 still_there() {
 	local errors
 
@@ -92,11 +92,11 @@ still_there() {
 	traffic_end m && serve_end c || return
 	equal "checksum errors" "$errors" "$(($(csum_errors m) + $(csum_errors c)))"
 	at_least "translated at m" 10 "$(figure m out-translated)"
-	# What went round would be as many packets of the tunnel as fit into its size.
+	# If packets went into the tunnel again, its device would refuse them when they have grown beyond its MTU.
 	at_most "packets that the tunnel's device refused" 0 "$(ipn m -s -j link show t0 | jq '.[0].stats64.tx.errors')"
 }
 
-# The set-up: two tunnels' ends without hosts, and nobody moves.
+# A control of the set-up: the tunnel works without hosts, and nobody moves.
 control() {
 	local M C
 
@@ -112,7 +112,7 @@ peer_moves() {
 	stage "$1" "$2" && keep_up && move c m "$2" && still_there
 }
 
-# The host itself moves, and keeps its former address beside the new one: a tunnel may name it.
+# The host itself moves and keeps its former address beside the new one, because a tunnel may name it.
 we_move() {
 	local M C
 
@@ -120,8 +120,8 @@ we_move() {
 	address m eth0 "$2" "${FRESH[$2]}" && moved m c "${FRESH[$2]}" && still_there
 }
 
-# set_offloads EIGHT: eight ways, as bits: what the tunnel's device takes as one packet, and whether it and the link make
-# checksums. Where the link makes none, the receiver looks at that of the outer datagram.
+# set_offloads BITS: Sets one of eight combinations: whether the tunnel's device accepts large packets, and whether it and the link make
+# checksums. If the link makes none, the receiver checks that of the outer datagram.
 set_offloads() {
 	local host state=(off on)
 
@@ -129,11 +129,11 @@ set_offloads() {
 		in_ns "$host" ethtool -K t0 tx "${state[$1 & 1]}" tso "${state[$1 >> 1 & 1]}" gso "${state[$1 >> 1 & 1]}"
 		in_ns "$host" ethtool -K eth0 tx "${state[$1 >> 2 & 1]}"
 	done >/dev/null 2>&1
-	# What cannot be is taken back by the kernel.
+	# The kernel takes back combinations that are impossible.
 	return 0
 }
 
-# outer KIND FAMILY [without]: the checksums of the outer datagrams are right, whoever makes those inside.
+# outer KIND FAMILY [without]: Checks that the checksums of outer datagrams are right, whichever device makes the inner ones.
 outer() {
 	local M C ways errors
 
@@ -147,7 +147,7 @@ outer() {
 	serve c 4 tcp:5000 udpc:5001 udpu:5004 || return
 	traffic m 4 "${INNER[c.4]}" tcp:5000,dev=t0,burst=1 udpc:5001,dev=t0,burst=1,size=1000 \
 		udpu:5004,dev=t0,name=segments,burst=1,size=1000,segment=10 || return
-	# Only what a tunnel sends from its socket's own port is a flow: now VXLAN has no other.
+	# Only packets from the port of the tunnel's socket are of a flow. With this range VXLAN sends from no other port.
 	sysctl_in m net.ipv4.ip_local_port_range='4789 4789' && sysctl_in c net.ipv4.ip_local_port_range='4789 4789' || return
 	must "goes on inside" burst m 5000 || return
 	[ "${3:-}" = without ] || move c m "$2" || return
@@ -164,7 +164,7 @@ outer() {
 	equal "what is wrong" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or (.lost // 0) != 0) | tojson' "$TMP/run.m.json")"
 }
 
-# FOU and GUE leave it to a device that makes none, also without ihmp.
+# FOU and GUE let the device make the checksum even if it makes none, also without ihmp, so they are not tested here.
 for tunnel in 'vxlan 4' 'vxlan 6'; do
 	read -r kind family <<<"$tunnel"
 	run_case "IPv$family, $kind: outer checksums, without ihmp" outer "$kind" "$family" without

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The module comes and goes under traffic: flows that are not translated notice nothing, and nothing is left behind.
+# Tests loading and unloading the module under traffic: untranslated flows are not disturbed, and nothing is left behind.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -21,7 +21,7 @@ finish() {
 	judge_ok m@6 c@6 soft 0 0 1000 "${ADDR[c.eth0.6]}"
 }
 
-# by_hand: hosts of both families in both namespaces, every round.
+# by_hand: In every round, host entries of both families are added in both namespaces.
 by_hand() {
 	local i
 
@@ -38,7 +38,7 @@ by_hand() {
 	module_load
 }
 
-# with_agents: the same with agents that make the hosts.
+# with_agents: The same with agents, which make the host entries.
 with_agents() {
 	local i rounds=$((ROUNDS / 10))
 
@@ -52,7 +52,7 @@ with_agents() {
 			agents_stop m c
 			must "round $i: unload" module_unload || return
 		else
-			# Under the agents' feet.
+			# In every other round the module goes while the agents run.
 			must "round $i: unload" module_unload || return
 			agents_stop m c
 		fi
@@ -61,7 +61,7 @@ with_agents() {
 	module_load
 }
 
-# translated: flows that are translated stop when the module goes; the machine does not mind.
+# translated: Checks that translated flows stop when the module goes, and that the machine goes on.
 translated() {
 	local i new
 
@@ -83,7 +83,7 @@ translated() {
 	module_load
 }
 
-# events: somebody listens while the module goes.
+# listened: The module goes while a monitor listens.
 listened() {
 	local i
 
@@ -100,7 +100,7 @@ listened() {
 	module_load
 }
 
-# A listener is there when a change is heard: made again until it is.
+# A monitor hears only changes that are made after it has subscribed, so changes are made until it hears one.
 listens() {
 	ctl m param set hold-time 100 2>/dev/null
 	ctl m -j host add name probe remote 192.0.2.250 local "${ADDR[m.eth0.4]}" >/dev/null

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Who sees what: locators on the wire, in conntrack and in nft; identifiers in the sockets.
+# Tests who sees which addresses: the wire, conntrack and nft see locators, and sockets see identifiers.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# stage FAMILY WHO [RULES]: traffic between m and c, agents, both ends up. RULES is a function that loads rulesets, before
-# there is anything to track: what is on the way when conntrack begins is new to it, whatever it belongs to.
+# stage FAMILY WHO [RULES]: Starts traffic between m and c, and agents, and waits until both ends know each other. RULES is a function that
+# loads rulesets. It runs before the traffic begins, because conntrack takes a packet in flight for the first one of its connection.
 #
-# ping waits busily in the last 10 ms before its next request: an interval well above the round trip of 10 ms.
+# ping waits busily for the last 10 ms before its next request, so its interval is well above the round trip of 10 ms.
 stage() {
 	local family=$1
 	local flows=("tcp:5000,rate=50000" udpc:5001 udpu:5002 "ping,interval=0.05")
@@ -21,7 +21,7 @@ stage() {
 	traffic "$client" "$family" "$TARGET" "${flows[@]}" || return
 	must "both hosts know each other" hosts_up m "$C" c "$M" || return
 	must "flows" slowwait 10 figure_at_least "$client" flows ${#flows[@]} || return
-	# All but the ping, which is last.
+	# The server has no flow for the ping, which is last.
 	must "flows of the server" slowwait 10 figure_at_least "$server" flows $((${#flows[@]} - 1))
 }
 FLOWS=()
@@ -49,7 +49,7 @@ wire() {
 	done
 }
 
-# sockets FAMILY WHO: ss shows the addresses that the connection began with.
+# sockets FAMILY WHO: Checks that ss shows the addresses with which the connection began.
 sockets() {
 	local family=$1 client server M C NEW host
 
@@ -61,7 +61,7 @@ sockets() {
 	done
 }
 
-# watch: conntrack at both ends.
+# watch: Starts conntrack at both ends.
 watch() {
 	local host
 
@@ -81,13 +81,13 @@ watch() {
 	done
 }
 
-# tracked FAMILY WHO: conntrack has one entry a flow, with both directions, and the new address only.
+# tracked FAMILY WHO: Checks that conntrack has one entry for a flow, which has seen both directions, with the new address only.
 tracked() {
 	local family=$1 client server M C NEW host kind crossed
 
 	stage "$family" "$2" watch && go || return
-	# The answer to a ping that was on its way to the old address comes from the new one, where nobody was asked. There
-	# is one at most within a round trip.
+	# A ping that was in flight to the old address is answered from the new one, for which conntrack knows no request. Within a round
+	# trip there is one such answer at most.
 	[ "$2" = server ] && crossed=1 || crossed=0
 	for host in m c; do
 		in_ns "$host" conntrack -L -f ipv"$family" >"$TMP/ct.$host" 2>/dev/null || return
@@ -102,8 +102,7 @@ tracked() {
 	done
 }
 
-# guard: an ordinary stateful firewall on the host that moves, written without a thought of us but for the port of the
-# signalling.
+# guard: Loads an ordinary stateful firewall on the host that moves. It makes no allowance for ihmp but for the port of IHMP messages.
 guard() {
 	in_ns m nft -f - <<-END
 		table inet fw {
@@ -118,7 +117,7 @@ guard() {
 	END
 }
 
-# firewall FAMILY: it drops nothing, before the move or after.
+# firewall FAMILY: Checks that it drops nothing, before the move and after it.
 firewall() {
 	local family=$1 client server M C NEW
 
@@ -131,7 +130,7 @@ firewall() {
 	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
 }
 
-# strict: on the host that does not move a firewall that lets it begin nothing, and conntrack that is there before us.
+# strict: Loads a firewall on the host that does not move. It lets that host begin nothing, and conntrack runs from the beginning.
 strict() {
 	in_ns c nft -f - <<-END
 		table inet fw {
@@ -151,8 +150,8 @@ strict() {
 	END
 }
 
-# held FAMILY: packets that wait for the agent to hear of the move are tracked like others: what answers them begins
-# nothing.
+# held FAMILY: Checks that packets that wait until the agent has heard of the move are tracked like others, so that answers to them begin no
+# new connection.
 held() {
 	local family=$1 client server M C NEW
 
@@ -168,7 +167,7 @@ held() {
 	equal "packets that did not answer any" 0 "$(in_ns c nft -j list counter inet fw begun | jq '.nftables[1].counter.packets')"
 }
 
-# as_documented: at c the first ruleset of firewall.rst, at m the second, but for the port; and a counter.
+# as_documented: Loads the first ruleset of firewall.rst at c and the second one at m, with another port and a counter.
 as_documented() {
 	local host n=0
 
@@ -179,12 +178,12 @@ as_documented() {
 			sed 's/{ 22, 443 }/5000/; s/^  table .*/&\ncounter dropped { }/; s/invalid drop/invalid counter name dropped drop/' |
 			in_ns "$host" nft -f - || return
 		in_ns "$host" nft add rule inet filter input meta l4proto '{ tcp, udp }' counter name dropped || return
-		# For who comes back.
+		# Connections that come back to this network need this.
 		sysctl_in "$host" net.netfilter.nf_conntrack_tcp_be_liberal=1
 	done
 }
 
-# documented FAMILY: the rulesets of the documentation do what it says.
+# documented FAMILY: Checks that the documented rulesets do what the page says.
 documented() {
 	local family=$1 client server M C NEW host
 	local FLOWS=("tcp:5000,rate=50000" "ping,interval=0.05")
@@ -193,7 +192,7 @@ documented() {
 	for host in m c; do
 		equal "packets that $host dropped" 0 "$(in_ns "$host" nft -j list counter inet filter dropped | jq '.nftables[1].counter.packets')"
 	done
-	# And back, hard.
+	# m goes back by a hard move.
 	leave m wifi0 && join m eth0 || return
 	must "goes on where it came from" goes_on m 20 || return
 	leave m eth0 && join m wifi0 || return
@@ -202,7 +201,7 @@ documented() {
 	equal "errors" 0 "$(jq '[.flows[].errors[]] | add // 0' "$TMP/run.m.json")"
 }
 
-# by_locator FAMILY: a rule names locators: one for the old network does not let the new one in.
+# by_locator FAMILY: Checks that nft rules apply to locators: one for the old network does not match packets from the new one.
 by_locator() {
 	local family=$1 client server M C NEW net word
 

@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The dissector for Wireshark, by what tshark makes of messages: real exchanges, signed and unsigned, and the list of good
-# and bad messages that core is held to.
+# Tests the dissector for Wireshark by the output of tshark: for real exchanges, signed and unsigned, and for the list of good and bad
+# messages that core is tested with.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
-# tshark runs no scripts for root, so it is nobody's here, who must be able to read what it reads.
+# tshark does not run scripts as root, so it runs as nobody, and that user must be able to read its files.
 SHARK=$(mktemp -d /tmp/shark.XXXXXX)
 defer rm -rf "$SHARK"
 chmod 755 "$SHARK"
 cp "$SELFTESTS/../Documentation/wireshark/ihmp.lua" "$SHARK"
 
-# shark FILE ARGUMENT...: what tshark says, each answer being known when its request is printed. An error in the script is
-# only a line among others.
+# shark FILE ARGUMENT...: Runs tshark in two passes, so that the answer to a request is known when the request is printed. An error in the
+# script is only one line of the output, so it is searched for.
 shark() {
 	local file=$SHARK/$1 status
 	shift
@@ -26,7 +26,7 @@ shark() {
 	return "$status"
 }
 
-# table FILE FILTER FIELD...: the values of fields, a line a message, | between them.
+# table FILE FILTER FIELD...: Prints the values of the fields, one line for each message, with | between them.
 table() {
 	local file=$1 filter=$2 args=() field
 	shift 2
@@ -37,12 +37,12 @@ table() {
 	shark "$file" -Y "$filter" -T fields -E separator='|' -E aggregator=, "${args[@]}"
 }
 
-# wrong FILE [FILTER]: what the script finds wrong with the messages, whether they are signed being another matter.
+# wrong FILE [FILTER]: Prints what the script finds wrong with the messages. That they are unsigned does not count here.
 wrong() {
 	table "$1" "_ws.expert.severity >= warn${2:+ and $2}" frame.number _ws.expert.message
 }
 
-# record HOST INTERFACE FILE: from now on, as octets. record_end ends it when everything is written.
+# record HOST INTERFACE FILE: Captures messages with their octets. record_end ends the capture after everything is written.
 record() {
 	start "$1" tcpdump -i "$2" -n -U --immediate-mode -w "$SHARK/$3" udp port 61453 2>"$TMP/record.err"
 	RECORDER=$BG
@@ -54,7 +54,7 @@ record_end() {
 	chmod 644 "$SHARK"/*
 }
 
-# linked FILE: each answer names its request, and the request the first of its answers; nothing else does.
+# linked FILE: Checks that each answer links to its request, and each request to its first answer, and that there are no other links.
 linked() {
 	local bad
 
@@ -70,7 +70,7 @@ linked() {
 	equal "messages that belong together in $1" '' "$bad"
 }
 
-# signed FAMILY: a soft and a hard move, as the agents speak of them.
+# signed FAMILY: Captures the messages of the agents in a soft and a hard move, and checks what the dissector says about them.
 signed() {
 	local family=$1 FAMILIES=$1 M C NEW key mine seqno word
 
@@ -103,7 +103,7 @@ signed() {
 	equal "HANDOFF" "6|$NEW|$M|$M|$NEW" \
 		"$(table "$1" "ihmp.seqno == $seqno and ihmp.code != 8" ihmp.code ihmp.host ihmp.source ihmp.new ihmp.old | tail -n 1)"
 	at_least "HELLOs of m" 1 "$(table "$1" "ihmp.code == 0 and ihmp.source == \"$M\"" frame.number | wc -l)"
-	# Filters with a prefix, by the text of the other family's fields not at all.
+	# Filters can use prefixes; a filter for the other family's field matches nothing.
 	word=$([ "$family" = 4 ] && echo 'ihmp.ip == 203.0.113.0/24 and not ihmp.ipv6' || echo 'ihmp.ipv6 == 2001:db8:3::/64 and not ihmp.ip')
 	at_least "answers of c, by prefix" 4 "$(table "$1" "ihmp.code == 8 and $word" frame.number | wc -l)"
 	# The key is the one that ihmpctl shows, and timestamps only grow.
@@ -115,7 +115,7 @@ signed() {
 		tail -n 1) | cut -d. -f1) = 00 ]"
 }
 
-# asked: HELLOs that nobody answers are repeated, and seen to be the same.
+# asked: Checks that unanswered HELLOs are repeated, and are shown as repetitions.
 asked() {
 	FAMILIES=4 topo_pair || return
 	record m eth0 asked.pcap || return
@@ -129,7 +129,7 @@ asked() {
 	equal "answers" 0 "$(table asked.pcap 'ihmp.response_in or ihmp.response_to' frame.number | wc -l)"
 }
 
-# say FROM TO OCTETS: a datagram from the port of IHMP, and waits for the answer.
+# say FROM TO OCTETS: Sends a datagram from the IHMP port, and waits for the answer.
 say() {
 	in_ns m python3 - "$1" "$2" "${3// /}" <<-'END'
 		import socket, sys
@@ -141,7 +141,7 @@ say() {
 	END
 }
 
-# mapped ADDRESS: an IPv4 address in a message.
+# mapped ADDRESS: Prints an IPv4 address as it stands in a message.
 mapped() {
 	local IFS=.
 
@@ -149,7 +149,7 @@ mapped() {
 	printf '00000000000000000000ffff%02x%02x%02x%02x' $1
 }
 
-# unsigned: a host without a key, as an agent understands and answers it that believes such.
+# unsigned: The test itself is a host without a key, and an agent that accepts unsigned messages answers it.
 unsigned() {
 	local C m n
 
@@ -184,7 +184,7 @@ unsigned() {
 	equal "an ACK with IS stands out" 10 "$(table unsigned.pcap "ihmp.incorrect-seqno" frame.number)"
 }
 
-# forge FILE SOURCE SOURCE_PORT: a capture of messages of our own, octets a line.
+# forge FILE SOURCE SOURCE_PORT: Makes a capture of messages from standard input, the octets of one on a line.
 forge() {
 	sed -E 's/ //g; s/../ &/g; s/^/0000 /' >"$TMP/forge.txt"
 	text2pcap -q -4 "$2,203.0.113.10" -u "$3,61453" "$TMP/forge.txt" "$SHARK/$1" 2>"$TMP/forge.err" ||
@@ -192,12 +192,12 @@ forge() {
 	chmod 644 "$SHARK/$1"
 }
 
-# listed: what core refuses is malformed here, for the same reason; what it takes is not.
+# listed: Checks that the dissector calls malformed what core refuses, for the same reason, and nothing that core accepts.
 listed() {
 	local list=$SELFTESTS/../core/tests/messages.txt
 
 	sed '/^#/d; /^$/d; s/^[^ ]* //' "$list" | forge listed.pcap 198.51.100.7 61453 || return
-	# The first one counts.
+	# If there are several reasons, the first one counts.
 	diff -u <(sed '/^#/d; /^$/d; s/ .*//' "$list" | grep -n .) \
 		<(table listed.pcap frame frame.number _ws.expert.message _ws.malformed | awk -F '|' '{
 			n = split($2, all, ","); first = "ok"
@@ -209,7 +209,7 @@ listed() {
 			print $1 ":" first }') >"$TMP/diff" || fail "$(cat "$TMP/diff")"
 }
 
-# meant: what parses but makes no sense.
+# meant: Checks messages that can be parsed but make no sense.
 meant() {
 	local s o key
 
@@ -236,7 +236,7 @@ meant() {
 		0a 00 0012 $s $s $s $key 0600 4e21 9c40 0016 0258 000000000000
 		0a 00 0013 $s $o $(mapped 192.168.1.7) $key 0600 4e21 9c40 0016 0258 000000000000
 	END
-	# What counts besides that there is no signature, and that an ACK has IS.
+	# The findings do not include that a message is unsigned, and that an ACK has IS.
 	equal "findings" "bad-payload bad-payload bad-payload bad-payload bad-payload bad-payload ok ok unknown-algorithm ok bad-payload nat-detected ok bad-payload bad-payload ok bad-payload bad-payload nat-detected" \
 		"$(table meant.pcap frame _ws.expert.message | awk -F , '{
 			found = "ok"
@@ -246,7 +246,7 @@ meant() {
 		ihmp.inside ihmp.nat.proto ihmp.nat.nat_port ihmp.nat.port ihmp.nat.peer ihmp.lifetime)"
 	printf '%s\n' "00 00 0001 $s $s" | forge port.pcap 198.51.100.7 1024 || return
 	equal "another port" 1 "$(table port.pcap ihmp.source-port frame.number)"
-	# Cut off by the capture is not malformed.
+	# A message that the capture has cut off does not count as malformed.
 	editcap -s 60 "$SHARK/meant.pcap" "$SHARK/cut.pcap" && chmod 644 "$SHARK/cut.pcap" || return
 	equal "findings in what was cut off" 0 "$(table cut.pcap '_ws.expert.group == "Malformed" and not ihmp.seqno == 10' frame.number | wc -l)"
 }
