@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Announcements of moves that nobody has signed, past the hooks of the host that sends them.
+"""Sends unsigned announcements of moves, bypassing the hooks of the host that sends them.
 
   announcer.py DEV HOST DST SOURCE MAC [--count N] [--nat]
-              N greetings (HELLO) in the name of HOST to DST, whose link address is MAC: one from SOURCE, the next one
-              from the address after it, and so on; with --nat as by a NAT that tells of its ports
+              N HELLOs in the name of HOST to DST, whose link address is MAC: the first one from SOURCE, the next one from
+              the address after it, and so on; with --nat as if a NAT that announces its ports had marked them
 
 HOST is an address by which DST knows the host.
 """

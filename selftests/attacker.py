@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Somebody on the link who sees IHMP messages and sends his own.
+"""An attacker on the link, who sees IHMP messages and sends forged ones.
 
-  attacker.py sniff DEV FILE              writes what is seen to FILE, a line a message: SRC DST OCTETS; "ready" first
+  attacker.py sniff DEV FILE              prints "ready", and writes each message to FILE, as a line "SRC DST OCTETS"
   attacker.py KIND DEV FILE HOST SRC DST TARGET [--mac MAC]
-              sends to DST, which is at TARGET's place on the link, what KIND says, and prints how many messages:
-    replay      every message to DST that was seen, as it was
-    modify      the same with one octet after the other changed
-    restamp     the same with a later timestamp, and a fresh number
-    readdress   the same from SRC, with it in the message
-    reflect     every message from DST that was seen, back to it
-    unsigned    every kind of message, without a signature, from SRC and in the name of HOST, with numbers that were seen
-                and others
-    named       the same with the public key of HOST in a block, and a made-up signature
-    flood       10,000 greetings from made-up sources
+              sends messages of this kind to DST, by the link address of TARGET or by MAC, and prints how many it has sent:
+    replay      every captured message to DST, unchanged
+    modify      the same, each with one octet changed, and each octet in turn
+    restamp     the same with a later timestamp and a new sequence number
+    readdress   the same from SRC, with SRC in the message
+    reflect     every captured message from DST, back to DST
+    unsigned    every kind of message without a signature, from SRC and in the name of HOST, with captured and other
+                sequence numbers
+    named       the same with the public key of HOST and a made-up signature
+    flood       10,000 HELLOs from made-up sources
 
-HOST is the address of the host in whose name is spoken.
+HOST is the address of the host that is impersonated.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PORT = 61453
 SIGNED, BLOCK = 0x04, 108
 HELLO = 0
 ROUTER_ACK = 9
-# Those that change something, how many addresses they have after the source.
+# The codes of messages that change something, and how many addresses follow the source address in each.
 KINDS = {0: 0, 2: 1, 3: 1, 4: 1, 5: 1, 6: 2, 7: 2, 8: 0, ROUTER_ACK: 3}
 
 
@@ -70,7 +70,7 @@ def put(message, at, value):
 
 
 def forged(args, key):
-    """Every kind of message in the name of HOST, that would move it to SRC."""
+    """Yields every kind of message in the name of HOST that would move it to SRC, if it were believed."""
     numbers = sorted({struct.unpack_from("!H", m, 2)[0] for _, _, m in seen(args.file)})
     guesses = [(n + more) & 0xffff for n in numbers for more in range(3)] + random.sample(range(65536), 50)
     for number in guesses:
@@ -148,7 +148,7 @@ def main():
             sock.sendto(network(src, args.dst, 17, body, 64), (args.dev, ethertype, 0, 0, mac))
             count += 1
             if count % 16 == 0:
-                # Not faster than the link and the sockets take it: what they drop nobody refuses.
+                # Sends no faster than the link and the sockets can take: nobody would count a message that they drop.
                 time.sleep(0.002)
     print(count)
 

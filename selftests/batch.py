@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What a hand-off with many peers costs in the kernel, for each of them.
+"""Measures what a move with many peers costs in the kernel, for each peer.
 
-  batch.py HOSTS ROUNDS [--listen]    makes so many hosts by netlink, tells the module of each that the own address has
-                                      changed, back and forth, and prints the nanoseconds of a host, those of a request
-                                      that names no host, and the difference, as JSON; --listen: somebody hears the
-                                      events, as the agent does
+  batch.py HOSTS ROUNDS [--listen]    adds so many hosts by netlink, and tells the module for each of them that the own
+                                      address has changed, back and forth. Prints as JSON the nanoseconds for a host, those
+                                      for a request that names no host, and the difference. With --listen a listener gets
+                                      the events, as the agent does
 
-What else the machine does changes the figures several times over. So calls of both kinds take turns, and the figure of a
-round is the median of the differences of neighbours; of the rounds the best one is given, and the one in the middle.
+Other load on the machine changes the figures several times over. So calls of both kinds take turns, and the figure of a round is the
+median of the differences of neighbours. Of the rounds, the best one and the one in the middle are printed.
 
-Requests are taken in the order in which they are in one sendmsg(2), one after the other, before it returns: the time of the
-call is that of the requests, and no answer is asked for. The system call is in it. Of a host the same is said as by
-the agent.
+The kernel handles the requests of one sendmsg(2) in their order before the call returns. So the time of the call is that of the
+requests and of the system call, and no answer is requested. The request for a host is the same as the agent's.
 """
 
 import argparse
@@ -30,7 +29,7 @@ ID, STATE, ADDR, CLEAR = 1, 3, 6, 7
 ADDRESS, SET_OF, PREFERENCE, UNVALIDATED = 1, 2, 3, 4
 UP, ACTIVE, UNREACHABLE, LOCAL = 1, 0, 1, 2
 NESTED = 0x8000
-# Requests in one call: so few that the processor is seldom taken away meanwhile.
+# The requests in one call are so few that the processor is seldom taken away meanwhile.
 AT_ONCE = 20
 
 
@@ -92,20 +91,20 @@ class Client:
         return struct.unpack("=I", self.attrs(answer[20:])[ID])[0], peer
 
     def record(self, number, peer, local):
-        """What the agent says of a host, all of it."""
+        """Returns the request for a host with all that the agent tells the module of it."""
         clear = b"".join(u32(CLEAR, role) for role in (ACTIVE, UNREACHABLE, LOCAL))
         data = u32(ID, number) + u32(STATE, UP) + addr(peer, ACTIVE) + addr(local, LOCAL, unvalidated=True) + clear
         return self.message(self.family, SET, data, NLM_F_REQUEST)
 
     def timed(self, messages):
-        """Nanoseconds of a message, in one call for all of them."""
+        """Sends the messages in one call, and returns the nanoseconds for one."""
         data = b"".join(messages)
         before = time.monotonic_ns()
         self.sock.send(data)
         return (time.monotonic_ns() - before) / len(messages)
 
     def errors(self):
-        """What was refused meanwhile."""
+        """Returns how many requests were refused meanwhile."""
         self.sock.setblocking(False)
         count = 0
         try:

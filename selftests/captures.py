@@ -1,26 +1,27 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Compares what was on the wire in two runs of the same traffic, packet for packet.
+"""Compares captures of two runs of the same traffic, packet for packet.
 
   captures.py ONE OTHER KIND...
 
-ONE and OTHER are folders with a file HOST.pcap for each host (tcpdump -i any -w, LINUX_SLL2) and a file HOST.links with its
-devices ("INDEX NAME" a line). A KIND is NAME=WHAT[,WHAT]..., where WHAT is tcp/PORT, udp/PORT, sctp/PORT, icmp or dev/NAME: the first
-one that fits is a packet's kind; "other" is for what has none. PORT is below 32768: the kernel gives the others to any socket. For each
-kind a line is printed: "NAME: ok" or "NAME: what differs".
+ONE and OTHER are folders. They have a file HOST.pcap for each host (tcpdump -i any -w, LINUX_SLL2), and a file HOST.links with its
+devices ("INDEX NAME" on a line). A KIND is NAME=WHAT[,WHAT]..., where WHAT is tcp/PORT, udp/PORT, sctp/PORT, icmp or dev/NAME. The first
+kind that matches a packet is its kind; other packets are of kind "other". PORT is below 32768, because the kernel gives higher ports to
+any socket. For each kind a line is printed: "NAME: ok" or "NAME: what differs".
 
-A flow is what has the same addresses, protocol and ports; for echo requests and replies their identifier stands for the ports. Two runs
-are equal if each device of each host has the same flows, with the same packets in the same order in each direction: addresses, ports,
-TTL, traffic class, fragmentation, length, TCP's flags and options, SCTP's chunks, ICMP's type and code and what an error quotes, and
-whether checksums are there and right. Not compared is what differs from run to run anyway: ports that the kernel chose (32768 and
-more), identifiers of echo requests, sequence numbers, windows, IP's identification, IPv6's flow label, times, the order of packets
-of different flows or directions; how many bare acknowledgements a TCP flow has beside its other packets, which the phase of the clock's
-ticks decides; and ARP, neighbour discovery and multicast listeners, which depend on when a table forgets.
+A flow is all packets with the same addresses, protocol and ports; echo requests and replies have an identifier in place of ports. Two
+runs are equal if each device of each host has the same flows, with the same packets in the same order in each direction. This compares
+addresses, ports, TTL, traffic class, fragmentation, length, TCP's flags and options, SCTP's chunks, ICMP's type and code and the packet
+that an error quotes, and whether checksums are present and right. These things differ from run to run anyway and are not compared: ports
+that the kernel chose (32768 and above), identifiers of echo requests, sequence numbers, windows, IP's identification, IPv6's flow
+label, times, and the order of packets of different flows or directions; the number of bare acknowledgements in a TCP flow, which
+depends on the phase of the clock's ticks; and ARP, neighbour discovery and multicast listener reports, which depend on time-outs of
+tables.
 
-A kind whose NAME ends with ~ is one whose programs decide by the clock what they put into a packet: only which flows there are is compared,
-and where they pass.
+If the NAME of a kind ends with ~, its programs decide by the clock what they put into a packet. Only the flows, and where they pass, are
+compared.
 
-What is left out is the signalling: UDP from or to port 61453, and ICMP errors about it.
+IHMP messages (UDP from or to port 61453) and ICMP errors about them are left out.
 """
 
 import os
@@ -34,7 +35,7 @@ EPHEMERAL = 32768
 LINUX_SLL2 = 276
 TCP, UDP, ICMP, ICMP6, SCTP, FRAGMENT = 6, 17, 1, 58, 132, 44
 NAMES = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMP6: "icmp", SCTP: "sctp"}
-# Multicast listeners and neighbour discovery.
+# ICMPv6 types of multicast listener discovery and neighbour discovery.
 NEIGHBOURS = set(range(130, 138)) | {143}
 FLAGS = "FSRPAUEC"
 OPTIONS = {2: "mss", 3: "wscale", 4: "sack", 5: "blocks", 8: "time", 19: "md5", 30: "mptcp", 34: "fastopen"}
@@ -46,7 +47,7 @@ class Odd(Exception):
 
 
 def packets(path):
-    """(device, direction, ethertype, data) of each packet of a file."""
+    """Yields (device, direction, ethertype, data) for each packet of a file."""
     with open(path, "rb") as file:
         data = file.read()
     order = "<" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
@@ -73,7 +74,7 @@ def ones(data):
 
 
 class Packet:
-    """What is compared of a packet."""
+    """The properties of a packet that are compared."""
 
     def __init__(self, data):
         try:
@@ -136,7 +137,7 @@ class Packet:
             if self.proto == UDP and not given:
                 self.what += " no-checksum"
             elif ones(struct.pack("!H", start) + body) != 0xffff and given != start:
-                # It is right as well if the field has the sum of the pseudo-header, and the device is to do the rest.
+                # A field with the sum of the pseudo-header is right as well: the device is to compute the rest.
                 self.what += " checksum-wrong"
 
     def tcp(self, body):
@@ -180,7 +181,7 @@ class Packet:
         self.what = "+".join(chunks)
 
     def acknowledges(self):
-        """Is it a bare acknowledgement of TCP?"""
+        """Is it a TCP segment that only acknowledges?"""
         return self.proto == TCP and not self.length and self.what.split(" ")[0] == "A"
 
     def signalling(self):
@@ -229,7 +230,7 @@ def kind_of(packet, device, kinds):
 
 
 def run(folder, kinds):
-    """What there was: {(host, device): {kind: flows}}, where flows count each flow's packets as one value."""
+    """Returns {(host, device): {kind: flows}} of a run. flows counts flows, each as one value that has all of its packets."""
     found = defaultdict(lambda: defaultdict(Counter))
     count = signalling = 0
     for file in sorted(os.listdir(folder)):
@@ -239,7 +240,7 @@ def run(folder, kinds):
         with open(os.path.join(folder, host + ".links"), encoding="ascii") as links:
             names = dict(line.split() for line in links)
         flows = defaultdict(list)
-        # Later fragments have no ports: they are their first one's.
+        # Fragments after the first one have no ports, so they get those of the first.
         for index, direction, ethertype, data in packets(os.path.join(folder, file)):
             if ethertype not in (0x0800, 0x86dd):
                 continue
@@ -264,7 +265,7 @@ def run(folder, kinds):
 
 
 def differences(one, other):
-    """What the second run has otherwise, for people."""
+    """Yields texts that say what differs in the second run."""
     gone, new = list((one - other).elements()), list((other - one).elements())
     for before, after in zip(sorted(gone), sorted(new)):
         at = next((n for n, (a, b) in enumerate(zip(before, after)) if a != b), min(len(before), len(after)))

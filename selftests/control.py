@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""How long after a change of addresses the first message leaves.
+"""Measures how long after a change of addresses the first message is sent.
 
   control.py DEV ADDR/LENGTH EVENTS     adds and deletes an IPv4 address of DEV by turns, and prints for each event the
-                                        nanoseconds from the request to the kernel to the first message of IHMP on DEV
+                                        nanoseconds from the request to the kernel to the first IHMP message on DEV
 
-Both times are the kernel's clock: that before the request is sent, and the stamp that the packet has.
+Both times are of the kernel's clock: one is read before the request is sent, and the other is the time stamp of the packet.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ def request(sock, kind, index, interface):
 
 
 def message(wire, event, since, acks):
-    """When the next message of IHMP passed that the event causes, after `since`: one that is an ACK, or one that is none."""
+    """Returns when the next IHMP message after `since` that the event causes was sent: an ACK if `acks`, else any other message."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         data, control, _, _ = wire.recvmsg(2048, 64)
@@ -62,7 +62,7 @@ def main():
         before = request(netlink, RTM_DELADDR if event % 2 else RTM_NEWADDR, index, interface)
         after = message(wire, event, before, False)
         print(after - before, flush=True)
-        # The next event is one of its own.
+        # Waits for the ACK, so that the next event is separate from this one.
         message(wire, event, after, True)
         time.sleep(0.02)
 

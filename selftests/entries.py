@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What a NAT says on the wire, and somebody who says it and is none. FILE is what `attacker.py sniff` wrote.
+"""Shows messages of a NAT, and forges such messages. FILE is a capture by `attacker.py sniff`.
 
-  entries.py list FILE            "NAT HOST PROTO NAT_PORT PORT PEER_PORT LIFETIME" for each mapping of a NAT_ENTRY, in order
-  entries.py flags FILE SOURCE    "MARKED PLAIN": messages from SOURCE that are no NAT_ENTRYs, with NS and without
+  entries.py list FILE            prints "NAT HOST PROTO NAT_PORT PORT PEER_PORT LIFETIME" for each mapping of a NAT_ENTRY, in order
+  entries.py flags FILE SOURCE    prints "MARKED PLAIN": how many messages from SOURCE, other than NAT_ENTRYs, have NS or not
   entries.py forge FILE FROM TO NAT   sends NAT_ENTRYs like the last one in FILE from the address FROM to TO, in the name of NAT;
                                   prints a line "KIND COUNT" for each kind:
     unsigned   without a signature
-    stranger   with a key that nobody knows and a made-up signature
+    stranger   with an unknown key and a made-up signature
     named      with the key of the NAT and a made-up signature
-    ended      a true one in which all mappings have ended
-    replay     true ones, as they were
+    ended      a captured one in which all mappings have ended
+    replay     captured ones, unchanged
 """
 
 import random
@@ -33,7 +33,7 @@ def entries(file):
 
 
 def payload(message):
-    """The addresses and records."""
+    """Returns the addresses and records of a message."""
     at = 4 + (BLOCK if message[1] & SIGNED else 0) + 16
     return [message[i:i + 16] for i in range(at, len(message), 16)]
 
@@ -50,7 +50,7 @@ def forged(file, nat):
     true = [message for _, _, message in entries(file)]
     body = payload(true[-1])
     body[0] = octets(nat)
-    # Another port of the NAT: believed, it would take the flow away.
+    # This has another port of the NAT. If the receiver believed it, its packets would go to that port.
     proto, zero, nat_port, port, peer_port, life = struct.unpack_from("!BBHHHH", body[4])
     body[4] = struct.pack("!BBHHHH6x", proto, zero, nat_port ^ 1, port, peer_port, life or 600)
     tail = octets(nat) + b"".join(body)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Sends one UDP datagram in two fragments by a raw socket, with network headers of its own: a program that fragments itself.
+"""Sends one UDP datagram in two fragments by a raw socket that makes its own network headers, as a program does that fragments itself.
 
   fragments.py SRC DST --sport N --dport N [--payload OCTETS]
 
-SRC and DST are IPv4 or IPv6 addresses. The checksum is that of the datagram.
+SRC and DST are IPv4 or IPv6 addresses. The checksum is that of the whole datagram.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def ones(data):
 
 
 def datagram(src, dst, sport, dport, size):
-    """size is even."""
+    """Returns a UDP datagram. size, that of its data, is even."""
     length = 8 + size
     body = struct.pack("!HHHH", sport, dport, length, 0) + bytes(size)
     value = ones(src + dst + struct.pack("!II", length, socket.IPPROTO_UDP) + body) or 0xffff

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Somebody who answers moves in a router's place, and is none.
+"""Forges a router's answers to announcements of moves.
 
-  grants.py seen FILE                    the ROUTER_ACKs that `attacker.py sniff` wrote to FILE, their number
-  grants.py moves FILE                   the HANDOFFs and ADDR_DOWNs in FILE, "NAME SOURCE OLD" a line
-  grants.py forge DEV ROUTER KEY FILE    answers each HANDOFF and ADDR_UP that comes by DEV, from the address ROUTER; prints
-                                         "ready", and a line "KIND COUNT" for each kind when it is told to end:
+  grants.py seen FILE                    prints how many ROUTER_ACKs are in FILE, a capture by `attacker.py sniff`
+  grants.py moves FILE                   prints a line "NAME SOURCE OLD" for each HANDOFF and ADDR_DOWN in FILE
+  grants.py forge DEV ROUTER KEY FILE    answers each HANDOFF and ADDR_UP that arrives on DEV, from the address ROUTER; prints
+                                         "ready", and when it is ended a line "KIND COUNT" for each kind:
     unsigned   without a signature
-    stranger   with a key that nobody knows
+    stranger   with an unknown key
     named      with the key of the router and a made-up signature
     number     the same with another sequence number
-    replay     ROUTER_ACKs from FILE, as they were
-    moved      the same with the number of the request
+    replay     ROUTER_ACKs from FILE, unchanged
+    moved      the same with the sequence number of the request
 """
 
 import ipaddress
@@ -37,7 +37,7 @@ def addresses(message):
 
 
 def forged(request, new, peer, router, key, old_grants):
-    """Kind and octets of all answers to one request."""
+    """Yields kind and octets of all answers to one request."""
     number = struct.unpack_from("!H", request, 2)[0]
     listed = addresses(request)
     old = listed[2] if len(listed) > 2 else listed[0]

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What has the module use memory, in a memory cgroup (v2); FOLDER is the cgroup's.
+"""Makes the module allocate memory in a memory cgroup (v2), whose folder is FOLDER.
 
-  hoarder.py hosts FOLDER COUNT          makes so many hosts by commands
-  hoarder.py fill FOLDER ROOM ROUNDS     leaves the cgroup so many octets and makes hosts until one is refused, so often, each time
-                                         with other octets to spare; prints "COUNT ERRNO TEXT" of each round, with the hosts that are
-                                         there by then, and the address that was refused last; behind a line of input makes 100 more
-                                         hosts, without a limit
+  hoarder.py hosts FOLDER COUNT          adds so many hosts by commands
+  hoarder.py fill FOLDER ROOM ROUNDS     leaves the cgroup ROOM octets and adds hosts until one is refused. It does so ROUNDS times,
+                                         each time with a little more room. Then it prints a line "COUNT ERRNO TEXT" for each round,
+                                         where COUNT is the number of hosts by then, and the address that was refused last. After a
+                                         line of input it adds 100 more hosts without a limit
   hoarder.py datagrams FOLDER ADDR COUNT sends a datagram from one socket to so many ports of an address
 """
 
@@ -23,12 +23,12 @@ from batch import ACTIVE, LOCAL, NEW, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOL
 
 NETLINK_EXT_ACK, NLM_F_ACK_TLVS, TEXT = 11, 0x200, 1
 MCL_CURRENT, MCL_FUTURE = 1, 2
-# Octets; no multiple of what a host takes.
+# The rounds differ by so many octets, which is no multiple of the size of a host.
 ODD = 360
 
 
 class Refused(Exception):
-    """errno, and the text of the extended acknowledgement."""
+    """A refused request: the errno, and the text of the extended acknowledgement."""
 
 
 class Maker(Client):
@@ -37,7 +37,7 @@ class Maker(Client):
         self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
 
     def ask_for(self, peer):
-        """One more host."""
+        """Adds one host."""
         data = u32(STATE, UP) + addr(peer, ACTIVE) + addr("192.0.2.1", LOCAL)
         self.sock.send(self.message(self.family, NEW, data, NLM_F_REQUEST | NLM_F_ACK))
         while True:
@@ -73,7 +73,7 @@ def fill(folder, room, times):
     used = os.open(folder / "memory.current", os.O_RDONLY)
     count, rounds = 1, []
     for number in range(times):
-        # A host takes several allocations. With other octets to spare, another one of them fails.
+        # A host takes several allocations. With other room, another one of them fails.
         os.pwrite(limit, str(int(os.pread(used, 32, 0)) + room + number * ODD).encode(), 0)
         try:
             while True:

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Puts crafted packets on a link, past the hooks of the host that sends them.
+"""Sends crafted packets on a link, bypassing the hooks of the host that sends them.
 
   inject.py DEV udp|tcp|tcp-rst|echo-reply|unreachable SRC DST [--sport N] [--dport N] [--mac MAC] [--count N]
-            [--ports N] [--by-turns SRC] [--wrong-checksum] [--ttl N] [--payload TEXT] [--seq N] [--ack N] [--quote SRC DST SPORT DPORT PROTO]
+            [--ports N] [--by-turns SRC] [--wrong-checksum] [--ttl N] [--payload TEXT] [--seq N] [--ack N]
+            [--quote SRC DST SPORT DPORT PROTO]
 
-SRC and DST are IPv4 or IPv6 addresses; without --mac the neighbour table is asked for DST. --ports: from so many ports, one after
-the other; --by-turns: also from another address, by turns; --count: all of that so many times.
+SRC and DST are IPv4 or IPv6 addresses. Without --mac the link address of DST comes from the neighbour table. --ports sends from so many
+ports, one after the other. --by-turns sends from another address by turns. --count does all of that so many times.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def network(src, dst, protocol, payload, ttl):
 
 
 def transport(src, dst, protocol, payload, at, wrong, pseudo=True):
-    """payload with its checksum, which is at that offset, filled in."""
+    """Returns payload with its checksum written at that offset."""
     start = b""
     if pseudo:
         start = packed(src) + packed(dst) + (struct.pack("!IHBB", len(payload), 0, 0, protocol) if ":" in src

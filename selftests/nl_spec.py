@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The contract from outside: drives every operation of uapi/ihmp.yaml through the kernel's own YNL library.
+"""Tests the netlink family against its specification: drives every operation of uapi/ihmp.yaml through the kernel's own YNL library.
 
-What is wrong has to be refused with the right errno, extack text and attribute; what is right has to read back; events
-carry the same objects as the replies. It uses no ihmpctl. The library is taken from the kernel source tree: the runner
-puts it into build/ynl; IHMP_YNL names another place.
+Wrong requests have to be refused with the right errno, extack text and attribute. What was set has to read back. Events have to carry the
+same objects as the replies. The test does not use ihmpctl. The library comes from the kernel's source tree: the runner copies it to
+build/ynl, and IHMP_YNL names another place.
 """
 
 import os
 import sys
 import traceback
 
-# Cases run in this order.
+# The cases run in the order of these imports.
 from spec import hosts, flows, nats, settings, wrong, events, privileges  # pylint: disable=unused-import
 from spec.case import CASES, COUNT
 from spec.family import YNL, Family, ynl_module

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Two TCP streams in turns, so that what else the machine does slows both alike.
+"""Lets TCP streams send in turns, so that other load on the machine slows all of them alike.
 
-  race.py sink ADDR PORT                            takes what comes, until it is killed
-  race.py run NETNS ADDR PORT NETNS ADDR PORT...    one stream each, from inside that namespace
+  race.py sink ADDR PORT                            receives until it is killed
+  race.py run NETNS ADDR PORT NETNS ADDR PORT...    opens one stream from inside each network namespace
 
-run prints "ready" when all streams are connected, and for each line of standard input, a number of turns, a JSON list:
-per turn the octets a second of each stream, from the first octet sent to the last one acknowledged.
+run prints "ready" when all streams are connected. For each line of standard input, which is a number of turns, it prints a JSON list:
+for each turn the octets a second of each stream, from the first octet sent to the last one acknowledged.
 """
 
 import array

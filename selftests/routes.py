@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Inserts many routes, as fast as a routing daemon does: many requests in a piece, and no answers but the last.
+"""Inserts many routes as fast as a routing daemon does: many requests in one send, and only the last one is answered.
 
-  routes.py DEV FIRST COUNT [MIDWAY]    IPv4 routes to single addresses by DEV, from the FIRST on; the file MIDWAY is made
-                                        when half of them are there
+  routes.py DEV FIRST COUNT [MIDWAY]    inserts IPv4 routes to single addresses by DEV, beginning with FIRST; makes the
+                                        file MIDWAY when half of them are there
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ def main():
     for begin in range(first, first + count, PIECE):
         end = min(begin + PIECE, first + count)
         sock.send(b"".join(message(NLM_F_ACK if addr + 1 == end else 0, addr, addr, index) for addr in range(begin, end)))
-        # Of those that ask for no answer, only a failure is told.
+        # Of a request that asks for no answer the kernel reports only a failure.
         seq = 0
         while seq != end - 1:
             answer = sock.recv(65536)

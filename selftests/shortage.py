@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Memory that is refused: each time another allocation of one system call fails (/proc/PID/fail-nth, failslab), until none is left.
+"""Makes allocations fail: each time another allocation of one system call fails (/proc/PID/fail-nth, failslab), until none is left.
 
-  shortage.py command NAME           a command of the family, again and again: it is refused and nothing has changed, or done
-  shortage.py load FILE              loads the module: that fails, and nothing of it is left, or it is there
-  shortage.py send ADDR PORT COUNT   a datagram from each of so many new sockets, and one more allocation fails each time; prints
-                                     how many were sent
-  shortage.py stuck ADDR PORT        a program that sleeps with its socket locked: what it sends is in a page that nobody provides
+  shortage.py command NAME           a command of the family, repeated: each time it is refused and has changed nothing, or is done
+  shortage.py load FILE              loads the module: either this fails and leaves nothing behind, or the module is loaded
+  shortage.py send ADDR PORT COUNT   sends a datagram from each of so many new sockets, and each time another allocation
+                                     fails; prints how many were sent
+  shortage.py stuck ADDR PORT        sleeps with its socket locked, because it sends from a page that nobody provides
                                      (userfaultfd); prints "stuck" as soon as it sleeps
 
-Needs CONFIG_FAILSLAB and /sys/kernel/debug, and CONFIG_USERFAULTFD for the last.
+This needs CONFIG_FAILSLAB and /sys/kernel/debug, and CONFIG_USERFAULTFD for the last one.
 """
 
 import contextlib
@@ -29,26 +29,26 @@ from spec.family import C4, C6, D4, M4, N4, Family, address, ynl_module
 
 FAILSLAB = pathlib.Path("/sys/kernel/debug/failslab")
 LIBC = ctypes.CDLL(None, use_errno=True)
-# asm/unistd.h
+# Numbers of asm/unistd.h.
 FINIT_MODULE, DELETE_MODULE, USERFAULTFD = {"x86_64": (313, 176, 323), "aarch64": (273, 106, 282)}[platform.machine()]
-# linux/userfaultfd.h
+# Numbers of linux/userfaultfd.h.
 UFFDIO_API, UFFDIO_REGISTER, MISSING = 0xC018AA3F, 0xC020AA00, 1
-# No call needs so many allocations.
+# No call makes as many allocations as this.
 MOST = 20000
 
 
 class Shortage:
-    """The nth allocation of a call fails."""
+    """Makes the nth allocation of a call fail."""
 
     def __init__(self):
-        # Those that may sleep as well.
+        # Allocations that may sleep fail as well.
         (FAILSLAB / "ignore-gfp-wait").write_text("N")
         (FAILSLAB / "verbose").write_text("0")
         self.file = os.open(f"/proc/self/task/{threading.get_native_id()}/fail-nth", os.O_RDWR)
         self.n, self.failed = 0, False
 
     def call(self, function, *arguments):
-        """Calls it; afterwards `failed` says whether an allocation was refused."""
+        """Calls the function. Afterwards `failed` says whether an allocation was refused."""
         os.write(self.file, b"%d" % self.n)
         try:
             return function(*arguments)
@@ -58,7 +58,7 @@ class Shortage:
             self.failed = left == 0
 
     def rounds(self):
-        """One round for each allocation, and a last one in which none fails."""
+        """Yields once for each allocation, and once more for a round in which none fails."""
         for self.n in range(1, MOST):
             yield self.n
             if not self.failed:
@@ -67,7 +67,7 @@ class Shortage:
 
 
 class Tight:
-    """A netlink socket whose requests lack memory; what is read back does not."""
+    """A netlink socket. Allocations fail for its requests, but not while something is read back."""
 
     def __init__(self, sock, shortage):
         self.sock, self.shortage, self.armed = sock, shortage, False
@@ -87,7 +87,7 @@ def nothing(f):
 
 
 def known(f):
-    """A host, that commands change."""
+    """Leaves a host that commands can change."""
     f.reset()
     f.do("host-new", name="known", addr=[address(C4, "active"), address(C6, "active"), address(M4, "local")])
 
@@ -98,7 +98,7 @@ def hooked(f):
 
 
 MANY = [address(C4, "active"), address(C6, "active"), address(D4, "active"), address(N4, "active", nat=True), address(M4, "local")]
-# What is there before; the command; its attributes, with the number of the host that is there.
+# For each command: a function that makes the objects that exist before, and its attributes, given the number of the host.
 COMMANDS = {
     "host-new": (nothing, lambda host: {"name": "new", "addr": MANY}),
     "host-set": (known, lambda host: {"id": host, "name": "other", "addr": MANY}),
@@ -112,7 +112,7 @@ COMMANDS = {
 
 
 def state(f):
-    """What commands can read back, without what time changes."""
+    """Returns what commands can read back, without values that time changes."""
     def still(things):
         return [{k: v for k, v in thing.items() if k not in ("idle", "expires", "id", "host-id")} for thing in things]
     stats = f.do("stats-get")
@@ -121,7 +121,7 @@ def state(f):
 
 
 def drain(sock):
-    """Forgets what is left of an answer."""
+    """Reads and discards the rest of an answer."""
     sock.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -130,7 +130,7 @@ def drain(sock):
 
 
 def command(name):
-    """A refusal leaves everything as it was. Where the answer itself found no room, the command is done as a whole, or not at all."""
+    """Checks that a refusal changes nothing. If the answer itself finds no room, the command is done as a whole or not at all."""
     family, shortage = Family(ynl_module()), Shortage()
     tight = family.ynl.sock = Tight(family.ynl.sock, shortage)
     stage, attributes = COMMANDS[name]
@@ -153,7 +153,7 @@ def command(name):
             if state(family) != before:
                 sys.exit(f"{name}, allocation {n}: refused, and there is {state(family)}, where there was {before}")
         except OSError as problem:
-            # The request or the answer.
+            # Either the request or its answer found no room.
             if problem.errno not in (errno.ENOMEM, errno.ENOBUFS):
                 raise
             drain(tight.sock)
@@ -212,7 +212,7 @@ def stuck(addr, port):
             sys.exit(f"userfaultfd: {os.strerror(ctypes.get_errno())}")
         sender = threading.Thread(target=LIBC.send, args=(sock.fileno(), ctypes.c_void_p(start), 100, 0), daemon=True)
         sender.start()
-        # The fault is announced there when it happens.
+        # The kernel announces the page fault here when it happens.
         os.read(uffd, 32)
         print("stuck", flush=True)
         time.sleep(10000)

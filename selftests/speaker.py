@@ -1,47 +1,46 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Sockets that do what they are told, for tests of what a program may send, from where, and who answers.
+"""Sockets that do what they are told, for tests of what a program may send, from which address, and who answers.
 
-  speaker.py 4|6     reads commands, "NAME VERB [WORD]..." a line, and answers each with a line: a value, ok, or an errno
+  speaker.py 4|6     reads commands, "NAME VERB [WORD]..." on a line, and answers each with a line: a value, ok, or an errno
 
   NAME udp|tcp|ping|raw|header|mptcp|sctp [DEVICE]
-                                   opens a socket; header: the program makes the IP header
+                                   opens a socket; with header, the program makes the IP header
   NAME share                       SO_REUSEPORT
   NAME transparent, NAME freebind  IP_TRANSPARENT, IP_FREEBIND
-  NAME errors                      IP_RECVERR: routers' errors come to a datagram socket, too
+  NAME errors                      IP_RECVERR: a datagram socket gets routers' errors, too
   NAME unicast-if DEVICE           IP_UNICAST_IF
   NAME cork 0|1                    UDP_CORK
   NAME segment SIZE                UDP_SEGMENT
   NAME md5 ADDR                    TCP_MD5SIG with this peer
-  NAME bind ADDR [PORT]            the port that it has now is the answer
-  NAME connect ADDR PORT           waits for TCP's handshake; the port of the socket is the answer
+  NAME bind ADDR [PORT]            answers with the port that the socket has now
+  NAME connect ADDR PORT           waits for TCP's handshake; answers with the port of the socket
   NAME begin ADDR PORT             the same without waiting
   NAME disconnect                  connect(AF_UNSPEC)
-  NAME say ADDR PORT [TEXT]        a datagram
+  NAME say ADDR PORT [TEXT]        sends a datagram
   NAME say-from SOURCE ADDR PORT [TEXT]
-                                   a datagram from that source (IP_PKTINFO, IPV6_PKTINFO)
-  NAME say-by DEVICE ADDR PORT     a datagram by that device (the same)
+                                   sends a datagram from that source (IP_PKTINFO, IPV6_PKTINFO)
+  NAME say-by DEVICE ADDR PORT     sends a datagram by that device (likewise)
   NAME forge SOURCE ADDR udp|echo PORT
-                                   a datagram or an echo request with a header of its own
-  NAME write [TEXT|SIZE]           a datagram or data to where it is connected; a number for so many octets
-  NAME hear [SECONDS]              "TEXT ADDR PORT" of a datagram, the text of data, their number if there are many; "nothing" if
-                                   nothing comes, "end" at the end
-  NAME talk COUNT [SIZE]           writes and hears what comes back, so many times; how often it went well is the answer, and what
-                                   was wrong at last
+                                   sends a datagram or an echo request with an IP header that the program has made
+  NAME write [TEXT|SIZE]           sends a datagram or data to the connected address; a number means so many octets
+  NAME hear [SECONDS]              answers "TEXT ADDR PORT" for a datagram; for data their text, or their number if there are many;
+                                   "nothing" if nothing comes, and "end" at the end
+  NAME talk COUNT [SIZE]           writes and hears the echo, so many times; answers how often that worked, and the last error
   NAME listen
   NAME fast                        TCP_FASTOPEN, for a listener
-  NAME begin-fast ADDR PORT        a SYN with data (MSG_FASTOPEN); does not wait
-  NAME accept NEW                  the accepted socket is called NEW
-  NAME greet TEXT|- [plain]        a server from now on: TCP connections get the text, and what they say comes back; a datagram
-                                   comes back with the text before it, from the address that it went to, which IP_PKTINFO says,
-                                   or plainly, from what the kernel chooses; - is for the peer's address
+  NAME begin-fast ADDR PORT        sends a SYN with data (MSG_FASTOPEN), without waiting
+  NAME accept NEW                  accepts a socket and calls it NEW
+  NAME greet TEXT|- [plain]        becomes a server: a TCP connection gets the text and then an echo of what it sends; a datagram
+                                   is returned with the text before it, from the address to which it was sent (IP_PKTINFO), or
+                                   with plain from the one that the kernel chooses; - stands for the peer's address
   NAME visits ADDR PORT COUNT [bind=ADDR] [dev=DEVICE] [sport=PORT] [size=SIZE]
-                                   so many connections, one after the other: how often each greeting or errno came
-  NAME roams PREFIX FIRST LAST PORT one connection to each of these addresses, and a datagram that is answered; counted in the same way
-  NAME flag                        the value of IP_TRANSPARENT
+                                   makes so many connections, one after the other; answers how often each greeting or errno came
+  NAME roams PREFIX FIRST LAST PORT makes one connection to each of these addresses, and sends a datagram that is answered; counts likewise
+  NAME flag                        answers with the value of IP_TRANSPARENT
   NAME close
 
-Nothing is waited for longer than SILENCE seconds.
+No command waits longer than SILENCE seconds.
 """
 
 import ctypes
@@ -65,19 +64,19 @@ FAMILY = socket.AF_INET6 if SIX else socket.AF_INET
 IP = socket.IPPROTO_IPV6 if SIX else socket.IPPROTO_IP
 PING = socket.IPPROTO_ICMPV6 if SIX else socket.IPPROTO_ICMP
 SOCKETS = {}
-# What greets, and with what; and whom it has let in.
+# GREETS has the text of each server's socket, and GUESTS the connections that a server has accepted.
 GREETS = {}
 GUESTS = {}
 WATCH = selectors.DefaultSelector()
 
 
 def here(addr):
-    """An IPv4 address as an IPv6 socket knows it."""
+    """Returns an address as a socket of this family takes it: an IPv6 socket gets a mapped IPv4 address."""
     return f"::ffff:{addr}" if SIX and ":" not in addr else addr
 
 
 def shown(peer):
-    """The other end's address, as its own family writes it."""
+    """Returns the peer's address as its own family writes it."""
     return peer[0].removeprefix("::ffff:")
 
 
@@ -113,7 +112,7 @@ def sockaddr(addr):
 
 
 def md5(name, addr):
-    # struct tcp_md5sig: address, flags, prefix length, length of the key, device, key
+    # struct tcp_md5sig: address, flags, prefix length, length of the key, device, key.
     key = b"key"
     SOCKETS[name].setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG,
                              struct.pack("=128sBBHI80s", sockaddr(addr), 0, 0, len(key), 0, key))
@@ -145,7 +144,7 @@ def disconnect(name):
 
 def payload(name, text=None):
     if text is None:
-        # An echo request for ping sockets.
+        # A ping socket sends an echo request.
         return struct.pack("!BBHHH", 128 if SIX else 8, 0, 0, 0, 1) + b"speaker!" if SOCKETS[name].proto == PING else b"speaker"
     return bytes(int(text)) if text.isdigit() else text.encode()
 
@@ -155,7 +154,7 @@ def say(name, addr, port, text=None):
 
 
 def info(addr, index, source=None):
-    """The control message that chooses a source or a device for a datagram to addr."""
+    """Returns the control message that chooses a source or a device for a datagram to addr."""
     if ":" in addr:
         return (socket.IPPROTO_IPV6, IPV6_PKTINFO,
                 (socket.inet_pton(socket.AF_INET6, source) if source else bytes(16)) + struct.pack("I", index))
@@ -198,7 +197,7 @@ def hear(name, seconds=SILENCE):
 
 
 def talk(name, count, size="8"):
-    """The echo of TCP, datagrams and SCTP; a greeting before it is not counted."""
+    """Sends and hears the echo, over TCP, UDP or SCTP; a greeting before it does not count."""
     sock, size, done = SOCKETS[name], int(size), 0
     sock.settimeout(SILENCE)
     stream = sock.type == socket.SOCK_STREAM
@@ -271,7 +270,7 @@ def serve_datagram(sock):
         if (level, kind) == (socket.IPPROTO_IPV6, IPV6_PKTINFO):
             answer = [(level, kind, value[:16] + bytes(4))]
         elif (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
-            # The address that it was delivered at is the source of the answer.
+            # The answer comes from the address at which the datagram was delivered.
             answer = [(level, kind, bytes(4) + value[4:8] + bytes(4))]
     sock.sendmsg([back], answer, 0, peer)
 
@@ -292,7 +291,7 @@ def visit(addr, port, options):
                 if not part:
                     return "end"
                 greeting += part
-            # The server is asked for more, so that it is shown to be the same.
+            # Has the server echo data, which shows that it is the one that has greeted.
             size = int(options.get("size", 4))
             sock.sendall(bytes(size))
             while size:
@@ -395,7 +394,7 @@ def main():
             *lines, unread = (unread + data).split(b"\n")
             for line in lines:
                 obey(line.decode())
-            # A server may be gone now, of which there was something to be read.
+            # The command may have closed a server on which something was to be read, so the list is out of date.
             break
 
 

@@ -1,32 +1,34 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Traffic that knows what it lost: TCP, SCTP, UDP and ping, driven and judged by the tests.
+"""Traffic that knows what it has lost: TCP, SCTP, UDP and ping, for the tests to run and judge.
 
   traffic.py serve -4|-6 [--bind ADDR] [common options] KIND:PORT...
   traffic.py run -4|-6 HOST [common options] KIND[:PORT][,OPTION=VALUE]...
 
-KIND is tcp, sctp, udpc (connected at both ends), udpu (connected at neither), udpi (a server like udpu that answers from the
-address at which it was asked, by IP_PKTINFO or IPV6_PKTINFO), or ping. Both programs print
-"ready" when everything is open and answered, write the state of their flows to --progress every 20 ms ("name units octets" a
-line) and their findings to --result as JSON when they end. A client ends at SIGTERM or after --seconds: it stops
-sending, waits for what is on the way, and says what never came. A server ends at SIGTERM.
+KIND is tcp, sctp, udpc (connected at both ends), udpu (connected at neither end), udpi (a server like udpu that answers from the
+address at which it was asked, by IP_PKTINFO or IPV6_PKTINFO), or ping. Both programs print "ready" when everything is open and
+answered. They write the state of their flows to --progress every 20 ms ("name units octets" on a line), and their findings to
+--result as JSON when they end. A client ends at SIGTERM or after --seconds: it stops sending, waits for data in flight, and
+reports what never came. A server ends at SIGTERM.
 
-Stream options: send=0|1, recv=0|1 (which way data go; both by default), rate (octets a second and direction, 0 for as
-fast as it goes), bytes (a finite transfer, hashed), count (that many connections), burst=1 (nothing until told).
+Stream options: send=0|1, recv=0|1 (the directions of the data; both by default), rate (octets a second in each direction, 0 for no
+limit), bytes (a finite transfer, hashed), count (so many connections), burst=1 (sends only when told to).
 Datagram options: interval (seconds), size, reply (octets of the answer, size by default), source=1 (the server sends
 by itself), df=1, recverr=1, nocheck=1 (no UDP checksum over IPv4), segment=N (N datagrams in one call, by UDP_SEGMENT, in
-bursts). All: name, sport, bind, dev, mark, ttl, ipsec=esp|block|allow|let-in (a policy of the socket's own for what it sends, or
-gets, IP_XFRM_POLICY).
+bursts).
+All kinds: name, sport, bind, dev, mark, ttl, ipsec=esp|block|allow|let-in (a policy of the socket for what it sends or, with
+let-in, receives, by IP_XFRM_POLICY).
 ping: interval, size, args.
-With nothing on the way, ping waits busily for the last 10 ms before a request, which is slow in time travel: give it an
-interval that is shorter than the round trip or more than 10 ms longer.
-On stdin a client takes "burst N": every stream sends N octets both ways, every datagram flow N octets in datagrams;
-"burst done" is printed when all of it came back right.
+If no answer is outstanding, ping waits busily for the last 10 ms before a request, which is slow in time travel. So give it an
+interval that is shorter than the round trip, or more than 10 ms longer.
+On stdin a client takes "burst N": every stream sends N octets in both directions, and every datagram flow N octets in datagrams.
+"burst done" is printed when all of it has come back right.
 
   traffic.py standby
 
-becomes one of these for each line on stdin, which has the file of a network namespace, those for input and output, and the
-arguments, with tabs between; and prints the process of each. Loading everything takes ten times as long as a fork.
+For each line on stdin it forks a child that becomes one of these programs, and prints the child's process ID. The line has the file of a
+network namespace, the files for input and output, and the arguments, with tabs between them. Loading everything takes ten times as long
+as a fork.
 
 Data are a function of their position, so a misplaced octet is a corrupt one.
 """
@@ -113,7 +115,7 @@ async def run(args):
     everything = asyncio.gather(*tasks)
     ending = asyncio.ensure_future(program.stop.wait())
     await asyncio.wait([everything, ending], return_when=asyncio.FIRST_COMPLETED)
-    # A stream that hangs does not keep the others' findings back.
+    # A stream that hangs must not delay the findings of the others.
     _, late = await asyncio.wait(tasks, timeout=args.grace + args.patience)
     for task in late:
         task.cancel()
@@ -128,8 +130,8 @@ async def run(args):
 
 
 def standby():
-    """The arguments of the program that this process becomes, in a child; None in the parent, at the end."""
-    # Nobody asks how a child ended.
+    """Returns in each child the arguments of the program that it becomes, and None in the parent at the end."""
+    # The exit status of a child is not used.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in iter(sys.stdin.readline, ""):
         netns, source, sink, *words = line.rstrip("\n").split("\t")
@@ -138,7 +140,7 @@ def standby():
             print(child, flush=True)
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # A fifo is opened both ways, so that it neither waits nor ends.
+        # The fifo is opened for reading and writing, so that the open does not block and the input does not end.
         os.dup2(os.open(source, os.O_RDWR), 0)
         os.dup2(os.open(sink, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), 1)
         os.dup2(1, 2)
@@ -148,7 +150,7 @@ def standby():
 
 
 def main():
-    """The command line."""
+    """Reads the command line and runs the program."""
     words = sys.argv[1:]
     if words == ["standby"]:
         words = standby()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a transfer came to, from the files that transfer.sh leaves."""
+"""Findings about a transfer, computed from the files that transfer.sh leaves."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import sys
 
 
 class Transfer:
-    """One transfer by its name: tcp4-soft, server-udp6-hard (and ping), tcp4-plain ..."""
+    """One transfer, by its name: tcp4-soft, server-udp6-hard (with ping), tcp4-plain ..."""
 
     def __init__(self, folder, name):
         self.folder = folder
@@ -27,7 +27,7 @@ class Transfer:
 
     @property
     def lasts(self):
-        """From the beginning to the end, s."""
+        """How long the transfer lasts, s."""
         return self.run["lasts"]
 
     @property
@@ -36,22 +36,22 @@ class Transfer:
         return self.name.removesuffix(self.move) + "plain"
 
     def flow(self, kind):
-        """What the receiver says of that kind of traffic."""
+        """Returns the receiver's findings for this kind of traffic."""
         return next(flow for flow in self.client["flows"] if flow["name"] == kind)
 
     def sender(self, kind):
-        """What the sender says, where that is another program."""
+        """Returns the sender's findings, if the sender is another program."""
         found = [flow for flow in self.server["flows"] if flow["name"].startswith(kind)]
         if kind != "ping" and len(found) != 1:
             raise ValueError(f"{self.name}: {len(found)} senders of {kind}")
         return found[0] if found else None
 
     def arrivals(self, kind):
-        """When something came, from the beginning to the end."""
+        """Returns the times at which data arrived during the transfer."""
         return [at for at in self.flow(kind)["arrivals"] if self.start <= at < self.start + self.lasts]
 
     def bins(self, kind):
-        """What came in each share of the time, octets."""
+        """Returns how many octets arrived in each bin of time."""
         bins = [0] * int(self.lasts / self.bin)
         for index, size in self.flow(kind)["bins"]:
             if 0 <= index < len(bins):
@@ -59,11 +59,11 @@ class Transfer:
         return bins
 
     def received(self, kind):
-        """Octets; echoes are counted."""
+        """Returns how many octets were received; for ping, how many echoes."""
         return len(self.arrivals(kind)) if kind == "ping" else sum(self.bins(kind))
 
     def errors(self, kind):
-        """What went wrong, a text each."""
+        """Returns a text for each thing that went wrong."""
         got, sender = self.flow(kind), self.sender(kind)
         out = []
         for flow in (got, sender or {"errors": {}}):
@@ -86,7 +86,7 @@ class Transfer:
         return out
 
     def moments(self):
-        """When the new network was usable, and when the old one was gone."""
+        """Returns when the new network was usable, and when the old one was gone."""
         seen = [[at, what, device] for at, what, device, family in self.observer["events"] if family == self.family]
         first = {}
         for at, *event in seen:
@@ -94,20 +94,20 @@ class Transfer:
         return max(first["address", "wifi0"], first["route", "wifi0"]), first["gone", "eth0"]
 
     def messages(self):
-        """Those of the move, and the probes."""
+        """Returns the messages of the move, and the probes with their answers."""
         begin, end = self.start + self.run["first"] - 0.5, self.start + self.lasts + 0.5
         return apart([m for m in self.observer["messages"] if begin < m[0] < end])
 
 
 def apart(messages):
-    """Probes, with the ACKs that answer them, apart from other messages: control in the first octet, number in the last two of four."""
+    """Separates other messages from probes and their ACKs. The code of a message is its first octet, its number the third and fourth."""
     asked = {m[3][4:8] for m in messages if m[3][:2] == "01"}
     probes = [m for m in messages if m[3][:2] == "01" or (m[3][:2] == "08" and m[3][4:8] in asked)]
     return [m for m in messages if m not in probes], probes
 
 
 def cases(run, plain):
-    """The rows of all cases of one transfer: (case, {metric: value})."""
+    """Yields (case, {metric: value}) for each row of one transfer."""
     usable, gone = run.moments()
     first, second = (usable, gone) if run.move == "soft" else (gone, usable)
     messages, probes = run.messages()
@@ -118,7 +118,7 @@ def cases(run, plain):
         if run.move == "hard":
             later = [a for a in arrivals if a > usable]
             gap = (later[0] - usable) * 1000 if later else None
-            # A third of the time there is no network.
+            # For a third of the time there is no network.
             share = 1 - (run.run["second"] - run.run["first"]) / run.lasts
         else:
             spaces = [(b, b - a) for a, b in zip(arrivals, arrivals[1:])]

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """observer.py RESULT OLD_DEVICE NEW_DEVICE ADDRESS...
 
-What the kernel says of these addresses and of default routes by these devices, and the messages of IHMP on them; until SIGTERM, then as
-JSON in RESULT. Prints "ready" when it listens. Its clock is that of the events, so nothing else in the guest runs before it.
+Records the kernel's events about these addresses and about default routes by these devices, and IHMP messages on them, until SIGTERM.
+Then it writes them to RESULT as JSON. It prints "ready" when it listens. Events get their time when they are read, so this program runs
+before all others in the guest.
 """
 
 import ctypes
@@ -17,7 +18,7 @@ import sys
 import time
 
 PORT = 61453
-# Classic BPF, from the network header on: UDP over IPv4 or IPv6 with the port of IHMP at one end.
+# A filter in classic BPF, which sees the packet from its network header on: UDP over IPv4 or IPv6 with the IHMP port at one end.
 IHMP_FILTER = (
     (0x30, 0, 0, 0), (0x74, 0, 0, 4), (0x15, 0, 7, 4),
     (0x30, 0, 0, 9), (0x15, 0, 12, 17), (0xb1, 0, 0, 0),
@@ -34,13 +35,13 @@ GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 
 
 def wire():
-    """A socket that gets the messages, with the time at which they passed."""
+    """Returns a socket that receives IHMP messages, with the times at which they passed."""
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in IHMP_FILTER))
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
     sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(IHMP_FILTER), ctypes.addressof(code)))
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     sock.setblocking(False)
-    # What came before the filter was there.
+    # Discards packets that came before the filter was attached.
     try:
         while True:
             sock.recv(2048)
@@ -49,7 +50,7 @@ def wire():
 
 
 def message(sock):
-    """One message: when, direction, device, the first octets."""
+    """Returns time, direction, device and the first octets of one message."""
     data, extra, _, address = sock.recvmsg(2048, 256)
     at = time.time()
     for level, kind, value in extra:
@@ -61,7 +62,7 @@ def message(sock):
 
 
 def events(data, devices, addresses):
-    """Addresses that came and went, default routes that came: what, device, family."""
+    """Yields (what, device, family) for each address that came or went and each default route that came."""
     at = 0
     while at + 16 <= len(data):
         length, kind = struct.unpack_from("=IH", data, at)
@@ -78,7 +79,7 @@ def events(data, devices, addresses):
             place += max((size + 3) & ~3, 4)
         if kind == RTM_NEWROUTE:
             device = devices.get(int.from_bytes(attributes.get(4, b""), sys.byteorder))
-            # To everywhere, in the main table.
+            # A route to everywhere, in the main table.
             if body[1] == 0 and device and body[4] == 254:
                 yield ["route", device, family]
             continue
@@ -98,7 +99,7 @@ def events(data, devices, addresses):
 def main():
     result, old, new, *addresses = sys.argv[1:]
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
-    # A signal is one more thing to read.
+    # A signal arrives as one more thing to read.
     woken, wakes = socket.socketpair()
     wakes.setblocking(False)
     signal.set_wakeup_fd(wakes.fileno())

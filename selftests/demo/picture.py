@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The picture of the demonstration, as SVG."""
+"""Draws the picture of the demonstration as SVG."""
 
 COMES, GOES = "#2a7f3f", "#c0392b"
 
 
 def picture(rows, plains, lasts, width_of_bin, about):
-    """One panel for each row: what the receiver got, and the same transfer without a move (plains, by case)."""
+    """Returns the picture. Each row has a panel with what its receiver got, and with the same transfer without a move (plains, by case)."""
     wide, high, left, top, gap_x, gap_y, columns = 400, 150, 62, 92, 70, 74, 2
     lines = (len(rows) + columns - 1) // columns
     width, height = left + columns * wide + (columns - 1) * gap_x + 30, top + lines * (high + gap_y)

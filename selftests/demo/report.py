@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""report.py FOLDER RESULTS: what the transfers of the demonstration came to.
+"""report.py FOLDER RESULTS: makes the report of the demonstration.
 
-FOLDER is what the guests left; demo.json, demo.svg and demo.txt in RESULTS are what it makes of that, with -KERNEL in the name unless
-that ($IHMP_KERNEL) is the stock kernel. Exit status: 0 when every figure is within its bound.
+It reads the files that the guests left in FOLDER, and writes demo.json, demo.svg and demo.txt in RESULTS, with -KERNEL in the names unless
+the kernel ($IHMP_KERNEL) is stock. The exit status is 0 if every figure is within its bound.
 """
 
 import glob
@@ -16,9 +16,9 @@ from findings import Transfer, cases
 from picture import picture
 
 RTT = 120
-# A transfer without a move that gets less than this was not bounded by its path, Mb/s.
+# If a transfer without a move gets less than this, Mb/s, something else than its path has limited it.
 BUSY = 8.5
-# Bounds of the cases, by metric.
+# The bounds of each metric, by the kind of move.
 BOUNDS = {
     "goodput_ratio": {"soft": (">=", 0.98), "hard": (">=", 0.95)},
     "messages": {"soft": ("==", 4), "hard": ("==", 2)},
@@ -31,16 +31,16 @@ UNITS = {"goodput_ratio": "1", "gap_ms": "ms", "control_ms": "ms", "messages": "
 
 
 def kind_of(case):
-    """tcp, udp or ping."""
+    """Returns the kind of traffic of a case: tcp, udp or ping."""
     return re.sub("server-|[46]-.*", "", case)
 
 
 def misses(case, row):
-    """What is beyond its bound."""
+    """Yields each figure of the row that is beyond its bound."""
     kind = kind_of(case)
     move = case.rpartition("-")[2]
     for metric, bounds in BOUNDS.items():
-        # How many datagrams came through is shown; the bound is one of TCP.
+        # The goodput of datagrams is shown, but only that of TCP has a bound.
         if metric == "goodput_ratio" and kind != "tcp":
             continue
         relation, bound = bounds[move]
@@ -54,7 +54,7 @@ def misses(case, row):
 
 
 def table(rows):
-    """The lines of the table."""
+    """Returns the lines of the table."""
     widths = (22, 9, 9, 11, 10, 8, 8, 9)
     heads = ("case", "goodput", "gap ms", "control ms", "messages", "probes", "errors", "corrupt")
     lines = ["".join(h.ljust(w) if not i else h.rjust(w) for i, (h, w) in enumerate(zip(heads, widths)))]
@@ -65,12 +65,12 @@ def table(rows):
 
 
 def records(rows, lasts):
-    """The figures, a record each."""
+    """Returns the figures as records for demo.json."""
     out = []
     for case, row in rows:
         for metric, unit in UNITS.items():
             out.append({"case": case, "metric": metric, "value": row[metric], "unit": unit, "peer": ""})
-        # Datagrams and echoes are counted, not measured in bits.
+        # TCP is measured in bits; datagrams and echoes are counted.
         bits = kind_of(case) == "tcp"
         for peer, key in (("", "received"), ("plain", "plain")):
             value = round(row[key] * 8 / lasts / 1e6, 4) if bits else row[key]
@@ -80,7 +80,7 @@ def records(rows, lasts):
 
 
 def transfers(folder):
-    """All that were to be made, by name; one without findings is an error."""
+    """Returns all planned transfers by name; a transfer without findings is an error."""
     names = []
     for path in sorted(glob.glob(f"{folder}/runs-*")):
         with open(path, encoding="ascii") as file:

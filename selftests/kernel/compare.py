@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Compares what tests of the kernel came to with the module and without it.
+"""Compares the results of the kernel's tests with the module and without it.
 
-  compare.py FOLDER...             TAP, a line for each test, and a summary
-  compare.py --differing FOLDER    the names of the tests that differ, and are to be run again
+  compare.py FOLDER...             prints TAP, with a line for each test, and a summary
+  compare.py --differing FOLDER    prints the names of the tests that differ and have to be run again
 
-A test's results are its exit status and each line that ends or begins with a word such as OK, FAIL or SKIP, or is a line of
-KTAP. They are compared in groups of equal text, where figures of three digits or more, times and random names do not count.
+A test's results are its exit status, each line that begins or ends with a word such as OK, FAIL or SKIP, and each line of
+KTAP. Results with equal text are compared as a group. Figures of three digits or more, times and random names in the text do not count.
 
-  same         every result with us is one that the test has without us, too
-  not covered  the same, but no packet of the test was one of a known flow; it says whether the hooks were called
-  different    a result with us, in most of the runs with us, is none that any run without us had; or one is missing
-  flaky        it differed in the first run, but not so by this rule, after both were run again
+  same         each result with the module is one that the test has without it, too
+  not covered  the same, but no packet of the test was of a flow with a host; the line says whether the hooks were called
+  different    most of the runs with the module had a result that no run without it had, or lacked one
+  flaky        the first runs differed, but the test is not different by this rule after both sides were run again
 
-A test that fails or skips itself alike on both sides is the same, and is listed as such.
+A test that fails or skips itself on both sides alike counts as same, and is listed with a note.
 """
 
 import collections
@@ -30,21 +30,21 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 TIME = re.compile(r"\b\d+(\.\d+)? ?(ns|us|ms|msec|sec|seconds?|s|min)\b")
 RANDOM = re.compile(r"-[A-Za-z0-9]{6}\b")
 FIGURE = re.compile(r"\d{3,}|0x[0-9a-f]+|\d+\.\d+")
-# What says that a packet was one of a flow to a host.
+# Counters of packets of flows with hosts.
 PACKETS = ("out-unchanged", "in-unchanged", "out-translated", "in-translated", "icmp-out", "icmp-in")
-# What is out of the ordinary where nobody moves.
+# Counters that should stay zero when nobody moves.
 NOTABLE = ("out-translated", "in-translated", "port-mapped", "tcp-woken", "unreachable")
 SKIPPED = 4
 
 
 def plain(text):
-    """The text of a result without what differs from run to run."""
+    """Returns the text of a result without parts that differ from run to run."""
     text = TIME.sub("TIME", RANDOM.sub("-X", text))
     return " ".join(FIGURE.sub("N", text).split())
 
 
 def results(text):
-    """The results of a test: text to what it came to, in the order of their appearance."""
+    """Returns the results of a test: {text: outcomes, in the order of their appearance}."""
     found = {}
     for line in text.splitlines():
         line = COLOUR.sub("", line).rstrip()
@@ -62,7 +62,7 @@ def results(text):
 
 
 class Run:
-    """One run of a test on one side; one that has not ended has no status."""
+    """One run of a test on one side. A run that has not ended has no status."""
 
     def __init__(self, folder, name, variant, number):
         record = folder / f"{name}.{variant}.{number}.json"
@@ -71,7 +71,7 @@ class Run:
         self.record = json.loads(record.read_text()) if self.ended else {}
         self.text = output.read_text(errors="replace") if output.exists() else ""
         self.results = results(self.text)
-        # Two guests that died are no agreement.
+        # Two guests that died do not count as equal results: the text names the side.
         status = self.record.get("status", f"none, the guest {variant} us died")
         self.results["exit status"] = [str(status)]
 
@@ -101,7 +101,7 @@ class Test:
         return [name for name in self.names if self.outcome(without, name) != self.outcome(ours, name)]
 
     def differences(self):
-        """Results that a majority of the runs with us had and no run without us."""
+        """Returns the results that most of the runs with the module had, and no run without it."""
         lines = []
         for name in self.names:
             known = {self.outcome(run, name) for run in self.sides["without"]}
@@ -124,7 +124,7 @@ def say(outcomes):
 
 
 def squeeze(outcome):
-    """OK,OK,FAIL as OK*2,FAIL."""
+    """Shortens outcomes: OK,OK,FAIL becomes OK*2,FAIL."""
     parts = []
     for word in outcome:
         if parts and parts[-1][0] == word:
@@ -135,7 +135,7 @@ def squeeze(outcome):
 
 
 def notes(test):
-    """What is said below the line of a test."""
+    """Yields the diagnostic lines below the line of a test."""
     ours = test.sides["with"][0]
     counters = test.counters()
     failing = [name for name, outcome in ours.results.items()
@@ -152,7 +152,7 @@ def main():
         folder = pathlib.Path(sys.argv[2])
         for name in names(folder):
             test = Test(folder, name)
-            # Once is enough to see that a guest's end is not by chance.
+            # The first run decides which tests are run again.
             if test.first_differs():
                 print(name)
         return 0

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Runs tests of the kernel in a guest, one after the other, and leaves what they said in $IHMP_RESULTS.
+"""Runs tests of the kernel in a guest, one after the other, and leaves their output in $IHMP_RESULTS.
 
-  guest.py with|without RUN LIST     LIST has a test a line: its name, its longest time in seconds, foreign addresses that its
-                                     namespaces do not show (with commas, or -), and its command in the folder of the tests
+  guest.py with|without RUN LIST     LIST has a line for each test: its name, its time limit in seconds, foreign addresses that its
+                                     namespaces do not show (with commas, or -), and its command relative to the folder of the tests
 
-with: the module is loaded, the hooks are on, and addresses of other namespaces are hosts (watcher.py). For each test there will
-be NAME.WITH.RUN.out, what it printed, and NAME.WITH.RUN.json, its exit status and the module's counters.
+With "with", the module is loaded, the hooks are on, and addresses of other namespaces are hosts (watcher.py). Each test leaves
+NAME.VARIANT.RUN.out, its output, and NAME.VARIANT.RUN.json, its exit status and the module's counters.
 """
 
 import ipaddress
@@ -33,29 +33,29 @@ TRACING = pathlib.Path("/sys/kernel/tracing")
 
 
 def reasons():
-    """The module's reasons, in the order of their numbers, marked as such."""
+    """Returns the names of the module's reasons, in the order of their numbers, each with "!" before it."""
     spec = yaml.safe_load((HERE.parents[1] / "uapi/ihmp.yaml").read_text())
     entries = next(enum["entries"] for enum in spec["definitions"] if enum["name"] == "reason")
     return [f"!{reason['name']}" for reason in entries]
 
 
 class Probes:
-    """The module's counters, and how often it was called, of all namespaces: kprobes add up.
+    """The module's counters, and how often it was called, summed up over all namespaces by kprobes.
 
-    The counters end with their namespaces. So what is added to them is added up once more, where it happens. Rust functions cannot
-    be probed, but C functions that they call.
+    The module's own counters end with their namespaces, so each addition to them is counted as well where it happens. Rust functions
+    cannot be probed, but the C functions that they call can.
     """
 
-    # The first is what LOCAL_OUT asks of each packet, the second what LOCAL_IN asks; the others look the socket table up.
+    # LOCAL_OUT calls the first function for each packet, and LOCAL_IN the second; the others look up rows.
     CALLS = {"out": "ihmp_skb_out_loopback", "in": "ihmp_skb_in_loopback", "look-ups-out": "ihmp_row_by_flow",
              "look-ups-in": "ihmp_row_by_wire"}
-    # In the order of module/stats.rs, behind one for each reason.
+    # In the order of module/stats.rs, where they follow the counters of reasons.
     COUNTERS = ("out-translated", "out-unchanged", "in-translated", "in-unchanged", "icmp-out", "icmp-in", "port-mapped",
                 "tcp-woken", "discovered", "flows-made", "flows-expired", "unreachable")
 
     def __init__(self):
         self.names = [*reasons(), *self.COUNTERS]
-        # Only sums are wanted, no trace.
+        # Only the sums are used, so no trace is recorded.
         (TRACING / "tracing_on").write_text("0")
         events = [f"p:ihmp_test/{name.replace('-', '_')} {function}" for name, function in self.CALLS.items()]
         events.append("p:ihmp_test/count ihmp_count counter=%si:u32 n=%dx:u64")
@@ -76,7 +76,7 @@ class Probes:
 
 
 def ended():
-    """Nothing of the test goes on, and its namespaces are gone."""
+    """Kills all processes of the test, and deletes its namespaces."""
     (CGROUP / "cgroup.kill").write_text("1")
     while "populated 1" in (CGROUP / "cgroup.events").read_text():
         time.sleep(0.01)
@@ -84,11 +84,11 @@ def ended():
 
 
 def run(folder, command, out, limit):
-    """Its exit status, or 124 for one that did not end in time."""
+    """Runs a test and returns its exit status, or 124 if it did not end in time."""
     def enter():
         (CGROUP / "cgroup.procs").write_text(str(os.getpid()))
 
-    # A line at a time, so that what was printed before a hang is there.
+    # The output is written line by line, so that it is complete up to a hang.
     words = ["stdbuf", "-oL", *shlex.split(command)]
     with open(out, "wb") as output, subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
                                                      stderr=subprocess.STDOUT, start_new_session=True,
@@ -114,7 +114,7 @@ def main():
     watcher.start()
     for line in tests.read_text().splitlines():
         label, limit, extra, command = line.split(None, 3)
-        # What needs two machines gets them from a program of ours.
+        # A test that needs two machines runs under the script pair, which provides them.
         around = [str(HERE / "pair")] if command.startswith("pair ") else []
         where, *rest = command.removeprefix("pair ").split(None, 1)
         folder, _, name = where.rpartition("/")

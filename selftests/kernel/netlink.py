@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Netlink as the watcher of namespaces needs it: requests to rtnetlink and to the family of the module.
+"""Netlink requests of the watcher of namespaces, to rtnetlink and to the family of the module.
 
 Numbers are those of linux/netlink.h, linux/rtnetlink.h, linux/genetlink.h and uapi/ihmp.yaml.
 """
@@ -16,7 +16,7 @@ SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NLMSGERR_ATTR_MSG = 270, 10, 11, 
 
 
 def attr(kind, data):
-    """One attribute, padded."""
+    """Returns one attribute, padded."""
     return struct.pack("=HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
 
 
@@ -25,7 +25,7 @@ def u32(kind, value):
 
 
 def attrs(data):
-    """The attributes in data, as (kind, value) in their order."""
+    """Yields (kind, value) for each attribute in data."""
     while len(data) >= 4:
         size, kind = struct.unpack_from("=HH", data)
         if size < 4:
@@ -39,7 +39,7 @@ def number(value):
 
 
 def messages(data):
-    """The messages in data, as (kind, body)."""
+    """Yields (kind, body) for each message in data."""
     while len(data) >= 16:
         size, kind = struct.unpack_from("=IH", data)
         yield kind, data[16:size]
@@ -51,7 +51,7 @@ class Netlink:
 
     def __init__(self, protocol):
         self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-        # The reason of a refusal in words, and without the request.
+        # Refusals come with their reason in words, and without a copy of the request.
         self.sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self.sock.bind((0, 0))
@@ -63,7 +63,7 @@ class Netlink:
         self.sock.close()
 
     def ask(self, kind, body, flags=NLM_F_ACK):
-        """What the kernel answers to one request: the bodies of its messages. What it refuses is an OSError."""
+        """Sends one request and returns the bodies of the answers. A refusal raises OSError."""
         self.sock.send(struct.pack("=IHHII", 16 + len(body), kind, NLM_F_REQUEST | flags, 1, 0) + body)
         answers = []
         while True:
@@ -80,14 +80,14 @@ class Netlink:
 
 
 class Ihmp(Netlink):
-    """The family of the module."""
+    """The netlink family of the module."""
 
     HOST_GET, HOST_NEW, HOST_SET, HOST_DEL, HOST_FLUSH, PARAM_SET, STATS_GET = 1, 2, 3, 4, 5, 20, 21
     ID, STATE, ADDR, CLEAR, ADDRESS = 1, 3, 6, 7, 8
     UP = 1
     ACTIVE, LOCAL = 0, 2
     DISCOVERY = 1
-    # What the module counts, by the number of the attribute.
+    # The names of the counters, by the number of the attribute.
     STATS = {4: "out-translated", 5: "out-unchanged", 6: "in-translated", 7: "in-unchanged", 8: "icmp-out", 9: "icmp-in",
              10: "port-mapped", 11: "tcp-woken", 12: "discovered", 13: "flows-made", 17: "unreachable"}
     COUNTER, REASON, PACKETS = 15, 1, 3
@@ -108,17 +108,17 @@ class Ihmp(Netlink):
         return attr(self.ADDR | NESTED, attr(1, address) + u32(2, role))
 
     def discover(self):
-        """Has flows to unknown addresses looked at."""
+        """Turns discovery on, so that the module looks at flows to unknown addresses."""
         self.call(self.PARAM_SET, u32(self.DISCOVERY, 1))
 
     def host(self, address, locals_):
-        """The number of the host with this address, which is up and knows ours from now on."""
+        """Makes a host with this address, in state up and with our addresses, and returns its number."""
         own = b"".join(self.address(local, self.LOCAL) for local in locals_)
         try:
             made = self.call(self.HOST_NEW, u32(self.STATE, self.UP) + self.address(address, self.ACTIVE) + own)
             return number(dict(made)[self.ID])
         except FileExistsError:
-            # Discovery was sooner.
+            # Discovery has made the host already.
             made = number(dict(self.call(self.HOST_GET, attr(self.ADDRESS, address)))[self.ID])
             self.tell(made, locals_)
             return made
@@ -135,7 +135,7 @@ class Ihmp(Netlink):
         self.call(self.HOST_FLUSH)
 
     def stats(self, reasons):
-        """The counters of the namespace, by name; those of reasons, whose names are given, begin with "!"."""
+        """Returns the counters of the namespace by name. Those of reasons, whose names are given, begin with "!"."""
         counters = {}
         for kind, value in self.call(self.STATS_GET):
             if kind in self.STATS:

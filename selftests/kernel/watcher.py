@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Follows the network namespaces that a test makes: in each, the hooks are on, and every address of the others is a host.
+"""Follows the network namespaces that a test makes. In each, the hooks are turned on, and every address of the others becomes a host.
 
-No namespace is held: a test may rely on it that one which it deletes is gone. So where nothing else adds up the module's
-counters, those of each namespace are read again and again, and what was read last counts.
+The watcher keeps no namespace alive, because a test may rely on the end of a namespace that it deletes. So where kprobes do not sum up
+the module's counters, those of each namespace are read again and again, and the last values count.
 """
 
 import ctypes
@@ -28,13 +28,13 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 RT_SCOPE_UNIVERSE = 0
 BROADCAST = ipaddress.ip_address("255.255.255.255")
 RUN = "/run/netns"
-# Seconds between two looks for new namespaces.
+# Seconds between two searches for new namespaces.
 TICK = 0.01
 # Seconds between two readings of the counters.
 READ = 0.05
-# A test with more addresses than this has them for other reasons than to speak from all.
+# A test with more addresses than this does not send from all of them.
 MOST_HOSTS = 64
-# What a host has room for.
+# A host has room for so many local addresses.
 MOST_LOCALS = 16
 
 
@@ -47,23 +47,23 @@ class Space:
         self.told = []
         self.hosts = {}
         self.refused = set()
-        # What was counted since the test began, and what the counters were then.
+        # What was counted since the test began, and the values of the counters at that time.
         self.counters = {}
         self.before = {}
 
 
 def translatable(address):
-    """What the module takes as the address of a host: the scope alone does not say so."""
+    """Does the module accept the address as that of a host? The scope alone does not tell."""
     ip = ipaddress.ip_address(address)
     this_network = ip.version == 4 and address[0] == 0
     return not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or this_network or ip == BROADCAST)
 
 
 class Watcher(threading.Thread):
-    """Runs beside the tests, in a thread of its own, which goes from namespace to namespace.
+    """A thread that runs beside the tests and goes from namespace to namespace.
 
-    hosts says whether the module is there; without it all is done but what would ask the module, so that both runs of a test
-    differ in nothing else. reasons are the names of the reasons if the counters are to be read, or nothing.
+    hosts says whether the module is loaded. Without it the watcher does all the same except for requests to the module, so that both
+    runs of a test differ in nothing else. reasons has the names of the reasons if the counters are to be read, and else nothing.
     """
 
     def __init__(self, hosts, reasons):
@@ -97,17 +97,17 @@ class Watcher(threading.Thread):
         if self.names < 0 or libc.inotify_add_watch(self.names, RUN.encode(), IN_CREATE) < 0:
             raise OSError(ctypes.get_errno(), "inotify")
 
-    # --- for the program that runs the tests
+    # --- called by the program that runs the tests
 
     def begin(self, extra):
-        """A test begins; extra are foreign addresses that are in none of its namespaces."""
+        """Begins a test. extra has foreign addresses that are in none of its namespaces."""
         with self.lock:
             self.spaces, self.by_nsid, self.gone, self.made = {}, {}, {}, 0
             self.populated = 0
             self.extra = extra
 
     def end(self):
-        """It has ended: how many namespaces and hosts there were, and the sum of the counters, if they are read."""
+        """Ends a test. Returns how many namespaces and hosts there were, and the sums of the counters if they are read."""
         with self.lock:
             if self.failure:
                 raise RuntimeError(f"the watcher gave up:\n{self.failure}")
@@ -143,7 +143,7 @@ class Watcher(threading.Thread):
                     due = time.monotonic() + READ
 
     def named(self):
-        """A name was made. Its namespace follows at once; where time travels, only who does not wait for it is there in time."""
+        """Waits for a namespace whose name was just made. It does not sleep: in time travel that would take too long."""
         os.read(self.names, 1 << 16)
         for _ in range(1000):
             if all(self.is_space(f"{RUN}/{name}") for name in os.listdir(RUN)):
@@ -157,7 +157,7 @@ class Watcher(threading.Thread):
             return True
 
     def drain(self):
-        """Takes in whose addresses have changed."""
+        """Reads events, and notes the namespaces whose addresses have changed."""
         while True:
             try:
                 data, control, _, _ = self.events.recvmsg(1 << 16, 64)
@@ -168,7 +168,7 @@ class Watcher(threading.Thread):
                     raise
                 self.dirty |= set(self.spaces)
                 continue
-            # Links only wake us: where there is one there may be a new namespace.
+            # Events about links only wake the watcher, because a new link may mean a new namespace.
             if all(kind in (RTM_NEWLINK, RTM_DELLINK) for kind, _ in messages(data)):
                 continue
             nsid = next((struct.unpack("=i", data)[0] for _, kind, data in control if kind == NETLINK_LISTEN_ALL_NSID), -1)
@@ -177,7 +177,7 @@ class Watcher(threading.Thread):
                 self.dirty.add(ino)
 
     def look(self):
-        """Finds out which namespaces there are."""
+        """Finds out which namespaces exist."""
         found = {self.first: "/proc/self/ns/net"}
         for name in os.listdir(RUN) if os.path.isdir(RUN) else ():
             self.see(found, f"{RUN}/{name}")
@@ -197,14 +197,14 @@ class Watcher(threading.Thread):
             info = os.stat(path)
         except OSError:
             return
-        # While it is being made the file has no namespace yet.
+        # While the file is being made, no namespace is bound to it yet.
         if info.st_dev == self.kind:
             found.setdefault(info.st_ino, path)
 
     def see_process(self, found, pid):
-        """Each thread may be in a namespace of its own."""
+        """Looks at each thread of a process, because a thread may be in a namespace of its own."""
         if not os.path.exists(f"/proc/{pid}/exe"):
-            # A thread of the kernel has no program. (Nor has a process that is just ending.)
+            # A kernel thread has no program. Neither has a process that is just ending.
             self.kernel.add(pid)
             return
         try:
@@ -220,7 +220,7 @@ class Watcher(threading.Thread):
             found.setdefault(ino, path)
 
     def enter(self, ino, path):
-        """A new namespace: its hooks are switched on, and its addresses will be heard of."""
+        """Turns the hooks on in a new namespace, and subscribes to its addresses."""
         space = Space(path)
         self.spaces[ino] = space
         try:
@@ -234,7 +234,7 @@ class Watcher(threading.Thread):
             if self.with_hosts:
                 self.within(ino, self.begin_counting)
         except OSError:
-            # It is gone already, or is not there yet.
+            # The namespace is gone already, or is not there yet.
             del self.spaces[ino]
             return
         self.dirty.add(ino)
@@ -248,14 +248,14 @@ class Watcher(threading.Thread):
         return number(dict(attrs(answer[0][4:]))[NETNSA_NSID])
 
     def within(self, ino, what):
-        """Does it in the namespace, if that is still there: what gets the space."""
+        """Calls what(space) inside the namespace, if that still exists."""
         space = self.spaces[ino]
         try:
             fd = os.open(space.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return
         try:
-            # The process may be in another one by now.
+            # The process may be in another namespace by now.
             if os.fstat(fd).st_ino != ino:
                 return
             os.setns(fd, 0x40000000)
@@ -267,13 +267,13 @@ class Watcher(threading.Thread):
             os.close(fd)
 
     def begin_counting(self, space):
-        """The namespace of the guest itself goes from test to test, and its counters with it."""
+        """Turns discovery on, and notes the counters: those of the guest's own namespace go on from test to test."""
         with Ihmp() as module:
             module.discover()
             space.before = module.stats(self.reasons) if self.reasons else {}
 
     def settle(self):
-        """Hears which addresses there are now, and makes hosts of them wherever they are foreign."""
+        """Reads the changed addresses, and makes hosts of them in the namespaces where they are foreign."""
         for ino in [ino for ino in self.dirty if ino in self.spaces]:
             self.within(ino, self.addresses)
         self.dirty = set()
@@ -282,7 +282,7 @@ class Watcher(threading.Thread):
         everywhere = list(dict.fromkeys([*self.extra, *(own for space in self.spaces.values() for own in space.own)]))
         for ino, space in self.spaces.items():
             foreign = [address for address in everywhere if address not in space.own][:MOST_HOSTS]
-            # An agent takes no address back that is still there.
+            # An agent does not withdraw an address that still exists.
             told = [address for address in space.told if address in space.own]
             told = [*told, *(address for address in space.own if address not in told)][:MOST_LOCALS]
             new = [address for address in foreign if address not in space.hosts and address not in space.refused]

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""The demonstration with two whole machines: the cable of the network in use is pulled, and everything goes on.
+"""The demonstration with two whole machines: the cable of the network in use is pulled, and all connections go on.
 
   demo.py [--pulls N] [--setup SETUP]... [--results DIR]
 
-First without ihmp, as a control; then with it, N times (3) in each setup: m under NetworkManager or systemd-networkd, with addresses by
-DHCP and router advertisements, or with static ones that nobody removes. DIR (build/results) gets demo-vm.json and demo-vm.txt.
+It runs without ihmp first, as a control. Then it runs with ihmp, with N pulls (3) in each setup: m under NetworkManager or
+systemd-networkd, with addresses by DHCP and router advertisements, or with static ones that nobody removes. DIR (build/results) gets
+demo-vm.json and demo-vm.txt.
 
-Exit status: 0 when every figure is within its bound, and the control was cut off.
+The exit status is 0 if every figure is within its bound and the control was cut off.
 """
 
 import argparse
@@ -21,14 +22,14 @@ from pulls import MEDIAN, WORST, pull_repeatedly
 from testbed import SETUPS, Testbed
 from traffic import SHARE, Session
 
-# In the control, how long is waited for what will not come, s.
+# In the control, seconds to wait for data that will not come.
 PATIENCE = 20
-# What cannot go on from another address without ihmp. Ping is no connection: it goes on once its machine has another route.
+# These cannot go on from another address without ihmp. Ping is no connection: it goes on once its machine has another route.
 CONNECTIONS = {"IPv4-tcp", "IPv6-tcp", "ssh4", "ssh6"}
 
 
 class Report:
-    """Findings, as a table and as JSON, and whether one was out of bounds."""
+    """Findings, as a table and as JSON, and those that were out of bounds."""
 
     def __init__(self):
         self.rows, self.lines, self.missed = [], [], []
@@ -52,7 +53,7 @@ class Report:
 
 
 def control(bed, report):
-    """Without ihmp: connections must be stuck after the cable was pulled, else the rest shows nothing."""
+    """Runs without ihmp. Connections must be stuck after the pull, or else the other runs show nothing."""
     session = Session(bed)
     session.start()
     bed.m.cable("eth0", False)
@@ -68,7 +69,7 @@ def control(bed, report):
 
 
 def moves(bed, setup, number, report):
-    """With ihmp: the gaps of each flow at its receiver."""
+    """Runs with ihmp, and records the gaps of each flow at its receiver."""
     session = Session(bed)
     session.start()
     bed.meet()

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Connections between two machines whose ends note when nothing came: one program for all of them, since a machine that is emulated
-is slow.
+"""Connections between two machines, whose ends record when nothing came. One program has all of them, because an emulated machine is
+slow.
 
-  flows.py serve PORT RESULT            listens on PORT, TCP and UDP, IPv4 and IPv6
-  flows.py run PORT RESULT FOUR SIX     speaks with it, at its address of each family
+  flows.py serve PORT RESULT            listens on PORT, with TCP and UDP, over IPv4 and IPv6
+  flows.py run PORT RESULT FOUR SIX     connects to the server at its addresses FOUR and SIX
 
-Both ends of a TCP connection send a record every 10 ms, and each record says how many octets were to come before it. A client sends a
-datagram every 10 ms, which is answered. RESULT.count has, ten times a second, how much each flow has received; at SIGTERM RESULT gets
-a JSON object: for each flow the number of units that came, the silences (from, to, in seconds since 1970) and the errors.
+Both ends of a TCP connection send a record every 10 ms. A record says how many octets came before it. A client sends a datagram
+every 10 ms, which is answered. RESULT.count says, ten times a second, how much each flow has received. At SIGTERM a JSON object is
+written to RESULT: for each flow the number of units that came, the silences (from, to, in seconds since 1970) and the errors.
 """
 
 import errno
@@ -60,7 +60,7 @@ class Stream(Flow):
         self.unsent = b""
 
     def tick(self):
-        # What does not fit stays in the program, also the rest of a record.
+        # Data that the socket does not accept stay here, also the rest of a record.
         try:
             if not self.unsent:
                 self.unsent = RECORD.pack(self.sent)
@@ -122,7 +122,7 @@ class Datagrams(Flow):
 
 
 def sockets(port, kind):
-    """Sockets that listen, one of each family."""
+    """Yields listening sockets, one of each family."""
     for number, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
         sock = socket.socket(family, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -158,7 +158,7 @@ def main():
     due, told, every, patience = time.monotonic(), 0, list(flows.values()), None
     while not stop or (role == "run" and time.monotonic() < (patience or due + 1)):
         if stop and not patience:
-            # What is on the way arrives, and the server sees an orderly end.
+            # Data in flight can still arrive, and the server sees an orderly end.
             patience = time.monotonic() + PATIENCE
             for flow in every:
                 flow.end()
@@ -180,7 +180,7 @@ def main():
                 del flows[number]
         if time.monotonic() < due:
             continue
-        # Ticks that were missed are not made up for.
+        # Missed ticks are not made up for.
         due = max(due + INTERVAL, time.monotonic())
         for flow in flows.values():
             if flow.sends:

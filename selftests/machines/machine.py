@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One whole machine: a QEMU process, its monitor, and commands in it by its guest agent, which needs no network."""
+"""A whole machine: a QEMU process, its monitor, and commands by its guest agent, which needs no network."""
 
 import base64
 import json
@@ -11,11 +11,11 @@ import time
 
 
 class Failed(Exception):
-    """A command of the host or of a machine failed, or something did not happen in time."""
+    """A command of the host or of a machine has failed, or something did not happen in time."""
 
 
 def until(condition, seconds, complaint, step=0.5):
-    """Waits until condition() is true and returns what it said; Failed with complaint after that many seconds."""
+    """Waits until condition() is true and returns its result. Raises Failed with the complaint after so many seconds."""
     end, pause = time.monotonic() + seconds, step / 4
     while not (found := condition()):
         if time.monotonic() > end:
@@ -44,12 +44,12 @@ class Line:
                 raise Failed("QEMU closed its socket")
             self.rest += part
         line, self.rest = self.rest.split(b"\n", 1)
-        # The agent's mark that a new conversation begins.
+        # The agent marks the beginning of a new conversation with this octet.
         return json.loads(line.lstrip(b"\xff"))
 
 
 class Machine:
-    """A machine of that name with these devices (name: link address), each on a tap of the same name after the machine's."""
+    """A machine with these devices (name: link address). The tap of a device is called MACHINE-DEVICE."""
 
     def __init__(self, name, devices, settings):
         self.name = name
@@ -85,7 +85,7 @@ class Machine:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def ready(self, seconds=300):
-        """Waits until the machine is up, and mounts checkout and results in it."""
+        """Waits until the machine is up, and mounts the checkout and the results in it."""
         path = f"{self.settings.run}/{self.name}"
         until(lambda: self.alive() and os.path.exists(f"{path}.agent"), 30, f"{self.name}: QEMU does not start")
         self.monitor = Line(f"{path}.monitor")
@@ -94,7 +94,7 @@ class Machine:
         self.agent = Line(f"{path}.agent")
         until(self.answers, seconds, f"{self.name}: its agent does not answer; see {self.console}")
         for what in ("checkout", "results"):
-            # The kernel may find the devices after the agent is there.
+            # The kernel may find these devices only after the agent has started.
             self.until(f"modprobe 9pnet_virtio && grep -qsa {what} /sys/bus/virtio/drivers/9pnet_virtio/virtio*/mount_tag", seconds,
                        f"there is no {what}")
             self.sh(f"mkdir -p /mnt/{what} && mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 {what} /mnt/{what}")
@@ -107,7 +107,7 @@ class Machine:
         return True
 
     def answers(self):
-        """Has the guest agent begun to listen? What it says first may be the answer to an older question."""
+        """Has the guest agent begun to listen? It may first answer an older question, so a number identifies the right answer."""
         self.alive()
         number = time.monotonic_ns() & 0x7fffffff
         try:
@@ -119,7 +119,7 @@ class Machine:
         return True
 
     def monitor_do(self, command, **arguments):
-        """One command of QEMU's monitor."""
+        """Runs one command of QEMU's monitor."""
         self.monitor.send({"execute": command, "arguments": arguments})
         while True:
             answer = self.monitor.receive(30)
@@ -129,11 +129,11 @@ class Machine:
                 return answer["return"]
 
     def cable(self, device, plugged):
-        """Pulls the cable of that device, or plugs it in."""
+        """Pulls the cable of this device, or plugs it in."""
         self.monitor_do("set_link", name=device, up=plugged)
 
     def ask(self, command, **arguments):
-        """One command of the guest agent."""
+        """Runs one command of the guest agent."""
         self.agent.send({"execute": command, "arguments": arguments})
         answer = self.agent.receive(120)
         if "error" in answer:
@@ -141,7 +141,7 @@ class Machine:
         return answer["return"]
 
     def sh(self, script, seconds=120, check=True):
-        """Runs a script of bash in the machine, as root, and returns what it wrote; Failed if its status is not 0."""
+        """Runs a bash script in the machine as root, and returns its output. Raises Failed if its status is not 0."""
         self.alive()
         pid = self.ask("guest-exec", path="/bin/bash", arg=["-c", script], **{"capture-output": True})["pid"]
         done = until(lambda: (s := self.ask("guest-exec-status", pid=pid))["exited"] and s, seconds,
@@ -156,22 +156,22 @@ class Machine:
         until(lambda: self.sh(f"if {{ {script} ; }} >/dev/null 2>&1; then echo yes; fi"), seconds, f"{self.name}: {complaint}")
 
     def fetch(self, name):
-        """The JSON object in that file of /run."""
+        """Returns the JSON object in this file of /run."""
         return self.json(f"cat /run/{name}")
 
     def spawn(self, unit, script):
-        """Runs a script in the background, as a unit of systemd of that name."""
+        """Runs a script in the background, as a systemd unit of this name."""
         self.sh(f"systemd-run --quiet --collect --unit={unit} --property=KillSignal=SIGTERM bash -c {shlex.quote(script)}")
 
     def json(self, script):
         return json.loads(self.sh(script) or "null")
 
     def clock(self):
-        """The machine's own time, in seconds since 1970."""
+        """Returns the machine's own time, in seconds since 1970."""
         return self.ask("guest-get-time") / 1e9
 
     def urgent(self, yes):
-        """While figures are measured, this machine goes before other work of the host, where that is allowed."""
+        """Gives this machine priority over other work of the host while figures are measured, where that is allowed."""
         for thread in os.listdir(f"/proc/{self.process.pid}/task"):
             try:
                 os.sched_setscheduler(int(thread), os.SCHED_RR if yes else os.SCHED_OTHER, os.sched_param(1 if yes else 0))
@@ -179,7 +179,7 @@ class Machine:
                 pass
 
     def stop(self):
-        """Switches the machine off, as by its mains."""
+        """Switches the machine off, as if its power failed."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()

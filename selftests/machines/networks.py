@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The networks between the machines: bridges in this network namespace, which routes between them; dnsmasq gives out addresses.
+"""The networks between the machines: bridges in this network namespace, which routes between them. dnsmasq gives out addresses.
 
   cable  192.0.2.0/24     2001:db8:1::/64     m eth0
   radio  198.51.100.0/24  2001:db8:2::/64     m wifi0
   far    203.0.113.0/24   2001:db8:3::/64     c eth0
 
-The router is number 1 in each; addresses from 100 on are given out by DHCP, those of IPv6 are told by router advertisements. There is no
-way out of the namespace.
+The router has number 1 in each network. DHCP gives out IPv4 addresses from number 100 on; IPv6 addresses come from router advertisements.
+The namespace is not connected to the outside.
 """
 
 import os
@@ -32,7 +32,7 @@ class Networks:
         self.server = None
 
     def build(self, taps):
-        """Bridges, and taps on them (name of the tap: name of its network)."""
+        """Makes the bridges, and the taps on them (name of the tap: name of its network)."""
         tool("ip", "link", "set", "lo", "up")
         for name, value in (("ipv4/ip_forward", 1), ("ipv6/conf/all/forwarding", 1), ("ipv6/conf/default/accept_dad", 0)):
             with open(f"/proc/sys/net/{name}", "w", encoding="ascii") as file:
@@ -48,7 +48,7 @@ class Networks:
         self.serve()
 
     def serve(self):
-        """DHCP and router advertisements."""
+        """Starts DHCP and router advertisements."""
         command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=0", "--user=root",
                    f"--pid-file={self.run}/dnsmasq.pid", f"--dhcp-leasefile={self.run}/leases", "--dhcp-authoritative",
                    "--enable-ra", "--log-dhcp"]

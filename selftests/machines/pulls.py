@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The cable of the preferred network is pulled, and plugged in again, while a session goes on; what its receivers noticed."""
+"""Pulls the cable of the preferred network and plugs it in again during a session, and measures the gaps at the receivers."""
 
 import time
 
 from testbed import RTT
 
-# After the cable is pulled nothing comes for a round trip and this at most, ms: in the middle, and at worst.
+# The median and the longest of the gaps after a pull may be a round trip and so much more, ms.
 MEDIAN, WORST = RTT + 50, RTT + 250
-# How long the machines are watched before the cable is pulled, s: what they are late by then is not the move's doing.
+# The machines are watched for so many seconds before each pull. Gaps in that time are not caused by the move.
 CALM = 3
 
 
 class Pull:
-    """One pull: when it was by the machines' clocks, from before the cable went until all went on."""
+    """One pull: its times by the machines' clocks, from before the cable went until all flows went on."""
 
     def __init__(self, bed, session, seconds=60):
         self.calm = self.now(bed)
@@ -28,11 +28,11 @@ class Pull:
         return {machine.name: machine.clock() for machine in bed.machines}
 
     def gap(self, name, flow):
-        """The longest silence that touches the pull, ms."""
+        """Returns the longest silence that touches the pull, ms."""
         return longest(flow, self.start[name[-1]], self.end[name[-1]])
 
     def noise(self, name, flow):
-        """The longest silence in the calm before it, ms."""
+        """Returns the longest silence in the calm before the pull, ms."""
         calm, start = self.calm[name[-1]], self.start[name[-1]]
         return longest({"silences": [silence for silence in flow["silences"] if silence[1] < start]}, calm, start)
 
@@ -42,7 +42,7 @@ def longest(flow, start, end):
 
 
 def pull_repeatedly(bed, session, number):
-    """Pulls that many times; between two, the cable is plugged in and eth0 preferred again."""
+    """Pulls the cable so many times. Between two pulls it is plugged in, and eth0 is preferred again."""
     pulls = []
     bed.urgent(True)
     try:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Boots the machines and runs lines of standard input in them: "m COMMAND" or "c COMMAND"; "pull DEVICE", "plug DEVICE" at m."""
+"""Boots the machines and runs the lines of standard input: "m COMMAND" or "c COMMAND" there; "pull DEVICE" and "plug DEVICE" at m."""
 
 import sys
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Cases with two whole machines, in TAP: what a manager of networks and systemd do that network namespaces do not.
+"""Tests with two whole machines, in TAP: what network managers and systemd do, and network namespaces do not.
 
-  test.py [PATTERN]    only the cases whose names have PATTERN
+  test.py [PATTERN]    runs only the cases whose names match PATTERN
 
-Each case is a change of m, with connections of both families that go on through it; programs see no error. The machines boot once.
+Each case changes something at m while connections of both families go on. Programs must see no error. The machines boot once.
 """
 
 import re
@@ -18,7 +18,7 @@ from traffic import Session
 
 
 class Case:
-    """One case while it runs: what it found wrong."""
+    """A case while it runs: what it found wrong."""
 
     def __init__(self, bed):
         self.bed, self.wrong, self.notes = bed, [], []
@@ -28,7 +28,7 @@ class Case:
             self.wrong.append(what)
 
     def session(self, change):
-        """Has connections go on through a change, and looks at what their ends saw."""
+        """Makes the change during connections, and checks what their ends saw."""
         session = Session(self.bed)
         session.start()
         self.bed.meet()
@@ -40,12 +40,12 @@ class Case:
             self.notes.append(f"{name}: longest silence {longest(flow, 0, time.time() * 2)} ms")
 
     def rules(self):
-        """The agent's rules at m, of both families."""
+        """Returns how many rules the agent has at m, for each family."""
         return [len(self.bed.m.json(f"ip -j -{family} rule show priority 40000")) for family in (4, 6)]
 
 
 def pulled(case):
-    """The cable goes and returns."""
+    """Pulls the cable and plugs it in again."""
     def change(session):
         Pull(case.bed, session)
         case.bed.m.cable("eth0", True)
@@ -54,7 +54,7 @@ def pulled(case):
 
 
 def restarted(unit):
-    """A unit of m is restarted while connections go on, then the cable goes."""
+    """Restarts a unit of m while connections go on, and then pulls the cable."""
     def run(case):
         def change(session):
             case.bed.m.sh(f"systemctl restart {unit}")
@@ -70,7 +70,7 @@ def restarted(unit):
 
 
 def dropped_in(run):
-    """With the file that has networkd leave foreign rules alone."""
+    """Runs a case with the file that makes networkd leave foreign rules alone."""
     def inner(case):
         case.bed.m.sh(f"install -D -m 644 {HERE}/../../ctl/ihmpd/networkd.conf /etc/systemd/networkd.conf.d/ihmp.conf")
         try:
@@ -84,7 +84,7 @@ def dropped_in(run):
 
 
 def paused(case):
-    """m stands still for a minute, as in a suspended machine whose network is where it was."""
+    """Stops m for a minute, like a suspended machine that wakes up in the same network."""
     def change(_):
         case.bed.m.monitor_do("stop")
         time.sleep(60)

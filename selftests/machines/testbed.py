@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Two whole machines: m, which has two networks and moves, and c, to which it talks, 120 ms away."""
+"""Two whole machines: m, which has two networks and moves, and c, with which it communicates, 120 ms away."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from machine import Failed, Machine, until
 from networks import Networks
 
 FAMILIES = (4, 6)
-# Between the machines, ms.
+# The round trip between the machines, ms.
 RTT = 120
 M, C = {"eth0": "02:00:00:00:01:01", "wifi0": "02:00:00:00:01:02"}, {"eth0": "02:00:00:00:02:01"}
 CHECKOUT = "/mnt/checkout"
@@ -51,12 +51,12 @@ class Testbed:
     # --- what an administrator does
 
     def prepare(self):
-        """What both machines have before anybody hears of ihmp."""
+        """Prepares both machines before ihmp is installed."""
         self.delay()
         self.keys_for_ssh()
 
     def delay(self):
-        """All of the distance between m and c is at c: half of the round trip on the way out, and half on the way in."""
+        """Adds all of the delay between m and c at c: half of the round trip for outgoing packets, and half for incoming ones."""
         half = f"netem delay {RTT // 2}ms limit 10000"
         self.c.sh("set -e; modprobe ifb numifbs=0; ip link add ifb0 type ifb; ip link set ifb0 up; "
                   f"tc qdisc add dev eth0 root {half}; tc qdisc add dev ifb0 root {half}; tc qdisc add dev eth0 clsact; "
@@ -68,24 +68,24 @@ class Testbed:
         self.c.sh(f"mkdir -p -m 700 ~/.ssh && echo '{self.m.sh('cat ~/.ssh/id_ed25519.pub')}' >~/.ssh/authorized_keys")
 
     def install(self):
-        """The module, the tools and the agent on both machines, as README.md says."""
+        """Installs the module, the tools and the agent on both machines, as README.md says."""
         for machine in self.machines:
             machine.sh(f"set -e; cd {CHECKOUT}; install -D -m 644 {self.settings.ko} /lib/modules/$(uname -r)/extra/ihmp.ko; depmod; "
                        "install -m 755 build/bin/ihmpctl build/bin/ihmpd /usr/local/sbin/; "
                        "install -m 644 ctl/ihmpd/ihmpd.service /etc/systemd/system/ihmpd.service; systemctl daemon-reload")
 
     def take_part(self):
-        """The agents run on both machines."""
+        """Starts the agents on both machines."""
         for machine in self.machines:
             machine.sh("systemctl enable --now ihmpd")
 
     def stay_out(self):
-        """Nothing of ihmp is left on either machine."""
+        """Stops the agents and removes all that ihmp has left on both machines."""
         for machine in self.machines:
             machine.sh("systemctl disable --now ihmpd; ihmpd --flush && rmmod ihmp")
 
     def manage(self, setup):
-        """Has m's networks run by that manager in that way; both are up afterwards, and eth0 is preferred."""
+        """Has this manager run the networks of m, in this way. Both are up afterwards, and eth0 is preferred."""
         manager = {"nm": "NetworkManager", "networkd": "systemd-networkd"}[setup.partition("-")[0]]
         self.m.sh("systemctl disable --now NetworkManager systemd-networkd.socket systemd-networkd; "
                   "rm -rf /etc/NetworkManager/system-connections/* /etc/NetworkManager/conf.d/ignore-carrier.conf "
@@ -104,21 +104,21 @@ class Testbed:
         for machine in self.machines:
             machine.urgent(yes)
 
-    # --- what is so
+    # --- queries
 
     def far(self, family):
-        """The address of c."""
+        """Returns the address of c."""
         return self.address(self.c, "eth0", family)
 
     def address(self, machine, device, family):
-        """The address of that device, or none."""
+        """Returns the address of the device, or None."""
         links = machine.json(f"ip -j -{family} addr show dev {device} scope global -tentative")
         found = [a["local"] for link in links for a in link.get("addr_info", [])
                  if "local" in a and not a.get("deprecated")]
         return found[0] if found else None
 
     def settle(self):
-        """Waits until m would use eth0, with an address there, and has one on the other, too."""
+        """Waits until m routes to c by eth0, with an address there, and also has an address on wifi0."""
         def settled():
             for family in FAMILIES:
                 route = self.m.json(f"ip -j -{family} route get {self.far(family)} || true")

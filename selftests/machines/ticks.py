@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""A line every 20 ms, and who notes when they come: what is shown in a session of ssh.
+"""Writes a line every 20 ms, or reads such lines and records when they come; for the output of an ssh session.
 
   ticks.py say                    writes lines until nobody reads them
-  ticks.py hear SILENCE RESULT    reads lines, and at SIGTERM or at their end leaves a JSON object in RESULT: how many lines came,
-                                  the times of silences that were longer than SILENCE seconds, and whether the lines ended; RESULT.count has their
-                                  number meanwhile
+  ticks.py hear SILENCE RESULT    reads lines. At SIGTERM or at the end of the lines it writes a JSON object to RESULT: how many lines
+                                  came, the times of silences longer than SILENCE seconds, and whether the lines have ended.
+                                  RESULT.count has the number of lines meanwhile
 """
 
 import json

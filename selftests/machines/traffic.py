@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What goes on between the machines while one of them moves, and what its receivers say of it.
+"""The traffic between the machines while one of them moves, and its receivers' findings.
 
-For each family: a TCP connection with data both ways and datagrams with answers (flows.py), ping, an ssh session in which a line comes
-every 20 ms, and iperf3. Every receiver notes when nothing came, by the clock of its own machine.
+For each family there are a TCP connection with data in both directions and datagrams with answers (flows.py), ping, an ssh session
+with a line every 20 ms, and iperf3. Every receiver records when nothing came, by the clock of its own machine.
 """
 
 from machine import until
 from testbed import CHECKOUT, FAMILIES, HERE
 
 FLOWS, TICKS = f"{HERE}/flows.py", f"{HERE}/ticks.py"
-# Programs send every 10 or 20 ms, and a machine that is emulated is late now and then: no silence is shorter, s.
+# Programs send every 10 or 20 ms, and an emulated machine is late now and then. Shorter silences than this do not count, s.
 SILENCE = 0.03
 PORT, IPERF = 5001, 5200
-# In such shares iperf3 counts what it receives, s.
+# iperf3 counts received data in intervals of so many seconds.
 SHARE = 0.1
 RESULT = "/run/flows.json"
 UNITS = "flows ping4 ping6 ssh4 ssh6 iperf4 iperf6"
 
 
 class Session:
-    """The programs of both families; they run from start to end()."""
+    """The programs of both families. They run from start() to end()."""
 
     def __init__(self, bed):
         self.bed = bed
@@ -40,7 +40,7 @@ class Session:
         until(lambda: len(self.counts()) == 8 and min(self.counts().values()) > 50, 120, "some flow does not begin")
 
     def counts(self):
-        """How much every flow of m has received so far, but for iperf3's."""
+        """Returns how much each flow of m has received so far, except for iperf3's."""
         text = self.bed.m.sh(f"cat {RESULT}.count; cd /run; grep -H . ping?.json.count ssh?.json.count | sed 's/.json.count:/ /'")
         return {line.split()[0]: int(line.split()[1]) for line in text.splitlines()}
 
@@ -50,7 +50,7 @@ class Session:
         until(lambda: all(n > before[name] + 20 for name, n in self.counts().items()), seconds, "some flow does not go on")
 
     def going(self):
-        """The flows that receive something within two seconds."""
+        """Returns the flows that receive something within two seconds."""
         before, start = self.counts(), self.bed.m.clock()
         until(lambda: self.bed.m.clock() > start + 2, 60, "the clock stands")
         return sorted(name for name, n in self.counts().items() if n > before[name])
@@ -62,7 +62,7 @@ class Session:
                        "rm -f /run/*.json /run/*.json.count")
 
     def end(self):
-        """Stops the programs; the findings by flow: at which machine, and what its receiver noted."""
+        """Stops the programs. Returns the findings by flow: the machine of its receiver, and what the receiver has recorded."""
         m, c = self.bed.m, self.bed.c
         m.sh(f"systemctl kill -s TERM {UNITS}; true")
         m.until(f"! systemctl -q is-active {UNITS}", 60, "no end")
@@ -83,7 +83,7 @@ class Session:
 
 
 def of_iperf(found):
-    """The findings of iperf3's receiver in the form of the others: shares without anything are silences."""
+    """Returns iperf3's findings in the form of the others: intervals without data are silences."""
     began, silences, units = found["start"]["timestamp"]["timesecs"], [], 0
     for share in (interval["sum"] for interval in found["intervals"]):
         units += share["bytes"] // 250

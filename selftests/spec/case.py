@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Cases and what they check."""
+"""Cases, and the checks that they use."""
 
 
 COUNT = {"ok": 0, "not ok": 0, "skip": 0}
@@ -7,7 +7,7 @@ CASES = []
 
 
 def case(text):
-    """Makes a function a case, which gets the family."""
+    """Decorates a function as a case. The function gets the netlink family."""
     def add(function):
         CASES.append((text, function))
         return function
@@ -15,12 +15,12 @@ def case(text):
 
 
 def equal(what, want, got):
-    """Or the case fails."""
+    """Fails the case unless the values are equal."""
     if want != got:
         raise AssertionError(f"{what}: wanted {want!r}, got {got!r}")
 
 
 def true(what, value):
-    """Or the case fails."""
+    """Fails the case unless the value is true."""
     if not value:
         raise AssertionError(what)

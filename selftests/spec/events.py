@@ -11,7 +11,7 @@ from .nats import mapping, named, plain
 
 
 def heard(f, count, seconds=3):
-    """So many events, or those that come in the time."""
+    """Returns so many events, or fewer if no more come in the given time."""
     out = []
     for event in f.ynl.poll_ntf(duration=seconds):
         out.append(event)
@@ -108,7 +108,7 @@ def events_of_packets(f):
         equal("state", "new", f.do("host-get", id=asked[0]["host-id"])["state"])
         limit = [e["msg"] for e in found if e["name"] == "limit-ntf"]
         true(f"limit-ntf: {found}", limit and limit[0]["reason"] == "flow-evicted")
-        # Nobody answers the first one, so the second one has its place.
+        # Nobody has answered the first flow, so the second one has replaced it.
         equal("flows", [10], [flow["remote-port"] for flow in f.dump("flow-get")])
         for one in socks:
             one.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The family of the module by the kernel's YNL library, and what the cases ask of it again and again."""
+"""The module's netlink family through the kernel's YNL library, and helpers that many cases use."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from .case import equal, true
 HERE = pathlib.Path(__file__).resolve().parent
 SPEC = HERE.parent.parent / "uapi" / "ihmp.yaml"
 YNL = pathlib.Path(os.environ.get("IHMP_YNL", HERE.parent.parent / "build" / "ynl"))
-# Hosts: ours, a correspondent, a second one, a NAT.
+# Addresses of hosts: our own, a peer, a second peer, and a NAT.
 M4, M6 = b"\xc0\x00\x02\x01", socket.inet_pton(socket.AF_INET6, "2001:db8:1::1")
 C4, C6 = b"\xc0\x00\x02\x65", socket.inet_pton(socket.AF_INET6, "2001:db8:1::101")
 D4 = b"\xc0\x00\x02\x66"
@@ -20,7 +20,7 @@ N4 = b"\xcb\x00\x71\x01"
 
 
 def ynl_module():
-    """The library; ImportError where there is none."""
+    """Returns the library. Raises ImportError if it is missing."""
     # pylint: disable=import-outside-toplevel
     if str(YNL) not in sys.path:
         sys.path.insert(0, str(YNL))
@@ -29,11 +29,11 @@ def ynl_module():
 
 
 class Raw(bytes):
-    """An attribute's payload as it is, whatever the specification says of its type."""
+    """An attribute's payload that is sent as it is, whatever type the specification gives."""
 
 
 class Family:
-    """YnlFamily with attributes that may be wrong, and with what the tests ask again and again."""
+    """YnlFamily, extended by attributes that may be wrong and by helpers of the tests."""
 
     def __init__(self, ynl):
         class Loose(ynl.YnlFamily):
@@ -55,19 +55,19 @@ class Family:
         self.ynl = Loose(str(SPEC), schema=str(YNL / "genetlink.yaml") if (YNL / "genetlink.yaml").exists() else None)
 
     def do(self, operation, **values):
-        """A request whose attributes are named as Python can."""
+        """Sends a request. The attributes are named arguments, with _ in place of -."""
         return self.ynl.do(operation, {name.replace("_", "-"): value for name, value in values.items()})
 
     def send(self, operation, values):
-        """A request."""
+        """Sends a request with attributes by their own names."""
         return self.ynl.do(operation, values)
 
     def dump(self, operation, **values):
-        """All objects."""
+        """Returns all objects."""
         return self.ynl.dump(operation, {name.replace("_", "-"): value for name, value in values.items()})
 
     def refused(self, number, operation, values, text=None, bad=None, missing=None, dump=False):
-        """The request fails with that errno; extack has that text, and names that attribute."""
+        """Checks that the request fails with this errno, and that extack has this text and names this attribute."""
         try:
             if dump:
                 self.ynl.dump(operation, values)
@@ -86,26 +86,26 @@ class Family:
         raise AssertionError(f"{operation} {values} was accepted")
 
     def host(self, **more):
-        """A new host; its number."""
+        """Adds a host and returns its number."""
         return self.do("host-new", addr=[address(C4, "active"), address(M4, "local")], **more)["id"]
 
     def reset(self):
-        """As before the first case."""
+        """Restores the state before the first case."""
         for operation in ("host-flush", "policy-flush", "stats-flush"):
             self.do(operation)
         self.do("param-set", discovery=0)
 
 
 def address(octets, role, **more):
-    """The nest of an address."""
+    """Returns the nested attributes of an address."""
     return {"address": octets, "set": role, **{name.replace("_", "-"): value for name, value in more.items()}}
 
 
 def octets(text):
-    """What the library gives for a binary attribute."""
+    """Returns the octets of a binary attribute as the library gives it."""
     return text if isinstance(text, bytes) else bytes.fromhex(text)
 
 
 def addresses(host, role):
-    """Those of a host in that set."""
+    """Returns the host's addresses in this set."""
     return [octets(a["address"]) for a in host.get("addr", []) if a["set"] == role]

@@ -8,32 +8,32 @@ from .family import C4, C6, M4, N4, address, octets
 
 
 def mapping(host, **more):
-    """The attributes of one, with others instead of the usual."""
+    """Returns the attributes of a mapping; some can be replaced."""
     return {"host-id": host, "proto": 6, "address": N4, "nat-port": 20001, "port": 40001, "local-port": 80,
             **{name.replace("_", "-"): value for name, value in more.items()}}
 
 
 def named(values):
-    """Those that name it."""
+    """Returns the attributes that identify the mapping."""
     return {name: values[name] for name in ("proto", "address", "nat-port", "local-port")}
 
 
 def plain(found):
-    """One as it was made."""
+    """Returns a mapping in the form in which it was made."""
     return {**found, "address": octets(found["address"])}
 
 
 @case("nat-new, nat-get, nat-del, nat-flush")
 def nats(f):
     one, two = f.host(), f.do("host-new", addr=[address(N4, "active", nat=True), address(M4, "local")])["id"]
-    # Several hosts may have the address; it finds neither.
+    # Several hosts may have the NAT's address, so no host can be found by it.
     f.do("addr-new", id=one, addr=[address(N4, "active", nat=True)])
     by = {octets(a["address"]): a for a in f.do("host-get", id=one)["addr"]}
     equal("marked", (True, False), (by[N4].get("nat", False), by[C4].get("nat", False)))
     f.refused(errno.ENOENT, "host-get", {"address": N4}, text="no host has", bad=".address")
     f.refused(errno.EINVAL, "addr-new", {"id": one, "addr": [address(N4, "unreachable", nat=True)]},
               text="only an active or a local address", bad=".addr.nat")
-    # Behind a NAT an own address is no locator.
+    # Behind a NAT an own address cannot be used as a locator.
     f.do("addr-new", id=one, addr=[address(M4, "local", nat=True)])
     equal("no path", None, f.do("host-get", id=one).get("local"))
     f.do("addr-new", id=one, addr=[address(M4, "local")])
@@ -48,7 +48,7 @@ def nats(f):
     f.send("nat-new", mapping(two, nat_port=20002))
     equal("of one", [mapping(two, nat_port=20002)], [plain(n) for n in f.dump("nat-get", host_id=two)])
     equal("nats", 2, f.do("stats-get")["nats"])
-    # The same flow of the host by another port; the same port for another host.
+    # The same flow of the host may have another port; the same port may belong to another host.
     f.send("nat-new", mapping(one, nat_port=20003))
     equal("ports", {20002, 20003}, {n["nat-port"] for n in f.dump("nat-get")})
     f.send("nat-new", mapping(two, nat_port=20003))
@@ -93,7 +93,7 @@ def nat_errors(f):
     f.do("param-set", max_nats=1)
     f.send("nat-new", mapping(number))
     f.refused(errno.ENOSPC, "nat-new", mapping(number, nat_port=7, port=7), text="as many as max-nats allows")
-    # What takes the place of another needs no room.
+    # A mapping that replaces another one needs no room.
     f.send("nat-new", mapping(number, nat_port=7))
     f.do("param-set", max_nats=65536)
     equal("nats", 1, f.do("stats-get")["nats"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Who may do what."""
+"""Which privileges operations need."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def in_child(work):
-    """Does the work in a process of its own, which may give up rights for good: "ok", or what went wrong."""
+    """Does the work in a child process, which may give up rights for good. Returns "ok" or what went wrong."""
     read, write = os.pipe()
     child = os.fork()
     if not child:

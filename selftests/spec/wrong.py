@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is wrong whatever the operation."""
+"""Requests that are wrong for any operation."""
 
 import errno
 import struct
@@ -16,7 +16,7 @@ def unknown(f):
         f.refused(errno.EINVAL, operation, {**values, 60: Raw(b"\0\0\0\0")}, text="nknown attribute")
     f.refused(errno.EINVAL, "host-set", {"id": number, "addr": [{"address": D4, "set": "active", 60: Raw(b"\0\0\0\0")}]},
               text="nknown attribute")
-    # An attribute that the set has, but not this operation.
+    # This attribute is in the set, but not allowed for this operation.
     f.refused(errno.EINVAL, "host-get", {"id": number, "name": "x"}, bad=".name")
     f.refused(errno.EINVAL, "host-del", {"id": number, "state": "up"}, bad=".state")
     equal("the host is as it was", [C4], addresses(f.do("host-get", id=number), "active"))
@@ -37,9 +37,9 @@ def lengths(f):
             equal(f"{operation} {values}", f".{name}", (problem.nl_msg.extack or {}).get("bad-attr"))
         else:
             raise AssertionError(f"{operation} {values} was accepted")
-    # Lengths between 4 and 16 that are no address.
+    # Lengths between 4 and 16 that no address has.
     f.refused(errno.EINVAL, "host-get", {"address": Raw(bytes(7))}, text="4 or 16 octets", bad=".address")
-    # A nest that is none, and one cut short.
+    # A nested attribute that has no attributes inside, and one that is cut short.
     f.refused(errno.EINVAL, "host-set", {"id": number, "addr": Raw(b"\1\2\3\4")})
     f.refused(errno.EINVAL, "host-set", {"id": number, "addr": Raw(struct.pack("HH", 200, 1) + b"\1\2\3\4")})
 

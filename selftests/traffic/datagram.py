@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""UDP."""
+"""UDP datagrams."""
 
 import asyncio
 import errno
@@ -12,7 +12,7 @@ from .pattern import pattern, wrong
 from .program import sleep_until
 from .sockets import opened
 
-# Datagram: magic, kind, reply size, sequence number, time in ns; then data that depend on the sequence number.
+# The header of a datagram: magic, kind, reply size, sequence number, time in ns. The data after it depend on the sequence number.
 HEAD = struct.Struct("!IHHQQ")
 MAGIC = 0x49484D50
 ECHO, START, DATA = range(3)
@@ -22,12 +22,12 @@ SOL_UDP, UDP_SEGMENT = 17, 103
 
 
 def datagram(kind, reply, sequence, size):
-    """A datagram of that size which asks for a reply of another."""
+    """Returns a datagram of this size that asks for a reply of that size."""
     return HEAD.pack(MAGIC, kind, reply, sequence, time.time_ns()) + bytes(pattern(sequence * 31, size - HEAD.size))
 
 
 def judge(data):
-    """(kind, reply size, sequence number, time, corrupt octets)"""
+    """Returns (kind, reply size, sequence number, time, corrupt octets) of a datagram, or None if it is not one of ours."""
     if len(data) < HEAD.size:
         return None
     magic, kind, reply, sequence, sent = HEAD.unpack_from(data)
@@ -37,7 +37,7 @@ def judge(data):
 
 
 def taken(meter, data):
-    """Counts a datagram, and what of it is corrupt. (kind, reply size, sequence number, time), if it is one of ours."""
+    """Counts a datagram and its corrupt octets. Returns (kind, reply size, sequence number, time), or None if it is not one of ours."""
     found = judge(data)
     if not found:
         meter.corrupt += len(data)
@@ -49,7 +49,7 @@ def taken(meter, data):
 
 
 class Asked:
-    """A socket that knows at which address it was asked, and answers from there."""
+    """A socket that knows at which address it was asked, and answers from that address."""
 
     def __init__(self, program, sock):
         self.loop = program.loop
@@ -70,17 +70,17 @@ class Asked:
                 self.loop.remove_reader(self.sock)
                 continue
             info = next(data for level, kind, data in about if kind == (IPV6_PKTINFO if self.six else IP_PKTINFO))
-            # The address alone: by which device the answer leaves is for routing to say.
+            # Only the address is given; routing chooses the device.
             self.at = info[:16] + bytes(4) if self.six else bytes(4) + info[4:8] + bytes(4)
             return data, peer
 
     def send(self, data, peer):
-        """Answers."""
+        """Sends an answer."""
         self.sock.sendmsg([data], [(41, IPV6_PKTINFO, self.at) if self.six else (0, IP_PKTINFO, self.at)], 0, peer)
 
 
 async def server(program, kind, port):
-    """Binds; what is returned answers all that comes."""
+    """Binds a socket, and returns a coroutine that answers all that comes."""
     sock = opened(program.family, kind, {})
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     if program.family == socket.AF_INET6:
@@ -137,7 +137,7 @@ async def server(program, kind, port):
                 else:
                     await send(datagram(ECHO, 0, sequence, max(reply, HEAD.size)), peer)
             elif what == START and new:
-                # The sequence number carries interval (us) and duration (ms).
+                # The sequence number carries the interval (us) and the duration (ms).
                 program.tasks.append(asyncio.ensure_future(
                     source(peer, reply, (sequence >> 32) / 1e6, (sequence & 0xffffffff) / 1e3)))
 
@@ -265,7 +265,7 @@ async def client(program, flow, _index):
         await listen()
     else:
         await echo()
-    # What is on the way may still come.
+    # Datagrams in flight may still come.
     end = time.time() + program.args.grace
     while len(came.seen) < len(sent) and time.time() < end:
         await asyncio.sleep(0.01)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What came, and when."""
+"""Records what came, and when."""
 
 import errno
 import time
 
 
 class Meter:
-    """What one end of one flow received, and what went wrong."""
+    """What one end of one flow has received, and what went wrong."""
 
     def __init__(self, args, name):
         self.args = args
@@ -22,7 +22,7 @@ class Meter:
         self.extra = {}
 
     def got(self, size, now=None):
-        """Some octets came, now or at that time."""
+        """Counts octets that came now or at the given time."""
         now = now or time.time()
         if self.last is None:
             self.first = now
@@ -38,12 +38,12 @@ class Meter:
             self.bins[index] = self.bins.get(index, 0) + size
 
     def error(self, operation, number):
-        """An operation failed, with a number of errno or a text."""
+        """Counts an operation that failed, with an errno or a text."""
         name = errno.errorcode.get(number, str(number)) if isinstance(number, int) else number
         self.errors.append([time.time(), operation, name])
 
     def report(self):
-        """The findings."""
+        """Returns the findings."""
         now = time.time()
         errors = {}
         for _, operation, name in self.errors:
@@ -62,7 +62,7 @@ class Meter:
 
 
 class Sequence:
-    """Which of the numbers from 0 came, how often and in which order."""
+    """Records which of the numbers from 0 on came, how often, and in which order."""
 
     def __init__(self):
         self.seen = set()
@@ -71,7 +71,7 @@ class Sequence:
         self.reordered = 0
 
     def got(self, number):
-        """That one came."""
+        """Counts a number that came."""
         if number in self.seen:
             self.duplicates += 1
             return
@@ -82,7 +82,7 @@ class Sequence:
 
 
 def lost_runs(lost, sent_at):
-    """The numbers, which ascend, as runs without a gap; sent_at says when a number was sent."""
+    """Groups ascending numbers into runs without a gap. sent_at returns when a number was sent."""
     runs = []
     for number in lost:
         if runs and number == runs[-1]["first"] + runs[-1]["count"]:

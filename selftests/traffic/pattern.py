@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The data: a function of their position, so a misplaced octet is a corrupt one."""
+"""The test data: a function of their position, so a misplaced octet is a corrupt one."""
 
 import random
 
@@ -9,13 +9,13 @@ TABLE = memoryview(random.Random(61453).randbytes(PERIOD) * 3)
 
 
 def pattern(position, size):
-    """The octets from that position on, CHUNK at most."""
+    """Returns at most CHUNK octets of the data from this position on."""
     start = position % PERIOD
     return TABLE[start:start + size]
 
 
 def wrong(position, data):
-    """How many octets of data are not those of this position."""
+    """Returns how many octets of data are not those of this position."""
     count = 0
     view = memoryview(data)
     for at in range(0, len(view), CHUNK):

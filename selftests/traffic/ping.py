@@ -71,7 +71,7 @@ async def client(program, flow, _index):
     done = asyncio.ensure_future(child.wait())
     await asyncio.wait([ending, done], return_when=asyncio.FIRST_COMPLETED)
     if not done.done():
-        # What is on the way may still come; what is sent meanwhile is cut off below.
+        # Answers in flight may still come. Requests that are sent meanwhile are cut off below.
         before = came.highest
         await asyncio.sleep(program.args.grace)
         child.send_signal(signal.SIGINT)
@@ -79,7 +79,7 @@ async def client(program, flow, _index):
         meter.extra["at_stop"] = before
     ending.cancel()
     await reader
-    # The last requests of an interrupted ping have had no time to be answered.
+    # The last requests of an interrupted ping had no time to be answered.
     last = came.highest if came.seen else sent
     lost = [n for n in range(1, last + 1) if n not in came.seen]
     meter.extra.update(

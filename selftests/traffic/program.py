@@ -12,7 +12,7 @@ from .meter import Meter
 
 
 class Program:
-    """What a server and a client have in common: meters, progress, the end."""
+    """The common part of a server and a client: meters, progress, and the end."""
 
     def __init__(self, args):
         self.args = args
@@ -24,7 +24,7 @@ class Program:
             self.loop.add_signal_handler(sig, self.stop.set)
 
     def meter(self, name):
-        """A new one, which is reported."""
+        """Makes a meter whose findings will be reported."""
         meter = Meter(self.args, name)
         self.meters.append(meter)
         return meter
@@ -40,7 +40,7 @@ class Program:
             await asyncio.sleep(0.02)
 
     def finish(self):
-        """Leaves the findings."""
+        """Writes the findings."""
         out = {"end": time.time(), "flows": [m.report() for m in self.meters]}
         text = json.dumps(out, indent=1)
         if self.args.result:
@@ -57,7 +57,7 @@ async def sleep_until(moment):
 
 
 class Flow:
-    """What the command line asks of one kind of traffic."""
+    """What the command line asks for one kind of traffic."""
 
     def __init__(self, text, index):
         head, *options = text.split(",")
@@ -74,11 +74,11 @@ class Flow:
         self.all_done = asyncio.Event()
 
     def flag(self, name, default=0):
-        """Is an option that is 0 or 1 set?"""
+        """Is this option set, which is 0 or 1?"""
         return bool(int(self.opts.get(name, default)))
 
     def opened(self):
-        """One of its connections is."""
+        """Notes that one of the flow's connections is open."""
         self.ready += 1
         if self.ready >= self.count:
             self.open.set()
@@ -97,7 +97,7 @@ class Flow:
         return self.size
 
     def burst_done(self):
-        """One of its connections has done with it."""
+        """Notes that one of the flow's connections has finished the burst."""
         self.bursts -= 1
         if self.bursts <= 0:
             self.bursts = 0

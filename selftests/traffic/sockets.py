@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Sockets as the command line wants them. Numbers are those of the kernel's headers."""
+"""Sockets with the options of the command line. Numbers are those of the kernel's headers."""
 
 import socket
 import struct
@@ -11,7 +11,10 @@ IP_XFRM_POLICY, IPV6_XFRM_POLICY = 17, 35
 
 
 def ipsec_policy(family, what):
-    """A policy of a socket for all that it sends, or to let in all that it gets: struct xfrm_userpolicy_info, and for "esp" one xfrm_user_tmpl behind it."""
+    """Returns an IPsec policy of a socket, for all that it sends or, with "let-in", to accept all that it receives.
+
+    This is a struct xfrm_userpolicy_info, and for "esp" a struct xfrm_user_tmpl after it.
+    """
     selector = struct.pack("=16s16sHHHHHBBBxxxiI", b"", b"", 0, 0, 0, 0, family, 0, 0, 0, 0, 0)
     limits = struct.pack("=8Q", *[2 ** 64 - 1] * 4, 0, 0, 0, 0)
     direction, action = 0 if what == "let-in" else 1, 1 if what == "block" else 0
@@ -22,7 +25,7 @@ def ipsec_policy(family, what):
 
 
 def protocol(kind):
-    """Type and protocol."""
+    """Returns the socket type and the protocol."""
     return {
         "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP), "sctp": (socket.SOCK_STREAM, 132),
         "udpc": (socket.SOCK_DGRAM, socket.IPPROTO_UDP), "udpu": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
@@ -31,7 +34,7 @@ def protocol(kind):
 
 
 def opened(family, kind, opts):
-    """A socket with the options of a flow."""
+    """Returns a socket with the options of a flow."""
     six = family == socket.AF_INET6
     sock = socket.socket(family, *protocol(kind))
     sock.setblocking(False)

@@ -102,14 +102,14 @@ class Stream:
                     size = min(size, limit - self.sent)
                 push = asyncio.ensure_future(self.send_pattern(size))
                 if seconds:
-                    # A sender that is stuck when its time is over stops all the same.
+                    # A sender that is stuck stops when its time is over.
                     done, _ = await asyncio.wait([push], timeout=max(0, seconds - (time.time() - start)))
                     if not done:
                         push.cancel()
                         break
                 await push
         except OSError as problem:
-            # SCTP has no half-closed state: the other end's end is ours, which may be said before we have read it.
+            # SCTP has no half-closed state: the peer's end is ours, too, and sending may fail before that end has been read.
             ended = self.meter.extra.get("closed") or problem.errno == errno.ESHUTDOWN
             if not (self.sock.proto == 132 and ended):
                 self.meter.error("send", problem.errno)
@@ -177,7 +177,7 @@ async def server(program, kind, port):
                     if len(head) < 4:
                         head += await stream.exactly(4 - len(head))
                     size, = struct.unpack("!I", head)
-                    # Answer while receiving, so that neither end waits for the other's window.
+                    # Answers while it receives, so that neither end waits for the other's window.
                     await asyncio.gather(stream.burst_receive(size), stream.burst_send(size))
             else:
                 work = [stream.drain()]
