@@ -58,8 +58,8 @@ def peer_of(number):
 
 def fill(folder, room, times):
     maker = Maker()
-    # At the limit the kernel kills a program that opens a file, has to read its code again, or needs a larger heap. So the code that
-    # runs after a refusal runs once before the limit is set.
+    # At the limit the kernel kills a program that opens a file, has to read its own code again, or needs more heap. So the code that
+    # handles a refusal runs once before the limit is set.
     maker.ask_for(peer_of(1))
     try:
         maker.ask_for(peer_of(1))

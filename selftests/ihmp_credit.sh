@@ -110,7 +110,7 @@ liar() {
 	at_least "packets dropped for want of credit" 1 "$(reason c no-credit)"
 	at_least "credit that is left is less than a packet" 1 $((1300 - $(ctl c -j host show | jq '.[0].credit')))
 
-	# The attacker comes back in the same network with a key that nobody knows.
+	# m comes back from the same network with a key that nobody knows.
 	agent_stop m && rm -r "$TMP/state.m" && hub on && sniff || return
 	agent_start m || return
 	serve c@again "$family" udpc:5003 && TRAFFIC_OPTS="--seconds 100" traffic m@again "$family" "$C" "${STREAM/5001/5003}" || return

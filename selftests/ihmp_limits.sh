@@ -107,8 +107,8 @@ reads() {
 	must "a receiver" slowwait 20 receives "$1" "$3"
 }
 
-# flood FROM ADDR TO COUNT [FIRST]: Sends a datagram from each of so many ports, with ADDR as source. The packets are made by a raw socket,
-# and pass the hooks of the host FROM.
+# flood FROM ADDR TO COUNT [FIRST]: Sends a datagram from each of so many ports, with ADDR as source. The packets bypass the hooks of the
+# host FROM, which sends them.
 flood() {
 	ipn "$1" neigh show "$3" | grep -q lladdr || in_ns "$1" ping -q -c 1 -W 2 "$3" >/dev/null
 	in_ns "$1" "$SELFTESTS/inject.py" eth0 udp "$2" "$3" --sport "${5:-20000}" --dport 5002 --ports "$4"

@@ -146,7 +146,7 @@ marks() {
 	local M C NEW
 
 	stage "$1" && must "no marks" slowwait 5 left_is '' || return
-	# c's answers do not reach m for a while, so data stays on the old path.
+	# The new network carries no IHMP messages for a while, so data stays on the old path.
 	in_ns r2 nft -f - <<-'END' || return
 		table inet deaf {
 			chain forward {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Tests a host behind a masquerading NAT, without agents: its flows go on by the NAT's ports, of which the module is told by hand.
+# Tests a host behind a masquerading NAT, without agents: its flows go on by the NAT's ports, which the test tells the module.
 #
 # r2 of the testbed is the NAT. It replaces the source address and the port (for echoes the identifier). m begins at r1, which changes no
 # addresses. The test tells c the mappings that r2's conntrack has.

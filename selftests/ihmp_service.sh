@@ -41,7 +41,7 @@ stage() {
 	says c "d 5" v visits "$D" 80 5
 }
 
-# single: Sets the prefix length and ip's options for an address of its own.
+# single: Sets the prefix length and ip's options for the service address, which has no subnet.
 single() {
 	case $family in
 	4) SINGLE=32 DAD=() ;;

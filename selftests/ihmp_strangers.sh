@@ -7,7 +7,7 @@
 
 PRIVATE=([4]=10.77.0.1 [6]=fd00:77::1)
 
-# several FAMILY: Builds the testbed with both networks of m up. Each host also has a private address, as if from a network at home.
+# several FAMILY: Builds the testbed with both networks of m up. m also has a private address on eth0.
 several() {
 	FAMILIES=$1 topo_testbed delay 10ms || return
 	M=${ADDR[m.eth0.$1]} C=${ADDR[c.eth0.$1]} OTHER=${ADDR[m.wifi0.$1]} OWN=${PRIVATE[$1]}
@@ -228,7 +228,8 @@ visit() {
 	END
 }
 
-# visited FAMILY BACKLOG: Checks that a server greets none of fifty clients, which would greet it, but greets hosts that it connects to.
+# visited FAMILY BACKLOG: Checks that a server greets none of fifty clients, because greeting is left to clients. It greets hosts to
+# which it connects.
 visited() {
 	local family=$1 M C
 

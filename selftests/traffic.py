@@ -44,7 +44,7 @@ from traffic.program import Flow, Program
 
 
 async def serve(args):
-    """A server, until SIGTERM."""
+    """Runs a server until SIGTERM."""
     program = Program(args)
     program.tasks = []
     servers = []
@@ -67,7 +67,7 @@ async def serve(args):
 
 
 async def run(args):
-    """A client, until its flows end or SIGTERM."""
+    """Runs a client until its flows end or SIGTERM comes."""
     program = Program(args)
     kinds = {}
     flows = []

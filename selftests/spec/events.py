@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Events."""
+"""Cases about events."""
 
 import errno
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Paths and flows."""
+"""Cases about paths and flows."""
 
 import errno
 import os
@@ -60,7 +60,7 @@ def flows(f):
 
 
 class Link:
-    """A dummy device with 198.51.100.1/24, for flows that go nowhere."""
+    """A dummy device with the address 198.51.100.1/24, for flows whose packets arrive nowhere."""
 
     def __enter__(self):
         os.system("ip link add dummy7 type dummy && ip link set dummy7 up && ip addr add 198.51.100.1/24 dev dummy7")

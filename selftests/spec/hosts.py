@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Hosts and their addresses."""
+"""Cases about hosts and their addresses."""
 
 import errno
 import struct

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Port mappings of NATs."""
+"""Cases about port mappings of NATs."""
 
 import errno
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Policies, parameters and counters."""
+"""Cases about policies, parameters and counters."""
 
 import errno
 import socket
@@ -33,7 +33,7 @@ def policy(f):
     equal("rows", [], f.dump("policy-get"))
 
 
-# --- params, stats
+# --- parameters and counters
 
 @case("param-get, param-set")
 def params(f):

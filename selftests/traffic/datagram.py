@@ -59,7 +59,7 @@ class Asked:
         sock.setsockopt(*(41, IPV6_RECVPKTINFO) if self.six else (0, IP_PKTINFO), 1)
 
     async def receive(self):
-        """A datagram, and who asked."""
+        """Returns a datagram and its sender."""
         while True:
             try:
                 data, about, _, peer = self.sock.recvmsg(65536, 256)
@@ -145,7 +145,7 @@ async def server(program, kind, port):
 
 
 async def client(program, flow, _index):
-    """The datagrams of a flow, from the first to what is still on the way."""
+    """Runs a flow: sends datagrams, and receives until the last ones in flight may have come."""
     opts = flow.opts
     meter = program.meter(flow.name)
     sock = opened(program.family, flow.kind, opts)
@@ -244,7 +244,7 @@ async def client(program, flow, _index):
             await asyncio.sleep(max(0, start + len(sent) * interval - time.time()))
 
     async def listen():
-        """Asks the server for a stream and counts."""
+        """Asks the server for a stream of datagrams, and computes how many it has sent."""
         seconds = program.args.seconds
         wish = int(interval * 1e6) << 32 | int(seconds * 1e3)
         while not came.seen:

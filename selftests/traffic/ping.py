@@ -12,7 +12,7 @@ from .program import sleep_until
 
 
 async def client(program, flow, _index):
-    """Pings, from the first request to the last answer."""
+    """Runs a flow: ping, from the first request to the last answer."""
     opts = flow.opts
     meter = program.meter(flow.name)
     interval = float(opts.get("interval", 0.02))

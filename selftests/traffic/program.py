@@ -52,7 +52,7 @@ class Program:
 
 
 async def sleep_until(moment):
-    """Until that time, or not at all."""
+    """Sleeps until that time; not at all if it is past."""
     await asyncio.sleep(max(0, moment - time.time()))
 
 
@@ -84,7 +84,7 @@ class Flow:
             self.open.set()
 
     async def next_burst(self, stop):
-        """Waits until a burst is asked for; its octets, 0 at the end."""
+        """Waits until a burst is asked for. Returns its size in octets, or 0 at the end."""
         waits = [asyncio.ensure_future(self.burst.wait()), asyncio.ensure_future(stop.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:

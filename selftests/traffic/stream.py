@@ -31,11 +31,11 @@ class Stream:
         self.hashing = False
 
     async def send(self, data):
-        """Sends all of it, which is not of the pattern."""
+        """Sends data that are not of the pattern."""
         await self.loop.sock_sendall(self.sock, data)
 
     async def send_pattern(self, size):
-        """Sends that many octets of the pattern. What was sent is counted when this is cut off, too."""
+        """Sends so many octets of the pattern. Octets that were sent before a cancellation are counted, too."""
         data = pattern(self.sent, size)
         while data:
             try:
@@ -49,7 +49,7 @@ class Stream:
             data = data[count:]
 
     async def writable(self):
-        """Waits until the socket takes more."""
+        """Waits until the socket accepts more."""
         ready = self.loop.create_future()
         self.loop.add_writer(self.sock, lambda: ready.done() or ready.set_result(None))
         try:
@@ -58,7 +58,7 @@ class Stream:
             self.loop.remove_writer(self.sock)
 
     async def receive_some(self, most=CHUNK):
-        """Receives and judges up to that many octets; 0 at the end."""
+        """Receives and checks at most so many octets. Returns their number, which is 0 at the end of the stream."""
         view = memoryview(self.into)[:most]
         size = await self.loop.sock_recv_into(self.sock, view)
         if size:
@@ -70,7 +70,7 @@ class Stream:
         return size
 
     async def exactly(self, size):
-        """Receives that many octets, which are not of the pattern."""
+        """Receives so many octets that are not of the pattern."""
         out = b""
         while len(out) < size:
             part = await self.loop.sock_recv(self.sock, size - len(out))
@@ -80,7 +80,7 @@ class Stream:
         return out
 
     async def pump(self, rate, limit, seconds, begin=0):
-        """Sends from then on until told, until the limit or the time is reached, then closes this direction."""
+        """Sends from `begin` on, until stopped or until the limit or the time is reached, and closes this direction."""
         await sleep_until(begin)
         start = time.time()
         tick = max(0.01, min(0.1, 500 / rate)) if rate else 0.01
@@ -154,7 +154,7 @@ class Stream:
 
 
 async def server(program, kind, port):
-    """Listens; what is returned accepts, and gives each connection what its client wishes."""
+    """Listens, and returns a coroutine that accepts connections and serves each as its client has asked."""
     listener = opened(program.family, kind, {})
     if program.family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -196,7 +196,7 @@ async def server(program, kind, port):
         sock.close()
 
     async def end_with(stream, wish):
-        """The server's direction ends with the client's, when it has no measure of its own."""
+        """Ends the server's direction when the client's has ended, if the server has no limit of its own."""
         while not stream.meter.extra.get("closed"):
             await asyncio.sleep(0.01)
         if not wish.get("bytes") and not wish.get("seconds"):
@@ -267,7 +267,7 @@ async def client(program, flow, index):
 
 
 async def close_later(program, stream):
-    """A client that only receives, without measure: it ends its silent direction when it is told to stop."""
+    """Closes the silent direction of a client that only receives without a limit, when it is told to stop."""
     await program.stop.wait()
     try:
         stream.sock.shutdown(socket.SHUT_WR)
