@@ -12,10 +12,7 @@ use crate::{
     ffi::{
         clock,
         object::Owned,
-        table::{
-            AddrKey,
-            Networks, //
-        }, //
+        table::AddrKey, //
     },
     host::Host,
     netns::{
@@ -129,6 +126,9 @@ impl Account {
         before.map_or(0, |before| before.min(most))
     }
 }
+
+/// The table of the networks of hosts.
+pub(crate) struct Networks;
 
 /// A network that hosts are in. The C side reads the key at its head.
 #[repr(C)]

@@ -11,11 +11,11 @@ use crate::{
         charge::Charge,
         clock,
         object::Found,
-        sock::Sock,
-        table::Addrs, //
+        sock::Sock, //
     },
     host::{
         AddrNode,
+        Addrs,
         Host, //
     },
     netns::Netns,

@@ -26,7 +26,6 @@ use crate::{
         },
         table::{
             FlowBytes,
-            Flows,
             WireBytes, //
         }, //
     },
@@ -56,6 +55,12 @@ use kernel::{
 };
 use seen::Seen;
 use socket::Socket;
+
+/// The table of rows by the packets that go out.
+pub(crate) struct Flows;
+
+/// The table of rows by the packets that come in.
+pub(crate) struct Wires;
 
 /// A row. The C side reads the two keys at its head.
 #[repr(C)]
@@ -157,6 +162,11 @@ impl Row {
         }
     }
 
+    /// Whether it is found by its identifiers only.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.apart
+    }
+
     /// The five identifiers.
     pub(crate) fn key(&self) -> FlowKey {
         FlowKey::from_bytes(&self.flow)
@@ -232,7 +242,7 @@ impl Netns {
 
     /// Removes a row; true for the caller that did it.
     pub(crate) fn flow_close(&self, row: Found<'_, Row>) -> bool {
-        if !self.net.row_remove(row, row.apart) {
+        if !self.net.remove_pair(row) {
             return false;
         }
         self.give_room(&row.host);

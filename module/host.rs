@@ -14,7 +14,10 @@ pub(crate) use change::{
     Conflict,
     PathChanges, //
 };
-pub(crate) use names::AddrNode;
+pub(crate) use names::{
+    AddrNode,
+    Addrs, //
+};
 
 use crate::{
     credit::Account,

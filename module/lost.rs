@@ -9,8 +9,9 @@ use crate::{
     ffi::{
         object::Shared,
         sock::Lost,
-        table::row_after, //
+        table::linked_after, //
     },
+    flow::Row,
     host::Host,
     netns::Netns,
     stats::Counter, //
@@ -35,7 +36,7 @@ fn tell_all(netns: &Netns, host: &Shared<Host>) -> bool {
     // Until it has a path again.
     while host.loss.is_telling() {
         let guard = rcu::read_lock();
-        let Some(row) = row_after(host.found(), &mut index, &guard) else {
+        let Some(row) = linked_after::<Row>(host.found(), &mut index, &guard) else {
             return all;
         };
         // Sockets of datagrams have all been told the first time.

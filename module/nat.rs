@@ -15,17 +15,16 @@ use crate::{
             Shared, //
         },
         table::{
-            nat_after,
+            linked_after,
             AddrKey,
             MeantBytes,
-            MeantNats,
-            NatAddrs,
-            SeenBytes,
-            SeenNats,
-            Wires, //
+            SeenBytes, //
         }, //
     },
-    flow::Row,
+    flow::{
+        Row,
+        Wires, //
+    },
     host::Host,
     netns::{
         Config,
@@ -64,6 +63,15 @@ use kernel::{
         },
     },
 };
+
+/// The table of port mappings by the packets that come from the NAT.
+pub(crate) struct SeenNats;
+
+/// The table of port mappings by the packets that go to the NAT.
+pub(crate) struct MeantNats;
+
+/// The table of the addresses that are those of NATs.
+pub(crate) struct NatAddrs;
 
 /// A port mapping. The C side reads the two keys at its head.
 #[repr(C)]
@@ -244,12 +252,11 @@ impl Netns {
         if let Some(old) = self.net.find::<MeantNats>(&meant, &guard) {
             self.nat_close(old);
         }
-        self.net.nat_insert(nat).map_err(|_| Refusal::Memory)?;
+        let nat = self.net.insert_pair(nat, &guard);
+        let nat = nat.map_err(|_| Refusal::Memory)?;
         self.nats.mappings.fetch_add(1, Relaxed);
         host.nats.fetch_add(1, Relaxed);
-        if let Some(nat) = self.net.find::<SeenNats>(&seen, &guard) {
-            notify::nat(self, &nat);
-        }
+        notify::nat(self, &nat);
         self.nat_wake(host, &mapping, &guard);
         drop(guard);
         self.net.release_held(host.id(), &mapping.addr.octets());
@@ -277,7 +284,7 @@ impl Netns {
 
     /// True for the caller that did it.
     fn nat_forget(&self, nat: Found<'_, Nat>) -> bool {
-        if !self.net.nat_remove(nat) {
+        if !self.net.remove_pair(nat) {
             return false;
         }
         self.nats.mappings.fetch_sub(1, Relaxed);
@@ -330,7 +337,7 @@ impl Netns {
         while host.nats.load(Relaxed) != 0 {
             let guard = rcu::read_lock();
             for _ in 0..crate::netns::ROWS_AT_ONCE {
-                match nat_after(host.found(), &mut index, &guard) {
+                match linked_after(host.found(), &mut index, &guard) {
                     Some(nat) => act(nat),
                     None => return,
                 }

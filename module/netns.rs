@@ -16,7 +16,7 @@ use crate::{
             Shared,
             Slot, //
         },
-        table::row_after, //
+        table::linked_after, //
     },
     flow::Row,
     host::Host,
@@ -128,8 +128,7 @@ pub(crate) struct Netns {
 
 impl Netns {
     /// The state of a new namespace.
-    pub(crate) fn new(net: Net) -> Result<Pin<KBox<Self>>> {
-        let params = Params::new(net.initial().map(|initial| &initial.params));
+    pub(crate) fn new(net: Net, params: Params) -> Result<Pin<KBox<Self>>> {
         let policy = Slot::new(PolicyTable::empty()?);
         let config = Config::new()?;
         let asking = Asking::new()?;
@@ -183,7 +182,7 @@ impl Netns {
     /// The host with an id, held.
     pub(crate) fn host(&self, id: u32) -> Option<Shared<Host>> {
         let guard = rcu::read_lock();
-        self.net.host(id, &guard).and_then(Found::share)
+        self.net.numbered::<Host>(id, &guard).and_then(Found::share)
     }
 
     /// Does something with every row of a host; the grace period is not held up by many rows.
@@ -196,7 +195,7 @@ impl Netns {
         loop {
             let guard = rcu::read_lock();
             for _ in 0..ROWS_AT_ONCE {
-                match row_after(host.found(), &mut index, &guard) {
+                match linked_after::<Row>(host.found(), &mut index, &guard) {
                     Some(row) => act(row, &guard),
                     None => return,
                 }
@@ -209,7 +208,7 @@ impl Netns {
         let mut id = 0;
         loop {
             let guard = rcu::read_lock();
-            let Some(host) = self.net.host_after(&mut id, &guard) else {
+            let Some(host) = self.net.numbered_after::<Host>(&mut id, &guard) else {
                 return;
             };
             let host = host.share();

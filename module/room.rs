@@ -11,7 +11,7 @@ use crate::{
     expiry::is_needed,
     ffi::{
         object::Found,
-        table::row_after, //
+        table::linked_after, //
     },
     flow::Row,
     host::Host,
@@ -145,13 +145,15 @@ impl Netns {
         let mut from = |other: Found<'_, Host>| {
             other.rows.count() > fair && self.push_out(other, LOOKS_AT_ONE, &mut looks, guard)
         };
-        let noted = self.net.host(self.table.crowded.load(Relaxed), guard);
+        let noted = self
+            .net
+            .numbered::<Host>(self.table.crowded.load(Relaxed), guard);
         if noted.is_some_and(&mut from) {
             return true;
         }
         let mut id = self.table.next.load(Relaxed);
         for _ in 0..HOSTS {
-            match self.net.host_after(&mut id, guard) {
+            match self.net.numbered_after::<Host>(&mut id, guard) {
                 Some(other) if from(other) => {
                     self.note_crowded(&other);
                     return true;
@@ -174,7 +176,7 @@ impl Netns {
         let mut found = false;
         for _ in 0..most.min(*looks) {
             *looks -= 1;
-            match row_after(host, &mut at, guard) {
+            match linked_after::<Row>(host, &mut at, guard) {
                 Some(row) if goes(&row) && self.flow_close(row) => {
                     found = true;
                     break;

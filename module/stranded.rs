@@ -7,18 +7,18 @@
 use crate::{
     ffi::{
         object::Found,
-        sock::Sock,
-        table::{
-            Addrs,
-            Flows, //
-        },
+        sock::Sock, //
     },
     flow::{
+        Flows,
         Opening,
         Owner,
         Start, //
     },
-    host::Host,
+    host::{
+        Addrs,
+        Host, //
+    },
     netns::Netns,
     stats::Counter,
     uapi::HostState,

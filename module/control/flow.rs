@@ -14,10 +14,11 @@ use crate::{
             Dump,
             Request, //
         },
-        table::{
-            row_after,
-            Flows, //
-        }, //
+        table::linked_after, //
+    },
+    flow::{
+        Flows,
+        Row, //
     },
     netns::Netns,
     uapi::{
@@ -72,7 +73,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
 pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(FlowAttr::HOST_ID.0).map(|attr| attr.u32());
     dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
-        row_after(host, at, guard)
+        linked_after::<Row>(host, at, guard)
             .map(|row| dump.object(Command::FLOW_GET.0, |message| attrs::flow(message, &row)))
             .transpose()
     })

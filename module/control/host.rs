@@ -18,10 +18,10 @@ use crate::{
             Dump,
             Request, //
         },
-        object::Shared,
-        table::Addrs, //
+        object::Shared, //
     },
     host::{
+        Addrs,
         Conflict,
         Host,
         PathChanges, //
@@ -290,7 +290,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
 pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let guard = rcu::read_lock();
     let mut id = dump.position()[0] as u32;
-    while let Some(host) = netns.net.host_after(&mut id, &guard) {
+    while let Some(host) = netns.net.numbered_after::<Host>(&mut id, &guard) {
         if !dump.object(Command::HOST_GET.0, |message| {
             attrs::host(netns, message, &host)
         })? {

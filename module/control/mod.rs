@@ -69,7 +69,7 @@ fn dump_of_hosts(
     // Hosts up to here are done, and what the next one has up to this index.
     let [mut id, mut index] = *dump.position();
     let mut next = id as u32;
-    while let Some(host) = netns.net.host_after(&mut next, &guard) {
+    while let Some(host) = netns.net.numbered_after::<Host>(&mut next, &guard) {
         if wanted.is_none_or(|wanted| wanted == host.id()) {
             let mut at = index as u32;
             while let Some(there_is_room) = one(dump, host, &mut at, &guard)? {

@@ -15,12 +15,13 @@ use crate::{
             Dump,
             Request, //
         },
-        table::{
-            nat_after,
-            SeenNats, //
-        }, //
+        table::linked_after, //
     },
-    nat::Refusal,
+    nat::{
+        Nat,
+        Refusal,
+        SeenNats, //
+    },
     netns::Netns,
     uapi::{
         Command,
@@ -71,7 +72,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
 pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let wanted = dump.attr(NatAttr::HOST_ID.0).map(|attr| attr.u32());
     dump_of_hosts(netns, dump, wanted, |dump, host, at, guard| {
-        nat_after(host, at, guard)
+        linked_after::<Nat>(host, at, guard)
             .map(|nat| dump.object(Command::NAT_GET.0, |message| attrs::nat(message, &nat)))
             .transpose()
     })

@@ -4,7 +4,10 @@
 
 use crate::{
     attrs,
-    ffi::genl::Request,
+    ffi::{
+        genl::Request,
+        initial::initial, //
+    },
     netns::Netns,
     notify,
     uapi::ParamAttr, //
@@ -29,7 +32,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
 /// Refuses what would let a namespace that is not the initial user namespace's have more than the initial one may have: its
 /// administrator may be anybody. Less than it has is always allowed.
 fn check_bounds(netns: &Netns, request: &Request<'_>) -> Result {
-    let Some(initial) = netns.net.initial() else {
+    let Some(initial) = initial(&netns.net) else {
         return Ok(());
     };
     let (params, bounds) = (&netns.params, &initial.params);

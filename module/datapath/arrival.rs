@@ -10,18 +10,16 @@ use crate::{
         sock::{
             AnySock,
             Sock, //
-        },
-        table::{
-            Flows,
-            Wires, //
         }, //
     },
     flow::{
+        Flows,
         NoRow,
         Opening,
         Owner,
         Row,
-        Start, //
+        Start,
+        Wires, //
     },
     host::Host,
     netns::Netns,

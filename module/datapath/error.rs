@@ -14,13 +14,13 @@ use super::{
 use crate::{
     ffi::{
         clock,
-        skb::Skb,
-        table::{
-            Addrs,
-            Flows,
-            Wires, //
-        }, //
+        skb::Skb, //
     },
+    flow::{
+        Flows,
+        Wires, //
+    },
+    host::Addrs,
     netns::Netns,
     stats::Counter,
     uapi::HostState, //

@@ -10,12 +10,10 @@ use crate::{
     ffi::{
         hold::Announced,
         skb::Skb,
-        sock::Sock,
-        table::{
-            Addrs,
-            Wires, //
-        }, //
+        sock::Sock, //
     },
+    flow::Wires,
+    host::Addrs,
     netns::Netns,
     uapi::HostState, //
 };

@@ -23,20 +23,18 @@ use crate::{
         sock::{
             AnySock,
             Sock, //
-        },
-        table::{
-            Addrs,
-            Flows,
-            Wires, //
         }, //
     },
     flow::{
+        Flows,
         NoRow,
-        Row, //
+        Row,
+        Wires, //
     },
     follow,
     host::{
         AddrNode,
+        Addrs,
         Host, //
     },
     nat::Nat,

@@ -21,20 +21,20 @@ use crate::{
         clock,
         object::Found,
         skb::Skb,
-        sock::Sock,
-        table::{
-            Addrs,
-            Flows, //
-        }, //
+        sock::Sock, //
     },
     flow::{
+        Flows,
         NoRow,
         Opening,
         Owner,
         Row,
         Start, //
     },
-    host::Host,
+    host::{
+        Addrs,
+        Host, //
+    },
     netns::Netns,
     stats::Counter,
     uapi::HostState, //

@@ -9,34 +9,61 @@ use super::{
         Dump,
         Request, //
     },
+    initial::initial,
     net::Net,
-    object::PayloadKind,
+    object::{
+        PayloadKind,
+        Shared, //
+    },
     raw,
     skb::Skb,
     sock::Sock,
     table::{
         AddrKey,
+        Apart,
+        Change,
+        Find,
         FlowBytes,
+        Link,
         MeantBytes,
+        Next,
+        Numbered,
+        Only,
+        Paired,
+        Remove,
         SeenBytes,
+        Table,
+        Unlink,
         WireBytes, //
     },
 };
 use crate::{
     control,
-    credit::Network,
+    credit::{
+        Network,
+        Networks, //
+    },
     datapath,
     expiry,
-    flow::Row,
+    flow::{
+        Flows,
+        Row,
+        Wires, //
+    },
     host::{
         AddrNode,
+        Addrs,
         Host, //
     },
     nat::{
+        MeantNats,
         Nat,
-        Natted, //
+        NatAddrs,
+        Natted,
+        SeenNats, //
     },
     netns::Netns,
+    param::Params,
     policy::PolicyTable,
     stranded,
     view::View, //
@@ -85,6 +112,76 @@ unsafe impl PayloadKind for View {
         unsafe { Self::whole(payload) }
     }
 }
+
+/// What each table has, found by which key.
+macro_rules! tables {
+    ($($table:ty: $key:ty => $value:ty, $find:ident, $insert:ident, $remove:ident;)*) => {$(
+        // SAFETY: The three functions are made by one `IHMP_TABLE` of object.c, for keys of this length at the place in the value that
+        // is asserted below. Each table is named once here, and nowhere else.
+        unsafe impl Table for $table {
+            type Key = $key;
+            type Value = $value;
+            const FIND: Find = raw::$find;
+            const INSERT: Change = raw::$insert;
+            const REMOVE: Change = raw::$remove;
+        }
+    )*};
+}
+
+tables! {
+    Addrs: AddrKey => AddrNode, ihmp_addrs_find, ihmp_addrs_insert, ihmp_addrs_remove;
+    Flows: FlowBytes => Row, ihmp_flows_find, ihmp_flows_insert, ihmp_flows_remove;
+    Wires: WireBytes => Row, ihmp_wires_find, ihmp_wires_insert, ihmp_wires_remove;
+    SeenNats: SeenBytes => Nat, ihmp_seen_find, ihmp_seen_insert, ihmp_seen_remove;
+    MeantNats: MeantBytes => Nat, ihmp_meant_find, ihmp_meant_insert, ihmp_meant_remove;
+    NatAddrs: AddrKey => Natted, ihmp_natted_find, ihmp_natted_insert, ihmp_natted_remove;
+    Networks: AddrKey => Network, ihmp_networks_find, ihmp_networks_insert, ihmp_networks_remove;
+}
+
+// SAFETY: Address nodes are in no other table.
+unsafe impl Only for Addrs {}
+// SAFETY: Addresses of NATs are in no other table.
+unsafe impl Only for NatAddrs {}
+// SAFETY: Networks are in no other table.
+unsafe impl Only for Networks {}
+
+/// What is in two tables, and linked to its host.
+macro_rules! pairs {
+    ($($type:ty: $first:ty, $second:ty => $link:ident, $unlink:ident, $next:ident, $remove:ident
+        $(, apart by $apart:ident)?;)*) => {$(
+        // SAFETY: The four functions are made by one `IHMP_PAIR` of object.c, of these two tables.
+        unsafe impl Paired for $type {
+            type First = $first;
+            type Second = $second;
+            type Owner = Host;
+            const LINK: Link = raw::$link;
+            const UNLINK: Unlink = raw::$unlink;
+            const NEXT: Next = raw::$next;
+            const REMOVE: Remove = raw::$remove;
+
+            fn owner(&self) -> &Shared<Host> {
+                self.host()
+            }
+            $(
+            fn is_apart(&self) -> bool {
+                self.$apart()
+            })?
+        }
+    )*};
+}
+
+pairs! {
+    Row: Flows, Wires => ihmp_row_link, ihmp_row_unlink, ihmp_row_next, ihmp_row_remove, apart by is_apart;
+    Nat: SeenNats, MeantNats => ihmp_nat_link, ihmp_nat_unlink, ihmp_nat_next, ihmp_nat_remove;
+}
+
+// SAFETY: The function puts a row among the wires.
+unsafe impl Apart for Row {
+    const JOIN: Change = raw::ihmp_row_wire;
+}
+
+// SAFETY: This is the only one.
+unsafe impl Numbered for Host {}
 
 // The tables compare these octets of the payloads.
 const _: () = {
@@ -136,7 +233,8 @@ unsafe extern "C" fn ihmp_rs_net_init(net: *mut raw::ihmp_net) -> *mut c_void {
     };
     // SAFETY: C frees the state in `ihmp_rs_net_exit`, before the namespace goes.
     let net = unsafe { Net::from_raw(net) };
-    match Netns::new(net) {
+    let params = Params::new(initial(&net).map(|initial| &initial.params));
+    match Netns::new(net, params) {
         Ok(state) => {
             // SAFETY: The value is not moved out of its box again; exit makes the same box.
             KBox::into_raw(unsafe { Pin::into_inner_unchecked(state) }).cast()

@@ -5,7 +5,6 @@
 //! C header: `shim/shim.h` (net.c, stranded.c)
 
 use super::raw;
-use crate::netns::Netns;
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
@@ -43,14 +42,6 @@ impl Net {
     pub(super) fn ns(&self) -> *mut raw::net {
         // SAFETY: By the invariant.
         unsafe { raw::ihmp_net_ns(self.raw()) }
-    }
-
-    /// The state of the initial namespace, if that has another owner than this one: what this one may have is bounded by what it
-    /// allows. Asked by commands, and while a namespace is made.
-    pub(crate) fn initial(&self) -> Option<&Netns> {
-        // SAFETY: By the invariant. The state of the initial namespace is made first, and taken away when no command comes and
-        // no namespace is made any more (`Ihmp`, `register_pernet_subsys`).
-        unsafe { raw::ihmp_net_initial(self.raw()).cast::<Netns>().as_ref() }
     }
 
     /// Registers or unregisters the hooks. Calls are serialised by the caller.
@@ -96,7 +87,7 @@ impl Net {
         unsafe { raw::ihmp_gc_schedule(self.raw(), ms) }
     }
 
-    /// Has [`crate::stranded::join`] called with every socket that is connected over IPv4 from an address that no device has.
+    /// Has every socket looked at that is connected over IPv4 from an address that no device has (`entry::ihmp_rs_stranded`).
     pub(crate) fn schedule_stranded(&self) {
         // SAFETY: By the invariant.
         unsafe { raw::ihmp_stranded_schedule(self.raw()) }

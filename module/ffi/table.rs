@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tables of a namespace: hosts by id and by address, rows by flow and by wire tuple, port
-//! mappings of NATs from both sides.
+//! The tables of a namespace: what has a number there, what is found by a key, and what is linked to something else.
+//!
+//! Which types are in them is said in `entry`, by the traits here: whoever holds a value of such a type may put it into its
+//! tables, and what is found there is one.
 //!
 //! C header: `shim/shim.h` (object.c)
 
@@ -14,18 +16,6 @@ use super::{
         Shared, //
     },
     raw, //
-};
-use crate::{
-    credit::Network,
-    flow::Row,
-    host::{
-        AddrNode,
-        Host, //
-    },
-    nat::{
-        Nat,
-        Natted, //
-    }, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -51,16 +41,24 @@ pub(crate) type SeenBytes = [u8; raw::IHMP_SEEN_KEY as usize];
 pub(crate) type MeantBytes = [u8; raw::IHMP_MEANT_KEY as usize];
 
 /// Finds an entry by the octets of its key.
-type Find = unsafe extern "C" fn(*mut raw::ihmp_net, *const c_void) -> *mut c_void;
+pub(super) type Find = unsafe extern "C" fn(*mut raw::ihmp_net, *const c_void) -> *mut c_void;
 /// Puts a payload into a table, or takes it out.
-type Change = unsafe extern "C" fn(*mut raw::ihmp_net, *mut c_void) -> c_int;
+pub(super) type Change = unsafe extern "C" fn(*mut raw::ihmp_net, *mut c_void) -> c_int;
+/// Takes a payload out of two tables.
+pub(super) type Remove = unsafe extern "C" fn(*mut raw::ihmp_net, *mut c_void, bool) -> c_int;
+/// Links the second payload to the first one.
+pub(super) type Link = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
+/// Unlinks the second payload from the first one.
+pub(super) type Unlink = unsafe extern "C" fn(*mut c_void, *mut c_void);
+/// The first payload after an index that is linked to this one.
+pub(super) type Next = unsafe extern "C" fn(*mut c_void, *mut u32) -> *mut c_void;
 
 /// A table of a namespace.
 ///
 /// # Safety
 ///
-/// The functions are those of one table; `Key` has the length of its keys. Only this module puts entries in, they are
-/// values of `Value`, and are freed no sooner than a grace period after they were taken out.
+/// The functions are those of one table; `Key` has the length of its keys, and a value of `Value` has its key where the table
+/// looks for it. No other type says that it is in this table.
 pub(crate) unsafe trait Table {
     /// What an entry is found by.
     type Key: AsRef<[u8]>;
@@ -75,45 +73,58 @@ pub(crate) unsafe trait Table {
 }
 
 /// A table whose entries are in no other one.
-pub(crate) trait Only: Table {}
+///
+/// # Safety
+///
+/// That is so, and they are linked to nothing.
+pub(crate) unsafe trait Only: Table {}
 
-macro_rules! tables {
-    ($($(#[$doc:meta])* $name:ident: $key:ty => $value:ty, $find:ident, $insert:ident, $remove:ident;)*) => {$(
-        $(#[$doc])*
-        pub(crate) struct $name;
+/// What is in two tables, and linked to an owner that it holds.
+///
+/// # Safety
+///
+/// The functions are those of these two tables, and of one kind of link. No other type says that it is linked so.
+pub(crate) unsafe trait Paired: Payload + Sized {
+    /// The table in which a value is as long as it is anywhere: it comes there last, and leaves it first.
+    type First: Table<Value = Self>;
+    /// The other one.
+    type Second: Table<Value = Self>;
+    /// What a value is linked to.
+    type Owner: Payload;
+    /// Links a value to its owner.
+    const LINK: Link;
+    /// Unlinks it.
+    const UNLINK: Unlink;
+    /// Finds the values of an owner.
+    const NEXT: Next;
+    /// Takes a value, which may be apart, out of both tables; an error for all callers but the one that did it.
+    const REMOVE: Remove;
 
-        // SAFETY: The three are made by one `IHMP_TABLE` of object.c, for keys of this length at the place in `Value` that
-        // `entry` asserts. Entries go through `Net::insert`, `row_insert` and `nat_insert` only.
-        unsafe impl Table for $name {
-            type Key = $key;
-            type Value = $value;
-            const FIND: Find = raw::$find;
-            const INSERT: Change = raw::$insert;
-            const REMOVE: Change = raw::$remove;
-        }
-    )*};
+    /// The owner.
+    fn owner(&self) -> &Shared<Self::Owner>;
+
+    /// Whether the value comes to the second table later, if it does.
+    fn is_apart(&self) -> bool {
+        false
+    }
 }
 
-tables! {
-    /// Foreign addresses and their hosts.
-    Addrs: AddrKey => AddrNode, ihmp_addrs_find, ihmp_addrs_insert, ihmp_addrs_remove;
-    /// Rows by the packets that go out.
-    Flows: FlowBytes => Row, ihmp_flows_find, ihmp_flows_insert, ihmp_flows_remove;
-    /// Rows by the packets that come in.
-    Wires: WireBytes => Row, ihmp_wires_find, ihmp_wires_insert, ihmp_wires_remove;
-    /// Port mappings by the packets that come from the NAT.
-    SeenNats: SeenBytes => Nat, ihmp_seen_find, ihmp_seen_insert, ihmp_seen_remove;
-    /// Port mappings by the packets that go to the NAT.
-    MeantNats: MeantBytes => Nat, ihmp_meant_find, ihmp_meant_insert, ihmp_meant_remove;
-    /// Addresses that are those of NATs.
-    NatAddrs: AddrKey => Natted, ihmp_natted_find, ihmp_natted_insert, ihmp_natted_remove;
-    /// Networks of hosts.
-    Networks: AddrKey => Network, ihmp_networks_find, ihmp_networks_insert, ihmp_networks_remove;
+/// What may come to its second table later than to the first one.
+///
+/// # Safety
+///
+/// The function is that of the second table.
+pub(crate) unsafe trait Apart: Paired {
+    /// Puts a value that is apart into the second table, if it is in the first one.
+    const JOIN: Change;
 }
 
-impl Only for Addrs {}
-impl Only for NatAddrs {}
-impl Only for Networks {}
+/// What has a number in a namespace, by which it is found.
+///
+/// # Safety
+///
+/// No other type is.
+pub(crate) unsafe trait Numbered: Payload + Sized {}
 
 /// Where a payload begins.
 fn payload<T: Payload>(found: Found<'_, T>) -> *mut c_void {
@@ -128,7 +139,8 @@ impl Net {
         key: &T::Key,
         guard: &'a Guard,
     ) -> Option<Found<'a, T::Value>> {
-        // SAFETY: The key has the table's length, and what is in the table is as `Found` wants it, both by the trait.
+        // SAFETY: The key has the table's length by the trait. What is in the table was put there by `insert` or `insert_pair`, so it is
+        // a `Value` made by `Owned`, and is freed a grace period after it was taken out.
         unsafe {
             let found = (T::FIND)(self.raw(), key.as_ref().as_ptr().cast());
             Found::from_raw(found.cast(), guard)
@@ -138,7 +150,7 @@ impl Net {
     /// Adds an entry. `Err(EEXIST)` when its key is taken.
     pub(crate) fn insert<T: Only>(&self, value: Owned<T::Value>) -> Result {
         let new = value.into_raw();
-        // SAFETY: A live payload that has its key where the table looks for it.
+        // SAFETY: A live payload that has its key where the table looks for it, by the trait.
         let err = unsafe { (T::INSERT)(self.raw(), new.as_ptr().cast()) };
         if err != 0 {
             // SAFETY: It was not published.
@@ -160,175 +172,123 @@ impl Net {
         }
     }
 
-    /// Adds a row to its host and to the tables; to the wire tuples only if `wired`. `Err(EEXIST)` when a key is taken.
-    pub(crate) fn row_insert<'a>(
+    /// Links a value to its owner and adds it to both tables; to the first one only if it is apart. `Err(EEXIST)` when a key is taken.
+    pub(crate) fn insert_pair<'a, T: Paired>(
         &self,
-        row: Owned<Row>,
-        wired: bool,
+        value: Owned<T>,
         guard: &'a Guard,
-    ) -> Result<Found<'a, Row>> {
-        let host = row.host().as_ptr().cast();
-        let new = row.into_raw();
-        let raw_row = new.as_ptr().cast();
-        // SAFETY: A live payload that begins with both keys (`Row` is `repr(C)`) and holds its
-        // host. It is removed by whoever takes it out of the flow table, where it comes last; so
-        // on failure nobody else removes it, and what readers may have seen is retired.
+    ) -> Result<Found<'a, T>> {
+        let (owner, both) = (value.owner().as_ptr().cast(), !value.is_apart());
+        let new = value.into_raw();
+        let raw_new = new.as_ptr().cast();
+        // SAFETY: A live payload that has both keys where the tables look for them, by the trait, and holds its owner. It is removed by
+        // whoever takes it out of the first table, where it comes last; so on failure nobody else removes it, and what readers may
+        // have seen is retired.
         unsafe {
-            let err = raw::ihmp_row_link(host, raw_row);
+            let err = (T::LINK)(owner, raw_new);
             if err != 0 {
                 drop(Owned::from_raw(new));
                 return Err(Error::from_errno(err));
             }
             let mut err = 0;
-            if wired {
-                err = (Wires::INSERT)(self.raw(), raw_row);
+            if both {
+                err = (T::Second::INSERT)(self.raw(), raw_new);
             }
             if err == 0 {
-                err = (Flows::INSERT)(self.raw(), raw_row);
-                if err != 0 && wired {
-                    (Wires::REMOVE)(self.raw(), raw_row);
+                err = (T::First::INSERT)(self.raw(), raw_new);
+                if err != 0 && both {
+                    (T::Second::REMOVE)(self.raw(), raw_new);
                 }
             }
             if err != 0 {
-                raw::ihmp_row_unlink(host, raw_row);
-                raw::ihmp_object_retire(raw_row);
+                (T::UNLINK)(owner, raw_new);
+                raw::ihmp_object_retire(raw_new);
                 return Err(Error::from_errno(err));
             }
         }
         // SAFETY: Published above; the guard keeps it whoever removes it.
-        unsafe { Found::from_raw(raw_row.cast(), guard) }.ok_or(EINVAL)
+        unsafe { Found::from_raw(raw_new.cast(), guard) }.ok_or(EINVAL)
     }
 
-    /// Takes a row out everywhere. True for the one caller that did it. `apart` as in [`Row`]: it may be put among the
-    /// wire tuples meanwhile.
-    pub(crate) fn row_remove(&self, row: Found<'_, Row>, apart: bool) -> bool {
-        let old = payload(row);
-        // SAFETY: `old` is a payload that `row` keeps; only the caller whose removal from the flow table
-        // succeeds goes on, so it is unlinked and retired once. Its place among the wire tuples
-        // may have been given to a newer row of the same socket; nobody puts it there after this.
+    /// Takes a value out of both tables, and from its owner. True for the one caller that did it.
+    pub(crate) fn remove_pair<T: Paired>(&self, value: Found<'_, T>) -> bool {
+        let old = payload(value);
+        // SAFETY: `old` is a payload that `value` keeps; only the caller whose removal from the first table succeeds goes on, so it is
+        // unlinked and retired once. Its place in the second one may have been given to a newer value; nobody puts it there after this.
         unsafe {
-            if raw::ihmp_row_remove(self.raw(), old, apart) != 0 {
+            if (T::REMOVE)(self.raw(), old, value.is_apart()) != 0 {
                 return false;
             }
-            raw::ihmp_row_unlink(row.host().as_ptr().cast(), old);
+            (T::UNLINK)(value.owner().as_ptr().cast(), old);
             raw::ihmp_object_retire(old);
         }
         true
     }
 
-    /// Puts a row that is apart among the wire tuples. `Err(EEXIST)` when another one has them, `Err(ENOENT)` when the
-    /// row is no longer in the tables.
-    pub(crate) fn row_wire(&self, row: Found<'_, Row>) -> Result {
-        // SAFETY: A payload that `row` keeps.
-        to_result(unsafe { raw::ihmp_row_wire(self.raw(), payload(row)) })
+    /// Puts a value that is apart into the second table. `Err(EEXIST)` when another one has its key there, `Err(ENOENT)` when the
+    /// value is no longer in the first one.
+    pub(crate) fn join_second<T: Apart>(&self, value: Found<'_, T>) -> Result {
+        // SAFETY: A payload that `value` keeps.
+        to_result(unsafe { (T::JOIN)(self.raw(), payload(value)) })
     }
 
-    /// Takes a row out of the wire tuples only: another row takes its place there.
-    pub(crate) fn row_unwire(&self, row: Found<'_, Row>) {
-        // SAFETY: A payload that `row` keeps; it stays in the flow table and is not freed.
-        unsafe { (Wires::REMOVE)(self.raw(), payload(row)) };
+    /// Takes a value out of the second table only: another one takes its place there.
+    pub(crate) fn leave_second<T: Paired>(&self, value: Found<'_, T>) {
+        // SAFETY: A payload that `value` keeps; it stays in the first table and is not freed.
+        unsafe { (T::Second::REMOVE)(self.raw(), payload(value)) };
     }
 
-    /// Adds a port mapping to both tables and to its host; neither key may be there. The caller
-    /// serialises changes of mappings.
-    pub(crate) fn nat_insert(&self, nat: Owned<Nat>) -> Result {
-        let host = nat.host().as_ptr().cast();
-        let new = nat.into_raw();
-        let raw_nat = new.as_ptr().cast();
-        // SAFETY: A live payload that begins with both keys (`Nat` is `repr(C)`) and holds its
-        // host. It is removed by whoever takes it out of the seen table, where it comes last; so on
-        // failure nobody else removes it, and what readers may have seen is retired.
-        unsafe {
-            let err = raw::ihmp_nat_link(host, raw_nat);
-            if err != 0 {
-                drop(Owned::from_raw(new));
-                return Err(Error::from_errno(err));
-            }
-            let mut err = (MeantNats::INSERT)(self.raw(), raw_nat);
-            if err == 0 {
-                err = (SeenNats::INSERT)(self.raw(), raw_nat);
-                if err != 0 {
-                    (MeantNats::REMOVE)(self.raw(), raw_nat);
-                }
-            }
-            if err != 0 {
-                raw::ihmp_nat_unlink(host, raw_nat);
-                raw::ihmp_object_retire(raw_nat);
-            }
-            to_result(err)
-        }
-    }
-
-    /// Takes a port mapping out everywhere. True for the one caller that did it.
-    pub(crate) fn nat_remove(&self, nat: Found<'_, Nat>) -> bool {
-        let old = payload(nat);
-        // SAFETY: `old` is a payload that `nat` keeps; only the caller whose removal from the seen table succeeds goes on,
-        // so it is unlinked and retired once.
-        unsafe {
-            if (SeenNats::REMOVE)(self.raw(), old) != 0 {
-                return false;
-            }
-            (MeantNats::REMOVE)(self.raw(), old);
-            raw::ihmp_nat_unlink(nat.host().as_ptr().cast(), old);
-            raw::ihmp_object_retire(old);
-        }
-        true
-    }
-
-    /// Gives a host an id, from which it can be found.
-    pub(crate) fn host_link(&self, host: &Shared<Host>) -> Result<u32> {
-        let host = host.clone();
-        let mut id = 0;
-        // SAFETY: The table takes over the count of `host`.
-        let err = unsafe { raw::ihmp_host_link(self.raw(), host.as_ptr().cast(), &mut id) };
+    /// Gives a value a number, from which it can be found.
+    pub(crate) fn number<T: Numbered>(&self, value: &Shared<T>) -> Result<u32> {
+        let value = value.clone();
+        let mut number = 0;
+        // SAFETY: The table takes over the count of `value`.
+        let err = unsafe { raw::ihmp_host_link(self.raw(), value.as_ptr().cast(), &mut number) };
         to_result(err)?;
-        core::mem::forget(host);
-        Ok(id)
+        core::mem::forget(value);
+        Ok(number)
     }
 
-    /// The host with an id.
-    pub(crate) fn host<'a>(&self, id: u32, guard: &'a Guard) -> Option<Found<'a, Host>> {
-        // SAFETY: Only `Host`s are linked, and they are freed a grace period after they were unlinked.
-        unsafe { Found::from_raw(raw::ihmp_host_by_id(self.raw(), id).cast(), guard) }
+    /// The value with a number.
+    pub(crate) fn numbered<'a, T: Numbered>(
+        &self,
+        number: u32,
+        guard: &'a Guard,
+    ) -> Option<Found<'a, T>> {
+        // SAFETY: Only values of `T` have numbers, by the trait, and they are freed a grace period after they have lost them.
+        unsafe { Found::from_raw(raw::ihmp_host_by_id(self.raw(), number).cast(), guard) }
     }
 
-    /// Takes a host out of the ids. True for the one caller that did it.
-    pub(crate) fn host_unlink(&self, id: u32) -> bool {
+    /// Takes a number back. True for the one caller that did it.
+    pub(crate) fn unnumber(&self, number: u32) -> bool {
         // SAFETY: The function has no requirements.
-        let payload = unsafe { raw::ihmp_host_unlink(self.raw(), id) };
+        let payload = unsafe { raw::ihmp_host_unlink(self.raw(), number) };
         let Some(payload) = NonNull::new(payload) else {
             return false;
         };
-        // SAFETY: This is the count that `host_link` gave to the table.
+        // SAFETY: This is the count that `number` gave to the table.
         unsafe { raw::ihmp_object_put(payload.as_ptr()) };
         true
     }
 
-    /// The first host after `id`, which becomes its id; zero to begin.
-    pub(crate) fn host_after<'a>(&self, id: &mut u32, guard: &'a Guard) -> Option<Found<'a, Host>> {
-        // SAFETY: As for `host`.
-        unsafe { Found::from_raw(raw::ihmp_host_next(self.raw(), id).cast(), guard) }
+    /// The first value with a number after this one, which becomes its number; zero to begin.
+    pub(crate) fn numbered_after<'a, T: Numbered>(
+        &self,
+        number: &mut u32,
+        guard: &'a Guard,
+    ) -> Option<Found<'a, T>> {
+        // SAFETY: As for `numbered`.
+        unsafe { Found::from_raw(raw::ihmp_host_next(self.raw(), number).cast(), guard) }
     }
 }
 
-/// The first row of a host after `index`, which becomes its index; zero to begin.
-pub(crate) fn row_after<'a>(
-    host: Found<'_, Host>,
+/// The first value of an owner after `index`, which becomes its index; zero to begin.
+pub(crate) fn linked_after<'a, T: Paired>(
+    owner: Found<'_, T::Owner>,
     index: &mut u32,
     guard: &'a Guard,
-) -> Option<Found<'a, Row>> {
-    // SAFETY: A payload that `host` keeps; only `Row`s are linked, and they are freed a grace period after they were
-    // unlinked.
-    unsafe { Found::from_raw(raw::ihmp_row_next(payload(host), index).cast(), guard) }
-}
-
-/// The first port mapping of a host after `index`, which becomes its index; zero to begin.
-pub(crate) fn nat_after<'a>(
-    host: Found<'_, Host>,
-    index: &mut u32,
-    guard: &'a Guard,
-) -> Option<Found<'a, Nat>> {
-    // SAFETY: A payload that `host` keeps; only `Nat`s are linked, and they are freed a grace period after they were
-    // unlinked.
-    unsafe { Found::from_raw(raw::ihmp_nat_next(payload(host), index).cast(), guard) }
+) -> Option<Found<'a, T>> {
+    // SAFETY: A payload that `owner` keeps; only values of `T` are linked so, by the trait, and they are freed a grace period after they
+    // were unlinked.
+    unsafe { Found::from_raw((T::NEXT)(payload(owner), index).cast(), guard) }
 }

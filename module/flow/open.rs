@@ -8,7 +8,9 @@ use super::{
         Owner,
         Socket, //
     },
-    Row, //
+    Flows,
+    Row,
+    Wires, //
 };
 use crate::{
     ffi::{
@@ -22,10 +24,6 @@ use crate::{
         sock::{
             AnySock,
             Sock, //
-        },
-        table::{
-            Flows,
-            Wires, //
         }, //
     },
     host::Host,
@@ -266,7 +264,7 @@ impl Netns {
             },
             true,
         );
-        let row = row.and_then(|row| self.net.row_insert(row, !place.apart, guard));
+        let row = row.and_then(|row| self.net.insert_pair(row, guard));
         match row {
             Ok(row) => {
                 self.count(Counter::FlowsMade);
@@ -312,7 +310,7 @@ impl Netns {
             let goes_on = owner.sock.is_some_and(|sock| self.is_of(&other, sock))
                 && other.key().faddr == key.faddr;
             if goes_on {
-                self.net.row_unwire(other);
+                self.net.leave_second(other);
             }
             // Its address is gone from all devices by which packets leave, and which is there instead may not be told yet.
             let gone = || {
@@ -329,7 +327,7 @@ impl Netns {
         let cookie = owner.cookie();
         if other.socket.is(cookie) || !has_mappable_port(key.proto) {
             // The same socket under another address of its own: the newest way is the way in.
-            self.net.row_unwire(other);
+            self.net.leave_second(other);
             return Ok(own);
         }
         if other.sock(self).is_none() {

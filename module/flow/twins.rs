@@ -2,15 +2,15 @@
 
 //! Flows of one host that have the same ports on the wire.
 
-use super::Row;
+use super::{
+    Flows,
+    Row,
+    Wires, //
+};
 use crate::{
     ffi::{
         object::Found,
-        skb::Skb,
-        table::{
-            Flows,
-            Wires, //
-        }, //
+        skb::Skb, //
     },
     netns::Netns, //
 };
@@ -67,11 +67,11 @@ impl Netns {
             Some(other) if other.is(row) => false,
             Some(other) if other.sock(self).is_none() => {
                 self.flow_close(other);
-                !home && self.net.row_wire(row).is_err()
+                !home && self.net.join_second(row).is_err()
             }
             Some(other) if home => self.wire_ends(skb, &other, guard) == Some(ends),
             Some(_) => true,
-            None => !home && self.net.row_wire(row).is_err(),
+            None => !home && self.net.join_second(row).is_err(),
         }
     }
 }

@@ -203,7 +203,7 @@ impl Netns {
 
     /// Gives a new host its number.
     pub(crate) fn host_number(&self, host: &Shared<Host>) -> Result {
-        host.set_id(self.net.host_link(host)?);
+        host.set_id(self.net.number(host)?);
         self.hosts.fetch_add(1, Relaxed);
         Ok(())
     }
@@ -301,7 +301,7 @@ impl Netns {
     /// Takes a host out of the numbers, and its rows out of the tables: also those that packets are just making. True for the caller
     /// that did it.
     pub(crate) fn host_take_out(&self, host: &Shared<Host>) -> bool {
-        if !self.net.host_unlink(host.id()) {
+        if !self.net.unnumber(host.id()) {
             return false;
         }
         host.gone.xchg(true, Full);

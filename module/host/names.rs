@@ -13,10 +13,7 @@ use crate::{
             Owned,
             Shared, //
         },
-        table::{
-            AddrKey,
-            Addrs, //
-        }, //
+        table::AddrKey, //
     },
     netns::Netns,
     view::Draft, //
@@ -41,6 +38,9 @@ use kernel::{
         },
     },
 };
+
+/// The table of foreign addresses and their hosts.
+pub(crate) struct Addrs;
 
 /// A foreign address in the table of addresses. The C side reads the key at its head.
 #[repr(C)]

@@ -141,25 +141,6 @@ void *ihmp_deref(void *const *slot)
 
 IHMP_TABLES(IHMP_TABLE)
 
-/*
- * Takes a row out of both tables; an error when somebody else did. One that is
- * apart may just be put among the wires, which ends with this.
- */
-int ihmp_row_remove(struct ihmp_net *in, void *payload, bool apart)
-{
-	struct rhash_head *link = &ihmp_header(payload)->first;
-	int err;
-
-	if (apart)
-		spin_lock_bh(&in->wiring);
-	err = rhashtable_remove_fast(&in->flows, link, ihmp_flows_params);
-	if (!err)
-		ihmp_wires_remove(in, payload);
-	if (apart)
-		spin_unlock_bh(&in->wiring);
-	return err;
-}
-
 /* Puts a row that is apart among the wires, if it is still among the flows. */
 int ihmp_row_wire(struct ihmp_net *in, void *payload)
 {
@@ -190,35 +171,40 @@ static void *ihmp_next(struct xarray *of, u32 *id)
 	return payload;
 }
 
-int ihmp_row_link(void *host, void *row)
-{
-	return ihmp_link(&ihmp_header(host)->rows, row);
-}
+/*
+ * The functions of what is in two tables, and in an array of its host. It is out
+ * of both when it is out of the first one; an error when somebody else took it
+ * out. What is apart may just be put into the second one, which ends with this.
+ */
+#define IHMP_PAIR(pair, array, first, second)						\
+	int ihmp_##pair##_remove(struct ihmp_net *in, void *payload, bool apart)	\
+	{										\
+		int err;								\
+											\
+		if (apart)								\
+			spin_lock_bh(&in->wiring);					\
+		err = ihmp_##first##_remove(in, payload);				\
+		if (!err)								\
+			ihmp_##second##_remove(in, payload);				\
+		if (apart)								\
+			spin_unlock_bh(&in->wiring);					\
+		return err;								\
+	}										\
+	int ihmp_##pair##_link(void *host, void *payload)				\
+	{										\
+		return ihmp_link(&ihmp_header(host)->array, payload);			\
+	}										\
+	void ihmp_##pair##_unlink(void *host, void *payload)				\
+	{										\
+		xa_erase_bh(&ihmp_header(host)->array, ihmp_header(payload)->id);	\
+	}										\
+	void *ihmp_##pair##_next(void *host, u32 *id)					\
+	{										\
+		return ihmp_next(&ihmp_header(host)->array, id);			\
+	}
 
-void ihmp_row_unlink(void *host, void *row)
-{
-	xa_erase_bh(&ihmp_header(host)->rows, ihmp_header(row)->id);
-}
-
-void *ihmp_row_next(void *host, u32 *id)
-{
-	return ihmp_next(&ihmp_header(host)->rows, id);
-}
-
-int ihmp_nat_link(void *host, void *nat)
-{
-	return ihmp_link(&ihmp_header(host)->nats, nat);
-}
-
-void ihmp_nat_unlink(void *host, void *nat)
-{
-	xa_erase_bh(&ihmp_header(host)->nats, ihmp_header(nat)->id);
-}
-
-void *ihmp_nat_next(void *host, u32 *id)
-{
-	return ihmp_next(&ihmp_header(host)->nats, id);
-}
+IHMP_PAIR(row, rows, flows, wires)
+IHMP_PAIR(nat, nats, seen, meant)
 
 int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id)
 {

@@ -118,15 +118,15 @@ IHMP_TABLE_FUNCTIONS(meant)
 IHMP_TABLE_FUNCTIONS(natted)
 IHMP_TABLE_FUNCTIONS(networks)
 
-int ihmp_row_remove(struct ihmp_net *in, void *payload, bool apart);
-int ihmp_row_wire(struct ihmp_net *in, void *payload);
-int ihmp_row_link(void *host, void *row);
-void ihmp_row_unlink(void *host, void *row);
-void *ihmp_row_next(void *host, u32 *id);
+#define IHMP_PAIR_FUNCTIONS(pair)						\
+	int ihmp_##pair##_remove(struct ihmp_net *in, void *payload, bool apart); \
+	int ihmp_##pair##_link(void *host, void *payload);			\
+	void ihmp_##pair##_unlink(void *host, void *payload);			\
+	void *ihmp_##pair##_next(void *host, u32 *id);
+IHMP_PAIR_FUNCTIONS(row)
+IHMP_PAIR_FUNCTIONS(nat)
 
-int ihmp_nat_link(void *host, void *nat);
-void ihmp_nat_unlink(void *host, void *nat);
-void *ihmp_nat_next(void *host, u32 *id);
+int ihmp_row_wire(struct ihmp_net *in, void *payload);
 
 int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id);
 void *ihmp_host_by_id(struct ihmp_net *in, u32 id);
