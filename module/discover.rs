@@ -9,7 +9,6 @@
 use crate::{
     ffi::{
         charge::Charge,
-        clock,
         object::Found,
         sock::Sock, //
     },
@@ -20,7 +19,6 @@ use crate::{
     },
     netns::Netns,
     notify,
-    opener::Openers,
     stats::Counter,
     uapi::HostState,
     view::{
@@ -47,7 +45,6 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            Atomic,
             Full,
             Relaxed, //
         },
@@ -55,44 +52,8 @@ use kernel::{
     },
 };
 
-/// Packets to an address, without a connection, before it is asked about.
-const SIGHTINGS_NEEDED: u32 = 3;
-/// Requests a second.
-const RATE: u32 = 100;
 /// Milliseconds after which an entry that nobody answered for goes.
 const UNANSWERED_MS: u64 = 60_000;
-
-/// Counters of packets towards unknown addresses.
-const SIGHTINGS: usize = 256;
-
-/// What is known of flows to unknown addresses.
-pub(crate) struct Asking {
-    pub(crate) openers: Openers,
-    /// Packets to addresses; one counter for several addresses.
-    sightings: [Atomic<u32>; SIGHTINGS],
-    /// The second in which requests were last made, and how many.
-    second: Atomic<u64>,
-    count: Atomic<u32>,
-}
-
-impl Asking {
-    /// No flows were seen. Fails without memory.
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            openers: Openers::new()?,
-            sightings: [const { Atomic::new(0) }; SIGHTINGS],
-            second: Atomic::new(0),
-            count: Atomic::new(0),
-        })
-    }
-
-    /// Forgets what was seen of addresses.
-    pub(crate) fn forget(&self) {
-        for sighting in &self.sightings {
-            sighting.store(0, Relaxed);
-        }
-    }
-}
 
 /// Decides about a flow to an address that no host has; gives the host that was made for it.
 #[inline(never)]
@@ -106,7 +67,7 @@ pub(crate) fn consider<'a>(
     if !netns.params.discovers() || !sock.is_user() {
         return None;
     }
-    let asks = match netns.action(addr, guard) {
+    let asks = match netns.policy.read(guard).action(addr) {
         Action::Auto => netns.asking.openers.speak(&packet.tuple, sock),
         // Who has shaken hands is there; a datagram may have come in the name of somebody else.
         Action::AutoIn => {
@@ -121,7 +82,7 @@ pub(crate) fn consider<'a>(
         netns.limit_reached(Reason::HostLimit);
         return None;
     }
-    if !within_rate(netns) {
+    if !netns.asking.is_within_rate() {
         netns.refuse(Reason::DiscoverLimit);
         return None;
     }
@@ -144,37 +105,16 @@ fn worth_asking(netns: &Netns, packet: &Packet, sock: &Sock<'_>) -> bool {
     match packet.tuple.proto {
         TCP => sock.established(),
         UDP if sock.established() => true,
-        _ => {
-            let tuple = &packet.tuple;
-            let [high, low] = tuple.sport.to_be_bytes();
-            let octets = Iterator::chain(tuple.dst.octets().into_iter(), [high, low]);
-            let sum = octets.fold(0_usize, |sum, octet| {
-                sum.wrapping_mul(31).wrapping_add(octet.into())
-            });
-            let sighting = &netns.asking.sightings[sum % SIGHTINGS];
-            let enough = sighting.fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED;
-            if enough {
-                sighting.store(0, Relaxed);
-            }
-            enough
-        }
+        _ => netns.asking.sight(&packet.tuple),
     }
 }
 
 /// A flow begins at an own address that its host was not told of: the agent may tell it.
 #[cold]
 pub(crate) fn untold(netns: &Netns, host: &Host, packet: &Packet, sock: &Sock<'_>) {
-    if netns.params.discovers() && sock.is_user() && within_rate(netns) {
+    if netns.params.discovers() && sock.is_user() && netns.asking.is_within_rate() {
         notify::discover(netns, host.id(), packet);
     }
-}
-
-fn within_rate(netns: &Netns) -> bool {
-    let second = clock::to_ms(clock::jiffies()) / 1000;
-    if netns.asking.second.xchg(second, Relaxed) != second {
-        netns.asking.count.store(0, Relaxed);
-    }
-    netns.asking.count.fetch_add(1, Relaxed) < RATE
 }
 
 /// Makes the entry; `EEXIST` when another CPU was faster.

@@ -5,6 +5,7 @@
 //!
 //! This file holds the order of registration and nothing else.
 
+mod asking;
 mod attrs;
 mod control;
 mod credit;
@@ -15,10 +16,12 @@ mod ffi;
 mod flow;
 mod follow;
 mod host;
+mod limit;
 mod lost;
 mod nat;
 mod netns;
 mod notify;
+mod once;
 mod opener;
 mod param;
 mod pending;

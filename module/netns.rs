@@ -7,7 +7,7 @@
 //! locks suffice. Addresses of hosts that are there change under `config` only.
 
 use crate::{
-    discover::Asking,
+    asking::Asking,
     ffi::{
         net::Net,
         object::{
@@ -21,15 +21,16 @@ use crate::{
     flow::Row,
     host::Host,
     nat::Nats,
-    notify,
+    once::Once,
     param::Params,
     pending::Pending,
     policy::PolicyTable,
     room::Table,
-    view::Draft,
-    wake::Vacated, //
+    view::{
+        Draft,
+        Vacated, //
+    }, //
 };
-use ihmp_core::verdict::Reason;
 use kernel::{
     prelude::*,
     sync::{
@@ -71,41 +72,6 @@ impl Config {
     }
 }
 
-/// When work was last done that is done once for all hosts, however many cause it.
-pub(crate) struct Once {
-    /// What waited for neighbours was dropped, in jiffies.
-    dropped: Atomic<u64>,
-    /// Sockets were looked for that cannot send any more: the change of this machine's IPv4 addresses before that.
-    searched: Atomic<u32>,
-    /// Looks at what has expired, so far.
-    looks: Atomic<u32>,
-}
-
-impl Once {
-    fn new() -> Self {
-        Self {
-            dropped: Atomic::new(0),
-            searched: Atomic::new(0),
-            looks: Atomic::new(0),
-        }
-    }
-
-    /// Whether what waits for neighbours is to be dropped now; true for one caller.
-    pub(crate) fn drops(&self, now: u64) -> bool {
-        self.dropped.xchg(now, Relaxed) != now
-    }
-
-    /// Whether sockets are to be looked for after this change; true for one caller.
-    pub(crate) fn searches(&self, change: u32) -> bool {
-        self.searched.xchg(change, Relaxed) != change
-    }
-
-    /// One more look at what has expired: how many there were before.
-    pub(crate) fn look(&self) -> u32 {
-        self.looks.fetch_add(1, Relaxed)
-    }
-}
-
 /// The state of a namespace.
 #[pin_data]
 pub(crate) struct Netns {
@@ -120,8 +86,6 @@ pub(crate) struct Netns {
     /// Number of what last happened to addresses of a host: [`ihmp_core::ends`].
     pub(crate) marks: Atomic<u32>,
     pub(crate) once: Once,
-    /// By reason: the second in which listeners were last told of a limit.
-    limit_seconds: [Atomic<u64>; Reason::COUNT],
     #[pin]
     config: Mutex<Config>,
 }
@@ -144,7 +108,6 @@ impl Netns {
                 pending: Pending::new(),
                 marks: Atomic::new(0),
                 once: Once::new(),
-                limit_seconds: [const { Atomic::new(0) }; Reason::COUNT],
                 config <- kernel::new_mutex!(config),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -224,15 +187,5 @@ impl Netns {
         self.each_row(host, |row, _| {
             self.flow_close(row);
         });
-    }
-
-    /// Counts that a limit was met and tells listeners, at most once a second for each reason.
-    pub(crate) fn limit_reached(&self, reason: Reason) {
-        self.refuse(reason);
-        let second = crate::ffi::clock::to_ms(crate::ffi::clock::jiffies()) / 1000;
-        let told = &self.limit_seconds[reason.index()];
-        if told.load(Relaxed) != second && told.xchg(second, Relaxed) != second {
-            notify::limit(self, reason);
-        }
     }
 }

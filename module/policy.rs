@@ -2,10 +2,7 @@
 
 //! The discovery policy of a namespace: prefixes with actions, published as a whole.
 
-use crate::{
-    ffi::object::Owned,
-    netns::Netns, //
-};
+use crate::ffi::object::Owned;
 use ihmp_core::{
     addr::Addr,
     policy::{
@@ -14,10 +11,7 @@ use ihmp_core::{
         Prefix, //
     },
 };
-use kernel::{
-    prelude::*,
-    sync::rcu::Guard, //
-};
+use kernel::prelude::*;
 
 /// Most prefixes.
 pub(crate) const MAX_RULES: usize = 1024;
@@ -32,11 +26,9 @@ impl PolicyTable {
     pub(crate) fn empty() -> Result<Owned<Self>> {
         Owned::new(Self { rules: KVec::new() }, false)
     }
-}
 
-impl Netns {
     /// What is to be done for an address.
-    pub(crate) fn action(&self, addr: Addr, guard: &Guard) -> Action {
-        decide(&self.policy.read(guard).rules, addr)
+    pub(crate) fn action(&self, addr: Addr) -> Action {
+        decide(&self.rules, addr)
     }
 }

@@ -5,8 +5,10 @@
 //! A view is as long as what it holds: with ten thousand hosts, what a hand-off has to read and write is what it costs.
 
 mod draft;
+mod vacated;
 
 pub(crate) use draft::Draft;
+pub(crate) use vacated::Vacated;
 
 use crate::{
     ffi::{

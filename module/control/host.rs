@@ -101,10 +101,11 @@ fn refuse_conflict(request: &Request<'_>, conflict: Conflict) -> Error {
 /// The policy may forbid hosts under a prefix.
 fn refuse_never(netns: &Netns, request: &Request<'_>, lists: Lists<'_>) -> Result {
     let guard = rcu::read_lock();
+    let policy = netns.policy.read(&guard);
     for role in [Role::Active, Role::Unreachable] {
         for entry in lists.list(role) {
             let addr: Addr = entry.addr;
-            if netns.action(addr, &guard) == Action::Never {
+            if policy.action(addr) == Action::Never {
                 return Err(request.refuse(
                     request.attr(HostAttr::ADDR.0),
                     EPERM,

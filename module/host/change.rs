@@ -24,11 +24,11 @@ use crate::{
         Asleep,
         Draft,
         Said,
+        Vacated,
         View, //
     },
     wake::{
         self,
-        Vacated,
         Whom, //
     }, //
 };

@@ -4,8 +4,10 @@
 
 use crate::{
     ffi::clock,
-    view::index_of,
-    wake::Vacated, //
+    view::{
+        index_of,
+        Vacated, //
+    }, //
 };
 use ihmp_core::addr::Family;
 use kernel::sync::atomic::{

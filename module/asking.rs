@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is known of flows to unknown addresses, before the agent is asked about them: see [`crate::discover`].
+
+use crate::{
+    ffi::clock,
+    opener::Openers, //
+};
+use ihmp_core::packet::Tuple;
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+};
+
+/// Packets to an address, without a connection, before it is asked about.
+const SIGHTINGS_NEEDED: u32 = 3;
+/// Requests a second.
+const RATE: u32 = 100;
+/// Counters of packets towards unknown addresses.
+const SIGHTINGS: usize = 256;
+
+/// What is known of flows to unknown addresses.
+pub(crate) struct Asking {
+    pub(crate) openers: Openers,
+    /// Packets to addresses; one counter for several addresses.
+    sightings: [Atomic<u32>; SIGHTINGS],
+    /// The second in which requests were last made, and how many.
+    second: Atomic<u64>,
+    count: Atomic<u32>,
+}
+
+impl Asking {
+    /// No flows were seen. Fails without memory.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            openers: Openers::new()?,
+            sightings: [const { Atomic::new(0) }; SIGHTINGS],
+            second: Atomic::new(0),
+            count: Atomic::new(0),
+        })
+    }
+
+    /// Forgets what was seen of addresses.
+    pub(crate) fn forget(&self) {
+        for sighting in &self.sightings {
+            sighting.store(0, Relaxed);
+        }
+    }
+
+    /// A packet goes to an address without a connection: whether that is enough to ask about it.
+    pub(crate) fn sight(&self, tuple: &Tuple) -> bool {
+        let [high, low] = tuple.sport.to_be_bytes();
+        let octets = Iterator::chain(tuple.dst.octets().into_iter(), [high, low]);
+        let sum = octets.fold(0_usize, |sum, octet| {
+            sum.wrapping_mul(31).wrapping_add(octet.into())
+        });
+        let sighting = &self.sightings[sum % SIGHTINGS];
+        let enough = sighting.fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED;
+        if enough {
+            sighting.store(0, Relaxed);
+        }
+        enough
+    }
+
+    /// Counts a request to the agent; false when there were as many as may be in a second.
+    pub(crate) fn is_within_rate(&self) -> bool {
+        let second = clock::to_ms(clock::jiffies()) / 1000;
+        if self.second.xchg(second, Relaxed) != second {
+            self.count.store(0, Relaxed);
+        }
+        self.count.fetch_add(1, Relaxed) < RATE
+    }
+}
