@@ -14,15 +14,11 @@ use crate::{
     },
     room::share_of,
     stats::Counter,
-    uapi::HostState,
-    view::View, //
+    uapi::HostState, //
 };
-use ihmp_core::{
-    packet::{
-        TCP,
-        UDP, //
-    },
-    sets::Role, //
+use ihmp_core::packet::{
+    TCP,
+    UDP, //
 };
 use kernel::sync::{
     atomic::Relaxed,
@@ -136,18 +132,7 @@ fn is_kept(netns: &Netns, row: &Row, guard: &Guard) -> bool {
     let own = host.rows.count();
     let few = own <= SILENT_ROWS && flows < most / SILENT_SHARE;
     match row.seen.was_sent() {
-        true => few || is_needed(row, view),
-        false => own < share_of(most) / 2 && is_needed(row, view),
+        true => few || row.is_needed(view),
+        false => own < share_of(most) / 2 && row.is_needed(view),
     }
-}
-
-/// Whether a program that has learned the row's identifiers could reach nobody by them without the row, or be known to nobody: one
-/// of them is no address of its host any more, or a port is another one on the wire. An own address of which the host was never told
-/// leads where it leads without the row.
-pub(crate) fn is_needed(row: &Row, view: &View) -> bool {
-    let (key, lists) = (row.key(), view.lists());
-    lists.lookup(Role::Active, key.faddr).is_none()
-        || (lists.lookup(Role::Local, key.laddr).is_none() && row.is_known(view, key.laddr))
-        || row.wire_port != key.lport
-        || row.host_port != key.fport
 }

@@ -41,6 +41,7 @@ use ihmp_core::{
         TCP,
         UDP, //
     },
+    sets::Role,
     verdict::Reason, //
 };
 use kernel::{
@@ -127,6 +128,17 @@ impl Row {
             && !self.seen.is_answered()
             && !self.seen.roams_here()
             && !self.seen.roams_there()
+    }
+
+    /// Whether a program that has learned the row's identifiers could reach nobody by them without the row, or be known to nobody: one
+    /// of them is no address of its host any more, or a port is another one on the wire. An own address of which the host was never told
+    /// leads where it leads without the row.
+    pub(crate) fn is_needed(&self, view: &View) -> bool {
+        let (key, lists) = (self.key(), view.lists());
+        lists.lookup(Role::Active, key.faddr).is_none()
+            || (lists.lookup(Role::Local, key.laddr).is_none() && self.is_known(view, key.laddr))
+            || self.wire_port != key.lport
+            || self.host_port != key.fport
     }
 
     /// Whether a packet between these addresses, with the ports of the flow, would become another one by a move of the host.
@@ -245,8 +257,8 @@ impl Netns {
         if !self.net.remove_pair(row) {
             return false;
         }
-        self.give_room(&row.host);
-        row.stance.close(&row.host);
+        self.table.leave(&row.host.rows);
+        row.stance.close(&row.host.staying);
         true
     }
 }

@@ -285,7 +285,7 @@ impl Netns {
             Err(EEXIST) => (),
             Err(_) => self.refuse(Reason::NoMemory),
         }
-        self.give_room(&host);
+        self.table.leave(&host.rows);
         self.net
             .find::<Flows>(&key.bytes(), guard)
             .ok_or(NoRow::Pass)

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Flows are brought into line with the switch.
+
+use crate::{
+    flow::Row,
+    host::Host,
+    netns::{
+        Config,
+        Netns, //
+    },
+    uapi::HostState,
+    view::View, //
+};
+use ihmp_core::ends::{
+    self,
+    Foreign,
+    Local, //
+};
+
+impl Netns {
+    /// Brings all flows into line with the switch, which has been set; who sets it holds the configuration lock.
+    pub(crate) fn switched(&self, _: &Config) {
+        let on = self.params.is_on();
+        self.each_host(|host| {
+            self.each_row(host, |row, guard| {
+                let view = host.view.read(guard);
+                if on {
+                    row.stance.release(&host.staying);
+                    if view.state() == HostState::Up {
+                        row.keep_source(self);
+                    }
+                } else if !self.has_moved(&row, view) {
+                    row.stance.hold(&host.staying);
+                }
+            });
+        });
+        if on {
+            self.net.schedule_stranded();
+        }
+    }
+
+    /// Has a row that was just made stay if the switch is off. What ran before this is ordered before the look at the switch.
+    pub(crate) fn hold_if_off(&self, row: &Row, host: &Host) {
+        if self.params.is_on() {
+            return;
+        }
+        row.stance.hold(&host.staying);
+        // Whoever switches on walks over the rows after that: where the walk did not see the row held, this sees the switch.
+        if self.params.is_on() {
+            row.stance.release(&host.staying);
+        }
+    }
+
+    /// Whether an end of the flow is away, or was.
+    fn has_moved(&self, row: &Row, view: &View) -> bool {
+        if row.plain || view.state() != HostState::Up {
+            return false;
+        }
+        let key = row.key();
+        let known = row.is_known(view, key.laddr);
+        let local = ends::local(&view.lists(), key.laddr, row.seen.age(), known);
+        row.seen.roams_here()
+            || row.seen.roams_there()
+            || local.is_away()
+            || (local != Local::Untold && self.foreign_end(row, view, key.faddr) == Foreign::Away)
+    }
+}
