@@ -92,13 +92,13 @@ fn look(netns: &Netns) -> bool {
 fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
     let idle = clock::to_ms(row.idle(now));
     match row.key().proto {
-        TCP => idle < TCP_GRACE_MS || row.sock(netns).is_some(),
+        TCP => idle < TCP_GRACE_MS || row.sock(&netns.net).is_some(),
         UDP => {
             let timeout = patience(
                 row,
                 u64::from(netns.params.udp_timeout.load(Relaxed)) * 1000,
             );
-            match row.full_sock(netns) {
+            match row.full_sock(&netns.net) {
                 Some(sock) => sock.established() || idle < timeout || is_kept(netns, row, guard),
                 None => idle < TCP_GRACE_MS,
             }

@@ -2,12 +2,15 @@
 
 //! Rows of the socket table: {five identifiers, host} ([DIME-IFIP] section III, [DIME-ICCCN] section III-A).
 
+mod close;
+mod lend;
 mod open;
+mod opening;
 mod seen;
 mod socket;
 mod twins;
 
-pub(crate) use open::{
+pub(crate) use opening::{
     NoRow,
     Opening,
     Start, //
@@ -16,10 +19,8 @@ pub(crate) use socket::Owner;
 
 use crate::{
     ffi::{
-        object::{
-            Found,
-            Shared, //
-        },
+        net::Net,
+        object::Shared,
         sock::{
             AnySock,
             Sock, //
@@ -30,29 +31,25 @@ use crate::{
         }, //
     },
     host::Host,
-    netns::Netns,
     switch::Stance,
     view::View, //
 };
 use ihmp_core::{
     addr::Addr,
+    ends::{
+        self,
+        Foreign, //
+    },
     flow::FlowKey,
     packet::{
         TCP,
         UDP, //
     },
-    sets::Role,
-    verdict::Reason, //
+    sets::Role, //
 };
-use kernel::{
-    prelude::*,
-    sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
-        },
-        rcu::Guard, //
-    },
+use kernel::sync::atomic::{
+    Atomic,
+    Relaxed, //
 };
 use seen::Seen;
 use socket::Socket;
@@ -91,13 +88,6 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Lets the socket of the flow send when its address is no longer local.
-    pub(crate) fn keep_source(&self, netns: &Netns) {
-        if let Some(sock) = self.full_sock(netns).filter(|_| self.socket.lends()) {
-            netns.keep_source(&sock);
-        }
-    }
-
     /// Whether the local identifier is, or was, an address of ours towards the host.
     #[inline]
     pub(crate) fn is_known(&self, view: &View, laddr: Addr) -> bool {
@@ -113,6 +103,14 @@ impl Row {
     /// Whether the flow is a connection that is known to have begun just before its host gave up an address, or later.
     pub(crate) fn began_before_move(&self, host: &Host) -> bool {
         self.key().proto == TCP && self.seen.began_before_move(host)
+    }
+
+    /// Where the host's end of the flow is.
+    #[inline]
+    pub(crate) fn foreign_end(&self, view: &View, faddr: Addr) -> Foreign {
+        ends::foreign(&view.lists(), faddr, self.seen.since(), |at| {
+            view.mark_at(at)
+        })
     }
 
     /// Whether a packet that comes in with the ports of the flow is from and to addresses that are the flow's without doubt.
@@ -157,23 +155,6 @@ impl Row {
         self.twin.load(Relaxed)
     }
 
-    /// A packet came for an identifier that may be no address of this machine any more: who is about to get it may be a
-    /// socket that has no flow yet, such as that of a server that was started again, and is to answer from there.
-    #[inline]
-    pub(crate) fn keep_answers(&self, netns: &Netns, ifindex: u32, guard: &Guard) {
-        if self.socket.answers() {
-            self.keep_answers_of(netns, ifindex, guard);
-        }
-    }
-
-    #[inline(never)]
-    fn keep_answers_of(&self, netns: &Netns, ifindex: u32, guard: &Guard) {
-        let sock = Sock::udp(&netns.net, &self.key(), ifindex).filter(|sock| !sock.transparent());
-        if sock.is_some_and(|sock| sock.lend_group(&netns.net, guard).is_err()) {
-            netns.refuse(Reason::NoMemory);
-        }
-    }
-
     /// Whether it is found by its identifiers only.
     pub(crate) fn is_apart(&self) -> bool {
         self.apart
@@ -200,14 +181,14 @@ impl Row {
     /// Whether the socket is gone: then the stack is to answer from the locator, which is an address
     /// that it has. Looked at now and then only.
     #[inline]
-    pub(crate) fn is_abandoned(&self, netns: &Netns, now: u64) -> bool {
-        self.socket.is_due(now) && self.is_abandoned_now(netns, now)
+    pub(crate) fn is_abandoned(&self, net: &Net, now: u64) -> bool {
+        self.socket.is_due(now) && self.is_abandoned_now(net, now)
     }
 
     #[cold]
-    fn is_abandoned_now(&self, netns: &Netns, now: u64) -> bool {
+    fn is_abandoned_now(&self, net: &Net, now: u64) -> bool {
         self.socket.note_looked(now);
-        matches!(self.key().proto, TCP | UDP) && self.sock(netns).is_none()
+        matches!(self.key().proto, TCP | UDP) && self.sock(net).is_none()
     }
 
     /// Jiffies since the last packet.
@@ -216,49 +197,17 @@ impl Row {
     }
 
     /// The socket of the flow, or what is left of it in time-wait, if the protocol has sockets that can be looked up.
-    pub(crate) fn sock(&self, netns: &Netns) -> Option<AnySock<'static>> {
+    pub(crate) fn sock(&self, net: &Net) -> Option<AnySock<'static>> {
         let key = self.key();
         match key.proto {
-            TCP => AnySock::tcp(&netns.net, &key, self.socket.device()),
-            UDP => Sock::udp(&netns.net, &key, self.socket.device()).map(AnySock::from),
+            TCP => AnySock::tcp(net, &key, self.socket.device()),
+            UDP => Sock::udp(net, &key, self.socket.device()).map(AnySock::from),
             _ => None,
         }
     }
 
     /// The socket of the flow, if it is a full one.
-    pub(crate) fn full_sock(&self, netns: &Netns) -> Option<Sock<'static>> {
-        self.sock(netns).and_then(AnySock::full)
-    }
-}
-
-impl Netns {
-    /// A flow of a socket that is connected to nobody is whose it comes from: of this host, and no longer of one that had
-    /// the address before.
-    pub(crate) fn flow_take_over(&self, key: &FlowKey, host: &Host, guard: &Guard) {
-        let row = self.net.find::<Flows>(&key.bytes(), guard);
-        if let Some(row) = row.filter(|row| row.host().id() != host.id()) {
-            self.flow_close(row);
-        }
-    }
-
-    /// Removes the row of a connection that has moved, when another machine opens one with the same addresses and ports. Fails while its
-    /// socket is alive: the stack cannot have both.
-    #[cold]
-    pub(crate) fn flow_give_way(&self, row: Found<'_, Row>) -> Result<(), Reason> {
-        if row.full_sock(self).is_some() {
-            return Err(Reason::SameWire);
-        }
-        self.flow_close(row);
-        Ok(())
-    }
-
-    /// Removes a row; true for the caller that did it.
-    pub(crate) fn flow_close(&self, row: Found<'_, Row>) -> bool {
-        if !self.net.remove_pair(row) {
-            return false;
-        }
-        self.table.leave(&row.host.rows);
-        row.stance.close(&row.host.staying);
-        true
+    pub(crate) fn full_sock(&self, net: &Net) -> Option<Sock<'static>> {
+        self.sock(net).and_then(AnySock::full)
     }
 }

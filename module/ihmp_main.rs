@@ -8,6 +8,7 @@
 mod asking;
 mod attrs;
 mod control;
+mod course;
 mod credit;
 mod datapath;
 mod discover;

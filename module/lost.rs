@@ -41,7 +41,11 @@ fn tell_all(netns: &Netns, host: &Shared<Host>) -> bool {
         };
         // Sockets of datagrams have all been told the first time.
         let apart = row.plain || row.stance.stays() || !(first || row.key().proto == TCP);
-        let sock = if apart { None } else { row.full_sock(netns) };
+        let sock = if apart {
+            None
+        } else {
+            row.full_sock(&netns.net)
+        };
         drop(guard);
         match sock.map(|sock| sock.lose()) {
             Some(Lost::Told) => netns.count(Counter::Unreachable),

@@ -274,7 +274,7 @@ impl Netns {
         let row = self.net.find::<Wires>(&wire.bytes(), guard);
         if let Some(row) = row.filter(|row| mapping.proto == TCP && !row.plain) {
             if row
-                .full_sock(self)
+                .full_sock(&self.net)
                 .is_some_and(|sock| sock.wake(false, false))
             {
                 self.count(crate::stats::Counter::TcpWoken);

@@ -181,11 +181,4 @@ impl Netns {
             }
         }
     }
-
-    /// Removes the rows of a host.
-    pub(crate) fn flows_remove(&self, host: &Shared<Host>) {
-        self.each_row(host, |row, _| {
-            self.flow_close(row);
-        });
-    }
 }

@@ -62,7 +62,7 @@ pub(crate) fn host(netns: &Netns, host: &Shared<Host>, whom: Whom<'_>, we_moved:
         if row.key().proto != TCP || row.plain || row.stance.stays() || !whom.has(&row) {
             return;
         }
-        let sock = row.full_sock(netns);
+        let sock = row.full_sock(&netns.net);
         if sock.is_some_and(|sock| sock.wake(we_moved, whom.idle())) {
             netns.count(Counter::TcpWoken);
         }

@@ -4,14 +4,14 @@
 //! path-MTU discovery and unreachables find their socket, here and at the other end.
 
 use super::{
-    course::{
-        Asked,
-        Course, //
-    },
     is_signalling,
     Verdict, //
 };
 use crate::{
+    course::{
+        Asked,
+        Course, //
+    },
     ffi::{
         clock,
         skb::Skb, //

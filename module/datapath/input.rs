@@ -224,7 +224,7 @@ fn receive(
         netns.count(Counter::InUnchanged);
         return Verdict::Accept;
     }
-    if row.is_abandoned(netns, now) {
+    if row.is_abandoned(&netns.net, now) {
         netns.flow_close(row);
         return Verdict::Accept;
     }
@@ -239,7 +239,7 @@ fn receive(
     }
     skb.forget_sock();
     if key.laddr != tuple.dst {
-        row.keep_answers(netns, skb.ifindex(), guard);
+        netns.keep_answers(&row, skb.ifindex(), guard);
     }
     netns.count(Counter::InTranslated);
     Verdict::Accept
@@ -252,7 +252,7 @@ fn is_admitted(netns: &Netns, skb: &mut Skb<'_>, packet: &Packet, row: Found<'_,
     let ipv6 = packet.family == Family::V6;
     skb.is_admitted(None, ipv6)
         || row
-            .full_sock(netns)
+            .full_sock(&netns.net)
             .is_some_and(|sock| skb.is_admitted(Some(&sock), ipv6))
 }
 
@@ -295,7 +295,7 @@ fn hear(
     let view = host.view.read(guard);
     let from = packet.tuple.src;
     if from == faddr {
-        match netns.foreign_end(row, view, faddr) {
+        match row.foreign_end(view, faddr) {
             Foreign::Home => return,
             Foreign::Away => row.seen.hear_there(netns.marks.load(Relaxed)),
         }
@@ -361,7 +361,7 @@ fn pass_by(netns: &Netns, packet: &Packet, guard: &Guard) -> Option<Verdict> {
     let there = match packet.kind {
         Kind::Tcp { flags } if flags & TCP_SYN != 0 && !row.is_fresh(&host) => {
             let view = host.view.read(guard);
-            if netns.foreign_end(&row, view, key.faddr) == Foreign::Away {
+            if row.foreign_end(view, key.faddr) == Foreign::Away {
                 return match netns.flow_give_way(row) {
                     Ok(()) => None,
                     Err(why) => Some(netns.drop_for(why)),

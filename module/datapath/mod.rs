@@ -4,7 +4,6 @@
 //! flow that is known.
 
 mod arrival;
-mod course;
 mod error;
 mod held;
 mod input;

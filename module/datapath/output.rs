@@ -3,11 +3,6 @@
 //! LOCAL_OUT: identifiers become locators.
 
 use super::{
-    course::{
-        Asked,
-        Course,
-        Leg, //
-    },
     error,
     family,
     is_signalling,
@@ -16,6 +11,11 @@ use super::{
     Verdict, //
 };
 use crate::{
+    course::{
+        Asked,
+        Course,
+        Leg, //
+    },
     discover,
     ffi::{
         clock,

@@ -3,11 +3,13 @@
 //! Rows are made: what a new flow is, and its place among those of its host.
 
 use super::{
-    seen::Seen,
-    socket::{
-        Owner,
-        Socket, //
+    opening::{
+        NoRow,
+        Opening,
+        Start, //
     },
+    seen::Seen,
+    socket::Socket,
     Flows,
     Row,
     Wires, //
@@ -55,43 +57,6 @@ use kernel::{
         rcu::Guard, //
     },
 };
-
-/// How the first packet of a flow that we see stands to it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// The flow is older than we know; its ports are fixed.
-    Joins,
-    /// A TCP connection that was accepted, before any data; its ports are fixed.
-    Accepted,
-    /// The other end opens it; its ports are fixed.
-    Accepts,
-    /// This end opens it, and may choose another port on the wire.
-    Opens,
-    /// This end opens it, towards whoever has a former address of the host now, or from an address that
-    /// is no locator.
-    OpensPlain,
-}
-
-/// A flow of which the first packet is seen.
-#[derive(Clone, Copy)]
-pub(crate) struct Opening<'a> {
-    /// Its identifiers.
-    pub(crate) key: &'a FlowKey,
-    /// What it is on the wire towards its host, with the host's own port.
-    pub(crate) wire: WireKey,
-    /// Who has it here.
-    pub(crate) owner: Owner<'a>,
-    /// How the packet stands to it.
-    pub(crate) start: Start,
-}
-
-/// Why there is no row for a packet.
-pub(crate) enum NoRow {
-    /// The packet passes as it is.
-    Pass,
-    /// The packet is dropped.
-    Drop(Reason),
-}
 
 /// Where a new flow is among those of its host on the wire.
 struct Place {
@@ -166,15 +131,9 @@ impl Netns {
         }
         row.key().proto == UDP
             && !sock.established()
-            && row.full_sock(self).is_none_or(|other| other.shares(sock))
-    }
-
-    /// Lets a socket send from an address that is no longer local, if that is not allowed already.
-    #[inline]
-    pub(crate) fn keep_source(&self, sock: &Sock<'_>) {
-        if !sock.transparent() && sock.lend(&self.net).is_err() {
-            self.refuse(Reason::NoMemory);
-        }
+            && row
+                .full_sock(&self.net)
+                .is_none_or(|other| other.shares(sock))
     }
 
     /// Makes the row of a flow.
@@ -330,7 +289,7 @@ impl Netns {
             self.net.leave_second(other);
             return Ok(own);
         }
-        if other.sock(self).is_none() {
+        if other.sock(&self.net).is_none() {
             self.flow_close(other);
             return Ok(own);
         }

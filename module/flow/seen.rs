@@ -2,7 +2,7 @@
 
 //! Between which addresses the packets of a flow were seen, and since when.
 
-use super::Start;
+use super::opening::Start;
 use crate::{
     ffi::clock,
     host::Host, //

@@ -65,7 +65,7 @@ impl Netns {
         }
         match self.net.find::<Wires>(&row.wire, guard) {
             Some(other) if other.is(row) => false,
-            Some(other) if other.sock(self).is_none() => {
+            Some(other) if other.sock(&self.net).is_none() => {
                 self.flow_close(other);
                 !home && self.net.join_second(row).is_err()
             }

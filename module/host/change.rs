@@ -288,7 +288,7 @@ impl Netns {
         if after.is_up() && !before.is_up() {
             self.each_row(host, |row, _| {
                 if !row.stance.stays() {
-                    row.keep_source(self);
+                    self.keep_source_of(&row);
                 }
             });
         }

@@ -28,7 +28,7 @@ impl Netns {
                 if on {
                     row.stance.release(&host.staying);
                     if view.state() == HostState::Up {
-                        row.keep_source(self);
+                        self.keep_source_of(&row);
                     }
                 } else if !self.has_moved(&row, view) {
                     row.stance.hold(&host.staying);
@@ -63,6 +63,6 @@ impl Netns {
         row.seen.roams_here()
             || row.seen.roams_there()
             || local.is_away()
-            || (local != Local::Untold && self.foreign_end(row, view, key.faddr) == Foreign::Away)
+            || (local != Local::Untold && row.foreign_end(view, key.faddr) == Foreign::Away)
     }
 }

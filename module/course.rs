@@ -120,7 +120,7 @@ impl Netns {
                 None
             }
         };
-        let remote = match self.foreign_end(row, view, key.faddr) {
+        let remote = match row.foreign_end(view, key.faddr) {
             Foreign::Home => Some(key.faddr),
             Foreign::Away
                 if asked == Asked::Opening || self.is_doubtful(row, view, key.faddr, guard) =>
@@ -181,16 +181,8 @@ impl Netns {
         view.lists().lookup(Role::Active, faddr).is_none() && row.is_fresh(&row.host().under(guard))
     }
 
-    /// Where the host's end of a flow is.
-    #[inline]
-    pub(crate) fn foreign_end(&self, row: &Row, view: &View, faddr: Addr) -> Foreign {
-        ends::foreign(&view.lists(), faddr, row.seen.since(), |at| {
-            view.mark_at(at)
-        })
-    }
-
     /// The path of an echo reply from an address that we have left, to where the request came from.
-    pub(super) fn answer_leg<'a>(
+    pub(crate) fn answer_leg<'a>(
         &self,
         skb: &Skb<'_>,
         host: &'a Host,
