@@ -5,16 +5,16 @@
 //! A hand-off publishes one new [`View`]; no row of the host is touched, however many it has.
 
 mod change;
+mod difference;
 mod loss;
 mod moves;
 mod names;
+mod node;
 mod traffic;
 
-pub(crate) use change::{
-    Conflict,
-    PathChanges, //
-};
-pub(crate) use names::{
+pub(crate) use difference::PathChanges;
+pub(crate) use names::Conflict;
+pub(crate) use node::{
     AddrNode,
     Addrs, //
 };

@@ -114,13 +114,6 @@ impl Netns {
         )
     }
 
-    /// Removes every host and row; nothing else runs in the namespace any more.
-    pub(crate) fn empty(&self) {
-        let config = self.lock();
-        self.flush(&config);
-        self.net.take_back();
-    }
-
     /// Serialises changes; may sleep.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Config> {
         self.config.lock()

@@ -2,24 +2,25 @@
 
 //! Hosts are made, changed and removed, each as a whole: by the holder of the configuration lock.
 
-use super::Host;
+use super::{
+    difference::{
+        Difference,
+        PathChanges, //
+    },
+    names::Conflict,
+    Host, //
+};
 use crate::{
-    ffi::{
-        object::{
-            Owned,
-            Shared, //
-        },
-        table::AddrKey, //
+    ffi::object::{
+        Owned,
+        Shared, //
     },
     netns::{
         Config,
         Netns, //
     },
     notify,
-    uapi::{
-        HostState,
-        PathCause, //
-    },
+    uapi::HostState,
     view::{
         Asleep,
         Draft,
@@ -33,10 +34,6 @@ use crate::{
     }, //
 };
 use ihmp_core::{
-    addr::{
-        Addr,
-        Family, //
-    },
     paths::Path,
     sets::Lists, //
 };
@@ -55,128 +52,18 @@ use kernel::{
 /// queue of a neighbour whose link address is not known yet holds few packets, and drops the oldest
 /// ones, the announcement first.
 const WAKE_AT_ONCE: u32 = 32;
-/// Both families, in the order in which paths are shown.
-const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
-/// What has become of the path of each family, where it changed.
-pub(crate) type PathChanges = [Option<(Option<Path>, PathCause)>; 2];
-
-/// Why an address cannot be given to a host.
-pub(crate) enum Conflict {
-    /// Another host has it.
-    Taken(Addr, u32),
-    /// There is no memory.
-    Memory,
-}
-
-/// What one view says of a host, as far as a change to another view depends on it.
-struct Known {
-    state: HostState,
-    paths: [Option<Path>; 2],
-    network: Option<AddrKey>,
-}
-
-impl Known {
-    fn of(view: &View) -> Self {
-        Self {
-            state: view.state(),
-            paths: FAMILIES.map(|family| view.path(family)),
-            network: view.network(),
-        }
+/// Which sockets go on.
+fn whom<'a>(difference: &Difference, vacated: &'a Vacated) -> Whom<'a> {
+    match difference.all {
+        true => Whom::All {
+            idle: difference.idle,
+        },
+        false => Whom::Moved {
+            away: difference.away,
+            vacated,
+        },
     }
-
-    fn is_up(&self) -> bool {
-        self.state == HostState::Up
-    }
-
-    /// Whether packets can be sent to the host.
-    fn is_reachable(&self) -> bool {
-        self.is_up() && self.paths.iter().any(Option::is_some)
-    }
-}
-
-/// What the next view of a host changes for its paths and sockets.
-struct Change {
-    before: Known,
-    after: Known,
-    /// Some sockets go on.
-    wakes: bool,
-    /// All of them, not only those of what has lost its addresses just now.
-    all: bool,
-    /// With those of what has lost its addresses, all that are away from home.
-    away: bool,
-    /// With all of them, those that have been idle.
-    idle: bool,
-    /// It was our end that moved.
-    we_moved: bool,
-}
-
-impl Change {
-    /// From one view to the next one, as the draft asks for it.
-    fn new(host: &Host, old: &View, new: &View, draft: &Draft, vacated: &Vacated) -> Self {
-        let mut change = Self {
-            before: Known::of(old),
-            after: Known::of(new),
-            wakes: draft.wake,
-            all: draft.wake,
-            away: false,
-            idle: draft.idle || old.asleep == Asleep::All,
-            we_moved: false,
-        };
-        let (is_up, reachable) = (change.after.is_up(), change.after.is_reachable());
-        for (from, to) in change.before.paths.iter().zip(&change.after.paths) {
-            // A path that is still there may carry what is in flight.
-            let gone = from.is_none_or(|path| !new.has(&path));
-            if is_up && gone && to.is_some() && ends(from) != ends(to) {
-                (change.wakes, change.away) = (true, true);
-                change.all |= from.is_none();
-                change.we_moved |= from.map(|path| path.local) != to.map(|path| path.local);
-            }
-        }
-        if reachable && vacated.any() {
-            change.wakes = true;
-            change.we_moved |= vacated.ours();
-            change.away |= vacated.overtaken();
-        }
-        if new.validates(old) && host.traffic.was_short() && reachable {
-            (change.wakes, change.away) = (true, true);
-        }
-        if old.asleep != Asleep::None && reachable {
-            (change.wakes, change.we_moved, change.all) = (true, true, true);
-        }
-        change
-    }
-
-    fn whom<'a>(&self, vacated: &'a Vacated) -> Whom<'a> {
-        match self.all {
-            true => Whom::All { idle: self.idle },
-            false => Whom::Moved {
-                away: self.away,
-                vacated,
-            },
-        }
-    }
-
-    /// What has become of the paths.
-    fn paths(&self) -> PathChanges {
-        let mut changes = [None, None];
-        let paths = self.before.paths.iter().zip(&self.after.paths);
-        for (change, (old, new)) in changes.iter_mut().zip(paths) {
-            let cause = match (old.is_some(), new.is_some()) {
-                _ if ends(old) == ends(new) => continue,
-                (_, false) => PathCause::Lost,
-                (false, true) => PathCause::Restored,
-                _ => PathCause::Configured,
-            };
-            *change = Some((*new, cause));
-        }
-        changes
-    }
-}
-
-/// The two ends of a path.
-fn ends(path: &Option<Path>) -> Option<(Addr, Addr)> {
-    path.map(|path| (path.local, path.remote))
 }
 
 impl Netns {
@@ -228,7 +115,7 @@ impl Netns {
             return Err(Conflict::Memory);
         };
         vacated.note(old, &view, host.moves.has_just_followed());
-        let change = Change::new(host, old, &view, draft, vacated);
+        let change = Difference::new(host, old, &view, draft, vacated);
         drop(guard);
         let (before, after) = (&change.before, &change.after);
         // May sleep. Only the holder of the lock replaces the view, so it is still the same one.
@@ -259,7 +146,7 @@ impl Netns {
             .set_reachable(!after.is_up() || after.is_reachable());
         self.rows_follow(host, &change, vacated);
         if change.wakes && !asleep {
-            wake::host(self, host, change.whom(vacated), change.we_moved);
+            wake::host(self, host, whom(&change, vacated), change.we_moved);
         }
         // After the sockets were woken: what was held may be the acknowledgement that they need.
         self.release_held(host);
@@ -277,7 +164,7 @@ impl Netns {
     }
 
     /// Does to the rows of a host and to the routes of sockets what a change of the host asks for.
-    fn rows_follow(&self, host: &Shared<Host>, change: &Change, vacated: &Vacated) {
+    fn rows_follow(&self, host: &Shared<Host>, change: &Difference, vacated: &Vacated) {
         let (before, after) = (&change.before, &change.after);
         if after.is_up() && vacated.ours_v4() {
             self.find_stranded();
@@ -332,5 +219,12 @@ impl Netns {
         self.each_host(|host| {
             self.host_remove(host, config);
         });
+    }
+
+    /// Removes every host and row; nothing else runs in the namespace any more.
+    pub(crate) fn empty(&self) {
+        let config = self.lock();
+        self.flush(&config);
+        self.net.take_back();
     }
 }
