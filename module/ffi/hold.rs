@@ -2,7 +2,7 @@
 
 //! Announced moves of a namespace, and the packets that wait for them.
 //!
-//! C header: `shim/shim.h` (hold.c)
+//! C header: `shim/shim.h` (announce.c, hold.c)
 
 use super::{
     net::Net,

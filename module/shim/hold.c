@@ -1,43 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Moves that were announced a moment ago, and packets that came in behind an
- * announcement and wait until the move is applied.
- *
- * Both belong to the host that was named. The lock of in->movers protects all of
- * it; readers of in->announced need none. Who holds the lock takes no other but
- * those of that table's buckets.
+ * Packets that came in behind the announcement of a move and wait until the move
+ * is applied: each belongs to the host that was named, see moves.h.
  */
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <net/dst.h>
 #include <net/netfilter/nf_conntrack.h>
 
-#include "internal.h"
-
-#define IHMP_HOLD_GFP (GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN)
-
-/* A host in whose name moves were announced; there is one while it has any of the lists. */
-struct ihmp_mover {
-	struct list_head announced;	/* oldest first */
-	struct list_head held;		/* packets, oldest first */
-	struct list_head waiting;	/* in->waiting, while there are packets */
-	u32 host;
-	u32 sources;
-	u32 packets;
-	u32 octets;
-};
-
-struct ihmp_announced {
-	struct rhlist_head link;	/* in->announced */
-	struct list_head list;		/* of the mover */
-	struct rcu_head rcu;
-	u64 until;			/* packets from there wait so long, in jiffies */
-	u64 forget;			/* until then another announcement is none, in jiffies */
-	u32 host;
-	u8 source[IHMP_ADDR_KEY];
-	bool natted;			/* a NAT has given the packets other ports */
-	bool applied;
-};
+#include "moves.h"
 
 struct ihmp_held {
 	struct list_head list;
@@ -47,215 +18,27 @@ struct ihmp_held {
 	u8 source[IHMP_ADDR_KEY];
 };
 
-static const struct rhashtable_params ihmp_announced_params = {
-	.head_offset = offsetof(struct ihmp_announced, link),
-	.key_offset = offsetof(struct ihmp_announced, source),
-	.key_len = IHMP_ADDR_KEY,
-	.automatic_shrinking = true,
-};
-
-/* The mover of a host, which is made if there is none; to be put. */
-static struct ihmp_mover *ihmp_mover_get(struct ihmp_net *in, u32 host)
-{
-	struct ihmp_mover *mover = xa_load(&in->movers, host);
-
-	if (mover)
-		return mover;
-	mover = kzalloc(sizeof(*mover), IHMP_HOLD_GFP);
-	if (!mover)
-		return NULL;
-	INIT_LIST_HEAD(&mover->announced);
-	INIT_LIST_HEAD(&mover->held);
-	mover->host = host;
-	if (!xa_is_err(__xa_store(&in->movers, host, mover, IHMP_HOLD_GFP)))
-		return mover;
-	kfree(mover);
-	return NULL;
-}
-
-static void ihmp_mover_put(struct ihmp_net *in, struct ihmp_mover *mover)
-{
-	if (!list_empty(&mover->announced) || !list_empty(&mover->held))
-		return;
-	__xa_erase(&in->movers, mover->host);
-	kfree(mover);
-}
-
-static struct ihmp_announced *ihmp_mover_find(struct ihmp_mover *mover, const u8 *source)
-{
-	struct ihmp_announced *announced;
-
-	list_for_each_entry(announced, &mover->announced, list) {
-		if (!memcmp(announced->source, source, IHMP_ADDR_KEY))
-			return announced;
-	}
-	return NULL;
-}
-
-/* Its mover is to be put. */
-static void ihmp_announced_drop(struct ihmp_net *in, struct ihmp_mover *mover,
-				struct ihmp_announced *announced)
-{
-	rhltable_remove(&in->announced, &announced->link, ihmp_announced_params);
-	list_del(&announced->list);
-	mover->sources--;
-	WRITE_ONCE(in->announcements, in->announcements - 1);
-	kfree_rcu(announced, rcu);
-}
-
-/* When as many hosts as may be have announced a source, the oldest of these makes room. */
-static void ihmp_source_make_room(struct ihmp_net *in, const u8 *source)
-{
-	struct ihmp_announced *announced, *oldest = NULL;
-	struct rhlist_head *list, *at;
-	struct ihmp_mover *mover;
-	u32 n = 0;
-
-	list = rhltable_lookup(&in->announced, source, ihmp_announced_params);
-	/* The newest comes first. */
-	rhl_for_each_entry_rcu(announced, at, list, link) {
-		oldest = announced;
-		n++;
-	}
-	if (n < IHMP_ANNOUNCED_BY_SOURCE)
-		return;
-	mover = xa_load(&in->movers, oldest->host);
-	ihmp_announced_drop(in, mover, oldest);
-	ihmp_mover_put(in, mover);
-}
-
-/* Forgets the announcements of which the time is over. The mover is to be put. */
-static void ihmp_mover_forget(struct ihmp_net *in, struct ihmp_mover *mover, u64 now)
-{
-	struct ihmp_announced *announced, *next;
-
-	list_for_each_entry_safe(announced, next, &mover->announced, list) {
-		if (announced->forget > now)
-			break;
-		ihmp_announced_drop(in, mover, announced);
-	}
-}
-
-/* Whether the announcement is to be remembered; if it is, there is room. The mover is to be put. */
-static bool ihmp_announced_is_new(struct ihmp_net *in, struct ihmp_mover *mover, const u8 *source)
-{
-	struct ihmp_announced *same;
-
-	ihmp_mover_forget(in, mover, get_jiffies_64());
-	same = ihmp_mover_find(mover, source);
-	if (same && !same->applied)
-		return false;
-	if (same)
-		ihmp_announced_drop(in, mover, same);
-	else if (mover->sources >= IHMP_ANNOUNCED_BY_HOST)
-		ihmp_announced_drop(in, mover, list_first_entry(&mover->announced,
-								struct ihmp_announced, list));
-	return in->announcements < IHMP_ANNOUNCED_MOST;
-}
-
-/*
- * Remembers that a host says that it is at source: until then packets from there
- * may wait, and until `forget` the same announcement again is none, unless the
- * move was applied. False if it is none, or there is no room. RCU is held.
- */
-bool ihmp_announce(struct ihmp_net *in, const u8 *source, u32 host, bool natted, u64 until, u64 forget)
-{
-	struct ihmp_mover *mover;
-	struct ihmp_announced *announced = NULL;
-
-	xa_lock_bh(&in->movers);
-	mover = ihmp_mover_get(in, host);
-	if (!mover)
-		goto out;
-	if (!ihmp_announced_is_new(in, mover, source))
-		goto put;
-	announced = kzalloc(sizeof(*announced), IHMP_HOLD_GFP);
-	if (!announced)
-		goto put;
-	memcpy(announced->source, source, IHMP_ADDR_KEY);
-	announced->host = host;
-	announced->natted = natted;
-	announced->until = until;
-	announced->forget = forget;
-	/* It is in its mover's list first, so that the mover stays. */
-	list_add_tail(&announced->list, &mover->announced);
-	ihmp_source_make_room(in, source);
-	if (rhltable_insert(&in->announced, &announced->link, ihmp_announced_params)) {
-		list_del(&announced->list);
-		kfree(announced);
-		announced = NULL;
-		goto put;
-	}
-	mover->sources++;
-	WRITE_ONCE(in->announcements, in->announcements + 1);
-put:
-	ihmp_mover_put(in, mover);
-out:
-	xa_unlock_bh(&in->movers);
-	return announced;
-}
-
-/*
- * The announcement of a source after *at, or the newest one if that is null; *at
- * becomes it. RCU is held from the first to the last one.
- */
-bool ihmp_announced_next(struct ihmp_net *in, const u8 *source, const void **at, u32 *host, u64 *until,
-			 bool *natted)
-{
-	const struct ihmp_announced *announced = *at;
-	struct rhlist_head *link;
-
-	link = announced ? rcu_dereference(announced->link.next) :
-			   rhltable_lookup(&in->announced, source, ihmp_announced_params);
-	if (!link)
-		return false;
-	announced = container_of(link, struct ihmp_announced, link);
-	*at = announced;
-	*host = announced->host;
-	*until = announced->until;
-	*natted = announced->natted;
-	return true;
-}
-
-/* Forgets the announcements of which the time is over, of all hosts. */
-void ihmp_announced_forget(struct ihmp_net *in, u64 now)
-{
-	struct ihmp_mover *mover;
-	unsigned long host = 0;
-
-	do {
-		xa_lock_bh(&in->movers);
-		mover = xa_find(&in->movers, &host, U32_MAX, XA_PRESENT);
-		if (mover) {
-			ihmp_mover_forget(in, mover, now);
-			ihmp_mover_put(in, mover);
-		}
-		xa_unlock_bh(&in->movers);
-		host++;
-	} while (mover);
-}
-
 /* Has the work look at the packets then, if it does not do so earlier. */
 static void ihmp_held_arm(struct ihmp_net *in, u64 until)
 {
 	u64 now = get_jiffies_64();
 
-	if (delayed_work_pending(&in->release) && in->release_at <= until)
+	if (delayed_work_pending(&in->moves.release) && in->moves.release_at <= until)
 		return;
-	in->release_at = until;
-	mod_delayed_work(system_highpri_wq, &in->release, until > now ? until - now : 0);
+	in->moves.release_at = until;
+	mod_delayed_work(system_highpri_wq, &in->moves.release, until > now ? until - now : 0);
 }
 
 static void ihmp_held_add(struct ihmp_net *in, struct ihmp_mover *mover, struct ihmp_held *held)
 {
 	dev_hold(held->skb->dev);
 	if (list_empty(&mover->held))
-		list_add_tail(&mover->waiting, &in->waiting);
+		list_add_tail(&mover->waiting, &in->moves.waiting);
 	list_add_tail(&held->list, &mover->held);
 	mover->packets++;
 	mover->octets += held->skb->truesize;
-	WRITE_ONCE(in->held_packets, in->held_packets + 1);
-	WRITE_ONCE(in->held_octets, in->held_octets + held->skb->truesize);
+	WRITE_ONCE(in->moves.held_packets, in->moves.held_packets + 1);
+	WRITE_ONCE(in->moves.held_octets, in->moves.held_octets + held->skb->truesize);
 }
 
 /* The mover is to be put. */
@@ -267,8 +50,8 @@ static void ihmp_held_take(struct ihmp_net *in, struct ihmp_mover *mover, struct
 		list_del(&mover->waiting);
 	mover->packets--;
 	mover->octets -= held->skb->truesize;
-	WRITE_ONCE(in->held_packets, in->held_packets - 1);
-	WRITE_ONCE(in->held_octets, in->held_octets - held->skb->truesize);
+	WRITE_ONCE(in->moves.held_packets, in->moves.held_packets - 1);
+	WRITE_ONCE(in->moves.held_octets, in->moves.held_octets - held->skb->truesize);
 }
 
 static void ihmp_held_free(struct ihmp_held *held, struct net_device *dev)
@@ -316,14 +99,14 @@ static void ihmp_held_deliver_all(struct ihmp_net *in, struct list_head *list, b
 /* The time of some is over: they go on as without us. */
 static void ihmp_held_expire(struct work_struct *work)
 {
-	struct ihmp_net *in = container_of(work, struct ihmp_net, release.work);
+	struct ihmp_net *in = container_of(work, struct ihmp_net, moves.release.work);
 	u64 now = get_jiffies_64(), next = U64_MAX;
 	struct ihmp_mover *mover, *more;
 	struct ihmp_held *held, *other;
 	LIST_HEAD(due);
 
-	xa_lock_bh(&in->movers);
-	list_for_each_entry_safe(mover, more, &in->waiting, waiting) {
+	xa_lock_bh(&in->moves.movers);
+	list_for_each_entry_safe(mover, more, &in->moves.waiting, waiting) {
 		list_for_each_entry_safe(held, other, &mover->held, list) {
 			if (held->until <= now)
 				ihmp_held_take(in, mover, held, &due);
@@ -334,7 +117,7 @@ static void ihmp_held_expire(struct work_struct *work)
 	}
 	if (next != U64_MAX)
 		ihmp_held_arm(in, next);
-	xa_unlock_bh(&in->movers);
+	xa_unlock_bh(&in->moves.movers);
 	ihmp_held_deliver_all(in, &due, false);
 }
 
@@ -362,8 +145,8 @@ static bool ihmp_confirm(struct sk_buff *skb)
 
 static bool ihmp_net_has_room(const struct ihmp_net *in, const struct sk_buff *skb)
 {
-	return READ_ONCE(in->held_packets) < IHMP_HELD_MOST &&
-	       READ_ONCE(in->held_octets) + skb->truesize <= IHMP_HELD_OCTETS;
+	return READ_ONCE(in->moves.held_packets) < IHMP_HELD_MOST &&
+	       READ_ONCE(in->moves.held_octets) + skb->truesize <= IHMP_HELD_OCTETS;
 }
 
 static bool ihmp_mover_has_room(const struct ihmp_mover *mover, const struct sk_buff *skb)
@@ -379,7 +162,7 @@ static bool ihmp_hold_add(struct ihmp_net *in, struct ihmp_held *held, u32 host)
 	struct ihmp_mover *mover;
 	bool room;
 
-	xa_lock_bh(&in->movers);
+	xa_lock_bh(&in->moves.movers);
 	mover = ihmp_mover_get(in, host);
 	room = mover && ihmp_net_has_room(in, held->skb) && ihmp_mover_has_room(mover, held->skb);
 	if (room) {
@@ -392,7 +175,7 @@ static bool ihmp_hold_add(struct ihmp_net *in, struct ihmp_held *held, u32 host)
 	}
 	if (mover)
 		ihmp_mover_put(in, mover);
-	xa_unlock_bh(&in->movers);
+	xa_unlock_bh(&in->moves.movers);
 	return room;
 }
 
@@ -437,7 +220,7 @@ bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, const struct nf_hook_st
 
 static void ihmp_held_take_from(struct ihmp_net *in, u32 host, const u8 *source, struct list_head *to)
 {
-	struct ihmp_mover *mover = xa_load(&in->movers, host);
+	struct ihmp_mover *mover = xa_load(&in->moves.movers, host);
 	struct ihmp_held *held, *next;
 
 	if (!mover)
@@ -459,29 +242,28 @@ void ihmp_hold_release(struct ihmp_net *in, u32 host, const u8 *source)
 	struct rhlist_head *list, *at;
 	LIST_HEAD(ready);
 
-	if (!READ_ONCE(in->announcements) && !READ_ONCE(in->held_packets))
+	if (!READ_ONCE(in->moves.announcements) && !READ_ONCE(in->moves.held_packets))
 		return;
 	rcu_read_lock();
-	xa_lock_bh(&in->movers);
+	xa_lock_bh(&in->moves.movers);
 	ihmp_held_take_from(in, host, source, &ready);
-	list = rhltable_lookup(&in->announced, source, ihmp_announced_params);
+	list = ihmp_announced_at(in, source);
 	rhl_for_each_entry_rcu(announced, at, list, link) {
 		if (announced->host == host)
 			announced->applied = true;
 		else
 			ihmp_held_take_from(in, announced->host, source, &ready);
 	}
-	xa_unlock_bh(&in->movers);
+	xa_unlock_bh(&in->moves.movers);
 	rcu_read_unlock();
 	ihmp_held_deliver_all(in, &ready, true);
 }
 
 int ihmp_hold_init(struct ihmp_net *in)
 {
-	xa_init_flags(&in->movers, XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
-	INIT_LIST_HEAD(&in->waiting);
-	INIT_DELAYED_WORK(&in->release, ihmp_held_expire);
-	return rhltable_init(&in->announced, &ihmp_announced_params);
+	INIT_LIST_HEAD(&in->moves.waiting);
+	INIT_DELAYED_WORK(&in->moves.release, ihmp_held_expire);
+	return ihmp_announced_init(in);
 }
 
 void ihmp_hold_exit(struct ihmp_net *in)
@@ -492,20 +274,19 @@ void ihmp_hold_exit(struct ihmp_net *in)
 	unsigned long host;
 	LIST_HEAD(left);
 
-	disable_delayed_work_sync(&in->release);
-	xa_lock_bh(&in->movers);
-	xa_for_each(&in->movers, host, mover) {
+	disable_delayed_work_sync(&in->moves.release);
+	xa_lock_bh(&in->moves.movers);
+	xa_for_each(&in->moves.movers, host, mover) {
 		list_for_each_entry_safe(held, next, &mover->held, list)
 			ihmp_held_take(in, mover, held, &left);
 		ihmp_mover_forget(in, mover, U64_MAX);
 		ihmp_mover_put(in, mover);
 	}
-	xa_unlock_bh(&in->movers);
+	xa_unlock_bh(&in->moves.movers);
 	list_for_each_entry_safe(held, next, &left, list) {
 		dev = held->skb->dev;
 		kfree_skb(held->skb);
 		ihmp_held_free(held, dev);
 	}
-	rhltable_destroy(&in->announced);
-	xa_destroy(&in->movers);
+	ihmp_announced_exit(in);
 }

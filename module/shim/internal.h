@@ -19,14 +19,8 @@ struct ihmp_counters {
 
 typedef int (*ihmp_okfn)(struct net *net, struct sock *sk, struct sk_buff *skb);
 
-/* State of one network namespace that C must own. */
-struct ihmp_net {
-	struct net *net;
-	void *state;			/* the Rust side */
-	struct nf_hook_ops ops[IHMP_HOOK_MAX];
-	bool hooked;
-	bool routes;			/* views may keep some, since it was hooked once */
-	struct ihmp_counters __percpu *counters;
+/* What is found by a key or a number; see object.c. */
+struct ihmp_tables {
 	struct rhashtable addrs;	/* foreign address -> host */
 	struct rhashtable flows;	/* five identifiers -> row */
 	struct rhashtable wires;	/* host, proto, wire ports -> row */
@@ -37,17 +31,33 @@ struct ihmp_net {
 	struct rhashtable networks;	/* /24 or /48 -> network of hosts */
 	struct xarray hosts;		/* id -> host */
 	u32 next_host;
-	struct xarray lent;		/* sockets that we let send from any address */
-	struct delayed_work gc;
-	struct work_struct stranded;	/* looks for sockets whose address is gone */
+};
+
+/* Announced moves, and the packets that wait for them; see moves.h. */
+struct ihmp_moves {
 	struct rhltable announced;	/* source -> moves that were announced */
-	struct xarray movers;		/* host id -> what was announced, and what waits; see hold.c */
+	struct xarray movers;		/* host id -> what was announced, and what waits */
 	struct list_head waiting;	/* movers with packets */
 	u32 announcements;
 	u32 held_packets;
 	u32 held_octets;
 	struct delayed_work release;
 	u64 release_at;			/* in jiffies, while that is pending */
+};
+
+/* State of one network namespace that C must own. */
+struct ihmp_net {
+	struct net *net;
+	void *state;			/* the Rust side */
+	struct nf_hook_ops ops[IHMP_HOOK_MAX];
+	bool hooked;
+	bool routes;			/* views may keep some, since it was hooked once */
+	struct ihmp_counters __percpu *counters;
+	struct ihmp_tables tables;
+	struct xarray lent;		/* sockets that we let send from any address */
+	struct delayed_work gc;
+	struct work_struct stranded;	/* looks for sockets whose address is gone */
+	struct ihmp_moves moves;
 };
 
 int ihmp_tables_init(struct ihmp_net *in);

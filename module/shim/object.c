@@ -115,18 +115,19 @@ void *ihmp_deref(void *const *slot)
 	};										\
 	void *ihmp_##table##_find(struct ihmp_net *in, const void *key)			\
 	{										\
-		return ihmp_payload(rhashtable_lookup(&in->table, key,			\
+		return ihmp_payload(rhashtable_lookup(&in->tables.table, key,		\
 						      ihmp_##table##_params));		\
 	}										\
 	int ihmp_##table##_insert(struct ihmp_net *in, void *payload)			\
 	{										\
-		return rhashtable_lookup_insert_fast(&in->table,			\
+		return rhashtable_lookup_insert_fast(&in->tables.table,			\
 						     &ihmp_header(payload)->link,	\
 						     ihmp_##table##_params);		\
 	}										\
 	int ihmp_##table##_remove(struct ihmp_net *in, void *payload)			\
 	{										\
-		return rhashtable_remove_fast(&in->table, &ihmp_header(payload)->link,	\
+		return rhashtable_remove_fast(&in->tables.table,			\
+					      &ihmp_header(payload)->link,		\
 					      ihmp_##table##_params);			\
 	}
 
@@ -146,10 +147,10 @@ int ihmp_row_wire(struct ihmp_net *in, void *payload)
 {
 	int err = -ENOENT;
 
-	spin_lock_bh(&in->wiring);
+	spin_lock_bh(&in->tables.wiring);
 	if (ihmp_flows_find(in, payload) == payload)
 		err = ihmp_wires_insert(in, payload);
-	spin_unlock_bh(&in->wiring);
+	spin_unlock_bh(&in->tables.wiring);
 	return err;
 }
 
@@ -182,12 +183,12 @@ static void *ihmp_next(struct xarray *of, u32 *id)
 		int err;								\
 											\
 		if (apart)								\
-			spin_lock_bh(&in->wiring);					\
+			spin_lock_bh(&in->tables.wiring);				\
 		err = ihmp_##first##_remove(in, payload);				\
 		if (!err)								\
 			ihmp_##second##_remove(in, payload);				\
 		if (apart)								\
-			spin_unlock_bh(&in->wiring);					\
+			spin_unlock_bh(&in->tables.wiring);				\
 		return err;								\
 	}										\
 	int ihmp_##pair##_link(void *host, void *payload)				\
@@ -210,37 +211,37 @@ int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id)
 {
 	int err;
 
-	err = xa_alloc_cyclic_bh(&in->hosts, id, host, XA_LIMIT(1, S32_MAX), &in->next_host,
-				 GFP_ATOMIC | __GFP_NOWARN);
+	err = xa_alloc_cyclic_bh(&in->tables.hosts, id, host, XA_LIMIT(1, S32_MAX),
+				 &in->tables.next_host, GFP_ATOMIC | __GFP_NOWARN);
 	return err < 0 ? err : 0;
 }
 
 void *ihmp_host_by_id(struct ihmp_net *in, u32 id)
 {
-	return xa_load(&in->hosts, id);
+	return xa_load(&in->tables.hosts, id);
 }
 
 void *ihmp_host_unlink(struct ihmp_net *in, u32 id)
 {
-	return xa_erase_bh(&in->hosts, id);
+	return xa_erase_bh(&in->tables.hosts, id);
 }
 
 void *ihmp_host_next(struct ihmp_net *in, u32 *id)
 {
-	return ihmp_next(&in->hosts, id);
+	return ihmp_next(&in->tables.hosts, id);
 }
 
 static const struct {
 	size_t at;
 	const struct rhashtable_params *params;
-} ihmp_tables[] = {
-#define IHMP_TABLE_AT(table, ...) { offsetof(struct ihmp_net, table), &ihmp_##table##_params },
+} ihmp_table_list[] = {
+#define IHMP_TABLE_AT(table, ...) { offsetof(struct ihmp_tables, table), &ihmp_##table##_params },
 	IHMP_TABLES(IHMP_TABLE_AT)
 };
 
 static struct rhashtable *ihmp_table(struct ihmp_net *in, u32 i)
 {
-	return (void *)in + ihmp_tables[i].at;
+	return (void *)&in->tables + ihmp_table_list[i].at;
 }
 
 /*
@@ -252,11 +253,11 @@ int ihmp_tables_init(struct ihmp_net *in)
 {
 	u32 i;
 
-	spin_lock_init(&in->wiring);
-	xa_init_flags(&in->hosts, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
+	spin_lock_init(&in->tables.wiring);
+	xa_init_flags(&in->tables.hosts, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
 	xa_init_flags(&in->lent, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
-	for (i = 0; i < ARRAY_SIZE(ihmp_tables); i++) {
-		int err = rhashtable_init(ihmp_table(in, i), ihmp_tables[i].params);
+	for (i = 0; i < ARRAY_SIZE(ihmp_table_list); i++) {
+		int err = rhashtable_init(ihmp_table(in, i), ihmp_table_list[i].params);
 
 		if (!err)
 			continue;
@@ -270,10 +271,10 @@ int ihmp_tables_init(struct ihmp_net *in)
 /* The Rust side has emptied the tables. */
 void ihmp_tables_exit(struct ihmp_net *in)
 {
-	u32 i = ARRAY_SIZE(ihmp_tables);
+	u32 i = ARRAY_SIZE(ihmp_table_list);
 
 	while (i--)
 		rhashtable_destroy(ihmp_table(in, i));
 	xa_destroy(&in->lent);
-	xa_destroy(&in->hosts);
+	xa_destroy(&in->tables.hosts);
 }

@@ -219,11 +219,13 @@ void ihmp_neighbours_drop(struct net *net);
 /* lose.c: a host without a path for too long */
 int ihmp_sock_lose(struct sock *sk);
 
-/* hold.c: announced moves, and packets that wait for them */
+/* announce.c: announced moves */
 bool ihmp_announce(struct ihmp_net *in, const u8 *source, u32 host, bool natted, u64 until, u64 forget);
 bool ihmp_announced_next(struct ihmp_net *in, const u8 *source, const void **at, u32 *host, u64 *until,
 			 bool *natted);
 void ihmp_announced_forget(struct ihmp_net *in, u64 now);
+
+/* hold.c: packets that wait for them */
 bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, const struct nf_hook_state *state, const u8 *source,
 	       u32 host, u64 until);
 void ihmp_hold_release(struct ihmp_net *in, u32 host, const u8 *source);
