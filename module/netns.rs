@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The state of one network namespace.
+//! The state of one network namespace: what there is of each noun. What is done with it stands with the noun, in files above this one.
 //!
 //! Lock order: `config` (sleeps), then the tables' own locks, then that of announced moves. Packets never take
 //! `config`: they read under RCU, add rows and make hosts in state `new`, for which the tables' own
@@ -51,6 +51,7 @@ use kernel::{
 pub(crate) const EXPIRY_MS: u32 = 1_000;
 /// Rows between two grace periods of a long walk.
 pub(crate) const ROWS_AT_ONCE: usize = 1024;
+
 /// What the configuration lock protects beside the tables: drafts, each too big for the stack.
 pub(crate) struct Config {
     /// Of the host that is being changed.

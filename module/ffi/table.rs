@@ -83,7 +83,8 @@ pub(crate) unsafe trait Only: Table {}
 ///
 /// # Safety
 ///
-/// The functions are those of these two tables, and of one kind of link. No other type says that it is linked so.
+/// The functions are those of these two tables, and of one kind of link. No other type says that it is linked so. What a value says of
+/// itself is the same for as long as it lives.
 pub(crate) unsafe trait Paired: Payload + Sized {
     /// The table in which a value is as long as it is anywhere: it comes there last, and leaves it first.
     type First: Table<Value = Self>;

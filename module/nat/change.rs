@@ -174,7 +174,7 @@ impl Netns {
         while host.nats.load(Relaxed) != 0 {
             let guard = rcu::read_lock();
             for _ in 0..ROWS_AT_ONCE {
-                match linked_after(host.found(), &mut index, &guard) {
+                match linked_after::<Nat>(host.found(), &mut index, &guard) {
                     Some(nat) => act(nat),
                     None => return,
                 }
