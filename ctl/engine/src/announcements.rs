@@ -41,7 +41,7 @@ impl Announcements {
             reports: Vec::new(),
             apart: false,
             retry_at: None,
-            retry_after: limits.retry_first,
+            retry_after: limits.requests.retry_first,
         }
     }
 
@@ -130,7 +130,7 @@ impl Announcements {
     pub(crate) fn pause(&mut self, world: &mut World) {
         self.retry_at = Some(world.now.after(world.jitter(self.retry_after)));
         let next = self.retry_after.saturating_mul(2);
-        self.retry_after = next.min(world.limits.retry_last);
+        self.retry_after = next.min(world.limits.requests.retry_last);
     }
 
     /// The pause is over.
@@ -141,7 +141,7 @@ impl Announcements {
     /// The pause is over, and the next one is short.
     pub(crate) fn restart(&mut self, limits: &Limits) {
         self.resume();
-        self.retry_after = limits.retry_first;
+        self.retry_after = limits.requests.retry_first;
     }
 
     /// Ends the pause when it is time.
@@ -186,17 +186,17 @@ mod tests {
             due.pause(&mut world);
             due.next().unwrap().since(Instant::ZERO)
         };
-        let mut span = limits.retry_first;
+        let mut span = limits.requests.retry_first;
         for _ in 0..8 {
             let paused = pause(&mut due);
             // Up to a quarter more.
             assert!(paused >= span && paused.as_nanos() <= span.as_nanos() * 5 / 4);
-            span = span.saturating_mul(2).min(limits.retry_last);
+            span = span.saturating_mul(2).min(limits.requests.retry_last);
         }
         due.expire(Instant::ZERO);
         assert!(due.is_paused());
         due.restart(&limits);
         assert!(!due.is_paused());
-        assert!(pause(&mut due) < limits.retry_first.saturating_mul(2));
+        assert!(pause(&mut due) < limits.requests.retry_first.saturating_mul(2));
     }
 }

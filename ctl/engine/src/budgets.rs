@@ -33,15 +33,15 @@ pub(crate) struct Budgets {
 impl Budgets {
     pub(crate) fn new(limits: &Limits) -> Budgets {
         Budgets {
-            hello_out: Bucket::new(limits.hello_out),
-            moves: Bucket::new(limits.moves),
-            hello_in: Bucket::new(limits.hello_in),
-            hello_prefix: Prefixes::new(limits.hello_prefix),
-            proven_prefix: Prefixes::new(limits.hello_prefix),
-            arrivals: Prefixes::new(limits.hello_prefix),
-            wrong: Bucket::new(limits.wrong),
-            entries: Bucket::new(limits.entries),
-            entry_prefix: Prefixes::new(limits.entry_prefix),
+            hello_out: Bucket::new(limits.greetings.sent),
+            moves: Bucket::new(limits.hosts.told),
+            hello_in: Bucket::new(limits.greetings.taken),
+            hello_prefix: Prefixes::new(limits.greetings.prefix),
+            proven_prefix: Prefixes::new(limits.greetings.prefix),
+            arrivals: Prefixes::new(limits.greetings.prefix),
+            wrong: Bucket::new(limits.challenges.all),
+            entries: Bucket::new(limits.nats.entries),
+            entry_prefix: Prefixes::new(limits.nats.prefix),
             baker: Baker::default(),
         }
     }

@@ -149,7 +149,7 @@ impl Engine {
         let [sent, good] = world.budgets.baker().counts();
         let [newcomers, wrong, greetings] = world.budgets.buckets();
         let mut figures = vec![
-            ("hosts-most", count(world.limits.max_hosts)),
+            ("hosts-most", count(world.limits.hosts.most)),
             ("networks", count(networks)),
             ("network-largest", count(largest)),
             ("evicted", self.table.shares().evicted()),

@@ -173,7 +173,7 @@ fn newcomer(table: &mut Table, received: &Received<'_>) -> Result<Key, Refusal> 
         return Err(Refusal::Rate);
     }
     // Without a signature, anybody could have it said: nobody has to go for that.
-    let full = table.len() >= table.world.limits.max_hosts;
+    let full = table.len() >= table.world.limits.hosts.most;
     let room = match received.signer {
         Some(_) => room::has(table, Some(from)),
         None => !full,

@@ -98,7 +98,7 @@ impl Hidden {
         let addr = received.to;
         self.kept.retain(|kept| kept.addr != addr);
         if received.is_supported() && !received.message.options.has(Options::NAT_DETECTED) {
-            let due = world.now.after(world.jitter(world.limits.keep));
+            let due = world.now.after(world.jitter(world.limits.nats.keep));
             self.kept.push(Kept {
                 addr,
                 due,
@@ -118,7 +118,7 @@ impl Hidden {
         let mut look = false;
         for kept in &mut self.kept {
             if kept.due <= now {
-                kept.due = now.after(world.jitter(world.limits.keep));
+                kept.due = now.after(world.jitter(world.limits.nats.keep));
                 (kept.asked, look) = (true, true);
             }
         }

@@ -345,7 +345,7 @@ impl Host {
     /// Starts what begins now and ends what is over.
     pub(crate) fn review_lifetime(&mut self, world: &World) {
         let now = world.now;
-        self.peer.expire(now, now.after(world.limits.alias));
+        self.peer.expire(now, now.after(world.limits.hosts.alias));
         let up = self.state == State::Up;
         self.listing.review_lifetime(up, world);
     }

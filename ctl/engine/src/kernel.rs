@@ -165,7 +165,7 @@ fn adopt(table: &mut Table, known: KernelHost, alone: bool) {
         }
         return;
     }
-    if table.len() >= table.world.limits.max_hosts {
+    if table.len() >= table.world.limits.hosts.most {
         return;
     }
     let mut taken = known.active.clone();
@@ -218,7 +218,7 @@ fn resume(host: &mut Host, known: &KernelHost, world: &mut World) {
         // It did not answer where it said it was. Whoever asked it there is no more.
         host.ask_everywhere(local, world);
     }
-    let at = world.now.after(world.jitter(world.limits.adopt));
+    let at = world.now.after(world.jitter(world.limits.hosts.adopt));
     host.session_mut().greet_at(at);
     let record = record(host, world);
     host.listing_mut().note(record);

@@ -79,8 +79,8 @@ impl Keyring {
             order: BTreeSet::new(),
             next_order: 0,
             challenges: Challenges::default(),
-            strangers: Bucket::new(limits.strangers),
-            answers: Bucket::new(limits.answers),
+            strangers: Bucket::new(limits.signatures.strangers),
+            answers: Bucket::new(limits.signatures.answers),
             limits,
         }
     }
@@ -231,8 +231,8 @@ impl Keyring {
         let peer = Peer {
             seen: known.at.clone(),
             replay: Replay::new(known.floor),
-            forged: Forged::new(self.limits.forged),
-            greetings: Bucket::new(self.limits.hello_prefix),
+            forged: Forged::new(self.limits.signatures.forged),
+            greetings: Bucket::new(self.limits.greetings.prefix),
             known,
             used: self.next_order,
         };
@@ -253,7 +253,7 @@ impl Keyring {
         if self.peers.contains_key(&key) {
             return;
         }
-        if self.peers.len() >= self.limits.max_hosts.saturating_mul(2) {
+        if self.peers.len() >= self.limits.hosts.most.saturating_mul(2) {
             let useless = |(_, key): &&(u64, PublicKey)| {
                 !keep(key) && self.peers.get(key).is_none_or(|peer| !peer.known.pinned)
             };
@@ -435,7 +435,7 @@ impl Keyring {
 
     /// Who answers with this key, from there to here, has to name this timestamp. `moved` says that he announced a move.
     pub(crate) fn challenge(&mut self, who: Who, stamp: u64, moved: bool, now: Instant) {
-        let most = self.limits.max_pending;
+        let most = self.limits.hosts.pending;
         self.challenges.add(who, stamp, moved, most, now);
     }
 

@@ -114,8 +114,10 @@ impl Left {
             return;
         }
         let pause = match self.again {
-            Some((_, pause)) => pause.saturating_mul(2).min(world.limits.retry_last),
-            None => world.limits.retry_first,
+            Some((_, pause)) => pause
+                .saturating_mul(2)
+                .min(world.limits.requests.retry_last),
+            None => world.limits.requests.retry_first,
         };
         self.again = Some((world.now.after(world.jitter(pause)), pause));
     }

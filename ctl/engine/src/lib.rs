@@ -115,6 +115,9 @@ pub use io::{
 pub use keys::{
     verify, Changed, Fact, Fingerprint, Former, Keys, KnownKey, NoKey, OwnKey, Policy, PublicKey,
 };
-pub use limits::{Limits, Rate};
+pub use limits::{
+    ChallengeLimits, GreetingLimits, HostLimits, Limits, NatLimits, Rate, RequestLimits,
+    SignatureLimits, ValidationLimits,
+};
 pub use note::Note;
 pub use stamps::Stamps;

@@ -20,7 +20,7 @@ impl Lifetime {
 
     /// Starts what begins now and ends what is over; it lasts for ever unless it is `served`.
     pub(crate) fn review(&mut self, served: bool, world: &World) {
-        let first = || world.now.after(world.limits.forget);
+        let first = || world.now.after(world.limits.hosts.forget);
         self.look_at = served.then(|| self.look_at.unwrap_or_else(first));
     }
 
@@ -28,7 +28,7 @@ impl Lifetime {
     pub(crate) fn take_due(&mut self, world: &mut World) -> bool {
         let due = self.look_at.is_some_and(|at| at <= world.now);
         if due {
-            self.look_at = Some(world.now.after(world.jitter(world.limits.forget)));
+            self.look_at = Some(world.now.after(world.jitter(world.limits.hosts.forget)));
         }
         due
     }
@@ -38,10 +38,10 @@ impl Lifetime {
         if traffic.flows > 0 || world.off {
             return false;
         }
-        let left = world.limits.forget.saturating_sub(traffic.idle);
+        let left = world.limits.hosts.forget.saturating_sub(traffic.idle);
         let next = world.now.after(left);
         let planned = self.look_at.unwrap_or(next);
         self.look_at = Some(planned.min(next));
-        traffic.idle >= world.limits.forget
+        traffic.idle >= world.limits.hosts.forget
     }
 }

@@ -34,9 +34,35 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// So many tokens a second, and so many when it is full.
+    pub const fn new(per_second: u32, burst: u32) -> Rate {
+        Rate { per_second, burst }
+    }
+}
+
 /// The timers and bounds of an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Requests of ours.
+    pub requests: RequestLimits,
+    /// Whether peers are where they say.
+    pub validation: ValidationLimits,
+    /// Hosts and what is kept of them.
+    pub hosts: HostLimits,
+    /// NATs, in front of us and of hosts.
+    pub nats: NatLimits,
+    /// HELLOs.
+    pub greetings: GreetingLimits,
+    /// Signatures that are verified.
+    pub signatures: SignatureLimits,
+    /// ACKs with IS.
+    pub challenges: ChallengeLimits,
+}
+
+/// How often and when requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
     /// Sends of a HELLO in all.
     pub hello_sends: u32,
     /// Sends of another request to each address of the peer.
@@ -45,128 +71,164 @@ pub struct Limits {
     pub rto_first: Duration,
     /// Least retransmission time-out; else it is three times the smoothed round trip.
     pub rto_floor: Duration,
-    /// How long a host that did not answer is left alone.
-    pub classic: Duration,
     /// Pause before a move that nobody acknowledged is signalled again; doubled each time.
     pub retry_first: Duration,
     /// Longest such pause.
     pub retry_last: Duration,
-    /// Pause before a host that was taken over from the kernel is greeted.
-    pub adopt: Duration,
+}
+
+/// When a peer has to show that it is where it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidationLimits {
     /// How long an address is used before the peer is asked whether it is there.
-    pub prove_after: Duration,
+    pub probe_after: Duration,
     /// How often the kernel is asked meanwhile whether anything comes from there.
     pub look_after: Duration,
     /// Probes that begin to one host.
-    pub probes_host: Rate,
+    pub probes: Rate,
     /// How long a peer that was not where it said has to prove its addresses first.
     pub distrust: Duration,
+}
+
+/// How many hosts there are, and how long they and their addresses are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostLimits {
+    /// Most hosts.
+    pub most: usize,
+    /// Most hosts that are being asked at a time; the others wait.
+    pub pending: usize,
+    /// Hosts that are told of a change of our addresses; the others wait.
+    pub told: Rate,
+    /// How long a host that did not answer is left alone.
+    pub classic: Duration,
     /// How long a host without flows is kept after the last packet.
     pub forget: Duration,
     /// How long a former address of a host names it.
     pub alias: Duration,
+    /// Pause before a host that was taken over from the kernel is greeted.
+    pub adopt: Duration,
+}
+
+/// What is sent from behind NATs, and taken of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NatLimits {
     /// How often something is sent from behind a NAT, so that it remembers our port; up to a quarter more.
     pub keep: Duration,
-    /// Most hosts.
-    pub max_hosts: usize,
-    /// Most hosts that are being asked at a time; the others wait.
-    pub max_pending: usize,
-    /// HELLOs sent to hosts that may not take part.
-    pub hello_out: Rate,
-    /// Hosts that are told of a change of our addresses; the others wait.
-    pub moves: Rate,
-    /// HELLOs taken from unknown hosts.
-    pub hello_in: Rate,
-    /// HELLOs taken from one /24 or /64.
-    pub hello_prefix: Rate,
     /// NAT_ENTRYs taken.
     pub entries: Rate,
     /// NAT_ENTRYs taken from one /24 or /64.
-    pub entry_prefix: Rate,
+    pub prefix: Rate,
+}
+
+/// HELLOs to hosts that may not take part, and from unknown ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GreetingLimits {
+    /// HELLOs sent to hosts that may not take part.
+    pub sent: Rate,
+    /// HELLOs taken from unknown hosts.
+    pub taken: Rate,
+    /// HELLOs taken from one /24 or /64.
+    pub prefix: Rate,
+}
+
+/// Signatures that are verified before it is known whether they are worth it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignatureLimits {
     /// Signatures of unknown keys that are verified.
     pub strangers: Rate,
     /// Signatures of unknown keys that are verified because the message answers one of ours.
     pub answers: Rate,
     /// Forged messages of one sort in the name of one key; beyond that its messages of this sort wait.
     pub forged: Rate,
-    /// ACKs with IS sent in all.
-    pub wrong: Rate,
-    /// ACKs with IS sent to one host.
-    pub wrong_host: Rate,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+/// How often others are told to greet us again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChallengeLimits {
+    /// ACKs with IS sent in all.
+    pub all: Rate,
+    /// ACKs with IS sent to one host.
+    pub host: Rate,
+}
+
+impl Default for RequestLimits {
+    fn default() -> RequestLimits {
+        RequestLimits {
             hello_sends: 3,
             sends: 4,
             rto_first: Duration::from_secs(1),
             rto_floor: Duration::from_millis(200),
-            classic: Duration::from_secs(600),
             retry_first: Duration::from_secs(5),
             retry_last: Duration::from_secs(60),
-            adopt: Duration::from_millis(20),
-            prove_after: Duration::from_secs(20),
-            look_after: Duration::from_secs(3),
-            probes_host: Rate {
-                per_second: 1,
-                burst: 2,
-            },
-            distrust: Duration::from_secs(600),
-            forget: Duration::from_secs(300),
-            alias: Duration::from_secs(600),
-            keep: Duration::from_secs(20),
-            max_hosts: 65_536,
-            max_pending: 1_024,
-            hello_out: Rate {
-                per_second: 100,
-                burst: 200,
-            },
-            moves: Rate {
-                per_second: 2_000,
-                burst: 200,
-            },
-            hello_in: Rate {
-                per_second: 200,
-                burst: 400,
-            },
-            hello_prefix: Rate {
-                per_second: 20,
-                burst: 40,
-            },
-            entries: Rate {
-                per_second: 200,
-                burst: 400,
-            },
-            entry_prefix: Rate {
-                per_second: 20,
-                burst: 40,
-            },
-            strangers: Rate {
-                per_second: 400,
-                burst: 800,
-            },
-            answers: Rate {
-                per_second: 2_000,
-                burst: 4_000,
-            },
-            forged: Rate {
-                per_second: 100,
-                burst: 200,
-            },
-            wrong: Rate {
-                per_second: 50,
-                burst: 50,
-            },
-            wrong_host: Rate {
-                per_second: 1,
-                burst: 4,
-            },
         }
     }
 }
 
-impl Limits {
+impl Default for ValidationLimits {
+    fn default() -> ValidationLimits {
+        ValidationLimits {
+            probe_after: Duration::from_secs(20),
+            look_after: Duration::from_secs(3),
+            probes: Rate::new(1, 2),
+            distrust: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Default for HostLimits {
+    fn default() -> HostLimits {
+        HostLimits {
+            most: 65_536,
+            pending: 1_024,
+            told: Rate::new(2_000, 200),
+            classic: Duration::from_secs(600),
+            forget: Duration::from_secs(300),
+            alias: Duration::from_secs(600),
+            adopt: Duration::from_millis(20),
+        }
+    }
+}
+
+impl Default for NatLimits {
+    fn default() -> NatLimits {
+        NatLimits {
+            keep: Duration::from_secs(20),
+            entries: Rate::new(200, 400),
+            prefix: Rate::new(20, 40),
+        }
+    }
+}
+
+impl Default for GreetingLimits {
+    fn default() -> GreetingLimits {
+        GreetingLimits {
+            sent: Rate::new(100, 200),
+            taken: Rate::new(200, 400),
+            prefix: Rate::new(20, 40),
+        }
+    }
+}
+
+impl Default for SignatureLimits {
+    fn default() -> SignatureLimits {
+        SignatureLimits {
+            strangers: Rate::new(400, 800),
+            answers: Rate::new(2_000, 4_000),
+            forged: Rate::new(100, 200),
+        }
+    }
+}
+
+impl Default for ChallengeLimits {
+    fn default() -> ChallengeLimits {
+        ChallengeLimits {
+            all: Rate::new(50, 50),
+            host: Rate::new(1, 4),
+        }
+    }
+}
+
+impl RequestLimits {
     /// Sends of a request of this kind to one address.
     pub(crate) fn sends_of(&self, control: Control) -> u32 {
         match control {

@@ -40,7 +40,7 @@ impl Listing {
             managed: false,
             published: None,
             doubt: false,
-            classic_for: limits.classic,
+            classic_for: limits.hosts.classic,
             lifetime: Lifetime::default(),
         }
     }

@@ -70,7 +70,9 @@ pub(crate) fn send(host: &Host, probe: &mut Probe, world: &mut World) {
 pub(crate) fn unanswered(host: &mut Host, probe: &Probe, world: &mut World) -> Option<Addr> {
     if host.listing().id().is_some() {
         let alone = host.peer().reach().eq([probe.to()]);
-        let again = world.now.after(world.jitter(world.limits.retry_first));
+        let again = world
+            .now
+            .after(world.jitter(world.limits.requests.retry_first));
         let asked = probe.asked().filter(|_| alone);
         let validation = host.validation_mut();
         if asked.is_some_and(|to| validation.doubt(to, again, world.now)) {

@@ -219,7 +219,7 @@ impl Request {
     /// Where it goes now: one of these after the other; `None` when it was sent often enough.
     pub(crate) fn turn(&mut self, targets: &[Endpoint], world: &World) -> Option<Endpoint> {
         let count = rounds(targets);
-        let sends = world.limits.sends_of(self.contents.control);
+        let sends = world.limits.requests.sends_of(self.contents.control);
         let most = sends.saturating_mul(count).min(MAX_SENDS);
         let turn = targets.get((self.sends % count) as usize).copied();
         let turn = self.next.take().or(turn);

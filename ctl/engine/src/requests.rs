@@ -197,8 +197,10 @@ impl Requests {
     /// move the next answer may wait behind the data that goes on: twice the round trip was too early.
     pub(crate) fn time_out(&self, world: &World) -> Duration {
         match self.smoothed {
-            Some(smoothed) => smoothed.saturating_mul(3).max(world.limits.rto_floor),
-            None => world.limits.rto_first,
+            Some(smoothed) => smoothed
+                .saturating_mul(3)
+                .max(world.limits.requests.rto_floor),
+            None => world.limits.requests.rto_first,
         }
     }
 }

@@ -14,7 +14,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// Whether there is room for a host that greets from there, or for one of ours; room is made where that is just.
 pub(crate) fn has(table: &mut Table, from: Option<Addr>) -> bool {
-    let most = table.world.limits.max_hosts;
+    let most = table.world.limits.hosts.most;
     let spare = (most / SPARE).max(1);
     if table.len().saturating_add(spare) >= most {
         for key in table.shares_mut().ask() {

@@ -44,7 +44,7 @@ pub(crate) fn request(
         complete,
     };
     let time_out = match greets && host.state() == State::New {
-        true => world.limits.rto_first,
+        true => world.limits.requests.rto_first,
         false => host.requests().time_out(world),
     };
     let next = match greets {

@@ -115,7 +115,8 @@ pub(crate) fn routes_known(table: &mut Table, key: Key) {
     table.with(key, |host, world| {
         if host.state() == State::New && host.sources().is_empty() {
             host.set_state(State::Classic);
-            host.listing_mut().leave_for(world.limits.retry_first);
+            host.listing_mut()
+                .leave_for(world.limits.requests.retry_first);
             world.note(Note::Classic {
                 peer: host.name(),
                 reason: "no-route",

@@ -59,7 +59,7 @@ impl Session {
             strange_hello: None,
             challenges: Vec::new(),
             replies: Vec::new(),
-            wrong: Bucket::new(limits.wrong_host),
+            wrong: Bucket::new(limits.challenges.host),
             resyncs: 0,
         }
     }

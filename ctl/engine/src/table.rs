@@ -383,7 +383,7 @@ impl Table {
 
     /// Whether as many are being asked as may be.
     pub(crate) fn is_busy(&self) -> bool {
-        self.pending.len() >= self.world.limits.max_pending
+        self.pending.len() >= self.world.limits.hosts.pending
     }
 
     /// No host has heard of a change of our addresses. Who was met last is most likely to be in use.

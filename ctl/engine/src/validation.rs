@@ -53,13 +53,17 @@ impl Unvalidated {
             local,
             base: None,
             look_at: Some(world.now),
-            probe_at: Some(world.now.after(world.jitter(world.limits.prove_after))),
+            probe_at: Some(
+                world
+                    .now
+                    .after(world.jitter(world.limits.validation.probe_after)),
+            ),
             probed: false,
             renewed: false,
-            pause: world.limits.retry_first,
+            pause: world.limits.requests.retry_first,
             failed: false,
             doubted: false,
-            until: world.now.after(world.limits.distrust),
+            until: world.now.after(world.limits.validation.distrust),
         }
     }
 
@@ -67,7 +71,11 @@ impl Unvalidated {
     fn again(addr: Addr, local: Addr, world: &mut World) -> Unvalidated {
         Unvalidated {
             look_at: None,
-            probe_at: Some(world.now.after(world.jitter(world.limits.retry_first))),
+            probe_at: Some(
+                world
+                    .now
+                    .after(world.jitter(world.limits.requests.retry_first)),
+            ),
             failed: true,
             until: world.now,
             ..Unvalidated::new(addr, local, world)
@@ -96,7 +104,7 @@ impl Validation {
             validated: Vec::new(),
             unvalidated: Vec::new(),
             distrusted_until: None,
-            probes: Probes::new(limits.probes_host),
+            probes: Probes::new(limits.validation.probes),
         }
     }
 
@@ -208,7 +216,7 @@ impl Validation {
 
     /// From now on it has to prove its addresses before they are used.
     pub(crate) fn distrust(&mut self, world: &World) {
-        self.distrusted_until = Some(world.now.after(world.limits.distrust));
+        self.distrusted_until = Some(world.now.after(world.limits.validation.distrust));
     }
 
     /// The addresses of the peer changed, or ours: what is asked about them. It may be looked for in networks that we share if
@@ -320,7 +328,7 @@ impl Validation {
     /// has to come from there as goes there, since it was last asked about: whoever forges that could send it to his victim
     /// himself.
     pub(crate) fn judge(&mut self, traffic: Traffic, world: &mut World) -> Option<Addr> {
-        let most = world.limits.retry_last;
+        let most = world.limits.requests.retry_last;
         let now = world.now;
         let mut doubted = self.unvalidated.iter_mut();
         let tried = doubted.find(|other| other.doubted)?;
@@ -340,7 +348,7 @@ impl Validation {
     /// The peer has to show that it hears us there before the address is used. False when it has done so.
     pub(crate) fn fail(&mut self, addr: Addr, world: &mut World) -> bool {
         let now = world.now;
-        let again = world.limits.retry_last;
+        let again = world.limits.requests.retry_last;
         let Some(tried) = self.of(addr) else {
             return false;
         };
@@ -356,7 +364,7 @@ impl Validation {
     pub(crate) fn look(&mut self, traffic: Traffic, world: &World) {
         let poor = traffic.flows > 0 && traffic.credit.is_none_or(|credit| credit < LOW);
         let (sent, received) = (traffic.sent, traffic.received);
-        let next = world.now.after(world.limits.look_after);
+        let next = world.now.after(world.limits.validation.look_after);
         for other in &mut self.unvalidated {
             if other.failed || other.probe_at.is_none() {
                 continue;

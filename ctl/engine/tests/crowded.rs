@@ -92,10 +92,8 @@ fn cookie_is_good_where_it_was_sent() {
         per_second: 1,
         burst: 1,
     };
-    let limits = Limits {
-        strangers: rare,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.signatures.strangers = rare;
     let mut sim = Sim::new(1, FAIR);
     sim.add_with(&[SERVER], limits);
     let others = [sim.add(&["192.0.2.1"]), sim.add(&["203.0.113.1"])];
@@ -181,10 +179,8 @@ fn forged_cookie_makes_nobody_talk() {
 
 /// A server with room for so many, and a client from each of these addresses that has greeted it.
 fn crowd(most: usize, from: impl Iterator<Item = String>, traffic: Option<Traffic>) -> Sim {
-    let limits = Limits {
-        max_hosts: most,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.hosts.most = most;
     let mut sim = Sim::new(1, FAIR);
     sim.add_with(&[SERVER], limits);
     for client in from {
@@ -271,7 +267,7 @@ fn limits_are_shown() {
     );
     assert_eq!((of("evicted"), of("cookies-sent")), (0, 0));
     // The last one has just come.
-    let burst = u64::from(Limits::default().hello_in.burst);
+    let burst = u64::from(Limits::default().greetings.taken.burst);
     assert_eq!(of("left-newcomers"), burst - 1);
 }
 

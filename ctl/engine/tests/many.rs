@@ -95,8 +95,8 @@ fn busy_client_does_not_spray() {
     for number in 0..5_000 {
         sim.flow(0, "192.0.2.1", &client(number));
     }
-    let Limits { hello_out, .. } = Limits::default();
-    assert_eq!(sim.sent().len(), hello_out.burst as usize);
+    let Limits { greetings, .. } = Limits::default();
+    assert_eq!(sim.sent().len(), greetings.sent.burst as usize);
     sim.run(secs(1));
     // The first ones are asked again after a second and more.
     let sends = sim.sent().len();
@@ -111,10 +111,8 @@ fn busy_client_does_not_spray() {
 
 #[test]
 fn few_are_asked_at_a_time() {
-    let limits = Limits {
-        max_pending: 10,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.hosts.pending = 10;
     let mut sim = Sim::new(1, FAIR);
     sim.add_with(&["192.0.2.1"], limits);
     for number in 0..50 {
@@ -250,7 +248,10 @@ fn flood_of_signed_greetings_from_forged_sources_leaves_nothing() {
         engine.refusals()
     );
     let [challenges, known] = engine.key_counts();
-    assert!(challenges <= Limits::default().max_pending, "{challenges}");
+    assert!(
+        challenges <= Limits::default().hosts.pending,
+        "{challenges}"
+    );
     assert_eq!(known, 1);
     // Nobody gets more than was sent in his name.
     let answered: usize = sim.wire.iter().map(|(_, _, bytes)| bytes.len()).sum();
@@ -260,10 +261,8 @@ fn flood_of_signed_greetings_from_forged_sources_leaves_nothing() {
 
 #[test]
 fn flood_of_greetings_is_bounded() {
-    let limits = Limits {
-        max_hosts: 500,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.hosts.most = 500;
     let mut sim = Sim::new(1, FAIR);
     sim.add_believing(&["192.0.2.1"], limits, Policy::Unsigned);
     sim.add(&["198.51.100.1"]);

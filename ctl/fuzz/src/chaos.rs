@@ -103,11 +103,9 @@ pub fn engine(octets: &[u8]) {
         2 => Policy::RequireKnown,
         _ => Policy::Unsigned,
     };
-    let limits = Limits {
-        max_hosts: 1 + octets.below(8),
-        max_pending: 1 + octets.below(4),
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.hosts.most = 1 + octets.below(8);
+    limits.hosts.pending = 1 + octets.below(4);
     let node = |number| Node::new(number, limits, policy);
     let mut chaos = Chaos {
         octets,

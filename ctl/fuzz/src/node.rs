@@ -320,7 +320,7 @@ impl Node {
         };
         self.trace(now, || format!("{input:?}"));
         self.engine.handle(moment, input);
-        let most = OUTPUTS * (2 + self.limits.max_hosts) * (2 + self.local.len());
+        let most = OUTPUTS * (2 + self.limits.hosts.most) * (2 + self.local.len());
         let mut outputs = 0;
         while let Some(output) = self.engine.poll() {
             outputs += 1;
@@ -448,20 +448,20 @@ impl Node {
     /// What holds after every input.
     fn check(&self) {
         let hosts: usize = self.engine.counts().iter().sum();
-        assert!(hosts <= self.limits.max_hosts, "{hosts} hosts");
+        assert!(hosts <= self.limits.hosts.most, "{hosts} hosts");
         let [challenges, keys] = self.engine.key_counts();
         assert!(
-            challenges <= self.limits.max_pending,
+            challenges <= self.limits.hosts.pending,
             "{challenges} challenges"
         );
         // Listed keys are the administrator's matter.
-        assert!(keys <= 2 * self.limits.max_hosts + 4, "{keys} keys");
+        assert!(keys <= 2 * self.limits.hosts.most + 4, "{keys} keys");
     }
 
     /// What the engine remembers is bounded; slow, so not asked after every input.
     pub(crate) fn check_memory(&self) {
         let text = format!("{:?}", self.engine).len();
-        let most = TEXT_BASE + TEXT * self.limits.max_hosts;
+        let most = TEXT_BASE + TEXT * self.limits.hosts.most;
         assert!(text <= most, "the engine has {text} octets of text");
     }
 

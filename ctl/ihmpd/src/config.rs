@@ -19,6 +19,7 @@ use ihmp_core::{
     time::Duration, //
 };
 use ihmp_engine::{
+    HostLimits,
     Limits,
     Policy, //
 };
@@ -347,10 +348,14 @@ impl Config {
 
     /// The bounds of the engine.
     pub(crate) fn limits(&self) -> Limits {
-        Limits {
-            max_hosts: self.peers.max as usize,
+        let hosts = HostLimits {
+            most: self.peers.max as usize,
             classic: Duration::from_secs(self.peers.retry_after.into()),
             forget: Duration::from_secs(self.peers.forget_after.into()),
+            ..HostLimits::default()
+        };
+        Limits {
+            hosts,
             ..Limits::default()
         }
     }
@@ -402,9 +407,9 @@ mod tests {
         assert_eq!((router.lifetime, router.max_routes), (60, 7));
         assert_eq!(config.router.queue, 8);
         assert_eq!(router.nat.unwrap().port, 50_000);
-        assert_eq!(config.limits().max_hosts, 10);
-        assert_eq!(config.limits().classic, Duration::from_secs(5));
-        assert_eq!(config.limits().forget, Duration::from_secs(6));
+        assert_eq!(config.limits().hosts.most, 10);
+        assert_eq!(config.limits().hosts.classic, Duration::from_secs(5));
+        assert_eq!(config.limits().hosts.forget, Duration::from_secs(6));
     }
 
     #[test]
