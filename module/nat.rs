@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Port mappings of NATs in front of hosts ([DIME-IFIP] section IV-D, Fig. 9): the remote port on the
+//! Port mappings of NATs in front of hosts ([DIME-IFIP] section V-D, Fig. 9): the remote port on the
 //! wire is the NAT's, sockets go on with that of the host.
 //!
 //! A mapping counts while its address is an active one of its host with the mark of a NAT. So it may

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a NAT_ENTRY says ([DIME-IFIP] section IV-D, Fig. 9): the ports that a NAT gave to flows of a host behind it.
+//! What a NAT_ENTRY says ([DIME-IFIP] section V-D, Fig. 9): the ports that a NAT gave to flows of a host behind it.
 //!
 //! ```
 //! use ihmp_core::addr::Addr;

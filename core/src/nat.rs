@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Port mappings of a NAT in front of a host ([DIME-IFIP] section IV-D, Fig. 9), and the keys that they are found by.
+//! Port mappings of a NAT in front of a host ([DIME-IFIP] section V-D, Fig. 9), and the keys that they are found by.
 
 use core::fmt;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! NAT_ENTRY: a NAT tells which port it gave to which flow of a host behind it ([DIME-IFIP] section IV-D, Fig. 9).
+//! NAT_ENTRY: a NAT tells which port it gave to which flow of a host behind it ([DIME-IFIP] section V-D, Fig. 9).
 //!
 //! A NAT speaks for its address and for nothing else: it has to hear what is sent there, and the host has to be behind it
 //! by its own word. What it then says is about flows that pass it anyway.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Peers behind NATs: where they are spoken to, and what of it the kernel may use ([DIME-IFIP] section IV-D).
+//! Peers behind NATs: where they are spoken to, and what of it the kernel may use ([DIME-IFIP] section V-D).
 //!
 //! The source of a datagram that passed a NAT is not under its signature. So it is used only where the peer has shown that
 //! it hears us: else whoever copies a message could add an address of his own.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Micro-mobility: a router near us answers a move in the peer's place, and brings what the peer sends to our old address
-//! to the new one ([DIME-IFIP] section IV-C, Fig. 8). The peer is told nothing, and knows the old address only.
+//! to the new one ([DIME-IFIP] section V-C, Fig. 8). The peer is told nothing, and knows the old address only.
 //!
 //! A router's word only suppresses the message to the peer: when nothing comes from the peer any more, or the lifetime ends
 //! without another answer, the peer is told all the same. That is a HELLO from the new address, which routers let pass, and

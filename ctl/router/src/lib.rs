@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Micro-mobility ([DIME-IFIP] section IV-C, Fig. 8): a router that sees the messages of the hosts behind it answers their
+//! Micro-mobility ([DIME-IFIP] section V-C, Fig. 8): a router that sees the messages of the hosts behind it answers their
 //! moves within its network in place of their peers, and brings what is sent to the old address to the new one.
 //!
 //! [`Router`] takes an [`Input`] and is then asked for its [`Output`]s until there are none, as the engine of a host is. Each
 //! datagram that is shown to it gets exactly one [`Output::Verdict`]. What it does not understand, or has no part in,
 //! passes untouched: without a router all hosts are as well off, and with one that errs the messages go on to the peer.
 //!
-//! NAT ([DIME-IFIP] section IV-D, Fig. 9): a router that exchanges the addresses of the hosts behind it says so in their
+//! NAT ([DIME-IFIP] section V-D, Fig. 9): a router that exchanges the addresses of the hosts behind it says so in their
 //! messages, and tells their peers which ports it gave them, so that connections move into its network and out of it.
 //!
 //! Whom it believes: a host is *bound* to the key with which it is heard from an address, but only where the message comes

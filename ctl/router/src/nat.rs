@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! NAT ([DIME-IFIP] section IV-D, Fig. 9): messages that pass the machine's NAT are marked, and show who is behind it and
+//! NAT ([DIME-IFIP] section V-D, Fig. 9): messages that pass the machine's NAT are marked, and show who is behind it and
 //! with whom it signals; peers are told of the mappings of those hosts.
 //!
 //! A message is looked at twice. As it is forwarded, its source is the host's own: that is noted. As it leaves, the NAT has
