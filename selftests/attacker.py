@@ -80,7 +80,7 @@ def forged(args, key):
             if more == 2:
                 addresses[2] = args.host
             if kind == ROUTER_ACK:
-                addresses, terms = [args.src, args.dst, args.host, args.host], struct.pack("!H14x", 300)
+                addresses, terms = [args.src, args.dst, args.host, args.host], struct.pack("!HB13x", 300, number & 1)
             block = b""
             if key:
                 stamp = struct.pack("!Q", (1 << 63) + random.getrandbits(40))

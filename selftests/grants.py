@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Forges a router's answers to announcements of moves.
+"""Forges a router's answers to announcements of moves: once as if the move were granted, once as if it were rejected.
 
   grants.py seen FILE                    prints how many ROUTER_ACKs are in FILE, a capture by `attacker.py sniff`
-  grants.py moves FILE                   prints a line "NAME SOURCE OLD" for each HANDOFF and ADDR_DOWN in FILE
+  grants.py moves FILE                   prints a line "NAME SOURCE OLD" for each HANDOFF and ADDR_DOWN in FILE, and a line "NAME SOURCE
+                                         NEW" for each ADDR_UP
   grants.py forge DEV ROUTER KEY FILE    answers each HANDOFF and ADDR_UP that arrives on DEV, from the address ROUTER; prints
                                          "ready", and when it is ended a line "KIND COUNT" for each kind:
     unsigned   without a signature
@@ -12,6 +13,7 @@
     number     the same with another sequence number
     replay     ROUTER_ACKs from FILE, unchanged
     moved      the same with the sequence number of the request
+    changed    the same as if the move was rejected
 """
 
 import ipaddress
@@ -23,7 +25,7 @@ import sys
 
 from attacker import BLOCK, PORT, ROUTER_ACK, SIGNED, octets, put, seen
 
-ADDR_UP, ADDR_DOWN, HANDOFF = 2, 4, 6
+ADDR_UP, ADDR_UP_UNREACHABLE, ADDR_DOWN, HANDOFF = 2, 3, 4, 6
 
 
 def text(address):
@@ -41,28 +43,31 @@ def forged(request, new, peer, router, key, old_grants):
     number = struct.unpack_from("!H", request, 2)[0]
     listed = addresses(request)
     old = listed[2] if len(listed) > 2 else listed[0]
-    payload = octets(router) + b"".join(octets(a) for a in (router, new, old, peer)) + struct.pack("!H14x", 300)
+    ends = octets(router) + b"".join(octets(a) for a in (router, new, old, peer))
 
-    def answer(signer, seqno):
+    def answer(signer, seqno, rejected):
         block = b""
         if signer:
             stamp = struct.pack("!Q", (1 << 63) + random.getrandbits(40))
             block = struct.pack("!BBH", 1, 0, 104) + stamp + signer + random.randbytes(64)
-        return struct.pack("!BBH", ROUTER_ACK, SIGNED if signer else 0, seqno) + block + payload
+        terms = struct.pack("!HB13x", 300, rejected)
+        return struct.pack("!BBH", ROUTER_ACK, SIGNED if signer else 0, seqno) + block + ends + terms
 
-    yield "unsigned", answer(None, number)
-    yield "stranger", answer(random.randbytes(32), number)
-    yield "named", answer(key, number)
-    for more in 1, 2, 77:
-        yield "number", answer(key, (number + more) & 0xffff)
+    for rejected in False, True:
+        yield "unsigned", answer(None, number, rejected)
+        yield "stranger", answer(random.randbytes(32), number, rejected)
+        yield "named", answer(key, number, rejected)
+        for more in 1, 2, 77:
+            yield "number", answer(key, (number + more) & 0xffff, rejected)
     for grant in old_grants:
         yield "replay", grant
         yield "moved", put(grant, 2, request[2:4])
+        yield "changed", put(grant, len(grant) - 14, b"\x01")
 
 
 def forge(dev, router, key, file):
     old_grants = [m for _, _, m in seen(file) if m[0] == ROUTER_ACK][:4]
-    counts = dict.fromkeys(("unsigned", "stranger", "named", "number", "replay", "moved"), 0)
+    counts = dict.fromkeys(("unsigned", "stranger", "named", "number", "replay", "moved", "changed"), 0)
     family = socket.AF_INET6 if ":" in router else socket.AF_INET
     out = socket.socket(family, socket.SOCK_DGRAM)
     out.bind((router, PORT))
@@ -105,6 +110,8 @@ def main():
                 print("handoff", src, addresses(message)[2])
             elif message[0] == ADDR_DOWN:
                 print("addr-down", src, addresses(message)[1])
+            elif message[0] in (ADDR_UP, ADDR_UP_UNREACHABLE):
+                print("addr-up" if message[0] == ADDR_UP else "addr-up-unreachable", src, addresses(message)[1])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Micro-mobility: a router answers the moves within its network, the correspondent hears nothing of them and keeps the old
-# address; and what happens when the router rejects, dies, forgets, or is none.
+# address; and what happens when the router declines, rejects, dies, forgets, or is none.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -127,14 +127,133 @@ leaves() {
 	traffic_end m
 }
 
-rejected() {
+# declined: moves from and to that network are left to c.
+declined() {
 	local M NEW OUT C
 
-	stage "$1" 'reject = ["198.51.100.0/24", "2001:db8:2::/64"]' || return
+	stage "$1" 'decline = ["198.51.100.0/24", "2001:db8:2::/64"]' || return
 	leave m eth0 && join m wifi0 50 || return
 	told "$NEW" && must "goes on" goes_on m 20 || return
 	check "m was told so" has_line "$TMP/ihmpd.m.log" "event=router-declined .* new=$NEW old=$M"
 	check "no route" not_routed "$1"
+	traffic_end m
+}
+
+# CLOSED: nobody is to move from or to the network of wifi0.
+CLOSED='reject = ["198.51.100.0/24", "2001:db8:2::/64"]'
+
+# is_rejected: m was told that it must not move there, and says what to do.
+is_rejected() {
+	has_line "$TMP/ihmpd.m.log" "WARN event=router-rejected .* new=$NEW old=$M seconds=[0-9]* advice=\"..*\""
+}
+
+# has_of_m SET ADDRESS...: what c has of m in a set, of the family of the case.
+has_of_m() {
+	local set=$1
+	shift
+
+	host_is c "$M" "[.addr[] | select(.set == \"$set\") | .address | select(contains(\":\") == (\"$M\" | contains(\":\")))]
+		== $(jq -cn '$ARGS.positional' --args -- "$@")"
+}
+
+# uses ADDRESS...: what m uses towards c.
+uses() {
+	host_is m "$C" "[.addr[] | select(.set == \"local\") | .address] == $(jq -cn '$ARGS.positional' --args -- "$@")"
+}
+
+# shows COUNT: how many of its addresses m's agent shows as rejected.
+shows() {
+	ihmpctl --state "$TMP/state.m" -j agent |
+		jq -e --argjson n "$1" --arg a "$NEW" \
+			'.rejected == $n and .rejections == [limit($n; {address: $a, hosts: 1})]' >/dev/null
+}
+
+# rejected_soft: the old address stays in use, c is told of the new one from there, and knows that it cannot be reached.
+# Without it, m waits; it comes back, and all goes on.
+rejected_soft() {
+	local M NEW OUT C seen
+
+	stage "$1" "$CLOSED" || return
+	start c python3 "$SELFTESTS/attacker.py" sniff eth0 "$TMP/seen" >"$TMP/sniff.log" 2>&1
+	slowwait 20 has_line "$TMP/sniff.log" '^ready' || fail "nobody listens" || return
+	join m wifi0 50 || return
+	must "m is told" slowwait 10 is_rejected || return
+	must "c knows that it is of no use" slowwait 10 has_of_m unreachable "$NEW" || return
+	check "c has the old address" has_of_m active "$M"
+	check "m has the old address" uses "$M"
+	check "the agent shows it" shows 1
+	must "goes on" goes_on m 20 || return
+	equal "what c heard" "addr-up-unreachable $M $NEW" "$(python3 "$SELFTESTS/grants.py" moves "$TMP/seen" | sort -u)"
+	# The same address once more: it is known now, and nothing is said from there.
+	leave m wifi0
+	must "c forgets it" slowwait 10 has_of_m unreachable || return
+	seen=$(grep -c "event=sent .* from=$NEW " "$TMP/ihmpd.m.log")
+	join m wifi0 50 || return
+	must "c hears of it at once" slowwait 10 has_of_m unreachable "$NEW" || return
+	equal "messages from the new address" "$seen" "$(grep -c "event=sent .* from=$NEW " "$TMP/ihmpd.m.log")"
+	equal "rejections" 1 "$(grep -c event=router-rejected "$TMP/ihmpd.m.log")"
+	leave m eth0
+	must "nothing is left" slowwait 10 uses || return
+	check "c goes on with the old address" has_of_m active "$M"
+	join m eth0 || return
+	must "goes on at home" slowwait 20 uses "$M" && must "all of it" goes_on m 20 || return
+	check "no route" not_routed "$1"
+	traffic_end m
+}
+
+# rejected_hard: nothing goes to c from there, and what waits goes on at another address.
+rejected_hard() {
+	local M NEW OUT C
+
+	stage "$1" "$CLOSED" || return
+	leave m eth0 && join m wifi0 50 || return
+	must "m is told" slowwait 10 is_rejected || return
+	must "m has nothing" slowwait 10 uses || return
+	silent_at_c
+	join m usb0 || return
+	must "c sends there" slowwait 15 path_is c "$M" - "$OUT" && must "m from there" slowwait 15 uses "$OUT" || return
+	must "goes on" goes_on m 20 || return
+	must "c knows that the other is of no use" slowwait 10 has_of_m unreachable "$NEW" || return
+	check "no route" not_routed "$1"
+	traffic_end m
+}
+
+# silent_at_c: c has heard nothing, and has m where it was.
+silent_at_c() {
+	check "c knows the old address" has_of_m active "$M"
+	check "and no other" has_of_m unreachable
+	capture_end c eth0
+	equal "messages at c" 0 "$(captured c eth0 61453)"
+}
+
+# rejected_for_a_while: when that ends the router is asked again, and what the administrator allows by then goes on.
+rejected_for_a_while() {
+	local M NEW OUT C
+
+	stage "$1" "$CLOSED" 'lifetime = 10' || return
+	leave m eth0 && join m wifi0 50 || return
+	must "m is told" slowwait 10 is_rejected || return
+	silent_at_c
+	route_config 'lifetime = 10'
+	must "the router reads its file" reread reloaded || return
+	must "the router brings it there" slowwait 20 routed_to "$1" "$NEW" && must "goes on" goes_on m 20 || return
+	check "the agent shows none" shows 0
+	check "c knows the old address" has_of_m active "$M"
+	traffic_end m
+}
+
+# rejected_unknown: who does not list the router's key is not heard either, and stays where it was.
+rejected_unknown() {
+	local M NEW OUT C
+
+	stage "$1" "$CLOSED" || return
+	ihmpctl --state "$TMP/state.m" key del r || return
+	join m wifi0 50 || return
+	must "c is told that it is of no use" slowwait 20 has_of_m unreachable "$NEW" || return
+	check "c has the old address" has_of_m active "$M"
+	check "refused, and counted" refused_is m unknown-key 4
+	check "the agent shows none" shows 0
+	must "goes on" goes_on m 20 || return
 	traffic_end m
 }
 
@@ -231,7 +350,7 @@ forged() {
 	while read -r kind count; do
 		[ "$kind" = ready ] || sent[$kind]=$count
 	done <"$TMP/forge.log"
-	at_least "kinds" 6 ${#sent[@]}
+	at_least "kinds" 7 ${#sent[@]}
 	total=0
 	for kind in "${!sent[@]}"; do
 		at_least "$kind" 1 "${sent[$kind]}"
@@ -241,7 +360,8 @@ forged() {
 	check "unsigned" refused_is m unsigned "${sent[unsigned]}"
 	check "of an unknown key" refused_is m unknown-key "${sent[stranger]}"
 	check "with a made-up signature" refused_is m bad-signature "${sent[named]}"
-	check "replayed" refused_is m replayed $((sent[replay] + sent[moved]))
+	check "replayed" refused_is m replayed $((sent[replay] + sent[moved] + sent[changed]))
+	check "nothing is rejected" shows 0
 	traffic_end m
 }
 
@@ -298,7 +418,11 @@ for family in 4 6; do
 	run_case "IPv$family: a soft move within the router's network" soft $family
 	run_case "IPv$family: a hard move within the router's network" hard $family
 	run_case "IPv$family: away and home again, and out of the router's network" leaves $family
-	run_case "IPv$family: the router rejects" rejected $family
+	run_case "IPv$family: the router declines" declined $family
+	run_case "IPv$family: the router rejects a soft move" rejected_soft $family
+	run_case "IPv$family: the router rejects a hard move" rejected_hard $family
+	run_case "IPv$family: the router rejects for a while" rejected_for_a_while $family
+	run_case "IPv$family: a router that is not listed rejects" rejected_unknown $family
 	run_case "IPv$family: the router agent is killed" killed $family
 	run_case "IPv$family: the router agent is killed and forgets" restarted $family
 	run_case "IPv$family: the router agent does not run" absent $family

@@ -230,6 +230,10 @@ meant() {
 		00 00 000c $o $o
 		09 00 000d $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 012c0000000000000000000000000000
 		09 00 000e $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 012c0000000000000000000000000001
+		09 00 0014 $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 012c0100000000000000000000000000
+		09 00 0015 $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 00000100000000000000000000000000
+		09 00 0016 $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 012c0200000000000000000000000000
+		09 00 0017 $s $s $o $(mapped 192.0.2.2) $(mapped 203.0.113.10) 00000000000000000000000000000000
 		0a 00 000f $s
 		0a 00 0010 $s $s $(mapped 192.168.1.7) $key 0600 4e21 9c40 0016 0258 000000000000
 		0a 00 0011 $s $s $(mapped 192.168.1.7) $key 0001 4e21 9c40 0016 0258 000000000000
@@ -237,11 +241,15 @@ meant() {
 		0a 00 0013 $s $o $(mapped 192.168.1.7) $key 0600 4e21 9c40 0016 0258 000000000000
 	END
 	# The findings do not include that a message is unsigned, and that an ACK has IS.
-	equal "findings" "bad-payload bad-payload bad-payload bad-payload bad-payload bad-payload ok ok unknown-algorithm ok bad-payload nat-detected ok bad-payload bad-payload ok bad-payload bad-payload nat-detected" \
+	equal "findings" "bad-payload bad-payload bad-payload bad-payload bad-payload bad-payload ok ok unknown-algorithm ok bad-payload nat-detected ok bad-payload ok bad-payload bad-payload ok bad-payload ok bad-payload bad-payload nat-detected" \
 		"$(table meant.pcap frame _ws.expert.message | awk -F , '{
 			found = "ok"
 			for (i = NF; i > 0; i--) { split($i, word, ":"); if (word[1] ~ /^[a-z-]+$/ && word[1] != "unsigned") found = word[1] }
 			print found }' | paste -sd ' ')"
+	equal "what a router says" "13|300|0
+20|300|1
+23|0|0" "$(table meant.pcap 'ihmp.code == 9 and not ihmp.bad-payload' ihmp.seqno ihmp.lifetime ihmp.outcome)"
+	equal "in one word" 1 "$(table meant.pcap 'ihmp.seqno == 20' _ws.col.info | grep -c 'terms rejected 300 s')"
 	equal "what a NAT says" "198.51.100.7|192.168.1.7|6|20001|40000|22|600" "$(table meant.pcap "ihmp.seqno == 16" ihmp.source \
 		ihmp.inside ihmp.nat.proto ihmp.nat.nat_port ihmp.nat.port ihmp.nat.peer ihmp.lifetime)"
 	printf '%s\n' "00 00 0001 $s $s" | forge port.pcap 198.51.100.7 1024 || return

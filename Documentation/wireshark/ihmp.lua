@@ -30,6 +30,8 @@ local LABELS = { source = "Source", new = "New address", old = "Old address", pe
 -- ADDR_UP and HANDOFF come from the address that they announce.
 local FROM_NEW = { [2] = true, [6] = true }
 local ACK, ROUTER_ACK, NAT_ENTRY = 8, 9, 10
+-- What a router says of a move; without a lifetime it declines it.
+local OUTCOMES = { [0] = "granted, or declined", [1] = "rejected" }
 
 local f = {
 	code = ProtoField.uint8("ihmp.code", "Control", base.DEC, CODES),
@@ -67,6 +69,7 @@ local f = {
 	nat_host_port = ProtoField.uint16("ihmp.nat.port", "Port of the host"),
 	nat_peer_port = ProtoField.uint16("ihmp.nat.peer", "Port of the peer"),
 	lifetime = ProtoField.uint16("ihmp.lifetime", "Lifetime"),
+	outcome = ProtoField.uint8("ihmp.outcome", "The move is", base.DEC, OUTCOMES),
 	other = ProtoField.string("ihmp.other", "Other address"),
 	count = ProtoField.uint8("ihmp.addresses", "Number of addresses"),
 	-- The same addresses once more, for filters with a prefix: ihmp.ip == 192.0.2.0/24
@@ -220,10 +223,14 @@ local function payload(tree, range, code, signed, baked, pinfo)
 		local part = range(at * ADDRESS, ADDRESS)
 		local text, item, value
 		if role == "terms" then
-			-- What a router promises: seconds, and zeros.
-			item, text = tree:add(f.lifetime, part(0, 2)), part(0, 2):uint() .. " s"
-			for zero = 2, ADDRESS - 2, 2 do
-				if part(zero, 2):uint() ~= 0 then texts.bad = true end
+			-- What a router says: seconds, whether the move is rejected, and zeros.
+			local seconds, outcome = part(0, 2):uint(), part(2, 1):uint()
+			item = tree:add(f.lifetime, part(0, 2))
+			tree:add(f.outcome, part(2, 1))
+			text = (outcome == 1 and "rejected " or "") .. seconds .. " s"
+			texts.bad = not OUTCOMES[outcome] or (outcome == 1 and seconds == 0)
+			for zero = 3, ADDRESS - 1 do
+				if part(zero, 1):uint() ~= 0 then texts.bad = true end
 			end
 		elseif role == "key" then
 			item = tree:add(f.nat_key, part)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An ACK: what was asked has come to the peer.
 
+use ihmp_core::addr::Addr;
 use ihmp_core::message::{Control, Options};
 
 use crate::advertised::Standing;
@@ -181,11 +182,29 @@ fn is_acknowledged(host: &mut Host, request: &Request, received: &Received<'_>, 
     host.sources_mut().hidden_mut().keep(received, world);
     host.announcements_mut().restart(&world.limits);
     let detected = message.options.has(Options::NAT_DETECTED);
+    let doubtful = is_doubtful(host, request.from());
     host.acknowledged(request.from(), detected);
     host.announcements_mut().withdraw(request.from());
+    if doubtful {
+        announce_anew(host, request.from(), world);
+    }
     for addr in &request.contents().list {
         host.advertised_mut().mention(*addr);
     }
+}
+
+/// Whether the peer was told that an address of ours does not work, or is being told so, because a router said that it had
+/// taken out what the peer has answered.
+fn is_doubtful(host: &Host, addr: Addr) -> bool {
+    let unreachable = host.advertised().standing(addr) == Some(Standing::Unreachable);
+    host.sources().rejected().is_disproved(addr) && (unreachable || host.reports(addr))
+}
+
+/// Announces an address once more: the peer may have heard of it before it was told that it does not work.
+fn announce_anew(host: &mut Host, addr: Addr, world: &mut World) {
+    host.end_report(addr, world);
+    host.advertised_mut().set(addr, Standing::Maybe);
+    host.announcements_mut().announce(addr);
 }
 
 /// The peer answers a greeting. It is the `same` as under another entry, or not.

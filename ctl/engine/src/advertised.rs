@@ -154,6 +154,13 @@ impl Advertisement {
             .retain(|advertised| advertised.addr != new && advertised.standing != Standing::Behind);
     }
 
+    /// A router has taken out what would have told the peer of this address, or taken it back.
+    pub(crate) fn rejected(&mut self, new: Addr) {
+        let doubtful = |advertised: &Advertised| advertised.standing == Standing::Maybe;
+        self.list
+            .retain(|advertised| advertised.addr != new || !doubtful(advertised));
+    }
+
     /// The Host ID of a message: the last of our addresses that the peer confirmed.
     ///
     /// A HELLO from that address, after the peer may have heard that we left it, must not look like that of a newcomer

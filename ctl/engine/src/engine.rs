@@ -181,6 +181,16 @@ impl Engine {
         figures
     }
 
+    /// Own addresses to which routers do not let us move, with the number of hosts that are not reached from there.
+    pub fn rejected(&self) -> BTreeMap<Addr, usize> {
+        let mut all = BTreeMap::new();
+        let hosts = self.table.iter();
+        for addr in hosts.flat_map(|host| host.sources().rejected().addrs()) {
+            *all.entry(addr).or_insert(0) += 1;
+        }
+        all
+    }
+
     /// What to write down at a clean end.
     pub fn last_words(&self) -> Fact {
         self.table.world.keyring.own().sent()

@@ -221,20 +221,32 @@ impl Host {
         self.relays.brings_to(addr) && !self.advertised.is_known(addr)
     }
 
-    /// The requests that an ACK may answer: those on their way, and those that a router answered.
+    /// The requests that an ACK may answer: those on their way, and those that a router answered, or rejected.
     pub(crate) fn open_requests(&self) -> impl Iterator<Item = &Request> + '_ {
-        self.requests.out().iter().chain(self.relays.requests())
+        let out = self.requests.out().iter();
+        let rejected = self.sources.rejected().requests();
+        out.chain(self.relays.requests()).chain(rejected)
     }
 
     /// Takes the one of them that an ACK with this number, from there to here, answers.
     pub(crate) fn take_answered(&mut self, seqno: u16, by: Endpoint, to: Addr) -> Option<Request> {
         let answered = self.requests.take_answered(seqno, by, to);
-        answered.or_else(|| self.relays.take_answered(seqno, by, to))
+        let relays = &mut self.relays;
+        let answered = answered.or_else(|| relays.take_answered(seqno, by, to));
+        let rejected = self.sources.rejected_mut();
+        answered.or_else(|| rejected.take_answered(seqno, by, to))
     }
 
     /// Whether the peer is being told that one of our addresses does not work, or will be.
     pub(crate) fn reports(&self, addr: Addr) -> bool {
         self.requests.reports(addr) || self.announcements.reports(addr)
+    }
+
+    /// The peer is not told any more that one of our addresses does not work.
+    pub(crate) fn end_report(&mut self, addr: Addr, world: &mut World) {
+        self.announcements.end_report(addr);
+        let reports = |request: &Request| request.contents().new == Some(addr);
+        self.requests.drop(world, reports);
     }
 
     /// The peer says which addresses it has, besides the source.
@@ -340,6 +352,14 @@ impl Host {
     /// Ends relays that have lost their ground; the new addresses of those whose router is not believed any more.
     pub(crate) fn review_relays(&mut self, world: &mut World) -> Vec<Addr> {
         self.relays.review(&mut self.advertised, world)
+    }
+
+    /// Ends rejections that have lost their ground, and those whose time is over: it is tried again.
+    pub(crate) fn review_rejected(&mut self, world: &World) {
+        let rejected = self.sources.rejected_mut();
+        let mut ended = rejected.expire(world.now);
+        ended.extend(rejected.review(&self.advertised, world));
+        self.announcements.announce_all(ended);
     }
 
     /// Starts what begins now and ends what is over.

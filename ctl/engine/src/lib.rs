@@ -82,6 +82,7 @@ mod publish;
 mod receive;
 mod received;
 mod reconcile;
+mod rejected;
 mod relay;
 mod replay;
 mod request;

@@ -10,6 +10,11 @@ use ihmp_core::time::Duration;
 use crate::io::Refusal;
 use crate::keys::{Changed, PublicKey};
 
+/// What to do about a move that a router rejects.
+const ADVICE: &str =
+    "this router does not let connections move to this address; use another network, or ask who \
+                      runs the router (router.reject)";
+
 /// A line for the log; its text form is `event=... name=value ...` with stable names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -156,6 +161,17 @@ pub enum Note {
         /// The old one.
         old: Addr,
     },
+    /// A router's policy is against a move: the peer was not told, and is not.
+    RouterRejected {
+        /// The router.
+        by: Addr,
+        /// The new address.
+        new: Addr,
+        /// The old one.
+        old: Addr,
+        /// For how long.
+        seconds: u16,
+    },
     /// A router did, and does no longer, as far as can be seen: the peer is told.
     EndToEnd {
         /// The new address.
@@ -280,6 +296,14 @@ impl fmt::Display for Note {
             }
             Note::RouterDeclined { by, new, old } => {
                 write!(f, "event=router-declined by={by} new={new} old={old}")
+            }
+            Note::RouterRejected {
+                by,
+                new,
+                old,
+                seconds,
+            } => {
+                write!(f, "event=router-rejected by={by} new={new} old={old} seconds={seconds} advice=\"{ADVICE}\"")
             }
             Note::EndToEnd { new, old, reason } => {
                 write!(f, "event=end-to-end new={new} old={old} reason={reason}")

@@ -30,6 +30,7 @@ pub(crate) fn network_changed(host: &mut Host, world: &mut World) {
         return;
     }
     review_relays(host, world);
+    host.review_rejected(world);
     let gained: Vec<Addr> = routing::find(host, world)
         .iter()
         .map(|via| via.local)
@@ -114,12 +115,35 @@ fn is_open(host: &Host, addr: Addr) -> bool {
     !sources.is_hidden(addr) && sources.has(addr) && !host.advertised().is_active(addr)
 }
 
-/// What is to be announced or reported, and cannot be or need not be any more.
-fn closed(host: &Host) -> Vec<Addr> {
-    let announcements = host.announcements();
-    let gained = announcements.gained().iter().copied();
-    let all = gained.chain(announcements.reported());
-    all.filter(|addr| !is_open(host, *addr)).collect()
+/// Ends what is to be announced or reported, and cannot be or need not be any more.
+fn close(host: &mut Host, world: &World) {
+    let gained = host.announcements().gained().iter().copied();
+    let gained: Vec<Addr> = gained.filter(|addr| is_open(host, *addr)).collect();
+    let reported = host.announcements().reported();
+    let kept = |addr: &Addr| is_open(host, *addr) || is_unreachable(host, *addr, world);
+    let reported: Vec<Addr> = reported.filter(kept).collect();
+    let announcements = host.announcements_mut();
+    announcements.retain_gained(|addr| gained.contains(addr));
+    announcements.retain_reports(|addr| reported.contains(addr));
+}
+
+/// Whether it is known without an announcement that the peer cannot be reached from an own address.
+fn is_unreachable(host: &Host, addr: Addr, world: &World) -> bool {
+    routing::rejected(host, world).any(|rejected| rejected == addr)
+}
+
+/// What is known to be unreachable is reported at once, and never announced ([DIME-ICCCN] section III-B2).
+fn report_unreachable(host: &mut Host, world: &World) {
+    let new = |addr: &Addr| {
+        host.advertised().standing(*addr) != Some(Standing::Unreachable)
+            && !host.reports(*addr)
+            && host.peer().speaks(addr.family())
+            && telling::may_tell(host, *addr, world)
+    };
+    let unreachable: Vec<Addr> = routing::rejected(host, world).filter(new).collect();
+    for addr in unreachable {
+        host.announcements_mut().report(addr, None);
+    }
 }
 
 /// Sends what the peer has to know. Does nothing when it is on the way already, or when there is nothing; and waits
@@ -129,6 +153,7 @@ pub(crate) fn reconcile(host: &mut Host, world: &mut World) {
         return;
     }
     review_relays(host, world);
+    host.review_rejected(world);
     let usable = routing::find(host, world);
     let before = host.sources_mut().replace(usable);
     doubt_diverted(host, &before, world);
@@ -146,10 +171,8 @@ pub(crate) fn reconcile(host: &mut Host, world: &mut World) {
     if host.state() == State::New {
         return;
     }
-    let closed = closed(host);
-    let open = |addr: &Addr| !closed.contains(addr);
-    host.announcements_mut().retain_gained(open);
-    host.announcements_mut().retain_reports(open);
+    close(host, world);
+    report_unreachable(host, world);
     leave_out(host, world);
     announce_doubtful(host, world);
     let again = !host.sources().is_empty() && host.announcements_mut().meet();

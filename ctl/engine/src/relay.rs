@@ -123,17 +123,18 @@ impl Relays {
         }
     }
 
-    /// A router has granted this in answer to a request; whether that is new. The peer is looked at after `pause`.
+    /// A router has granted this for so long in answer to a request; whether that is new. The peer is looked at after `pause`.
     pub(crate) fn grant(
         &mut self,
         grant: &Grant,
+        seconds: u16,
         router: PublicKey,
         request: Option<Request>,
         pause: Duration,
         world: &mut World,
     ) -> bool {
         let (new, old) = (grant.new, grant.old);
-        let lifetime = Duration::from_secs(grant.lifetime.into());
+        let lifetime = Duration::from_secs(seconds.into());
         let half = Duration::from_nanos(lifetime.as_nanos() / 2);
         let now = world.now;
         let until = now.after(lifetime);
@@ -172,6 +173,11 @@ impl Relays {
             }
             !over
         });
+    }
+
+    /// Gives up those that bring something to this address.
+    pub(crate) fn end_to(&mut self, new: Addr, world: &mut World) {
+        self.end(world, |relay_new, _| relay_new == new);
     }
 
     /// Gives up all of them.

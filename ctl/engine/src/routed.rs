@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A ROUTER_ACK: a router answers a move in the place of a peer.
+//! A ROUTER_ACK: a router answers a move in the place of a peer, or rejects it.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::grant::Grant;
+use ihmp_core::grant::{Grant, Terms};
 use ihmp_core::message::Ed25519;
+use ihmp_core::time::Duration;
 
 use crate::advertised::Standing;
 use crate::endpoint::Endpoint;
@@ -14,10 +15,11 @@ use crate::keys::{verify, PublicKey};
 use crate::note::Note;
 use crate::received::Received;
 use crate::reconcile::reconcile;
+use crate::rejected::Rejection;
 use crate::table::Table;
 use crate::world::World;
 
-/// A router answers in the place of a peer.
+/// A router answers in the place of a peer, or rejects a move.
 pub(crate) fn router_ack(
     table: &mut Table,
     received: &Received<'_>,
@@ -52,16 +54,23 @@ pub(crate) fn router_ack(
     if host.is_managed() {
         return Err(Refusal::Managed);
     }
-    // What the peer does not have cannot be kept for it.
+    // What the peer does not have cannot be kept for it. Of a rejection it is of no interest.
     let standing = host.advertised().standing(grant.old);
-    if standing.is_none_or(|standing| standing == Standing::Unreachable) {
+    let unknown = standing.is_none_or(|standing| standing == Standing::Unreachable);
+    if unknown && !matches!(grant.terms, Terms::Rejected(_)) {
         return Err(Refusal::Payload);
     }
+    let doubted = host.sources().rejected().is_doubted(&router, grant.new);
     table.world.received(received);
     let seqno = message.seqno;
-    table.with(key, |host, world| match grant.lifetime {
-        0 => declined(host, seqno, from, &grant, world),
-        _ => relayed(host, seqno, from, &grant, router, world),
+    table.with(key, |host, world| match grant.terms {
+        Terms::Rejected(seconds) if !doubted => {
+            rejected(host, received, &grant, seconds, router, world);
+        }
+        Terms::Declined | Terms::Rejected(_) => declined(host, seqno, from, &grant, world),
+        Terms::Granted(seconds) => {
+            relayed(host, received, &grant, seconds, router, world);
+        }
     });
     Ok(())
 }
@@ -137,17 +146,17 @@ fn declined(host: &mut Host, seqno: u16, by: Addr, grant: &Grant, world: &mut Wo
 /// The router has taken the request.
 fn relayed(
     host: &mut Host,
-    seqno: u16,
-    by: Addr,
+    received: &Received<'_>,
     grant: &Grant,
+    seconds: u16,
     router: PublicKey,
     world: &mut World,
 ) {
-    let (new, old) = (grant.new, grant.old);
-    let request = host.requests_mut().take_from(seqno, new);
+    let (new, old, by) = (grant.new, grant.old, received.from);
+    let request = host.requests_mut().take_from(received.message.seqno, new);
     let pause = host.requests().time_out(world);
     let relays = host.relays_mut();
-    if relays.grant(grant, router, request, pause, world) {
+    if relays.grant(grant, seconds, router, request, pause, world) {
         world.note(Note::Routed { by, new, old });
     }
     // It has not heard that the one is gone, nor that the other has come.
@@ -156,5 +165,44 @@ fn relayed(
     announcements.withdraw(new);
     announcements.end_report(new);
     announcements.restart(&world.limits);
+    reconcile(host, world);
+}
+
+/// The router has taken the request out, and the peer does not hear of it: what it was not told of is of no use towards it. It
+/// is told of the address from another one.
+fn rejected(
+    host: &mut Host,
+    received: &Received<'_>,
+    grant: &Grant,
+    seconds: u16,
+    router: PublicKey,
+    world: &mut World,
+) {
+    let (new, old, by) = (grant.new, grant.old, received.from);
+    let request = host.requests_mut().take_from(received.message.seqno, new);
+    world.note(Note::RouterRejected {
+        by,
+        new,
+        old,
+        seconds,
+    });
+    // What the router kept for us goes elsewhere from now on.
+    host.relays_mut().end_to(new, world);
+    let announcements = host.announcements_mut();
+    announcements.withdraw(new);
+    announcements.restart(&world.limits);
+    // Otherwise the peer has heard of it in another way.
+    if !host.advertised().is_active(new) {
+        host.advertised_mut().rejected(new);
+        let until = world
+            .now
+            .after(world.jitter(Duration::from_secs(seconds.into())));
+        host.sources_mut().rejected_mut().add(Rejection {
+            new,
+            router,
+            request,
+            until,
+        });
+    }
     reconcile(host, world);
 }

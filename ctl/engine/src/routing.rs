@@ -37,12 +37,15 @@ pub(crate) fn ask(host: &Host, world: &mut World) {
     }
 }
 
-/// Own addresses from which an active address of the peer can be reached, best first.
+/// Own addresses from which an active address of the peer can be reached, best first. To where a router does not let us move
+/// is none of them.
 pub(crate) fn find(host: &Host, world: &World) -> Vec<Via> {
     let (peer, advertised) = (host.peer(), host.advertised());
     let mut usable: Vec<Via> = Vec::new();
+    let rejected = host.sources().rejected();
     let ours = world.own.real().iter();
-    for local in ours.filter(|local| advertised.may_use(**local, world)) {
+    let ours = ours.filter(|local| advertised.may_use(**local, world) && !rejected.has(**local));
+    for local in ours {
         let routes = peer.reach().filter_map(|peer| world.routes.of(peer));
         let mine = routes.flatten();
         let mine = mine.filter(|via| via.local == *local && !via.diverted);
@@ -101,4 +104,10 @@ fn is_diverted(host: &Host, addr: Addr, world: &World) -> bool {
 pub(crate) fn diverted<'a>(host: &'a Host, world: &'a World) -> impl Iterator<Item = Addr> + 'a {
     let advertised = host.advertised().iter().map(|advertised| advertised.addr);
     advertised.filter(|addr| is_diverted(host, *addr, world))
+}
+
+/// Own addresses to which a router does not let us move: the peer can be told of them, and not reached from there.
+pub(crate) fn rejected<'a>(host: &'a Host, world: &'a World) -> impl Iterator<Item = Addr> + 'a {
+    let rejected = host.sources().rejected().addrs();
+    rejected.filter(|addr| world.own.is_real(*addr))
 }

@@ -46,6 +46,7 @@ fn wake(host: &mut Host, world: &mut World) -> bool {
     follow::relays_due(host, world);
     follow::keep_due(host, world);
     host.awaited_due(world);
+    host.review_rejected(world);
     reconcile(host, world);
     greet
 }

@@ -8,6 +8,7 @@ use crate::advertised::Advertisement;
 use crate::hidden::Hidden;
 use crate::io::{KernelHost, Record, Via};
 use crate::left::Left;
+use crate::rejected::Rejections;
 use crate::world::World;
 
 /// Own addresses from which a peer can be reached, and what there is to say of each.
@@ -19,6 +20,8 @@ pub(crate) struct Sources {
     hidden: Hidden,
     /// Those that its older flows use no longer.
     left: Left,
+    /// Own addresses that are none of them, since a router does not let us move there.
+    rejected: Rejections,
 }
 
 impl Sources {
@@ -77,6 +80,16 @@ impl Sources {
         &mut self.hidden
     }
 
+    /// Own addresses to which a router does not let us move.
+    pub(crate) fn rejected(&self) -> &Rejections {
+        &self.rejected
+    }
+
+    /// The same, to change them.
+    pub(crate) fn rejected_mut(&mut self) -> &mut Rejections {
+        &mut self.rejected
+    }
+
     /// What was seen in front of addresses that are none of these any more does not count.
     pub(crate) fn review_hidden(&mut self) {
         let usable = &self.usable;
@@ -113,7 +126,8 @@ impl Sources {
 
     /// When something is to be done.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.left.next().into_iter().chain(self.hidden.next()).min()
+        let parts = [self.left.next(), self.hidden.next(), self.rejected.next()];
+        parts.into_iter().flatten().min()
     }
 
     /// Takes over what the kernel has.
@@ -137,5 +151,6 @@ impl Sources {
         for via in &other.usable {
             self.add(*via);
         }
+        self.rejected.merge(&other.rejected);
     }
 }

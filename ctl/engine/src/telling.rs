@@ -55,7 +55,8 @@ fn tellable(host: &Host, world: &World) -> Vec<Addr> {
     let quiet = world.own.real().iter().copied();
     let quiet = quiet.filter(|addr| !host.peer().speaks(addr.family()));
     let usable = host.sources().addrs();
-    for addr in usable.chain(routing::diverted(host, world)).chain(quiet) {
+    let others = routing::diverted(host, world).chain(routing::rejected(host, world));
+    for addr in usable.chain(others).chain(quiet) {
         let known = list.contains(&addr) || host.is_behind(addr);
         let active = host.advertised().is_active(addr);
         let worth = active || !routing::is_spare(host, addr, world);

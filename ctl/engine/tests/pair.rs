@@ -910,7 +910,7 @@ fn named_host_is_the_administrators() {
 
 #[test]
 fn forged_and_odd_messages_change_nothing() {
-    use ihmp_core::grant::Grant;
+    use ihmp_core::grant::{Grant, Terms};
     use ihmp_core::message::{Addresses, Message, Options, MAX_LEN};
     let mut sim = acquainted_unsigned(&[A1], &[B1]);
     let stranger = addr("203.0.113.66");
@@ -987,7 +987,7 @@ fn forged_and_odd_messages_change_nothing() {
         new: addr(B1),
         old: stranger,
         peer: addr(A1),
-        lifetime: 9,
+        terms: Terms::Rejected(9),
     };
     let list = grant.addresses();
     send(&mut sim, RouterAck, 1, addr(A1), addr(A1), list.as_slice());

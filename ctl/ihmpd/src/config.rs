@@ -58,7 +58,9 @@ pub(crate) struct Config {
 pub(crate) struct Router {
     /// Networks within which moves are answered.
     pub(crate) inside: Vec<String>,
-    /// Networks from and to which they are not.
+    /// Networks from and to which they are left to the peers.
+    pub(crate) decline: Vec<String>,
+    /// Networks from and to which nothing may move.
     pub(crate) reject: Vec<String>,
     /// Seconds for which a host need not ask again.
     pub(crate) lifetime: u16,
@@ -166,6 +168,7 @@ impl Default for Router {
     fn default() -> Self {
         Self {
             inside: Vec::new(),
+            decline: Vec::new(),
             reject: Vec::new(),
             lifetime: 300,
             max_routes: 4_096,
@@ -175,11 +178,13 @@ impl Default for Router {
     }
 }
 
-/// The networks of a list, or the text that is none.
-fn prefixes(texts: &[String]) -> anyhow::Result<Vec<Prefix>> {
+/// The networks of a list, or the entry that is none, and why.
+fn prefixes(texts: &[String]) -> Result<Vec<Prefix>, (String, anyhow::Error)> {
     let parse = |text: &String| {
-        text.parse()
-            .map_err(|error| anyhow!("\"{text}\" is not a prefix: {error}"))
+        text.parse().map_err(|error| {
+            let what = anyhow!("\"{text}\" is not a prefix: {error}");
+            (text.clone(), what)
+        })
     };
     texts.iter().map(parse).collect()
 }
@@ -194,7 +199,7 @@ impl Router {
 
     /// What the machine has to know.
     pub(crate) fn config(&self, port: u16) -> anyhow::Result<ihmp_router::Config> {
-        let inside = prefixes(&self.inside)?;
+        let inside = prefixes(&self.inside).map_err(|(_, error)| error)?;
         if inside.is_empty() && !self.nat {
             bail!("a router agent needs router.inside, the networks that it serves, or router.nat");
         }
@@ -204,7 +209,8 @@ impl Router {
         });
         Ok(ihmp_router::Config {
             inside,
-            reject: prefixes(&self.reject)?,
+            decline: prefixes(&self.decline).map_err(|(_, error)| error)?,
+            reject: prefixes(&self.reject).map_err(|(_, error)| error)?,
             lifetime: self.lifetime,
             max_routes: self.max_routes as usize,
             nat,
@@ -318,8 +324,8 @@ impl Config {
         }
         Tell::parse(&self.interfaces.tell).map_err(|(entry, why)| (entry, anyhow!(why)))?;
         let router = &self.router;
-        for (key, what) in [("inside", &router.inside), ("reject", &router.reject)] {
-            prefixes(what).map_err(|error| (key.into(), error))?;
+        for list in [&router.inside, &router.decline, &router.reject] {
+            prefixes(list)?;
         }
         for (key, what, least) in [
             ("lifetime", u32::from(router.lifetime), 10),
@@ -392,6 +398,7 @@ mod tests {
                     tell = [\"eth*\", \"10.0.0.0/8\"]\n\
                     [peers]\nmax = 10\nretry_after = 5\nforget_after = 6\n\
                     [router]\ninside = [\"192.0.2.0/24\"]\nreject = [\"192.0.2.128/25\"]\nlifetime = 60\n\
+                    decline = [\"192.0.2.64/26\"]\n\
                     max_routes = 7\nqueue = 8\nnat = true\n";
         let config = Config::parse(text).unwrap();
         assert_eq!((config.port, config.log), (50_000, Level::Debug));
@@ -404,6 +411,7 @@ mod tests {
         let router = config.router.config(config.port).unwrap();
         assert_eq!(router.inside, ["192.0.2.0/24".parse().unwrap()]);
         assert_eq!(router.reject, ["192.0.2.128/25".parse().unwrap()]);
+        assert_eq!(router.decline, ["192.0.2.64/26".parse().unwrap()]);
         assert_eq!((router.lifetime, router.max_routes), (60, 7));
         assert_eq!(config.router.queue, 8);
         assert_eq!(router.nat.unwrap().port, 50_000);
@@ -472,6 +480,11 @@ mod tests {
         );
         assert_eq!(line("[interfaces]\n\ntell = [\"a b\"]\n"), 3);
         assert_eq!(line("[router]\nlifetime = 60\ninside = [\"x\"]\n"), 3);
+        assert_eq!(
+            line("[router]\ninside = [\"10.0.0.0/8\"]\nreject = [\n\"10.1.0.0/16\",\n\"10.2.0.0/99\",\n]\n"),
+            5
+        );
+        assert_eq!(line("[router]\ndecline = [\"10.2.0.0/33\"]\n"), 2);
         assert_eq!(line("[router]\nlifetime = 1\n"), 2);
         assert!(Config::default().router.config(1).is_err());
         let nat = Config::parse("[router]\nnat = true\n").unwrap().router;

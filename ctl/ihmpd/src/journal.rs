@@ -39,6 +39,7 @@ impl Journal {
             Note::Refused { .. }
             | Note::Unanswered { .. }
             | Note::Unvalidated { .. }
+            | Note::RouterRejected { .. }
             | Note::KeyChanged(_) => {
                 tracing::warn!("{note}")
             }

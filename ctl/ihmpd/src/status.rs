@@ -54,6 +54,11 @@ pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, own: Own
     let [messages, probes] = engine.sent();
     line("messages", &messages);
     line("probes", &probes);
+    let rejected = engine.rejected();
+    line("rejected", &rejected.len());
+    for (addr, hosts) in rejected {
+        line(&format!("rejected {addr}"), &hosts);
+    }
     line("refused", &sum);
     for (reason, count) in counts {
         line(&format!("refused {reason}"), &count);
@@ -63,7 +68,7 @@ pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, own: Own
 
 /// All lines of an agent in router mode.
 pub(crate) fn router_text(config: &Config, router: &Router, seconds: u64) -> String {
-    let [granted, rejected] = router.moves();
+    let [granted, declined, rejected] = router.moves();
     let [bound, routes] = router.sizes();
     let sum: u64 = router.passed().values().sum();
     let mut text = String::new();
@@ -79,6 +84,7 @@ pub(crate) fn router_text(config: &Config, router: &Router, seconds: u64) -> Str
     line("bound", &bound);
     line("routes", &routes);
     line("granted", &granted);
+    line("declined", &declined);
     line("rejected", &rejected);
     if let Some([pairs, mappings, entries]) = router.nat_sizes() {
         line("nat-pairs", &pairs);

@@ -14,7 +14,9 @@ use ihmp_engine::{OwnKey, PublicKey, Rate};
 pub struct Config {
     /// Moves within these networks are served.
     pub inside: Vec<Prefix>,
-    /// Moves from and to these are not, and their hosts are told so.
+    /// Moves from and to these are none of ours: peers are told of them.
+    pub decline: Vec<Prefix>,
+    /// Moves from and to these are not wanted: peers are not told of them, and their hosts hear why.
     pub reject: Vec<Prefix>,
     /// Seconds for which a host need not ask again; at least 1.
     pub lifetime: u16,
@@ -64,6 +66,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             inside: Vec::new(),
+            decline: Vec::new(),
             reject: Vec::new(),
             lifetime: 300,
             max_routes: 4_096,
@@ -310,7 +313,16 @@ pub enum Note {
         /// What was asked.
         control: Control,
     },
-    /// A move is none of ours, by the administrator's word or for want of room.
+    /// A move is none of ours, by the administrator's word or for want of room: the peer is told.
+    Declined {
+        /// The old address.
+        old: Addr,
+        /// The new one.
+        new: Addr,
+        /// The peer.
+        peer: Addr,
+    },
+    /// A move is not wanted, by the administrator's word: the peer is not told.
     Rejected {
         /// The old address.
         old: Addr,
@@ -408,6 +420,9 @@ impl fmt::Display for Note {
                 f,
                 "event=granted control={control} old={old} new={new} peer={peer}"
             ),
+            Note::Declined { old, new, peer } => {
+                write!(f, "event=declined old={old} new={new} peer={peer}")
+            }
             Note::Rejected { old, new, peer } => {
                 write!(f, "event=rejected old={old} new={new} peer={peer}")
             }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Moves within the router's network, answered in the peer's place.
+//! Moves within the router's network: answered in the peer's place, left to the peer, or rejected.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::grant::Grant;
+use ihmp_core::grant::{Grant, Terms};
 use ihmp_core::message::{Control, Message, Options};
 use ihmp_core::policy::Prefix;
 use ihmp_core::time::Duration;
@@ -52,18 +52,52 @@ impl<'a> Move<'a> {
         }
     }
 
-    /// The address that it has left, as far as it says so: the one that the peer knows, else one that it has besides.
-    fn named(&self, table: &Table) -> Option<Addr> {
+    /// Where it comes from, for the administrator: the address that it has left, else the one by which the peer knows it. `old`
+    /// is that which it names.
+    fn left(&self, old: Addr) -> Addr {
+        match self.message.control {
+            Control::Handoff => old,
+            _ => self.message.host,
+        }
+    }
+
+    /// The address that it has left, as far as it says so: the one that the peer knows, else one that it has besides, where it
+    /// may have moved to.
+    fn named(&self, table: &Table, wishes: &Wishes) -> Option<Addr> {
         let addresses = self.message.addresses.as_slice();
         match self.message.control {
             Control::Handoff => addresses.get(2).copied(),
             _ => {
                 let others = addresses.get(2..).unwrap_or_default();
-                let mut names = [self.message.host]
-                    .into_iter()
-                    .chain(others.iter().copied());
+                let others = others.iter().copied();
+                let others = others.filter(|addr| !concerns(&wishes.reject, *addr, *addr));
+                let mut names = [self.message.host].into_iter().chain(others);
                 names.find(|addr| *addr != self.new && table.key(*addr) == Some(self.key))
             }
+        }
+    }
+}
+
+/// What the administrator wants of moves.
+#[derive(Debug)]
+struct Wishes {
+    /// Moves from and to these are left to the peer.
+    decline: Vec<Prefix>,
+    /// Moves from and to these are rejected.
+    reject: Vec<Prefix>,
+}
+
+/// Whether one of these networks has one of two addresses.
+fn concerns(prefixes: &[Prefix], old: Addr, new: Addr) -> bool {
+    let has = |prefix: &Prefix| prefix.contains(old) || prefix.contains(new);
+    prefixes.iter().any(has)
+}
+
+impl Wishes {
+    fn of(config: &Config) -> Wishes {
+        Wishes {
+            decline: config.decline.clone(),
+            reject: config.reject.clone(),
         }
     }
 }
@@ -88,14 +122,14 @@ struct Answer {
 /// Grants moves and rejects them.
 #[derive(Debug)]
 pub(crate) struct Moves {
-    /// Moves from and to these are rejected.
-    reject: Vec<Prefix>,
+    wishes: Wishes,
     /// Seconds for which a host need not ask again.
     lifetime: u16,
     /// Most host routes.
     max_routes: usize,
     waiting: Option<Waiting>,
     granted: u64,
+    declined: u64,
     rejected: u64,
 }
 
@@ -103,25 +137,26 @@ impl Moves {
     /// Has granted nothing yet.
     pub(crate) fn new(config: &Config) -> Moves {
         Moves {
-            reject: config.reject.clone(),
+            wishes: Wishes::of(config),
             lifetime: config.lifetime,
             max_routes: config.max_routes,
             waiting: None,
             granted: 0,
+            declined: 0,
             rejected: 0,
         }
     }
 
     /// Goes on with other bounds.
     pub(crate) fn configure(&mut self, config: &Config) {
-        self.reject.clone_from(&config.reject);
+        self.wishes = Wishes::of(config);
         self.lifetime = config.lifetime;
         self.max_routes = config.max_routes;
     }
 
-    /// How many were granted, and rejected.
-    pub(crate) fn counts(&self) -> [u64; 2] {
-        [self.granted, self.rejected]
+    /// How many were granted, declined, and rejected.
+    pub(crate) fn counts(&self) -> [u64; 3] {
+        [self.granted, self.declined, self.rejected]
     }
 
     /// A host has lost an address: nothing can be brought there any more, and the peer asks for it no longer.
@@ -168,7 +203,7 @@ impl Moves {
         if message.addresses.as_slice().get(1) != Some(&new) {
             return Err(Reason::Payload);
         }
-        let named = asked.named(table);
+        let named = asked.named(table, &self.wishes);
         let old = named.filter(|old| networks.is_inside(*old) && old.family() == peer.family());
         let Some((old, home)) = old.and_then(|old| Some((old, networks.link(old)?))) else {
             // From elsewhere, or a second address.
@@ -176,6 +211,25 @@ impl Moves {
         };
         if old == new {
             return Err(Reason::Payload);
+        }
+        let answer = Answer {
+            seqno: message.seqno,
+            echo: asked.stamp,
+            grant: Grant {
+                router: link.own,
+                new,
+                old,
+                peer,
+                terms: Terms::Granted(self.lifetime.max(1)),
+            },
+        };
+        // Who asks again gets the same answer: it is none that needs the host's consent.
+        if concerns(&self.wishes.reject, asked.left(old), new) {
+            if table.key(old) == Some(asked.key) && table.release(old, peer) {
+                outbox.remove(old, "rejected");
+            }
+            self.reject(at, outbox, answer);
+            return Ok(Some(Verdict::Take));
         }
         if home.prefix.contains(peer) {
             return Err(Reason::OnLink);
@@ -201,24 +255,12 @@ impl Moves {
             }
             return Err(Reason::NotHeard);
         }
-        let answer = Answer {
-            seqno: message.seqno,
-            echo: asked.stamp,
-            grant: Grant {
-                router: link.own,
-                new,
-                old,
-                peer,
-                lifetime: self.lifetime.max(1),
-            },
-        };
-        let mut reject = self.reject.iter();
-        if reject.any(|prefix| prefix.contains(old) || prefix.contains(new)) {
-            self.reject(at, outbox, answer);
+        if concerns(&self.wishes.decline, old, new) {
+            self.decline(at, outbox, answer);
             return Ok(Some(Verdict::Pass));
         }
         if current.is_none() && table.sizes()[1] >= self.max_routes {
-            self.reject(at, outbox, answer);
+            self.decline(at, outbox, answer);
             return Err(Reason::RouteLimit);
         }
         let waiting = Waiting {
@@ -260,20 +302,15 @@ impl Moves {
                 outbox.remove(waiting.route.to, "route-failed");
             }
             outbox.passed(Reason::RouteFailed, new, peer);
-            self.reject(at, outbox, waiting.answer);
+            self.decline(at, outbox, waiting.answer);
             Verdict::Pass
         };
         outbox.push(Output::Verdict { id, verdict });
     }
 
     fn grant(&mut self, at: Moment, table: &mut Table, outbox: &mut Outbox, waiting: &Waiting) {
-        let Grant {
-            new,
-            old,
-            peer,
-            lifetime,
-            ..
-        } = waiting.answer.grant;
+        let Grant { new, old, peer, .. } = waiting.answer.grant;
+        let lifetime = self.lifetime.max(1);
         let span = Duration::from_secs(lifetime.into()).saturating_add(SLACK);
         let until = at.now.after(span);
         table.leave(waiting.route, peer, until, waiting.answer.seqno);
@@ -288,19 +325,33 @@ impl Moves {
     }
 
     /// Tells a host that its message goes on to the peer.
+    fn decline(&mut self, at: Moment, outbox: &mut Outbox, answer: Answer) {
+        let Grant { new, old, peer, .. } = answer.grant;
+        self.declined += 1;
+        outbox.note(Note::Declined { old, new, peer });
+        answer.with(Terms::Declined).send(at, outbox);
+    }
+
+    /// Tells a host that its message does not go on to the peer.
     fn reject(&mut self, at: Moment, outbox: &mut Outbox, answer: Answer) {
         let Grant { new, old, peer, .. } = answer.grant;
         self.rejected += 1;
         outbox.note(Note::Rejected { old, new, peer });
-        let grant = Grant {
-            lifetime: 0,
-            ..answer.grant
-        };
-        Answer { grant, ..answer }.send(at, outbox);
+        let terms = Terms::Rejected(self.lifetime.max(1));
+        answer.with(terms).send(at, outbox);
     }
 }
 
 impl Answer {
+    /// The same, which says something else of the move.
+    fn with(self, terms: Terms) -> Answer {
+        let grant = Grant {
+            terms,
+            ..self.grant
+        };
+        Answer { grant, ..self }
+    }
+
     fn send(&self, at: Moment, outbox: &mut Outbox) {
         let grant = &self.grant;
         let stamp = outbox.stamp(at);

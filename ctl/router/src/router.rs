@@ -95,8 +95,8 @@ impl Router {
         self.outbox.counts()
     }
 
-    /// How many moves were granted, and rejected.
-    pub fn moves(&self) -> [u64; 2] {
+    /// How many moves were granted, declined, and rejected.
+    pub fn moves(&self) -> [u64; 3] {
         self.moves.counts()
     }
 

@@ -281,17 +281,20 @@ pub(super) fn event(event: &Event, timestamp: Option<String>) -> Value {
     Value::Object(line)
 }
 
-/// What an agent says: figures by their names, refusals with their sum as an object of their own.
+/// What an agent says: figures by their names; refusals, and addresses to which routers let nothing move, as lists.
 pub(super) fn agent(text: &str) -> Value {
     let value = |word: &str| match word.parse::<u64>() {
         Ok(number) => Value::from(number),
         Err(_) => Value::from(word),
     };
     let mut object = serde_json::Map::new();
-    let mut refused = Vec::new();
+    let (mut refused, mut rejected) = (Vec::new(), Vec::new());
     for line in text.lines() {
         match line.split(' ').collect::<Vec<_>>()[..] {
             [name, word] => drop(object.insert(name.to_owned(), value(word))),
+            ["rejected", address, hosts] => {
+                rejected.push(json!({ "address": address, "hosts": value(hosts) }));
+            }
             [_, reason, count] => {
                 refused.push(json!({ "reason": reason, "messages": value(count) }));
             }
@@ -299,5 +302,6 @@ pub(super) fn agent(text: &str) -> Value {
         }
     }
     object.insert("refusals".to_owned(), Value::from(refused));
+    object.insert("rejections".to_owned(), Value::from(rejected));
     Value::Object(object)
 }

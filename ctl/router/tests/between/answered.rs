@@ -113,9 +113,9 @@ fn grants_are_renewed() {
 }
 
 #[test]
-fn rejected_moves_go_to_the_peer() {
+fn declined_moves_go_to_the_peer() {
     let (mut sim, gate) = acquainted(Config {
-        reject: vec![prefix("198.51.100.0/24")],
+        decline: vec![prefix("198.51.100.0/24")],
         ..config()
     });
     sim.change(0, &[HOME], &[AWAY]);

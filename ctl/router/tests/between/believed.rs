@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Of whom a host believes a grant.
 
-use ihmp_core::grant::Grant;
+use ihmp_core::addr::Addr;
+use ihmp_core::grant::{Grant, Terms};
 use ihmp_core::message::{Control, Message, Options};
-use ihmp_engine::{OwnKey, Refusal};
+use ihmp_engine::{Note, OwnKey, Refusal};
 use ihmp_sim::{addr, ms, own_key, secs, Sim};
 
 use crate::bench::*;
+
+/// What somebody changes of an answer: what it says, its number, and what it echoes.
+type Change = fn(&mut Grant, &mut u16, &mut u64);
 
 #[test]
 fn a_grant_is_believed_of_a_listed_key_only() {
@@ -85,7 +89,7 @@ fn forged(
         new: *from,
         old: addr(HOME),
         peer: *to,
-        lifetime: 300,
+        terms: Terms::Granted(300),
     };
     change(&mut grant, &mut seqno, &mut echo);
     let message = Message {
@@ -110,7 +114,6 @@ fn forged_grants_change_nothing() {
     sim.run(ms(1));
     let (key, other) = (router_key(), own_key(1));
     let at = 1_900_000_000_000_000_000;
-    type Change = fn(&mut Grant, &mut u16, &mut u64);
     let same: Change = |_, _, _| ();
     let cases: [(Option<&OwnKey>, Change, Refusal); 9] = [
         (None, same, Refusal::Unsigned),
@@ -214,4 +217,97 @@ fn a_key_that_is_removed_ends_it() {
         (vec![addr(AWAY)], vec![addr(AWAY)])
     );
     sim.agree(0, 1);
+}
+
+/// An answer that says that the move is rejected, for so long.
+fn rejecting(sim: &Sim, key: Option<&OwnKey>, stamp: u64, change: Change) -> Vec<u8> {
+    forged(sim, key, stamp, |grant, seqno, echo| {
+        grant.terms = Terms::Rejected(300);
+        change(grant, seqno, echo);
+    })
+}
+
+#[test]
+fn forged_rejections_change_nothing() {
+    let (mut sim, gate) = acquainted(config());
+    gate.borrow_mut().dead = true;
+    sim.change(0, &[], &[AWAY]);
+    sim.run(ms(1));
+    let (key, other) = (router_key(), own_key(1));
+    let at = 1_900_000_000_000_000_000;
+    let same: Change = |_, _, _| ();
+    let cases: [(Option<&OwnKey>, Change, Refusal); 8] = [
+        (None, same, Refusal::Unsigned),
+        (Some(&other), same, Refusal::UnknownKey),
+        (
+            Some(&key),
+            |_, seqno, _| *seqno = seqno.wrapping_add(1),
+            Refusal::UnexpectedAck,
+        ),
+        (Some(&key), |_, _, echo| *echo += 1, Refusal::BadSignature),
+        (
+            Some(&key),
+            |grant, _, _| grant.peer = addr("203.0.113.11"),
+            Refusal::UnexpectedAck,
+        ),
+        (
+            Some(&key),
+            |grant, _, _| grant.old = addr("203.0.113.12"),
+            Refusal::ReservedAddress,
+        ),
+        (
+            Some(&key),
+            |grant, _, _| grant.new = addr(THIRD),
+            Refusal::Payload,
+        ),
+        (
+            Some(&key),
+            |grant, _, _| grant.terms = Terms::Rejected(0),
+            Refusal::Payload,
+        ),
+    ];
+    let row = format!("{:?}", record(&sim, 0));
+    for (number, (key, change, reason)) in (1..).zip(cases) {
+        let before = refused(&sim, reason);
+        let bytes = rejecting(&sim, key, at + number, change);
+        sim.inject(0, addr("198.51.100.1"), addr(AWAY), &bytes);
+        assert_eq!(refused(&sim, reason), before + 1, "{number}: {reason:?}");
+        assert_eq!(format!("{:?}", record(&sim, 0)), row, "{number}");
+        let engine = sim.nodes[0].engine.as_ref().unwrap();
+        assert!(engine.rejected().is_empty(), "{number}");
+    }
+    // The move goes through.
+    sim.run(secs(1));
+    assert!(active(&sim).contains(&addr(AWAY)) && used(&sim).contains(&addr(AWAY)));
+    sim.agree(0, 1);
+}
+
+/// Whoever has the key of a router, and sees the message but does not keep it, is proven wrong by the peer.
+#[test]
+fn a_rejection_of_what_the_peer_answers_is_worth_nothing() {
+    for seed in 0..40 {
+        let (mut sim, gate) = acquainted(config());
+        gate.borrow_mut().dead = true;
+        sim.weather.spread = ms(seed);
+        let mut stamp = 1_900_000_000_000_000_000;
+        sim.change(0, &[], &[AWAY]);
+        let rejected = |note: &Note| matches!(note, Note::RouterRejected { .. });
+        let mut said = 0;
+        // It does so each time that something is announced from there.
+        for _ in 0..1_000 {
+            let from = |(from, ..): &&(Addr, Addr, Vec<u8>)| *from == addr(AWAY);
+            let count = sim.wire.iter().filter(from).count();
+            if count > said {
+                (said, stamp) = (count, stamp + 1);
+                let bytes = rejecting(&sim, Some(&router_key()), stamp, |_, _, _| ());
+                sim.inject(0, addr("198.51.100.1"), addr(AWAY), &bytes);
+            }
+            sim.run(ms(1));
+        }
+        assert_eq!(sim.noted(0, rejected), 1, "seed {seed}");
+        sim.run(secs(5));
+        assert!(active(&sim).contains(&addr(AWAY)), "seed {seed}");
+        assert!(used(&sim).contains(&addr(AWAY)), "seed {seed}");
+        sim.agree(0, 1);
+    }
 }

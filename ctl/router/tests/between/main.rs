@@ -6,3 +6,4 @@ mod answered;
 mod believed;
 mod bench;
 mod bound;
+mod rejected;
