@@ -6,7 +6,7 @@ use ihmp_core::time::Instant;
 
 use crate::bucket::{Bucket, Prefixes};
 use crate::cookie::Baker;
-use crate::limits::Limits;
+use crate::limits::{Limits, PATH_CHECKS};
 
 /// The budgets that hosts share. Each verb takes a token, and says whether there was one.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Budgets {
     wrong: Bucket,
     entries: Bucket,
     entry_prefix: Prefixes,
+    /// Paths that are checked because nothing comes back.
+    paths: Bucket,
     /// Cookies for who greets while there are too many.
     baker: Baker,
 }
@@ -42,6 +44,7 @@ impl Budgets {
             wrong: Bucket::new(limits.challenges.all),
             entries: Bucket::new(limits.nats.entries),
             entry_prefix: Prefixes::new(limits.nats.prefix),
+            paths: Bucket::new(PATH_CHECKS),
             baker: Baker::default(),
         }
     }
@@ -89,6 +92,11 @@ impl Budgets {
     /// Somebody is told that his number is wrong.
     pub(crate) fn refusal(&mut self, now: Instant) -> bool {
         self.wrong.take(now)
+    }
+
+    /// A path is checked because nothing comes back.
+    pub(crate) fn check_path(&mut self, now: Instant) -> bool {
+        self.paths.take(now)
     }
 
     /// What makes cookies.

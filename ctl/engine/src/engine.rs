@@ -82,6 +82,7 @@ impl Engine {
             }
             Input::Switch { on, hosts } => switch(table, on, hosts),
             Input::Discretion(discretion) => table.world.own.set_discretion(discretion),
+            Input::Silent { id, local, remote } => serve::silent(table, id, (local, remote)),
             Input::Traffic { id, traffic } => serve::looked(table, id, traffic),
             Input::Timer => serve::timer(table),
         }

@@ -9,9 +9,10 @@ use crate::host::Host;
 use crate::io::Traffic;
 use crate::limits::AMPLIFICATION;
 use crate::note::Note;
+use crate::probe::Purpose;
 use crate::reconcile::reconcile;
 use crate::world::World;
-use crate::{probing, send, telling};
+use crate::{probing, send, silence, telling};
 
 /// The peer was heard: what it did not acknowledge where it was may go to where it is. `before` are the active addresses that it
 /// had.
@@ -77,8 +78,11 @@ fn give_up(host: &mut Host, addr: Addr, world: &mut World) {
 /// Looks, asks, asks again, and gives up.
 pub(crate) fn probe_due(host: &mut Host, world: &mut World) {
     probing::begin(host, world);
+    silence::due(host, world);
+    let mut failed = Vec::new();
     for mut probe in host.validation_mut().probes_mut().take() {
         if probe.is_due(world.now) && probe.is_over() {
+            failed.extend(probe.path());
             if let Some(addr) = probing::unanswered(host, &probe, world) {
                 give_up(host, addr, world);
             }
@@ -88,6 +92,11 @@ pub(crate) fn probe_due(host: &mut Host, world: &mut World) {
             probing::send(host, &mut probe, world);
         }
         host.validation_mut().probes_mut().put(probe);
+    }
+    for path in failed {
+        if let Some(before) = silence::failed(host, path, world) {
+            follow(host, &before, world);
+        }
     }
     host.review_validation(world);
 }
@@ -147,7 +156,7 @@ fn keep_looked(host: &mut Host, traffic: Traffic, world: &mut World) {
         let to = to.iter().find(|to| host.peer().is_active(to.own));
         let may = host.validation().probes().may_begin(world);
         if let Some(to) = to.filter(|_| may) {
-            probing::probe(host, from, to.own, true, world);
+            probing::probe(host, from, to.own, Purpose::Mapping, world);
         }
     }
 }

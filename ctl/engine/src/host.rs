@@ -2,7 +2,7 @@
 //! A foreign host: the parts of what is known of it, each of which has an owner.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::time::Instant;
+use ihmp_core::time::{Duration, Instant};
 
 use crate::advertised::{Advertisement, Standing};
 use crate::announcements::Announcements;
@@ -330,6 +330,14 @@ impl Host {
     pub(crate) fn review_validation(&mut self, world: &World) {
         let takes_part = self.takes_part();
         self.validation.review(&self.peer, takes_part, world);
+    }
+
+    /// Own addresses from which it could not be reached, and which it has confirmed since, with the time for which that was so.
+    pub(crate) fn review_dead(&mut self, world: &World) -> Vec<(Addr, Duration)> {
+        let advertised = &self.advertised;
+        let dead = self.sources.dead_mut();
+        let ours = |addr| world.own.has(addr);
+        dead.review(ours, |addr| advertised.is_active(addr), world.now)
     }
 
     /// Takes note of which own addresses came, went and were deprecated since the kernel was told.

@@ -245,6 +245,15 @@ pub enum Input<'a> {
     Connected(Vec<(Addr, u8)>),
     /// Which of our addresses are told to whom; before [`Input::Network`].
     Discretion(Discretion),
+    /// On one of the host's flows something was sent for a while and nothing came back; the host has other paths.
+    Silent {
+        /// The kernel's number of the host.
+        id: u32,
+        /// The own address from which it was sent.
+        local: Addr,
+        /// The address of the host.
+        remote: Addr,
+    },
     /// The answer to [`Output::Look`].
     Traffic {
         /// The kernel's number of the host.

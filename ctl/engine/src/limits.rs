@@ -22,6 +22,10 @@ pub(crate) const MAX_MAPPED: usize = 1_024;
 pub(crate) const MAX_NATS: usize = 1_024;
 /// Sends of a probe.
 pub(crate) const PROBE_SENDS: u32 = 3;
+/// Sends of a probe of a path on which nothing comes back. With 5 per cent loss each way one of 10,000 such probes fails on a path that works.
+pub(crate) const PATH_SENDS: u32 = 4;
+/// Other paths of a host that are probed when one is suspected.
+pub(crate) const MAX_OTHERS: usize = 3;
 /// A reply has at most this many times the octets of what it answers.
 pub(crate) const AMPLIFICATION: usize = 3;
 
@@ -40,6 +44,9 @@ impl Rate {
         Rate { per_second, burst }
     }
 }
+
+/// Checks of paths on which nothing comes back, of all hosts.
+pub(crate) const PATH_CHECKS: Rate = Rate::new(1_000, 1_000);
 
 /// The timers and bounds of an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -186,6 +186,33 @@ pub enum Note {
         /// The address.
         peer: Addr,
     },
+    /// Something is sent on a path and nothing comes back: the path is probed, and others are.
+    PathSilent {
+        /// The own address.
+        local: Addr,
+        /// That of the peer.
+        peer: Addr,
+    },
+    /// A path is not used any more: none of its probes was answered, and one on another path was.
+    PathDead {
+        /// The own address.
+        local: Addr,
+        /// That of the peer.
+        peer: Addr,
+        /// The own address of the path that works.
+        by: Addr,
+        /// That of the peer.
+        to: Addr,
+    },
+    /// The peer was reached from an own address again.
+    PathBack {
+        /// The own address.
+        local: Addr,
+        /// An address of the peer.
+        peer: Addr,
+        /// Time for which that was not so.
+        after: Duration,
+    },
     /// The peer does not know our sequence number; it is greeted again.
     Resync {
         /// Its address.
@@ -260,6 +287,24 @@ impl fmt::Display for Note {
                 write!(
                     f,
                     "event=superseded control={control} seqno={seqno} from={from}"
+                )
+            }
+            Note::PathSilent { local, peer } => {
+                write!(f, "event=path-silent local={local} peer={peer}")
+            }
+            Note::PathDead {
+                local,
+                peer,
+                by,
+                to,
+            } => {
+                write!(f, "event=path-dead local={local} peer={peer} by={by} to={to}")
+            }
+            Note::PathBack { local, peer, after } => {
+                write!(
+                    f,
+                    "event=path-back local={local} peer={peer} after_ms={}",
+                    after.as_millis()
                 )
             }
             Note::Up { peer } => write!(f, "event=up peer={peer}"),

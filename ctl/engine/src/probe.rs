@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 //! PATH_PROBE: probes on their way to one peer, and where it is looked for.
 
-use ihmp_core::addr::Addr;
+use ihmp_core::addr::{Addr, Family};
 use ihmp_core::message::{Addresses, Control, Message, Options, MAX_ADDRESSES};
 use ihmp_core::time::{Duration, Instant};
 
 use crate::bucket::Bucket;
 use crate::endpoint::Endpoint;
 use crate::keys::PublicKey;
-use crate::limits::{Rate, MAX_PROBES, PROBE_SENDS};
+use crate::limits::{Rate, MAX_PROBES, PATH_SENDS, PROBE_SENDS};
 use crate::note::Note;
 use crate::peer::Peer;
 use crate::world::World;
+
+/// What a probe is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The peer is to show that it hears us at an address.
+    Validation,
+    /// A NAT in front of us is to keep its port mapping. Nothing depends on the answer.
+    Mapping,
+    /// It is to be known whether the path between two addresses works.
+    Path,
+}
 
 /// A probe on its way.
 #[derive(Clone, Debug)]
@@ -25,8 +36,7 @@ pub(crate) struct Probe {
     first_sent: Instant,
     due: Instant,
     time_out: Duration,
-    /// It only keeps the memory of a NAT in front of us alive.
-    keeps: bool,
+    purpose: Purpose,
 }
 
 impl Probe {
@@ -37,12 +47,17 @@ impl Probe {
 
     /// Whether it asks the peer to show that it hears us there.
     fn asks(&self, addr: Addr) -> bool {
-        self.to == addr && !self.keeps
+        self.to == addr && self.purpose == Purpose::Validation
     }
 
-    /// Where it goes, unless nothing depends on the answer.
+    /// Where it goes, if the peer is to show that it hears us there.
     pub(crate) fn asked(&self) -> Option<Addr> {
-        (!self.keeps).then_some(self.to)
+        (self.purpose == Purpose::Validation).then_some(self.to)
+    }
+
+    /// Our address and that of the peer, if it is to be known whether the path between them works.
+    pub(crate) fn path(&self) -> Option<(Addr, Addr)> {
+        (self.purpose == Purpose::Path).then_some((self.from, self.to))
     }
 
     /// Where it goes.
@@ -56,14 +71,24 @@ impl Probe {
 
     /// Whether it was sent often enough.
     pub(crate) fn is_over(&self) -> bool {
-        self.sends >= PROBE_SENDS
+        let most = match self.purpose {
+            Purpose::Path => PATH_SENDS,
+            Purpose::Validation | Purpose::Mapping => PROBE_SENDS,
+        };
+        self.sends >= most
     }
 
-    /// Sends it, with this Host ID and signed by this key; the time-out doubles each time.
+    /// Sends it, with this Host ID and signed by this key. The time-out doubles each time, unless it is known that packets get lost on
+    /// the path.
     pub(crate) fn send(&mut self, host: Addr, own: Option<PublicKey>, world: &mut World) {
-        let time_out = self.time_out.saturating_mul(1 << self.sends.min(16));
+        self.due = match self.purpose {
+            Purpose::Path => world.now.after(self.time_out),
+            Purpose::Validation | Purpose::Mapping => {
+                let time_out = self.time_out.saturating_mul(1 << self.sends.min(16));
+                world.now.after(world.jitter(time_out))
+            }
+        };
         self.sends += 1;
-        self.due = world.now.after(world.jitter(time_out));
         let Some(addresses) = Addresses::of(&[self.from]) else {
             return;
         };
@@ -187,9 +212,16 @@ impl Probes {
         gone.iter().filter_map(Probe::asked).collect()
     }
 
+    /// Ends those that ask whether paths of this family work.
+    pub(crate) fn end_paths(&mut self, family: Family) {
+        let path = |probe: &Probe| probe.path().is_some_and(|(from, _)| from.family() == family);
+        self.out.retain(|probe| !path(probe));
+    }
+
     /// Whether another one may be out.
     pub(crate) fn has_room(&self) -> bool {
-        self.out.len() < MAX_PROBES
+        let paths = self.out.iter().filter(|probe| probe.path().is_some());
+        self.out.len() - paths.count() < MAX_PROBES
     }
 
     /// Whether one may begin now.
@@ -203,17 +235,19 @@ impl Probes {
         self.rate.ready_at(world.now).max(soon)
     }
 
-    /// Begins one; `keeps` when nothing depends on the answer.
+    /// Begins one.
     pub(crate) fn begin(
         &mut self,
         from: Addr,
         to: Addr,
-        keeps: bool,
+        purpose: Purpose,
         time_out: Duration,
         world: &mut World,
     ) {
-        // Who calls has asked whether it may.
-        let _ = self.rate.take(world.now);
+        if purpose != Purpose::Path {
+            // Who calls has asked whether it may.
+            let _ = self.rate.take(world.now);
+        }
         self.out.push(Probe {
             from,
             to,
@@ -223,7 +257,7 @@ impl Probes {
             first_sent: world.now,
             due: world.now,
             time_out,
-            keeps,
+            purpose,
         });
     }
 

@@ -11,6 +11,7 @@ use crate::io::{Key, Refusal, State};
 use crate::received::Received;
 use crate::routing;
 use crate::sender::sender;
+use crate::silence;
 use crate::table::Table;
 
 /// A probe came: whether we hear it there.
@@ -68,6 +69,7 @@ pub(crate) fn probed(table: &mut Table, received: &Received<'_>) -> Result<(), R
     if !host.advertised().is_active(to) && !host.sources().is_hidden(to) {
         host.announcements_mut().announce(to);
     }
+    silence::asked_at(host, to, from, world);
     granted(table, key, received, &before);
     Ok(())
 }
@@ -132,6 +134,9 @@ pub(crate) fn answered(
         return Err(Refusal::UnexpectedAck);
     };
     let round_trip = probe.answered(world);
+    if let Some(path) = probe.path() {
+        silence::answered(host, path, world);
+    }
     host.requests_mut().measured(round_trip);
     let before = host.peer().active().to_vec();
     host.validation_mut().validate(from);

@@ -5,7 +5,7 @@ use ihmp_core::addr::Addr;
 
 use crate::host::Host;
 use crate::note::Note;
-use crate::probe::Probe;
+use crate::probe::{Probe, Purpose};
 use crate::publish::publish;
 use crate::world::World;
 
@@ -28,7 +28,7 @@ pub(crate) fn begin(host: &mut Host, world: &mut World) {
             host.validation_mut()
                 .probes_mut()
                 .note_sought((here, there));
-            probe(host, here, there, false, world);
+            probe(host, here, there, Purpose::Validation, world);
         }
     }
 }
@@ -47,15 +47,15 @@ fn ask_there(host: &mut Host, addr: Addr, world: &mut World) {
     let other = known.or(first);
     let from = host.validation_mut().begin(addr, reaches, other, world);
     if let Some(from) = from {
-        probe(host, from, addr, false, world);
+        probe(host, from, addr, Purpose::Validation, world);
     }
 }
 
-/// Probes an address; `keeps` when nothing depends on the answer.
-pub(crate) fn probe(host: &mut Host, from: Addr, to: Addr, keeps: bool, world: &mut World) {
+/// Probes an address.
+pub(crate) fn probe(host: &mut Host, from: Addr, to: Addr, purpose: Purpose, world: &mut World) {
     let time_out = host.requests().time_out(world);
     let probes = host.validation_mut().probes_mut();
-    probes.begin(from, to, keeps, time_out, world);
+    probes.begin(from, to, purpose, time_out, world);
 }
 
 /// Sends a probe.

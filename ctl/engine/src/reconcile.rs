@@ -62,6 +62,14 @@ pub(crate) fn begins_at(host: &mut Host, local: Addr, world: &mut World) {
     }
 }
 
+/// Says which own addresses the peer has confirmed that were dead.
+fn review_dead(host: &mut Host, world: &mut World) {
+    for (local, after) in host.review_dead(world) {
+        let peer = host.name();
+        world.note(Note::PathBack { local, peer, after });
+    }
+}
+
 /// Ends relays that have lost their ground: of those whose router is not believed any more, the peer is told.
 fn review_relays(host: &mut Host, world: &mut World) {
     if host.relays().is_empty() {
@@ -154,6 +162,7 @@ pub(crate) fn reconcile(host: &mut Host, world: &mut World) {
     }
     review_relays(host, world);
     host.review_rejected(world);
+    review_dead(host, world);
     let usable = routing::find(host, world);
     let before = host.sources_mut().replace(usable);
     doubt_diverted(host, &before, world);

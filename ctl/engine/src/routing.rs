@@ -5,7 +5,7 @@
 //! tunnel does not go beside it, and nothing of ours goes into it. But flows that are at home there go on as they would
 //! without us, and the peer is told nothing of it.
 
-use ihmp_core::addr::{Addr, Scope};
+use ihmp_core::addr::{Addr, Family, Scope};
 
 use crate::host::Host;
 use crate::io::{Age, Output, Via};
@@ -75,6 +75,14 @@ pub(crate) fn find(host: &Host, world: &World) -> Vec<Via> {
         let better = |(addr, aged): &(Addr, bool)| !aged && addr.family() == via.local.family();
         if ages.contains(&(via.local, true)) && ages.iter().any(better) {
             via.preference = via.preference.saturating_add(AGED);
+        }
+    }
+    // Where nothing works there is nothing to prefer.
+    let dead = |via: &Via| host.sources().dead().has(via.local);
+    for family in [Family::V4, Family::V6] {
+        let of = |via: &Via| via.local.family() == family;
+        if usable.iter().any(|via| of(via) && !dead(via)) {
+            usable.retain(|via| !of(via) || !dead(via));
         }
     }
     host.relays().keep(&mut usable, advertised);

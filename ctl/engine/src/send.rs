@@ -173,6 +173,9 @@ fn unanswered(host: &mut Host, request: &Request, world: &mut World) {
         }
     }
     host.advertised_mut().set(from, Standing::Maybe);
+    if host.sources_mut().dead_mut().fail(from, world) {
+        return;
+    }
     if end_to_end(host, from, "unanswered", world) {
         return;
     }

@@ -10,6 +10,8 @@ use crate::note::Note;
 use crate::reconcile::{self, reconcile};
 use crate::room;
 use crate::send;
+use crate::silence;
+use crate::suspicion::Ends;
 use crate::table::Table;
 use crate::world::World;
 
@@ -124,6 +126,16 @@ pub(crate) fn routes_known(table: &mut Table, key: Key) {
             });
         }
     });
+}
+
+/// The kernel says that nothing comes back on a path.
+pub(crate) fn silent(table: &mut Table, id: u32, path: Ends) {
+    if let Some(key) = table.of_id(id) {
+        table.with(key, |host, world| {
+            silence::suspect(host, path, world);
+            follow::probe_due(host, world);
+        });
+    }
 }
 
 /// What the kernel says about a host.

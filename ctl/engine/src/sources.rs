@@ -5,6 +5,7 @@ use ihmp_core::addr::Addr;
 use ihmp_core::time::Instant;
 
 use crate::advertised::Advertisement;
+use crate::dead::DeadSources;
 use crate::hidden::Hidden;
 use crate::io::{KernelHost, Record, Via};
 use crate::left::Left;
@@ -22,6 +23,8 @@ pub(crate) struct Sources {
     left: Left,
     /// Own addresses that are none of them, since a router does not let us move there.
     rejected: Rejections,
+    /// Those from which it could not be reached.
+    dead: DeadSources,
 }
 
 impl Sources {
@@ -97,6 +100,16 @@ impl Sources {
             .review(|addr| usable.iter().any(|via| via.local == addr));
     }
 
+    /// Own addresses from which it could not be reached; they are none of these.
+    pub(crate) fn dead(&self) -> &DeadSources {
+        &self.dead
+    }
+
+    /// The same, to learn more.
+    pub(crate) fn dead_mut(&mut self) -> &mut DeadSources {
+        &mut self.dead
+    }
+
     /// Whether flows that are older than a mark leave from another one.
     pub(crate) fn is_left(&self, addr: Addr, advertised: &Advertisement) -> bool {
         self.left.has(addr, &self.usable, advertised)
@@ -126,7 +139,7 @@ impl Sources {
 
     /// When something is to be done.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let parts = [self.left.next(), self.hidden.next(), self.rejected.next()];
+        let parts = [self.left.next(), self.hidden.next(), self.rejected.next(), self.dead.next()];
         parts.into_iter().flatten().min()
     }
 

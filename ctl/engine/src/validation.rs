@@ -18,6 +18,7 @@ use crate::limits::{Limits, AMPLIFICATION, FLOOD};
 use crate::peer::Peer;
 use crate::prefix::is_connected;
 use crate::probe::Probes;
+use crate::suspicion::Suspicions;
 use crate::world::World;
 
 /// An address of the peer at which it has not shown yet that it hears us.
@@ -39,6 +40,8 @@ struct Unvalidated {
     /// Until the next try, when it did not answer.
     pause: Duration,
     failed: bool,
+    /// It was used, and the path to it failed: that it does not answer says nothing of its honesty.
+    lost: bool,
     /// It did not answer, and the kernel is asked whether it is there all the same.
     doubted: bool,
     /// As long as its agent may be gone.
@@ -62,6 +65,7 @@ impl Unvalidated {
             renewed: false,
             pause: world.limits.requests.retry_first,
             failed: false,
+            lost: false,
             doubted: false,
             until: world.now.after(world.limits.validation.distrust),
         }
@@ -96,6 +100,8 @@ pub(crate) struct Validation {
     /// It was not where it said it was: until then it has to prove its addresses first.
     distrusted_until: Option<Instant>,
     probes: Probes,
+    /// Paths that are being checked.
+    suspicions: Suspicions,
 }
 
 impl Validation {
@@ -105,6 +111,7 @@ impl Validation {
             unvalidated: Vec::new(),
             distrusted_until: None,
             probes: Probes::new(limits.validation.probes),
+            suspicions: Suspicions::default(),
         }
     }
 
@@ -116,6 +123,16 @@ impl Validation {
     /// The same, to send some.
     pub(crate) fn probes_mut(&mut self) -> &mut Probes {
         &mut self.probes
+    }
+
+    /// Paths that are being checked.
+    pub(crate) fn suspicions(&self) -> &Suspicions {
+        &self.suspicions
+    }
+
+    /// The same, to check more.
+    pub(crate) fn suspicions_mut(&mut self) -> &mut Suspicions {
+        &mut self.suspicions
     }
 
     /// What is known of an address that is not validated.
@@ -195,6 +212,15 @@ impl Validation {
             .push(Unvalidated::again(addr, local, world));
     }
 
+    /// The path to this address of the host failed, which is asked there again.
+    pub(crate) fn lose(&mut self, addr: Addr, local: Addr, world: &mut World) {
+        self.forget(addr);
+        self.unvalidated.push(Unvalidated {
+            lost: true,
+            ..Unvalidated::again(addr, local, world)
+        });
+    }
+
     /// The host is at no address that we know of: it is asked at each that it said it has, and that is not a private one. False
     /// when there is none.
     pub(crate) fn ask_everywhere(&mut self, peer: &Peer, local: Addr, world: &mut World) -> bool {
@@ -231,6 +257,10 @@ impl Validation {
             }
         }
         self.validated.retain(|addr| peer.knows(*addr));
+        let is_path = |(here, there)| world.own.has(here) && peer.is_active(there);
+        for family in self.suspicions.review(is_path) {
+            self.probes.end_paths(family);
+        }
         let may = takes_part && self.probes.has_room();
         let seeks = may && self.next_sought(peer, world).is_some();
         self.probes.seek(seeks, world);
@@ -260,13 +290,15 @@ impl Validation {
     pub(crate) fn next(&self) -> Option<Instant> {
         let others = self.unvalidated.iter();
         let others = others.flat_map(|other| [other.look_at, other.probe_at]);
-        others.flatten().chain(self.probes.next()).min()
+        let others = others.flatten().chain(self.probes.next());
+        others.chain(self.suspicions.next()).min()
     }
 
     /// Nothing is asked any more.
     pub(crate) fn clear(&mut self) {
         self.unvalidated.clear();
         self.probes.clear();
+        self.suspicions.clear();
     }
 
     /// Whether it is time to ask the kernel what passed.
@@ -352,10 +384,13 @@ impl Validation {
         let Some(tried) = self.of(addr) else {
             return false;
         };
+        let lost = tried.lost;
         (tried.failed, tried.doubted) = (true, false);
         tried.probe_at = Some(now.after(world.jitter(tried.pause)));
         tried.pause = tried.pause.saturating_mul(2).min(again);
-        self.distrust(world);
+        if !lost {
+            self.distrust(world);
+        }
         true
     }
 
