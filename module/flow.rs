@@ -7,6 +7,7 @@ mod lend;
 mod open;
 mod opening;
 mod seen;
+mod silence;
 mod socket;
 mod twins;
 
@@ -52,6 +53,7 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 use seen::Seen;
+use silence::Silence;
 use socket::Socket;
 
 /// The table of rows by the packets that go out.
@@ -80,6 +82,8 @@ pub(crate) struct Row {
     twin: Atomic<bool>,
     /// Where its packets were seen.
     pub(crate) seen: Seen,
+    /// Since when nothing comes back.
+    pub(crate) silence: Silence,
     /// Who has it here.
     pub(crate) socket: Socket,
     /// Whether it may move.

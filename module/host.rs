@@ -10,6 +10,7 @@ mod loss;
 mod moves;
 mod names;
 mod node;
+mod silent;
 mod traffic;
 
 pub(crate) use difference::PathChanges;

@@ -28,6 +28,7 @@ mod param;
 mod pending;
 mod policy;
 mod room;
+mod silence;
 mod stats;
 mod stranded;
 mod switch;

@@ -19,10 +19,12 @@ use crate::{
         FlowAttr,
         HostAttr,
         LimitAttr,
+        PathAttr,
         PathCause, //
     },
 };
 use ihmp_core::{
+    addr::Addr,
     packet::Packet,
     paths::Path,
     verdict::Reason, //
@@ -74,6 +76,15 @@ pub(crate) fn credit(netns: &Netns, id: u32, left: u64) {
 pub(crate) fn path(netns: &Netns, id: u32, path: Option<&Path>, cause: PathCause) {
     event(&netns.net, Command::PATH_NTF.0, PATH, |message| {
         attrs::path_change(message, id, path, cause)
+    });
+}
+
+/// Something was sent for a while between these addresses, and nothing came back, while the host has other paths.
+pub(crate) fn silent(netns: &Netns, id: u32, local: Addr, remote: Addr) {
+    event(&netns.net, Command::SILENT_NTF.0, PATH, |message| {
+        message.u32(PathAttr::HOST_ID.0, id)?;
+        message.addr(PathAttr::LOCAL.0, local)?;
+        message.addr(PathAttr::REMOTE.0, remote)
     });
 }
 

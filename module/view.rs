@@ -314,6 +314,12 @@ impl View {
         self.paths.family(family)
     }
 
+    /// Whether the host has more than one path of a family.
+    #[inline]
+    pub(crate) fn has_choice(&self, family: Family) -> bool {
+        self.paths.family(family).len() > 1
+    }
+
     /// How many paths there are.
     pub(crate) fn paths(&self) -> usize {
         self.paths.len()

@@ -205,6 +205,7 @@ fn receive(
     }
     row.touch(now);
     row.seen.hear(now);
+    row.silence.hear(tuple.dst);
     host.traffic.received(now);
     if view.state() != HostState::Up || row.plain || view.hides(packet.tuple.dst) {
         netns.count(Counter::InUnchanged);
@@ -310,6 +311,7 @@ fn hear(
     };
     if followed {
         host.moves.note_follow();
+        host.loss.note_change();
         follow::tell(netns, host, packet.family, guard);
     }
 }

@@ -238,9 +238,9 @@ fn send(
         Ok(course) => course,
         Err(why) => return not_sent(netns, &host, packet, why),
     };
-    let to = match &course {
-        Course::Home => key.faddr,
-        Course::Away(leg) => leg.path.remote,
+    let (from, to) = match &course {
+        Course::Home => (key.laddr, key.faddr),
+        Course::Away(leg) => (leg.path.local, leg.path.remote),
         Course::Stays => {
             return match pass(netns, &skb, packet.family == Family::V6) {
                 Verdict::Accept => at_home(netns, skb, packet, row, &key, guard),
@@ -272,6 +272,9 @@ fn send(
     };
     if matches!(verdict, Verdict::Accept) {
         host.traffic.takes(view, to, octets);
+        if view.has_choice(packet.family) {
+            netns.note_sent(&host, &row, (from, to), now);
+        }
     }
     verdict
 }

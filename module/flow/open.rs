@@ -9,6 +9,7 @@ use super::{
         Start, //
     },
     seen::Seen,
+    silence::Silence,
     socket::Socket,
     Flows,
     Row,
@@ -217,6 +218,7 @@ impl Netns {
                 apart: place.apart,
                 twin: Atomic::new(place.twin),
                 seen: Seen::new(start, self.marks.load(Relaxed), place.known),
+                silence: Silence::new(),
                 socket,
                 stance: Stance::new(),
                 last: Atomic::new(clock::jiffies()),

@@ -135,6 +135,7 @@ impl Netns {
         self.network_change(host, before.network, after.network);
         let guard = rcu::read_lock();
         let old = host.view.read(&guard);
+        host.loss.note_change();
         host.view.replace(view);
         if renamed {
             self.names_sync(host, old.lists(), &guard);

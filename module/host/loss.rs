@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! There is no path to a host: since when, and whether its sockets were told.
+//! There is no path to a host, or perhaps none that works: since when, and who was told.
 
+use super::silent::Silent;
 use crate::ffi::clock;
 use kernel::sync::atomic::{
     Atomic,
@@ -19,6 +20,8 @@ const TELLING: u64 = TOLD - 2;
 pub(crate) struct Loss {
     /// Jiffies when the last path went; 0 while there is one, [`TELLING`], [`TELLING_REST`] and [`TOLD`] when that was long ago.
     since: Atomic<u64>,
+    /// Nothing comes back on a path.
+    silent: Silent,
 }
 
 impl Loss {
@@ -26,7 +29,18 @@ impl Loss {
     pub(super) fn new() -> Self {
         Self {
             since: Atomic::new(0),
+            silent: Silent::new(),
         }
+    }
+
+    /// The paths of the host change: what was sent before says nothing of them.
+    pub(crate) fn note_change(&self) {
+        self.silent.note_change();
+    }
+
+    /// Whether listeners are to be told now that nothing came back on a flow since then; true for one caller.
+    pub(crate) fn is_silent(&self, since: u64, now: u64) -> bool {
+        self.silent.may_tell(since, now)
     }
 
     /// Notes whether there is a path.

@@ -50,5 +50,5 @@ def complete(f):
               "flow-flush", "policy-get", "policy-new", "policy-del", "policy-flush", "param-get", "param-set", "stats-get",
               "stats-flush", "nat-get", "nat-new", "nat-del", "nat-flush"}
     equal("operations", driven, {name for name, op in f.ynl.ops.items()})
-    events = {"host-ntf", "host-del-ntf", "path-ntf", "discover-ntf", "limit-ntf", "nat-ntf", "nat-del-ntf", "param-ntf", "credit-ntf"}
+    events = {"host-ntf", "host-del-ntf", "path-ntf", "discover-ntf", "limit-ntf", "nat-ntf", "nat-del-ntf", "param-ntf", "credit-ntf", "silent-ntf"}
     equal("events", events, {name for name, op in f.ynl.msgs.items() if op.is_async})

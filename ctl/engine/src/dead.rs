@@ -78,7 +78,8 @@ impl DeadSources {
         let (back, rest): (Vec<Dead>, Vec<Dead>) = self.0.iter().partition(|dead| back(dead));
         self.0 = rest;
         let back = back.iter();
-        back.map(|dead| (dead.addr, now.since(dead.since))).collect()
+        back.map(|dead| (dead.addr, now.since(dead.since)))
+            .collect()
     }
 
     /// When something is to be done.

@@ -298,7 +298,10 @@ impl fmt::Display for Note {
                 by,
                 to,
             } => {
-                write!(f, "event=path-dead local={local} peer={peer} by={by} to={to}")
+                write!(
+                    f,
+                    "event=path-dead local={local} peer={peer} by={by} to={to}"
+                )
             }
             Note::PathBack { local, peer, after } => {
                 write!(

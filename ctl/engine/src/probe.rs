@@ -214,7 +214,11 @@ impl Probes {
 
     /// Ends those that ask whether paths of this family work.
     pub(crate) fn end_paths(&mut self, family: Family) {
-        let path = |probe: &Probe| probe.path().is_some_and(|(from, _)| from.family() == family);
+        let path = |probe: &Probe| {
+            probe
+                .path()
+                .is_some_and(|(from, _)| from.family() == family)
+        };
         self.out.retain(|probe| !path(probe));
     }
 

@@ -48,7 +48,9 @@ fn is_path(host: &Host, (local, remote): Ends, world: &World) -> bool {
 fn others(host: &Host, (local, remote): Ends, world: &World) -> Vec<Ends> {
     let family = local.family();
     let proven = host.proven();
-    let here = proven.filter(|addr| *addr != local).map(|addr| (addr, remote));
+    let here = proven
+        .filter(|addr| *addr != local)
+        .map(|addr| (addr, remote));
     let there = host.peer().active().iter().filter(|addr| **addr != remote);
     let there = there.map(|addr| (local, *addr));
     let all = here.chain(there);

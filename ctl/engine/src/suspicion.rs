@@ -194,7 +194,10 @@ mod tests {
             assert!(all.may_begin(Family::V4, at(now)));
             all.begin((WIFI, PEER), vec![(LTE, PEER)], at(now + 100));
             assert_eq!(all.failed((WIFI, PEER), at(now)), Some(None));
-            assert!(!all.may_begin(Family::V4, at(now + pause * 1_000 - 1)), "{pause}");
+            assert!(
+                !all.may_begin(Family::V4, at(now + pause * 1_000 - 1)),
+                "{pause}"
+            );
             now += pause * 1_000;
         }
     }

@@ -34,7 +34,10 @@ fn locals(sim: &Sim) -> Vec<(Addr, bool)> {
     let local = &sim.row(0, 1).record.local;
     let mut local: Vec<&Local> = local.iter().collect();
     local.sort_by_key(|local| (local.unvalidated, local.preference));
-    local.iter().map(|local| (local.addr, local.unvalidated)).collect()
+    local
+        .iter()
+        .map(|local| (local.addr, local.unvalidated))
+        .collect()
 }
 
 fn active(sim: &Sim, at: usize, of: usize) -> Vec<Addr> {
@@ -59,7 +62,9 @@ fn silent(sim: &mut Sim, at: usize, local: &str, remote: &str) {
 }
 
 fn noted(sim: &Sim, at: usize, name: &str) -> usize {
-    sim.noted(at, |note| note.to_string().starts_with(&format!("event={name} ")))
+    sim.noted(at, |note| {
+        note.to_string().starts_with(&format!("event={name} "))
+    })
 }
 
 #[test]
@@ -182,6 +187,10 @@ fn dead_network_of_the_server_is_left_by_both() {
     }
     silent(&mut sim, 0, WIFI, C);
     sim.run(secs(2));
-    assert!(!active(&sim, 0, 1).contains(&addr(C)), "{:?}", active(&sim, 0, 1));
+    assert!(
+        !active(&sim, 0, 1).contains(&addr(C)),
+        "{:?}",
+        active(&sim, 0, 1)
+    );
     assert_eq!(locals(&sim), [(addr(WIFI), false), (addr(LTE), false)]);
 }

@@ -39,6 +39,7 @@ pub(crate) fn read_event(message: &[u8]) -> Result<Option<Event>> {
         Command::HOST_NTF => Event::HostChanged(read_host(message)?),
         Command::HOST_DEL_NTF => Event::HostDeleted(read_id(message)?),
         Command::PATH_NTF => read_path_change(message)?,
+        Command::SILENT_NTF => read_silence(message)?,
         Command::DISCOVER_NTF => read_discovery(message)?,
         Command::LIMIT_NTF => read_limit(message)?,
         Command::CREDIT_NTF => {

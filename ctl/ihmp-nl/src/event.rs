@@ -23,6 +23,15 @@ pub enum Event {
         /// Why it changed.
         cause: PathCause,
     },
+    /// On a flow of a host that has several paths something was sent for a while, and nothing came back.
+    PathSilent {
+        /// The host.
+        host_id: u32,
+        /// The own address.
+        local: IpAddr,
+        /// The address of the host.
+        remote: IpAddr,
+    },
     /// A flow to an unknown address was seen, and a host made for it in state new.
     Discover {
         /// The new host.

@@ -633,6 +633,11 @@ impl Command {
     /// A packet went, or was to go, to an unvalidated address of a host that has less than 64 KiB
     /// of credit left; sent once after each change of the host.
     pub const CREDIT_NTF: Self = Self(32);
+    /// On a flow of a host that has several paths of the flow's family, packets were sent for 300
+    /// ms between these addresses and none came back to the local one; sent at most four times a
+    /// second for each host. It says nothing of the path: the other end may have had nothing to
+    /// answer.
+    pub const SILENT_NTF: Self = Self(33);
 
     /// The name in the spec, if the number has one there.
     pub const fn name(self) -> Option<&'static str> {
@@ -669,6 +674,7 @@ impl Command {
             Self::NAT_DEL_NTF => Some("nat-del-ntf"),
             Self::PARAM_NTF => Some("param-ntf"),
             Self::CREDIT_NTF => Some("credit-ntf"),
+            Self::SILENT_NTF => Some("silent-ntf"),
             _ => None,
         }
     }

@@ -78,3 +78,21 @@ pub(super) fn read_path_change(message: &[u8]) -> Result<Event> {
         cause,
     })
 }
+
+pub(super) fn read_silence(message: &[u8]) -> Result<Event> {
+    let (mut host_id, mut local, mut remote) = (None, None, None);
+    for attr in body(message)? {
+        let attr = attr?;
+        match PathAttr(attr.number()) {
+            PathAttr::HOST_ID => host_id = Some(attr.u32()?),
+            PathAttr::LOCAL => local = Some(attr.addr()?),
+            PathAttr::REMOTE => remote = Some(attr.addr()?),
+            _ => (),
+        }
+    }
+    Ok(Event::PathSilent {
+        host_id: need(host_id, "host id of a path")?,
+        local: need(local, "local locator of a path")?,
+        remote: need(remote, "remote locator of a path")?,
+    })
+}

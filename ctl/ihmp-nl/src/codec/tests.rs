@@ -235,6 +235,12 @@ fn paths() {
         cause: PathCause::Lost,
     };
     assert_eq!(read_event(&octets(PATH_LOST)), Ok(Some(lost)));
+    let silent = Event::PathSilent {
+        host_id: 7,
+        local: v4(LOCAL),
+        remote: v4(ACTIVE),
+    };
+    assert_eq!(read_event(&octets(SILENT_NTF)), Ok(Some(silent)));
 }
 
 #[test]
@@ -379,6 +385,7 @@ fn every_truncation_is_refused_or_whole() {
         STATS_REPLY,
         LIMIT_NTF,
         PATH_NTF,
+        SILENT_NTF,
     ] {
         let whole = octets(hex);
         for len in 0..whole.len() {

@@ -264,6 +264,14 @@ pub(super) fn event(event: &Event, timestamp: Option<String>) -> Value {
             "limit-ntf",
             json!({ "reason": reason.to_string(), "packets": packets }),
         ),
+        Event::PathSilent {
+            host_id,
+            local,
+            remote,
+        } => (
+            "silent-ntf",
+            json!({ "host-id": host_id, "local": local, "remote": remote }),
+        ),
         Event::CreditLow { host_id, credit } => {
             ("credit-ntf", json!({ "id": host_id, "credit": credit }))
         }

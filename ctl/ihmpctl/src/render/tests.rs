@@ -280,6 +280,11 @@ fn events() {
             remote: None,
             cause: PathCause::Lost,
         },
+        Event::PathSilent {
+            host_id: 7,
+            local,
+            remote,
+        },
         Event::Discover {
             host_id: 8,
             proto: 17,

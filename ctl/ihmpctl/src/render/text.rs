@@ -347,6 +347,11 @@ pub(super) fn event(event: &Event, to: &mut dyn Write) -> io::Result<()> {
             )
         }
         Event::Limit { reason, packets } => write!(to, "limit {reason} packets {packets}"),
+        Event::PathSilent {
+            host_id,
+            local,
+            remote,
+        } => write!(to, "silent host {host_id} local {local} remote {remote}"),
         Event::CreditLow { host_id, credit } => write!(to, "credit host {host_id} left {credit}"),
         Event::NatChanged(changed) => {
             write!(to, "nat ")?;

@@ -218,6 +218,15 @@ impl Table {
             }
             Event::HostChanged(host) => self.changed(&host, engine)?,
             Event::ParamsChanged(params) => self.switch(params.enabled)?,
+            Event::PathSilent {
+                host_id,
+                local,
+                remote,
+            } => Some(Input::Silent {
+                id: host_id,
+                local: addr(local),
+                remote: addr(remote),
+            }),
             // What it says is older than what a look says.
             Event::CreditLow { host_id, .. } => self.traffic(host_id)?,
             Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => None,

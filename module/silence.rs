@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Nothing comes back on a path of a host that has others: listeners are told, and check the paths.
+
+use crate::{
+    flow::Row,
+    host::Host,
+    netns::Netns,
+    notify, //
+};
+use ihmp_core::addr::Addr;
+
+impl Netns {
+    /// A packet of a flow is sent between these addresses, and the host has other paths of the family.
+    #[inline]
+    pub(crate) fn note_sent(&self, host: &Host, row: &Row, (from, to): (Addr, Addr), now: u64) {
+        let since = row.silence.send(from, now);
+        if since != now && host.loss.is_silent(since, now) {
+            notify::silent(self, host.id(), from, to);
+        }
+    }
+}
