@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A network dies without an event: its carrier and its addresses stay, and its router forwards nothing. The flows of a host with another
+# network go on there, and come back when the first one works again.
+#
+# The figures of paths.json are left in $IHMP_RESULTS: how long nothing came, and after what time the network was used again.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/topo.sh"
+. "$(dirname "$0")/paired.sh"
+
+# One way, in milliseconds.
+DELAY_MS=30
+# Milliseconds within which flows go on when a network has died, and within which it is used again when it works again.
+TCP_MS=2000 UDP_MS=1500 BACK_MS=5000
+
+# stage FAMILY CLIENT FLOW...: m has two networks and prefers eth0, c knows both; traffic from CLIENT, which is m or c, to the other one.
+stage() {
+	local family=$1 client=$2 server=c at
+	shift 2
+
+	FAMILIES=$family topo_testbed delay "${DELAY_MS}ms" || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]} at=$C
+	[ "$client" = m ] || server=m at=$M
+	agents m c && serve $server "$family" tcp:5000 udpu:5001 && traffic "$client" "$family" "$at" "$@" || return
+	acquainted m "$C" c "$M" && join m wifi0 500 && knows c "$M" "$NEW" || return
+	must "traffic goes on" goes_on "$client" 20
+}
+
+# dies, revives: r1 forwards nothing, in either direction; or everything again.
+dies() {
+	netem r1 wan loss 100% && netem r1 lan loss 100%
+}
+
+revives() {
+	netem r1 wan delay 0ms && netem r1 lan delay 0ms
+}
+
+# uses ADDRESS: c sends to m there.
+uses() {
+	path_is c "$M" "$C" "$1"
+}
+
+# figure_of NAME FAMILY KIND MS: a figure for paths.json.
+figure_of() {
+	note "$1: $4 ms"
+	[ -z "${IHMP_RESULTS:-}" ] || jq -cn --arg name "$1" --arg family "$2" --arg kind "$3" --argjson ms "$4" \
+		'{$name, $family, $kind, $ms}' >>"$IHMP_RESULTS/silence.jsonl"
+}
+
+# gap CLIENT SERVER MOMENT_MS: milliseconds from that moment until something came again, at the end that waited longer.
+gap() {
+	jq -s --argjson began "$3" '[.[].flows[].silences[]? | select(.[1] * 1000 > $began and .[0] * 1000 < $began + 1000) | .[1] * 1000 - $began]
+		| max // 0 | floor' "$TMP/run.$1.json" "$TMP/serve.$2.json"
+}
+
+# dead FAMILY KIND MOST CLIENT FLOW...: flows go on within so many milliseconds.
+dead() {
+	local family=$1 kind=$2 most=$3 client=$4 server=c M C NEW died revived gap
+	shift 4
+
+	[ "$client" = m ] || server=m
+	stage "$family" "$client" "$@" && dies || return
+	died=$(now_ms)
+	if ! taking_part; then
+		# What is on the way arrives.
+		goes_on "$client" 10 1
+		not goes_on "$client" 5 20 || fail "traffic goes on without agents"
+		return
+	fi
+	must "the network is left" slowwait 10 has_line "$TMP/ihmpd.m.log" "event=path-dead local=$M peer=$C by=$NEW " || return
+	must "traffic goes on elsewhere" goes_on "$client" 50 || return
+	revives
+	revived=$(now_ms)
+	must "the network is used again" slowwait 20 has_line "$TMP/ihmpd.m.log" "event=path-back local=$M " || return
+	figure_of back "$family" "$kind" $(($(now_ms) - revived))
+	at_most "ms until it is used again" "$BACK_MS" $(($(now_ms) - revived))
+	must "traffic goes on there" goes_on "$client" 50 && must "in both directions" slowwait 10 uses "$M" || return
+	traffic_end "$client" && serve_end $server || return
+	gap=$(gap "$client" $server "$died")
+	figure_of gap "$family" "$kind" "$gap"
+	at_least "ms until something comes" $((2 * DELAY_MS)) "$gap"
+	at_most "ms until something comes" "$most" "$gap"
+	equal "what is wrong with flows" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .cut) | tojson' "$TMP/run.$client.json")"
+}
+
+# cycles FAMILY: the network dies and comes back twenty times, and no connection is lost.
+cycles() {
+	local family=$1 M C NEW round
+
+	stage "$family" m tcp:5000,rate=50000 udpc:5001 || return
+	for ((round = 1; round <= 20; round++)); do
+		dies && must "round $round: traffic goes on elsewhere" goes_on m 20 10 && revives || return
+		must "round $round: the network is used again" slowwait 20 has_lines "$TMP/ihmpd.m.log" "event=path-back local=$M " "$round" || return
+		must "round $round: traffic goes on there" goes_on m 20 10 || return
+	done
+	traffic_end m && serve_end c
+	equal "what is wrong with flows" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut) | tojson' "$TMP/run.m.json")"
+}
+
+# has_lines FILE PATTERN COUNT
+has_lines() {
+	[ "$(grep -c "$2" "$1")" -ge "$3" ]
+}
+
+# silent_peer FAMILY: c dies: m stays where it is, and does not ask for ever.
+silent_peer() {
+	local family=$1 M C NEW before
+
+	stage "$family" m tcp:5000,rate=50000 udpc:5001 && netem s pc loss 100% || return
+	before=$(probed m)
+	later 60
+	taking_part || return 0
+	equal "networks that were left" 0 "$(grep -c event=path-dead "$TMP/ihmpd.m.log")"
+	at_least "probes" 2 $(($(probed m) - before))
+	at_most "probes" 60 $(($(probed m) - before))
+	netem s pc delay "${DELAY_MS}ms" && must "traffic goes on" goes_on m 20 60
+}
+
+# lossy FAMILY: a network that loses a packet in twenty is not left, though what is sent one way is not answered.
+lossy() {
+	local family=$1 M C NEW
+
+	stage "$family" m udpc:5001,interval=0.01,reply=0 tcp:5000,rate=50000 && netem r1 wan loss 5% && netem r1 lan loss 5% || return
+	later 60
+	taking_part || return 0
+	equal "networks that were left" 0 "$(grep -c event=path-dead "$TMP/ihmpd.m.log")"
+}
+
+for family in 4 6; do
+	for client in m c; do
+		paired "IPv$family: TCP of $client leaves a network that died" dead $family "tcp-$client" $TCP_MS $client tcp:5000,rate=50000
+		paired "IPv$family: a download of $client leaves it" dead $family "download-$client" $TCP_MS $client tcp:5000,rate=50000,send=0
+		paired "IPv$family: UDP of $client leaves it" dead $family "udp-$client" $UDP_MS $client udpc:5001
+	done
+	run_case "IPv$family: it dies and comes back twenty times" cycles $family
+	run_case "IPv$family: a host that died is asked less and less" silent_peer $family
+	run_case "IPv$family: a network that loses packets is not left" lossy $family
+done
+suite_end
