@@ -3,8 +3,8 @@
 //! What is known of flows to unknown addresses, before the agent is asked about them: see [`crate::discover`].
 
 use crate::{
-    ffi::clock,
-    opener::Openers, //
+    opener::Openers,
+    rate::Rate, //
 };
 use ihmp_core::packet::Tuple;
 use kernel::{
@@ -18,7 +18,7 @@ use kernel::{
 /// Packets to an address, without a connection, before it is asked about.
 const SIGHTINGS_NEEDED: u32 = 3;
 /// Requests a second.
-const RATE: u32 = 100;
+const MOST: u32 = 100;
 /// Counters of packets towards unknown addresses.
 const SIGHTINGS: usize = 256;
 
@@ -27,9 +27,7 @@ pub(crate) struct Asking {
     pub(crate) openers: Openers,
     /// Packets to addresses; one counter for several addresses.
     sightings: [Atomic<u32>; SIGHTINGS],
-    /// The second in which requests were last made, and how many.
-    second: Atomic<u64>,
-    count: Atomic<u32>,
+    requests: Rate,
 }
 
 impl Asking {
@@ -38,8 +36,7 @@ impl Asking {
         Ok(Self {
             openers: Openers::new()?,
             sightings: [const { Atomic::new(0) }; SIGHTINGS],
-            second: Atomic::new(0),
-            count: Atomic::new(0),
+            requests: Rate::new(),
         })
     }
 
@@ -67,10 +64,6 @@ impl Asking {
 
     /// Counts a request to the agent; false when there were as many as may be in a second.
     pub(crate) fn is_within_rate(&self) -> bool {
-        let second = clock::to_ms(clock::jiffies()) / 1000;
-        if self.second.xchg(second, Relaxed) != second {
-            self.count.store(0, Relaxed);
-        }
-        self.count.fetch_add(1, Relaxed) < RATE
+        self.requests.take(MOST)
     }
 }

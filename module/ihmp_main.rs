@@ -27,6 +27,7 @@ mod opener;
 mod param;
 mod pending;
 mod policy;
+mod rate;
 mod room;
 mod silence;
 mod stats;

@@ -2,11 +2,15 @@
 
 //! What is done once for a namespace, however many cause it at the same time.
 
+use crate::rate::Rate;
 use ihmp_core::verdict::Reason;
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
 };
+
+/// Paths in a second of which listeners are told that nothing comes back.
+const SILENCES: u32 = 1_000;
 
 /// When work was last done that is done once for all hosts, however many cause it.
 pub(crate) struct Once {
@@ -18,6 +22,8 @@ pub(crate) struct Once {
     looks: Atomic<u32>,
     /// By reason: the second in which listeners were last told of a limit.
     told: [Atomic<u64>; Reason::COUNT],
+    /// Listeners are told that nothing comes back on a path.
+    silences: Rate,
 }
 
 impl Once {
@@ -28,6 +34,7 @@ impl Once {
             searched: Atomic::new(0),
             looks: Atomic::new(0),
             told: [const { Atomic::new(0) }; Reason::COUNT],
+            silences: Rate::new(),
         }
     }
 
@@ -44,6 +51,11 @@ impl Once {
     /// One more look at what has expired: how many there were before.
     pub(crate) fn look(&self) -> u32 {
         self.looks.fetch_add(1, Relaxed)
+    }
+
+    /// Whether listeners may be told of one more path on which nothing comes back.
+    pub(crate) fn tells_silence(&self) -> bool {
+        self.silences.take(SILENCES)
     }
 
     /// Whether listeners are to be told of a limit in this second; true for one caller.

@@ -15,7 +15,7 @@ impl Netns {
     #[inline]
     pub(crate) fn note_sent(&self, host: &Host, row: &Row, (from, to): (Addr, Addr), now: u64) {
         let since = row.silence.send(from, now);
-        if since != now && host.loss.is_silent(since, now) {
+        if since != now && host.loss.is_silent(since, now) && self.once.tells_silence() {
             notify::silent(self, host.id(), from, to);
         }
     }

@@ -27,6 +27,7 @@ impl Journal {
             Note::Sent { .. }
             | Note::Received { .. }
             | Note::Acked { .. }
+            | Note::PathSilent { .. }
             | Note::LeftOut { .. } => {
                 tracing::debug!("{note}");
             }
@@ -40,6 +41,7 @@ impl Journal {
             | Note::Unanswered { .. }
             | Note::Unvalidated { .. }
             | Note::RouterRejected { .. }
+            | Note::PathDead { .. }
             | Note::KeyChanged(_) => {
                 tracing::warn!("{note}")
             }
