@@ -15,6 +15,11 @@ use crate::world::World;
 
 /// Something is sent from an own address to one of the peer, and nothing comes back. Nothing is done where there is no other path.
 pub(crate) fn suspect(host: &mut Host, path: Ends, world: &mut World) {
+    check(host, path, true, world);
+}
+
+/// Checks a path, if there is another one; because nothing comes back, if it is `silent`.
+fn check(host: &mut Host, path: Ends, silent: bool, world: &mut World) {
     let (local, remote) = path;
     let known = is_path(host, path, world) && host.takes_part();
     let rested = host
@@ -28,13 +33,17 @@ pub(crate) fn suspect(host: &mut Host, path: Ends, world: &mut World) {
     if others.is_empty() || !world.budgets.check_path(world.now) {
         return;
     }
-    world.note(Note::PathSilent {
-        local,
-        peer: remote,
-    });
+    if silent {
+        world.note(Note::PathSilent {
+            local,
+            peer: remote,
+        });
+    }
     let others_at = world.now.after(gap(host, world));
     let validation = host.validation_mut();
-    validation.suspicions_mut().begin(path, others, others_at);
+    validation
+        .suspicions_mut()
+        .begin(path, silent, others, others_at);
     probe(host, path, world);
 }
 
@@ -124,6 +133,6 @@ pub(crate) fn asked_at(host: &mut Host, local: Addr, remote: Addr, world: &mut W
     let best = host.proven().find(of_family);
     let proven = host.advertised().is_active(local);
     if let Some(best) = best.filter(|best| proven && *best != local) {
-        suspect(host, (best, remote), world);
+        check(host, (best, remote), false, world);
     }
 }
