@@ -139,7 +139,12 @@ impl Sources {
 
     /// When something is to be done.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let parts = [self.left.next(), self.hidden.next(), self.rejected.next(), self.dead.next()];
+        let parts = [
+            self.left.next(),
+            self.hidden.next(),
+            self.rejected.next(),
+            self.dead.next(),
+        ];
         parts.into_iter().flatten().min()
     }
 
