@@ -238,7 +238,7 @@ honest() {
 	must "c sends to the new address" path_is c "$M" "$C" "${ADDR[m.wifi0.$family]}" || return
 	must "m hears the answer" slowwait 10 host_is m "$C" "all(.addr[]; .unvalidated | not)" || return
 	equal "probes that c sent" "$probed" $(($(agent c probes) - before))
-	must "on trial are $((1 - probed)) addresses" slowwait 2 host_is c "${ADDR[m.wifi0.$family]}" \
+	must "unvalidated are $((1 - probed)) addresses" slowwait 2 host_is c "${ADDR[m.wifi0.$family]}" \
 		"([.addr[] | select(.unvalidated)] | length) == $((1 - probed))" || return
 	equal "packets dropped for want of credit" 0 "$(reason c no-credit)"
 	traffic_end m && serve_end c || return
