@@ -55,7 +55,7 @@ impl Asking {
             sum.wrapping_mul(31).wrapping_add(octet.into())
         });
         let sighting = &self.sightings[sum % SIGHTINGS];
-        let enough = sighting.fetch_add(1, Relaxed) + 1 >= SIGHTINGS_NEEDED;
+        let enough = sighting.fetch_add(1, Relaxed) >= SIGHTINGS_NEEDED - 1;
         if enough {
             sighting.store(0, Relaxed);
         }

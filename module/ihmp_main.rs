@@ -19,6 +19,7 @@ mod follow;
 mod host;
 mod limit;
 mod lost;
+mod marks;
 mod nat;
 mod netns;
 mod notify;

@@ -20,6 +20,7 @@ use crate::{
     },
     flow::Row,
     host::Host,
+    marks::Marks,
     nat::Nats,
     once::Once,
     param::Params,
@@ -84,8 +85,8 @@ pub(crate) struct Netns {
     pub(crate) nats: Nats,
     pub(crate) asking: Asking,
     pub(crate) pending: Pending,
-    /// Number of what last happened to addresses of a host: [`ihmp_core::ends`].
-    pub(crate) marks: Atomic<u32>,
+    /// Numbers of what happens to addresses of hosts.
+    pub(crate) marks: Marks,
     pub(crate) once: Once,
     #[pin]
     config: Mutex<Config>,
@@ -107,7 +108,7 @@ impl Netns {
                 nats: Nats::new(),
                 asking,
                 pending: Pending::new(),
-                marks: Atomic::new(0),
+                marks: Marks::new(),
                 once: Once::new(),
                 config <- kernel::new_mutex!(config),
             }),

@@ -18,6 +18,7 @@ use crate::{
         },
         table::AddrKey, //
     },
+    marks::Marks,
     uapi::{
         HostState,
         Scheduler as SchedulerName,
@@ -136,7 +137,7 @@ pub(crate) struct Facts {
     /// By place of a local address: the device that has it, and which change of addresses that was seen after.
     seen: [Atomic<u64>; MAX_ADDRS],
     /// By place of an active address: the number by which the host left it, or 0.
-    left: [Atomic<u32>; MAX_ADDRS],
+    left: [Atomic<u64>; MAX_ADDRS],
     /// Where the addresses of each role end.
     ends: [u8; ROLES],
     paths: Paths,
@@ -366,7 +367,7 @@ impl View {
 
     /// The number by which the host left the active address at a place, or 0.
     #[inline]
-    pub(crate) fn mark_at(&self, at: usize) -> u32 {
+    pub(crate) fn mark_at(&self, at: usize) -> u64 {
         self.left.get(at).map_or(0, |mark| mark.load(Relaxed))
     }
 
@@ -376,16 +377,16 @@ impl View {
     }
 
     /// The number by which the host left an active address, or 0.
-    pub(crate) fn mark_of(&self, addr: Addr) -> u32 {
+    pub(crate) fn mark_of(&self, addr: Addr) -> u64 {
         self.place_of(addr).map_or(0, |at| self.mark_at(at))
     }
 
     /// The host has left an active address, says a flow that was at home there `since` this number. The first one, and one
     /// that had come back, give the address the next of `marks`.
-    pub(crate) fn leave(&self, addr: Addr, since: u32, marks: &Atomic<u32>) {
+    pub(crate) fn leave(&self, addr: Addr, since: u64, marks: &Marks) {
         let left = self.place_of(addr).and_then(|at| self.left.get(at));
         if let Some(left) = left.filter(|left| since >= left.load(Relaxed)) {
-            left.store(marks.fetch_add(1, Relaxed) + 1, Relaxed);
+            left.store(marks.next(), Relaxed);
         }
     }
 

@@ -41,7 +41,7 @@ pub enum Foreign {
 /// This machine's end of a flow that was `born` at this number; `known` says that the identifier is, or was, among the
 /// local addresses. An address behind a NAT that gives no mappings is no locator: what begins there is not translated.
 #[inline]
-pub fn local(lists: &Lists<'_>, addr: Addr, born: u32, known: bool) -> Local {
+pub fn local(lists: &Lists<'_>, addr: Addr, born: u64, known: bool) -> Local {
     let mut locals = (0_usize..).zip(lists.list(Role::Local));
     match locals.find(|(_, entry)| entry.addr == addr) {
         Some((_, entry)) if entry.nat => Local::Untold,
@@ -56,14 +56,14 @@ pub fn local(lists: &Lists<'_>, addr: Addr, born: u32, known: bool) -> Local {
 /// a packet came from there; 0 when it was heard from another address of the host after that. `left` gives the number by
 /// which the host left the active address at a place, or 0.
 #[inline]
-pub fn foreign(lists: &Lists<'_>, addr: Addr, since: u32, left: impl Fn(usize) -> u32) -> Foreign {
+pub fn foreign(lists: &Lists<'_>, addr: Addr, since: u64, left: impl Fn(usize) -> u64) -> Foreign {
     let mut active = (0_usize..).zip(lists.list(Role::Active));
     let gone = match active.find(|(_, entry)| entry.addr == addr) {
         Some((at, _)) => left(at),
         None => {
             let former = lists.lookup(Role::Alias, addr);
             let former = former.or_else(|| lists.lookup(Role::Unreachable, addr));
-            former.map_or(u32::MAX, |entry| entry.mark)
+            former.map_or(u64::MAX, |entry| entry.mark)
         }
     };
     match since < gone {

@@ -27,14 +27,14 @@ pub struct Entry {
     /// - local: when it was left; flows that are older use another one. 0 when it was not.
     /// - active: when it was last said to be the host's.
     /// - alias, unreachable: up to when it was the host's; younger flows to it belong to whoever has it now.
-    pub mark: u32,
+    pub mark: u64,
     /// A local address: index of the device by which packets leave from it, or 0 for the one that has it.
     pub device: u32,
 }
 
 impl Entry {
     /// In [`Entry::mark`]: it happens now, and has no number yet.
-    pub const NOW: u32 = u32::MAX;
+    pub const NOW: u64 = u64::MAX;
 
     /// An entry with preference 0, validated, not left, and not behind a NAT.
     #[inline]

@@ -9,7 +9,7 @@ fn addr(text: &str) -> Addr {
     text.parse().unwrap()
 }
 
-fn marked(text: &str, mark: u32) -> Entry {
+fn marked(text: &str, mark: u64) -> Entry {
     Entry {
         mark,
         ..Entry::new(addr(text))
@@ -83,4 +83,31 @@ fn whoever_has_a_former_address_has_what_began_there_since() {
     // An alias that was pushed out named the host for older flows.
     let gone = foreign(&sets.lists(), addr("198.51.100.8"), 7, |_| 0);
     assert_eq!(gone, Foreign::Away);
+}
+
+/// A peer can drive numbers by its packets, and 32 bits of them were over in hours.
+#[test]
+fn numbers_go_on_past_those_of_32_bits() {
+    let last = u64::from(u32::MAX);
+    let mut sets = Sets::new();
+    sets.insert(Role::Local, marked("192.0.2.1", last + 2))
+        .unwrap();
+    sets.insert(Role::Active, marked("198.51.100.7", 3))
+        .unwrap();
+    sets.insert(Role::Alias, marked("198.51.100.8", last + 2))
+        .unwrap();
+    let lists = sets.lists();
+    for (age, left) in [
+        (last - 1, true),
+        (last, true),
+        (last + 1, true),
+        (last + 2, false),
+        (last + 3, false),
+    ] {
+        let ours = local(&lists, addr("192.0.2.1"), age, true);
+        assert_eq!(ours.is_away(), left);
+        let theirs = |text| foreign(&lists, addr(text), age, |_| last + 2) == Foreign::Away;
+        assert_eq!(theirs("198.51.100.7"), left);
+        assert_eq!(theirs("198.51.100.8"), left);
+    }
 }

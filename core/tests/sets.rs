@@ -41,7 +41,7 @@ fn some_entry(prng: &mut Prng) -> Entry {
         preference: prng.below(4) as u16 * 10,
         unvalidated: prng.one_in(2),
         nat: prng.one_in(4),
-        mark: prng.below(3) as u32,
+        mark: prng.below(3) as u64,
         device: prng.below(3) as u32,
     }
 }

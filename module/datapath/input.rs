@@ -62,12 +62,9 @@ use ihmp_core::{
     verdict::Reason,
     xlat::Rewrite, //
 };
-use kernel::sync::{
-    atomic::Relaxed,
-    rcu::{
-        self,
-        Guard, //
-    },
+use kernel::sync::rcu::{
+    self,
+    Guard, //
 };
 
 /// One packet for a local socket.
@@ -298,7 +295,7 @@ fn hear(
     if from == faddr {
         match row.foreign_end(view, faddr) {
             Foreign::Home => return,
-            Foreign::Away => row.seen.hear_there(netns.marks.load(Relaxed)),
+            Foreign::Away => row.seen.hear_there(netns.marks.last()),
         }
     } else {
         view.leave(faddr, row.seen.since(), &netns.marks);
@@ -375,7 +372,7 @@ fn pass_by(netns: &Netns, packet: &Packet, guard: &Guard) -> Option<Verdict> {
         _ => true,
     };
     if there {
-        row.seen.hear_there(netns.marks.load(Relaxed));
+        row.seen.hear_there(netns.marks.last());
     }
     Some(Verdict::Accept)
 }

@@ -217,7 +217,7 @@ impl Netns {
                 host: shared,
                 apart: place.apart,
                 twin: Atomic::new(place.twin),
-                seen: Seen::new(start, self.marks.load(Relaxed), place.known),
+                seen: Seen::new(start, self.marks.last(), place.known),
                 silence: Silence::new(),
                 socket,
                 stance: Stance::new(),

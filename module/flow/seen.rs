@@ -24,9 +24,9 @@ pub(crate) struct Seen {
     /// When the flow was first seen, in jiffies.
     made: u64,
     /// Number of what had happened to addresses when the flow began; 0 when it is older than we know.
-    born: u32,
+    born: u64,
     /// Number since which the flow is known to be at its foreign identifier; 0 when it was heard from another address.
-    since: Atomic<u32>,
+    since: Atomic<u64>,
     /// The local identifier is, or was, an address of ours towards the host.
     known: Atomic<bool>,
     /// When the host was last heard on the flow, in jiffies; 0 when it never was.
@@ -41,7 +41,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// A flow of which the first packet is seen, when what happens to addresses is at this number.
-    pub(super) fn new(start: Start, number: u32, known: bool) -> Self {
+    pub(super) fn new(start: Start, number: u64, known: bool) -> Self {
         let born = match start {
             Start::Joins => 0,
             _ => number,
@@ -79,7 +79,7 @@ impl Seen {
 
     /// Number since which the flow is known to be at its foreign identifier; 0 when it was heard from another address.
     #[inline]
-    pub(crate) fn since(&self) -> u32 {
+    pub(crate) fn since(&self) -> u64 {
         self.since.load(Relaxed)
     }
 
@@ -106,7 +106,7 @@ impl Seen {
     }
 
     /// A packet came from the foreign identifier, which the host had left, at this number.
-    pub(crate) fn hear_there(&self, number: u32) {
+    pub(crate) fn hear_there(&self, number: u64) {
         self.since.store(number, Relaxed);
     }
 
@@ -161,16 +161,16 @@ impl Seen {
     /// The number by which marks of our addresses count the flow's age. One on which the host was never heard leaves no
     /// address that is still there: this machine's own netfilter may have sent it elsewhere.
     #[inline]
-    pub(crate) fn age(&self) -> u32 {
+    pub(crate) fn age(&self) -> u64 {
         match self.heard.load(Relaxed) {
-            0 => u32::MAX,
+            0 => u64::MAX,
             _ => self.born,
         }
     }
 
     /// Whether the flow was heard from its foreign identifier at this number or later; or began then, and was never heard from
     /// elsewhere.
-    pub(crate) fn is_younger(&self, mark: u32) -> bool {
+    pub(crate) fn is_younger(&self, mark: u64) -> bool {
         self.since() >= mark || (!self.roams_there() && self.born >= mark)
     }
 

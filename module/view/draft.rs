@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     ffi::object::Owned,
+    marks::Marks,
     uapi::HostState, //
 };
 use ihmp_core::{
@@ -20,13 +21,7 @@ use ihmp_core::{
         Sets, //
     },
 };
-use kernel::{
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
-};
+use kernel::prelude::*;
 
 /// Former local addresses that are remembered.
 const FORMER: usize = 8;
@@ -94,9 +89,9 @@ impl Draft {
     }
 
     /// Gives what happens to addresses now its number. An address that was left, or was an alias, keeps its own.
-    pub(crate) fn number(&mut self, before: &View, marks: &Atomic<u32>) {
+    pub(crate) fn number(&mut self, before: &View, marks: &Marks) {
         let mut number = None;
-        let mut next = || *number.get_or_insert_with(|| marks.fetch_add(1, Relaxed) + 1);
+        let mut next = || *number.get_or_insert_with(|| marks.next());
         let kept = |role, addr| before.lists().lookup(role, addr).map(|old| old.mark);
         for entry in self.sets.list_mut(Role::Local) {
             if entry.mark == Entry::NOW {

@@ -45,7 +45,7 @@ impl Before {
         before: &View,
         after: &View,
         role: Role,
-        mark: impl Fn(usize, &Entry) -> u32,
+        mark: impl Fn(usize, &Entry) -> u64,
     ) {
         self.len = 0;
         for (at, entry) in before.list(role).iter().enumerate().take(MAX_ADDRS) {
@@ -69,7 +69,7 @@ impl Before {
 
     /// Whether a flow was at its address of this role, by `age`, and whether that goes; `None` when it was away. With
     /// `just`, a flow that had left an address which goes counts as one that was still there.
-    fn had(&self, addr: Addr, age: u32, just: bool) -> Option<bool> {
+    fn had(&self, addr: Addr, age: u64, just: bool) -> Option<bool> {
         let mut entries = self.entries[..self.len].iter();
         let at = entries.position(|entry| entry.addr == addr)?;
         let there = age >= self.entries[at].mark || (just && self.gone[at]);
@@ -130,7 +130,7 @@ impl Vacated {
 
     /// Whether a flow with this key, `age` and `since` as [`ihmp_core::ends`] has them, was at an address that goes, or was away from
     /// home and `away` says that so does its path.
-    pub(crate) fn interrupts(&self, key: &FlowKey, age: u32, since: u32, away: bool) -> bool {
+    pub(crate) fn interrupts(&self, key: &FlowKey, age: u64, since: u64, away: bool) -> bool {
         let local = self.local.had(key.laddr, age, false);
         let foreign = self.active.had(key.faddr, since, self.overtaken);
         match (local, foreign) {
