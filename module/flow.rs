@@ -123,13 +123,12 @@ impl Row {
         self.seen.expects(&self.key(), wire)
     }
 
-    /// Whether a new flow may have the place of this one: datagrams that went one way only, between the flow's own addresses. TCP has
-    /// sockets that somebody has shaken hands for.
+    /// Whether a new flow may have the place of this one: datagrams that went one way only, and none of ours between other addresses
+    /// than the flow's own. That the other end sent from elsewhere keeps no row on which we never sent: anybody can do so in the name of
+    /// the host. TCP has sockets that somebody has shaken hands for.
     pub(crate) fn may_be_pushed_out(&self) -> bool {
-        self.key().proto != TCP
-            && !self.seen.is_answered()
-            && !self.seen.roams_here()
-            && !self.seen.roams_there()
+        let roams = self.seen.roams_here() || self.seen.roams_there();
+        self.key().proto != TCP && !self.seen.is_answered() && !(roams && self.seen.was_sent())
     }
 
     /// Whether a program that has learned the row's identifiers could reach nobody by them without the row, or be known to nobody: one

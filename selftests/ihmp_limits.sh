@@ -107,11 +107,11 @@ reads() {
 	must "a receiver" slowwait 20 receives "$1" "$3"
 }
 
-# flood FROM ADDR TO COUNT [FIRST]: Sends a datagram from each of so many ports, with ADDR as source. The packets bypass the hooks of the
-# host FROM, which sends them.
+# flood FROM ADDR TO COUNT [FIRST [OTHER]]: Sends a datagram from each of so many ports, with ADDR as source, and one more from the address
+# OTHER. The packets bypass the hooks of the host FROM, which sends them.
 flood() {
 	ipn "$1" neigh show "$3" | grep -q lladdr || in_ns "$1" ping -q -c 1 -W 2 "$3" >/dev/null
-	in_ns "$1" "$SELFTESTS/inject.py" eth0 udp "$2" "$3" --sport "${5:-20000}" --dport 5002 --ports "$4"
+	in_ns "$1" "$SELFTESTS/inject.py" eth0 udp "$2" "$3" --sport "${5:-20000}" --dport 5002 --ports "$4" ${6:+--by-turns "$6"}
 }
 
 # flows_at HOST ADDR: Prints how many flows HOST has with the host at ADDR.
@@ -204,7 +204,8 @@ share() {
 	traffic_end m && serve_end d
 }
 
-# full FAMILY: Checks that in a full table a new flow replaces one that nobody has answered, but not one that has moved.
+# full FAMILY: Checks that in a full table a new flow replaces one that nobody has answered, but not one on which this end sent before
+# the host moved.
 full() {
 	local family=$1 M C D before
 
@@ -213,21 +214,40 @@ full() {
 	# The table is too small to have shares.
 	ctl m param set max-flows 200 && introduce m "$M" d "$D" && introduce m "$M" c "$C" || return
 	reads m "$family" 5002 && serve d "$family" tcp:5000 || return
-	# 50 flows have moved.
-	ctl m host set "${HID[m]}" remote "$C" remote "${C%1}9" && flood c "$C" "$M" 50 && flood c "${C%1}9" "$M" 50 || return
+	asker m "$family" "$C" 5004 50 && ctl m host set "${HID[m]}" remote "${C%1}9" || return
 	equal "flows that have moved" 50 "$(flows_at m "$C")"
-	flood c "$C" "$M" 1000 30000 || return
+	flood c "${C%1}9" "$M" 1000 30000 || return
 	equal "flows with c" 200 "$(flows_at m "$C")"
 	traffic m "$family" "$D" tcp:5000,rate=20000,count=3 || return
 	must "another host has flows" slowwait 5 figure_at_least m flows 200 || return
 	equal "flows with d and c" "3 197" "$(flows_at m "$D") $(flows_at m "$C")"
-	equal "those that have moved" 50 "$(ctl m -j flow show | jq '[.[] | select(."remote-port" < 20050 and ."local-port" == 5002)] | length')"
+	equal "those that have moved" 50 "$(ctl m -j flow show | jq '[.[] | select(."remote-port" == 5004)] | length')"
 	equal "passed for want of room" 0 "$(reason m flow-limit)"
 	traffic_end m && serve_end d
 }
 
-# by_turns FAMILY: Checks that packets from two addresses of a host by turns do not make an event each, and that listeners are told the
-# final path.
+# elsewhere FAMILY MAX REASON: a host fills a table of MAX, or its share of it, with flows on which it alone sends, from two of its
+# addresses by turns. What is new has the place of such a one.
+elsewhere() {
+	local family=$1 most=$2 why=$3 M C D other filled
+
+	FAMILIES=$family topo_trio || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]}
+	other=${C%1}9 filled=$((most < 256 ? most : 256))
+	ctl m param set max-flows "$most" && introduce m "$M" d "$D" && introduce m "$M" c "$C" || return
+	ctl m host set "${HID[m]}" remote "$C" remote "$other" && reads m "$family" 5002 && serve d "$family" tcp:5000 || return
+	answers c "$family" 5003 && flood c "$C" "$M" "$filled" 20000 "$other" || return
+	equal "flows of the host, and none went for another" "$filled 0" "$(flows_at m "$C") $(reason m flow-evicted)"
+	asker m "$family" "$C" 5003 10 hears && traffic m "$family" "$D" tcp:5000,rate=20000,count=3 || return
+	must "others go on" slowwait 5 figure_is m flows $((most < 256 ? most : 259)) || return
+	equal "new flows with the host" 10 "$(ctl m -j flow show | jq '[.[] | select(."remote-port" == 5003)] | length')"
+	equal "flows with another host" 3 "$(flows_at m "$D")"
+	at_least "those that went for another" 10 "$(reason m flow-evicted)"
+	equal "passed for want of room" 0 "$(reason m "$why")"
+	traffic_end m && serve_end d
+}
+
+# by_turns FAMILY: who sends from two addresses of a host by turns makes no event of each packet, and listeners know the path at last.
 by_turns() {
 	local family=$1 M C other id
 
@@ -419,6 +439,8 @@ for family in 4 6; do
 	run_case "IPv$family: of what went one way only, what came in goes after half a minute" one_way $family
 	run_case "IPv$family: a host has its share of the flows, and no flood takes more" share $family
 	run_case "IPv$family: in a full table, a new flow has the place of one that nobody answered" full $family
+	run_case "IPv$family: a full table of what a host sent from two addresses by turns has room for what is new" elsewhere $family 200 flow-limit
+	run_case "IPv$family: a host's share of that, too" elsewhere $family 2048 host-flow-limit
 	run_case "IPv$family: packets from two addresses of a host by turns make no event each" by_turns $family
 done
 run_case "addresses: how many and which" addresses
