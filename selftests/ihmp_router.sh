@@ -379,6 +379,8 @@ told_what() {
 	check "figures" quiet sh -c "ihmpctl --state '$TMP/state.r' -j agent show | jq -e '.mode == \"router\" and .routes == 1 and .granted == 1 and .bound == 2'"
 	printf '[router]\n' >"$TMP/bad.toml"
 	check "needs networks" sh -c "ihmpd --router --config '$TMP/bad.toml' --check 2>&1 | grep -q inside"
+	printf '%s\n' '[router]' 'inside = ["192.0.2.0/24"]' 'reject = [' '"192.0.2.0/25",' '"192.0.2.0/40",' ']' >"$TMP/bad.toml"
+	check "says which line is wrong" sh -c "ihmpd --router --config '$TMP/bad.toml' --check 2>&1 | grep -q 'bad.toml:5: .*192.0.2.0/40'"
 	check "a second one gives up" not timeout 5 nsenter --net="/run/netns/${NS[r]}" ihmpd --router --config "$TMP/ihmpd.r.toml" --state "$TMP/state.x"
 	check "the first one lives" kill -0 "${AGENT[r]}"
 	agent_stop r
@@ -410,7 +412,8 @@ reloaded() {
 	check "nothing was rejected" not has_line "$TMP/ihmpd.r.log" event=rejected
 	leave m eth0 && join m wifi0 40 || return
 	must "it counts" slowwait 10 has_line "$TMP/ihmpd.r.log" event=rejected || return
-	must "c hears of the move" slowwait 10 path_is c "$M" "$C" "$NEW" || return
+	must "m is told" slowwait 10 is_rejected || return
+	check "c does not hear of the move" has_of_m active "$M"
 	check "no route" not_routed 4
 }
 
