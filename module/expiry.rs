@@ -40,17 +40,21 @@ const SILENT_SHARE: u32 = 8;
 
 /// One look at all hosts and rows of a namespace, and what is to be told by it.
 pub(crate) fn run(netns: &Netns) {
+    let rows_too = netns.once.look() % LOOKS_FOR_ROWS == 0;
     if look(netns) {
         lost::tell(netns);
     }
+    if rows_too {
+        look_at_rows(netns);
+        netns.asking.forget();
+    }
 }
 
-/// Whether sockets are to be told that their host cannot be reached.
+/// Looks at hosts. Whether sockets are to be told that their host cannot be reached.
 fn look(netns: &Netns) -> bool {
     let config = netns.lock();
     let now = clock::jiffies();
     let patience = u64::from(netns.params.path_timeout.load(Relaxed)) * 1000;
-    let rows_too = netns.once.look() % LOOKS_FOR_ROWS == 0;
     let mut tells = false;
     netns.each_host(|host| {
         if host.expired(now) {
@@ -63,22 +67,12 @@ fn look(netns: &Netns) -> bool {
             netns.nats_expire(host, now, &config);
         }
         tells |= host.loss.gives_up(now, patience);
-        if rows_too {
-            netns.each_row(host, |row, guard| {
-                if !lives(netns, &row, now, guard) && netns.flow_close(row) {
-                    netns.count(Counter::FlowsExpired);
-                }
-            });
-        }
     });
     netns.net.forget_announced(now);
     netns.net.forget_dead();
     if netns.hosts.load(Relaxed) != 0 {
         // An address may go after the hosts have heard so.
         netns.find_stranded();
-    }
-    if rows_too {
-        netns.asking.forget();
     }
     if netns.hosts.load(Relaxed) != 0 || netns.params.discovers() {
         netns.net.schedule_expiry(EXPIRY_MS);
@@ -87,6 +81,18 @@ fn look(netns: &Netns) -> bool {
         let _ = netns.update_hooks(&config);
     }
     tells
+}
+
+/// Removes the rows whose time is over. There may be a million of them, so the configuration lock is not held: moves do not wait.
+fn look_at_rows(netns: &Netns) {
+    let now = clock::jiffies();
+    netns.each_host(|host| {
+        netns.each_row(host, |row, guard| {
+            if !lives(netns, &row, now, guard) && netns.flow_close(row) {
+                netns.count(Counter::FlowsExpired);
+            }
+        });
+    });
 }
 
 fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
