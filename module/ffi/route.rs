@@ -123,9 +123,9 @@ impl Net {
         bound == 0 || device == 0 || unsafe { raw::ihmp_device_serves(self.ns(), device, bound) }
     }
 
-    /// Makes IPv6 sockets look for their routes again.
+    /// Makes IPv6 sockets look for their routes again, if routes have changed since it was last done.
     pub(crate) fn renew_routes6(&self) {
-        // SAFETY: The namespace is valid.
-        unsafe { raw::ihmp_routes_renew6(self.ns()) }
+        // SAFETY: By the invariant of `Net`.
+        unsafe { raw::ihmp_routes_renew6(self.raw()) }
     }
 }

@@ -55,6 +55,7 @@ struct ihmp_net {
 	struct ihmp_counters __percpu *counters;
 	struct ihmp_tables tables;
 	struct xarray lent;		/* sockets that we let send from any address */
+	int routes_renewed;		/* fib6_sernum when sockets were last made to ask again, or 0 */
 	struct delayed_work gc;
 	struct work_struct stranded;	/* looks for sockets whose address is gone */
 	struct ihmp_moves moves;

@@ -436,10 +436,20 @@ bool ihmp_device_serves(struct net *net, u32 device, u32 bound)
 /*
  * A route that comes back in one table leaves the routes alone that sockets
  * keep from another. IPv4 has no such sockets: any change makes it ask again.
+ * This walks over all routes, so it is done once for a change of routes,
+ * however many hosts get their paths back by that: each change, and this one,
+ * gives fib6_sernum its next value (fib6_new_sernum). Another change meanwhile
+ * has the next host do it again.
  */
-void ihmp_routes_renew6(struct net *net)
+void ihmp_routes_renew6(struct ihmp_net *in)
 {
-	rt_genid_bump_ipv6(net);
+	const atomic_t *sernum = &in->net->ipv6.fib6_sernum;
+	int before = atomic_read(sernum), after = before < INT_MAX ? before + 1 : 1;
+
+	if (READ_ONCE(in->routes_renewed) == before)
+		return;
+	rt_genid_bump_ipv6(in->net);
+	WRITE_ONCE(in->routes_renewed, atomic_read(sernum) == after ? after : 0);
 }
 
 static void ihmp_route_forget6(struct dst_entry *dst, struct sock *sk)

@@ -168,7 +168,7 @@ bool ihmp_device_serves(struct net *net, u32 device, u32 bound);
 s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
 bool ihmp_addr_is_up(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
 bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6);
-void ihmp_routes_renew6(struct net *net);
+void ihmp_routes_renew6(struct ihmp_net *in);
 void ihmp_route_last_resort6(const struct sk_buff *skb, struct sock *sk);
 
 /* sock.c: sockets, looked up by identifiers, ports in host order */
