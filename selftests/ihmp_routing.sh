@@ -5,6 +5,8 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
 
+TRACING=/sys/kernel/tracing
+
 # stage FAMILY FLOW: m has eth0 and wifi0 on one link. A flow with host entries, changed by hand, is moved to a second address of m on eth0,
 # while the main table prefers wifi0.
 stage() {
@@ -63,6 +65,50 @@ marked() {
 	traffic m "$1" "$C" "$2,bind=$M,mark=7" || return
 	must "flow" slowwait 5 figure_at_least m flows 1 || return
 	moved m c "$NEW" && leaves eth0 "$3"
+}
+
+# In IPv4 these routes are looked up as for root: a rule for the user of the flow that fills the cache applies to nobody.
+by_user() {
+	local M C NEW
+
+	stage "$1" || return
+	ipn m "-$1" rule add from "$NEW" uidrange 1000-1000 lookup 102 && ipn m "-$1" route add unreachable default table 102 || return
+	traffic m "$1" "$C" "$2,bind=$M,uid=1000" || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
+	moved m c "$NEW" && leaves eth0 "$3"
+}
+
+# watch_lookups FAMILY: Has the kernel trace its route look-ups from now on.
+watch_lookups() {
+	EVENT=fib/fib_table_lookup
+	[ "$1" = 4 ] || EVENT=fib6/fib6_table_lookup
+	[ -d "$TRACING/events" ] || mount -t tracefs none "$TRACING" 2>/dev/null
+	[ -d "$TRACING/events/$EVENT" ] || return
+	echo 0 >"$TRACING/events/enable" && echo >"$TRACING/trace" && defer watch_no_lookups && echo 1 >"$TRACING/events/$EVENT/enable"
+}
+
+watch_no_lookups() {
+	echo 0 >"$TRACING/events/$EVENT/enable"
+}
+
+# cached FAMILY TOS MOST|LEAST: Checks that one route serves all packets of a translated flow with this type of service (most), or that
+# each packet has a look-up of its own (least).
+cached() {
+	local M C NEW packets lookups family=$1
+
+	stage "$family" && traffic m "$family" "$C" "udpc:5001,bind=$M,tos=$2" || return
+	must "flow" slowwait 5 figure_at_least m flows 1 || return
+	moved m c "$NEW" && must "goes on after the move" goes_on m || return
+	watch_lookups "$family" || { skip "no trace events" && return; }
+	packets=$(figure m out-translated)
+	must "packets" slowwait 20 figure_at_least m out-translated $((packets + 200)) || return
+	watch_no_lookups
+	packets=$(($(figure m out-translated) - packets)) lookups=$(grep -cE "oif [1-9].* $NEW/[0-9]+ -> $C/" "$TRACING/trace")
+	traffic_end m
+	case $3 in
+	most) at_most "look-ups for 100 of $packets packets" 5 $((lookups * 100 / packets)) ;;
+	least) at_least "look-ups for 100 of $packets packets" 95 $((lookups * 100 / packets)) ;;
+	esac
 }
 
 # A rule names the locator. Routing uses the addresses that are on the wire.
@@ -188,5 +234,12 @@ for family in 4 6; do
 		run_case "IPv$family, ${what%%:*}: a changed route is followed" route_change $family "$what" "$port"
 		run_case "IPv$family, ${what%%:*}: no route is refused with its reason" no_route $family "$what" "$port"
 	done
+done
+run_case "IPv4, udpc: a rule by user decides for nobody" by_user 4 udpc:5001 5001
+for family in 4 6; do
+	for ecn in 0 1 2 3; do
+		run_case "IPv$family: one route serves a path, with $ecn for ECN" cached $family $ecn most
+	done
+	run_case "IPv$family: a packet with a DSCP has its own route" cached $family 0x20 least
 done
 suite_end

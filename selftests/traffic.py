@@ -16,8 +16,8 @@ limit), bytes (a finite transfer, hashed), count (so many connections), burst=1 
 Datagram options: interval (seconds), size, reply (octets of the answer, size by default), source=1 (the server sends
 by itself), df=1, recverr=1, nocheck=1 (no UDP checksum over IPv4), segment=N (N datagrams in one call, by UDP_SEGMENT, in
 bursts).
-All kinds: name, sport, bind, dev, mark, ttl, ipsec=esp|block|allow|let-in (a policy of the socket for what it sends or, with
-let-in, receives, by IP_XFRM_POLICY).
+All kinds: name, sport, bind, dev, mark, ttl, tos, uid (the user of the socket), ipsec=esp|block|allow|let-in (a policy of the
+socket for what it sends or, with let-in, receives, by IP_XFRM_POLICY).
 ping: interval, size, args.
 If no answer is outstanding, ping waits busily for the last 10 ms before a request, which is slow in time travel. So give it an
 interval that is shorter than the round trip, or more than 10 ms longer.

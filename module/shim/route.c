@@ -62,7 +62,8 @@ static bool ihmp_route_is_plain(struct net *net, struct sk_buff *skb, const stru
 		return false;
 	if (ihmp_rules_ask_ports(net, ipv6))
 		return false;
-	return ipv6 ? !ip6_tclass(ip6_flowinfo(ipv6_hdr(skb))) : !ip_hdr(skb)->tos;
+	/* Routing looks at the DSCP, and not at ECN beside it. */
+	return !inet_dscp_to_dsfield(ipv6 ? ip6_dscp(ip6_flowinfo(ipv6_hdr(skb))) : ip4h_dscp(ip_hdr(skb)));
 }
 
 static bool ihmp_dev_is_dummy(const struct net_device *dev)
@@ -110,7 +111,11 @@ static int ihmp_headroom(struct sk_buff *skb)
 	return skb_headroom(skb) >= hh_len ? 0 : skb_cow_head(skb, hh_len);
 }
 
-/* Without a route by the device routing would take the destination for a neighbour: the table is asked first. */
+/*
+ * Without a route by the device routing would take the destination for a
+ * neighbour: the table is asked first. The user is root, as in
+ * ip_route_me_harder().
+ */
 static struct dst_entry *ihmp_find4(struct net *net, struct sk_buff *skb, const struct sock *sk, u32 device,
 				    struct flowi4 *fl4)
 {
@@ -125,7 +130,6 @@ static struct dst_entry *ihmp_find4(struct net *net, struct sk_buff *skb, const 
 		.flowi4_oif = device,
 		.flowi4_l3mdev = l3mdev_master_ifindex(skb_dst_dev(skb)),
 		.flowi4_mark = skb->mark,
-		.flowi4_uid = sock_net_uid(net, sk),
 		.flowi4_flags = (sk ? inet_sk_flowi_flags(sk) : 0) | FLOWI_FLAG_ANYSRC,
 	};
 	fib4_rules_early_flow_dissect(net, skb, fl4, &keys);

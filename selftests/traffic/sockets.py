@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Sockets with the options of the command line. Numbers are those of the kernel's headers."""
 
+import os
 import socket
 import struct
 
@@ -41,6 +42,11 @@ def opened(family, kind, opts):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if "dev" in opts:
         sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, opts["dev"].encode() + b"\0")
+    if "tos" in opts:
+        level, option = (41, 67) if six else (0, 1)
+        sock.setsockopt(level, option, int(opts["tos"], 0))
+    if "uid" in opts:
+        os.fchown(sock.fileno(), int(opts["uid"]), -1)
     if "mark" in opts:
         sock.setsockopt(socket.SOL_SOCKET, SO_MARK, int(opts["mark"], 0))
     if "ttl" in opts:
