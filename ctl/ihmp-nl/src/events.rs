@@ -29,8 +29,6 @@ use crate::{
 
 /// Room for events that nobody has fetched yet, in octets.
 const BACKLOG: usize = 1 << 20;
-/// linux/errno.h: the kernel had events for us and no room.
-const ENOBUFS: i32 = 105;
 
 /// A subscription to the module's events, in the network namespace where it was made.
 ///
@@ -49,7 +47,7 @@ impl Events {
         let mut socket = Socket::open(Protocol::Generic)?;
         let controller = resolve(&mut socket, Family::CONTROLLER)?;
         let family = resolve(&mut socket, FAMILY_NAME)?;
-        socket.set_receive_buffer(BACKLOG)?;
+        socket.force_receive_buffer(BACKLOG)?;
         socket.join(controller.group("notify")?)?;
         socket.join(family.group(MCGRP_EVENTS)?)?;
         Ok(Self {
@@ -87,7 +85,7 @@ impl Events {
             match self.receive(wait) {
                 Ok(()) => (),
                 Err(Error::Netlink(error)) if error.would_block() => return Ok(None),
-                Err(Error::Netlink(error)) if error.errno() == Some(ENOBUFS) => {
+                Err(Error::Netlink(error)) if error.overrun() => {
                     self.discard()?;
                     return Ok(Some(Event::Resync));
                 }
@@ -101,7 +99,7 @@ impl Events {
         loop {
             match self.socket.receive(Wait::No) {
                 Ok(_) => (),
-                Err(error) if error.errno() == Some(ENOBUFS) => (),
+                Err(error) if error.overrun() => (),
                 Err(error) if error.would_block() => return Ok(()),
                 Err(error) => return Err(error.into()),
             }

@@ -8,6 +8,9 @@ use std::{
 
 use crate::attrs::Malformed;
 
+/// linux/errno.h: the kernel had messages for a socket, and its buffer no room.
+const ENOBUFS: i32 = 105;
+
 /// Why a request failed, or nothing could be received.
 #[derive(Debug)]
 pub enum Error {
@@ -91,6 +94,11 @@ impl Error {
         }
     }
 
+    /// Whether the kernel had messages for this socket and no room for them. It queues no others until all that are queued are received.
+    pub fn overrun(&self) -> bool {
+        matches!(self, Self::Io(error) if error.raw_os_error() == Some(ENOBUFS))
+    }
+
     /// Whether there is nothing to receive at the moment.
     pub fn would_block(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -145,6 +153,10 @@ mod tests {
         assert_eq!(refused.errno(), Some(17));
         let failed = Error::Io(io::Error::from_raw_os_error(11));
         assert!(failed.would_block() && !refused.would_block());
+        let overrun = Error::Io(io::Error::from_raw_os_error(105));
+        assert!(overrun.overrun() && !failed.overrun());
+        // This is what the kernel answered, and nothing was lost.
+        assert!(!Error::Refused(Refusal::new(105)).overrun());
         assert_eq!((failed.errno(), Error::Changing.errno()), (Some(11), None));
     }
 }

@@ -118,7 +118,7 @@ impl Family {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::Protocol;
+    use crate::descriptor::Protocol;
 
     #[test]
     fn the_controller_answers() {

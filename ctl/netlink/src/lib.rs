@@ -30,6 +30,7 @@
 
 mod attrs;
 mod bpf;
+mod descriptor;
 mod error;
 mod family;
 mod listener;
@@ -38,8 +39,9 @@ mod socket;
 
 pub use attrs::{Attr, Attrs, Malformed, Writer};
 pub use bpf::{Code, Program};
+pub use descriptor::{Protocol, Wait};
 pub use error::{Error, Refusal};
 pub use family::Family;
 pub use listener::{Heard, Listener};
 pub use message::{Message, HEADER};
-pub use socket::{Flags, Protocol, Socket, Wait};
+pub use socket::{Flags, Socket};

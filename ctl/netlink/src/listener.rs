@@ -1,41 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A netlink socket that receives what the kernel multicasts, through a filter.
-//!
-//! It stands on nix: neli's socket is not `AsFd`, so what neli does not know itself cannot be set on it, such as
-//! `SO_ATTACH_FILTER` and `SO_RCVBUFFORCE`.
 
-use std::{
-    io,
-    os::fd::{
-        AsFd,
-        AsRawFd,
-        OwnedFd,
-        RawFd, //
-    },
-};
-
-use nix::{
-    errno::Errno,
-    sys::socket::{
-        bind,
-        recv,
-        setsockopt,
-        socket,
-        sockopt,
-        AddressFamily,
-        MsgFlags,
-        NetlinkAddr,
-        SockFlag,
-        SockProtocol,
-        SockType, //
-    },
+use std::os::fd::{
+    AsRawFd,
+    RawFd, //
 };
 
 use crate::{
     bpf::Program,
+    descriptor::{
+        Descriptor,
+        Protocol,
+        Wait, //
+    },
     error::Error,
-    message::HEADER,
-    socket::Protocol, //
+    message::HEADER, //
 };
 
 /// Room for messages that nobody has fetched yet, in octets.
@@ -53,57 +32,69 @@ pub enum Heard<'a> {
         /// What follows its header; nothing when it was cut.
         body: &'a [u8],
     },
-    /// Messages were lost.
-    Overrun,
+    /// The kernel had messages and no room for them. Those that were still queued are thrown away, for it queues no others until they are
+    /// gone, and does not say again that it has none: what is read from the kernel after this is as new as the next message.
+    Overrun {
+        /// How many were thrown away.
+        discarded: usize,
+    },
     /// Nothing at the moment.
     Nothing,
 }
 
 /// A socket that listens to multicast groups, in the network namespace of the thread that opened it.
 pub struct Listener {
-    fd: OwnedFd,
+    inner: Descriptor,
     buffer: Vec<u8>,
 }
 
 impl Listener {
     /// Listens to these groups, a bit for each, as far as the program lets their messages through.
     pub fn open(protocol: Protocol, groups: u32, program: &Program) -> Result<Self, Error> {
-        let protocol = match protocol {
-            Protocol::Route => SockProtocol::NetlinkRoute,
-            Protocol::Netfilter => SockProtocol::NetlinkNetFilter,
-            Protocol::Generic => SockProtocol::NetlinkGeneric,
-        };
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol).map_err(failed)?;
-        force_receive_buffer(&fd, BACKLOG)?;
-        let listener = Self {
-            fd,
-            buffer: vec![0; BUFFER],
-        };
+        let mut inner = Descriptor::open(protocol)?;
+        inner.force_receive_buffer(BACKLOG)?;
         // Before it hears anything.
-        listener.set_program(program)?;
-        bind(listener.fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(failed)?;
-        Ok(listener)
+        program.attach(&inner)?;
+        inner.bind(groups)?;
+        Ok(Self {
+            inner,
+            buffer: vec![0; BUFFER],
+        })
     }
 
     /// Attaches this program in place of the one before.
     pub fn set_program(&self, program: &Program) -> Result<(), Error> {
-        Ok(program.attach(&self.fd)?)
+        Ok(program.attach(&self.inner)?)
     }
 
     /// What there is to hear, without waiting.
     pub fn hear(&mut self) -> Result<Heard<'_>, Error> {
-        let fd = self.fd.as_raw_fd();
+        match self.receive() {
+            Ok(len) => {
+                let (kind, body) = split(self.buffer.get(..len).unwrap_or_default());
+                Ok(Heard::Message { kind, body })
+            }
+            Err(error) if error.would_block() => Ok(Heard::Nothing),
+            Err(error) if error.overrun() => Ok(Heard::Overrun {
+                discarded: self.discard()?,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn receive(&mut self) -> Result<usize, Error> {
+        Ok(self.inner.receive(&mut self.buffer, Wait::No)?)
+    }
+
+    /// Throws away what is queued; returns how many messages that were.
+    fn discard(&mut self) -> Result<usize, Error> {
+        let mut discarded = 0;
         loop {
-            match recv(fd, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
-                Ok(len) => {
-                    let (kind, body) = split(self.buffer.get(..len).unwrap_or_default());
-                    return Ok(Heard::Message { kind, body });
-                }
-                Err(Errno::EAGAIN) => return Ok(Heard::Nothing),
-                Err(Errno::EINTR) => (),
-                Err(Errno::ENOBUFS) => return Ok(Heard::Overrun),
-                Err(error) => return Err(failed(error)),
+            match self.receive() {
+                Ok(_) => discarded += 1,
+                Err(error) if error.overrun() => (),
+                Err(error) if error.would_block() => return Ok(discarded),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -111,7 +102,7 @@ impl Listener {
 
 impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        self.inner.as_raw_fd()
     }
 }
 
@@ -125,20 +116,6 @@ fn split(message: &[u8]) -> (u16, &[u8]) {
         kind.map_or(0, |octets| u16::from_ne_bytes(*octets)),
         message.get(HEADER..len).unwrap_or_default(),
     )
-}
-
-fn failed(error: Errno) -> Error {
-    io::Error::from(error).into()
-}
-
-/// Room for messages that nobody has fetched yet, in octets: as much as was asked for, if this process may (CAP_NET_ADMIN), or what
-/// `net.core.rmem_max` allows.
-fn force_receive_buffer(fd: &impl AsFd, octets: usize) -> Result<(), Error> {
-    let set = match setsockopt(fd, sockopt::RcvBufForce, &octets) {
-        Err(Errno::EPERM) => setsockopt(fd, sockopt::RcvBuf, &octets),
-        result => result,
-    };
-    set.map_err(failed)
 }
 
 #[cfg(test)]
@@ -160,6 +137,37 @@ mod tests {
             listener.set_program(&program).unwrap();
             assert_eq!(listener.hear().unwrap(), Heard::Nothing);
         }
+    }
+
+    #[test]
+    fn what_is_queued_at_an_overrun_is_thrown_away() {
+        let mut code = Code::default();
+        code.pass();
+        let mut listener = Listener::open(Protocol::Route, 0, &code.program()).unwrap();
+        // Answers come to a listener as messages do: RTM_GETLINK of the first device.
+        let mut header = [0; 16];
+        header[4] = 1;
+        let request = frame(18, Flags::REQUEST, &header);
+        let ask = |listener: &Listener| listener.inner.send(&request).unwrap();
+        let heard = |listener: &mut Listener| match listener.hear().unwrap() {
+            Heard::Message { kind, .. } => Some(kind),
+            Heard::Nothing => None,
+            Heard::Overrun { .. } => panic!("an overrun"),
+        };
+        ask(&listener);
+        assert_eq!(heard(&mut listener), Some(16));
+        assert_eq!(heard(&mut listener), None);
+        listener.inner.force_receive_buffer(1).unwrap();
+        for _ in 0..1_000 {
+            ask(&listener);
+        }
+        match listener.hear().unwrap() {
+            Heard::Overrun { discarded } => assert!((1..1_000).contains(&discarded)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(heard(&mut listener), None);
+        ask(&listener);
+        assert_eq!(heard(&mut listener), Some(16));
     }
 
     #[test]

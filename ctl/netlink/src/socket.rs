@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A netlink socket for requests and what answers them, by neli.
+//! A netlink socket for requests and what answers them.
 //!
 //! neli's router is not used: it tells an overrun to pending requests only, never to who waits for events.
 
 use std::{
-    io::{
-        self,
-        Cursor, //
-    },
+    io::Cursor,
     os::fd::{
         AsRawFd,
         RawFd, //
@@ -16,21 +13,20 @@ use std::{
 
 pub use neli::consts::nl::NlmF as Flags;
 use neli::{
-    consts::socket::{
-        Msg,
-        NlFamily, //
-    },
     nl::{
         NlPayload,
         NlmsghdrBuilder, //
     },
-    socket::NlSocket,
     types::Buffer,
-    utils::Groups,
     ToBytes, //
 };
 
 use crate::{
+    descriptor::{
+        Descriptor,
+        Protocol,
+        Wait, //
+    },
     error::Error,
     message::{
         parse,
@@ -46,29 +42,9 @@ const DUMP_ATTEMPTS: usize = 4;
 /// The kernel fills at most this much of one message buffer in a dump (netlink_dump()).
 const BUFFER: usize = 32_768;
 
-/// Who is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// Devices, addresses, routes and rules (rtnetlink).
-    Route,
-    /// Connection tracking, nftables and packet queues (nfnetlink).
-    Netfilter,
-    /// The families of generic netlink.
-    Generic,
-}
-
-/// Whether to wait when there is nothing to receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Until there is something.
-    Yes,
-    /// Not at all; [`Error::would_block`] says that there was nothing.
-    No,
-}
-
 /// A socket and its receive buffer, in the network namespace of the thread that opened it.
 pub struct Socket {
-    inner: NlSocket,
+    inner: Descriptor,
     seq: u32,
     buffer: Vec<u8>,
 }
@@ -76,13 +52,9 @@ pub struct Socket {
 impl Socket {
     /// Opens a socket that gets extended acknowledgements.
     pub fn open(protocol: Protocol) -> Result<Self, Error> {
-        let family = match protocol {
-            Protocol::Route => NlFamily::Route,
-            Protocol::Netfilter => NlFamily::Netfilter,
-            Protocol::Generic => NlFamily::Generic,
-        };
-        let inner = NlSocket::connect(family, None, Groups::empty())?;
-        inner.enable_ext_ack(true)?;
+        let mut inner = Descriptor::open(protocol)?;
+        inner.bind(0)?;
+        inner.explain()?;
         Ok(Self {
             inner,
             seq: 0,
@@ -90,20 +62,20 @@ impl Socket {
         })
     }
 
-    /// Room for messages that nobody has fetched yet, in octets, as far as `net.core.rmem_max` allows.
-    pub fn set_receive_buffer(&self, octets: usize) -> Result<(), Error> {
-        Ok(self.inner.set_recv_buffer_size(octets)?)
+    /// Makes room for so many octets of messages that nobody has fetched yet, whatever `net.core.rmem_max` says. Where this process
+    /// may not (CAP_NET_ADMIN), it gets what that allows.
+    pub fn force_receive_buffer(&self, octets: usize) -> Result<(), Error> {
+        Ok(self.inner.force_receive_buffer(octets)?)
     }
 
     /// Asks for dumps of what a request says, and for a refusal of what it should not say (`NETLINK_GET_STRICT_CHK`).
     pub fn be_strict(&self) -> Result<(), Error> {
-        Ok(self.inner.enable_strict_checking(true)?)
+        Ok(self.inner.be_strict()?)
     }
 
     /// Joins a multicast group.
     pub fn join(&self, group: u32) -> Result<(), Error> {
-        let groups = Groups::new_groups(&[group]);
-        Ok(self.inner.add_mcast_membership(groups)?)
+        Ok(self.inner.join(group)?)
     }
 
     /// Requests that were sent.
@@ -164,7 +136,7 @@ impl Socket {
                 awaited.push(self.seq);
             }
         }
-        self.inner.send(bytes.into_inner(), Msg::empty())?;
+        self.inner.send(&bytes.into_inner())?;
         let mut left = awaited.len();
         while left > 0 {
             for message in self.receive(Wait::Yes)? {
@@ -183,17 +155,7 @@ impl Socket {
 
     /// What the kernel sends next.
     pub fn receive(&mut self, wait: Wait) -> Result<Vec<Message>, Error> {
-        let flags = match wait {
-            Wait::Yes => Msg::empty(),
-            Wait::No => Msg::DONTWAIT,
-        };
-        let len = loop {
-            match self.inner.recv(&mut self.buffer, flags) {
-                Ok((len, _)) => break len,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(error) => return Err(error.into()),
-            }
-        };
+        let len = self.inner.receive(&mut self.buffer, wait)?;
         parse(self.buffer.get(..len).unwrap_or_default())
     }
 
@@ -201,7 +163,7 @@ impl Socket {
     fn request(&mut self, kind: u16, flags: Flags, payload: Vec<u8>) -> Result<u32, Error> {
         let mut bytes = Cursor::new(Vec::new());
         self.frame(&mut bytes, kind, flags, payload)?;
-        self.inner.send(bytes.into_inner(), Msg::empty())?;
+        self.inner.send(&bytes.into_inner())?;
         Ok(self.seq)
     }
 
@@ -289,16 +251,62 @@ impl AsRawFd for Socket {
 
 #[cfg(test)]
 mod tests {
+    use neli::consts::{
+        genl::{
+            CtrlAttr,
+            CtrlCmd, //
+        },
+        nl::GenlId, //
+    };
+
     use super::*;
-    use crate::message::tests::{
-        frame,
-        only, //
+    use crate::{
+        attrs::Writer,
+        family::Family,
+        message::tests::{
+            frame,
+            only, //
+        },
     };
 
     #[test]
     fn nothing_to_read_without_waiting() {
         let mut socket = Socket::open(Protocol::Generic).unwrap();
         assert!(socket.receive(Wait::No).unwrap_err().would_block());
+    }
+
+    /// Sends so many requests and receives nothing meanwhile; returns how many answers there were, and how often the kernel said that it
+    /// had no room for them.
+    fn flood(requests: usize, room: Option<usize>) -> (usize, usize) {
+        let mut socket = Socket::open(Protocol::Generic).unwrap();
+        if let Some(octets) = room {
+            socket.force_receive_buffer(octets).unwrap();
+        }
+        let mut name = Writer::default();
+        name.string(CtrlAttr::FamilyName.into(), Family::CONTROLLER);
+        for _ in 0..requests {
+            let payload = name.behind(&[CtrlCmd::Getfamily.into(), 2, 0, 0]);
+            socket
+                .send(GenlId::Ctrl.into(), Flags::empty(), payload)
+                .unwrap();
+        }
+        let (mut answers, mut overruns) = (0, 0);
+        loop {
+            match socket.receive(Wait::No) {
+                Ok(messages) => answers += messages.len(),
+                Err(error) if error.overrun() => overruns += 1,
+                Err(error) if error.would_block() => return (answers, overruns),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_overrun_is_told_once_and_loses_no_more_than_was_not_queued() {
+        let (few, overruns) = flood(20_000, Some(1));
+        assert!(few > 0 && few < 20_000, "{few}");
+        assert_eq!(overruns, 1);
+        assert_eq!(flood(10, None), (10, 0));
     }
 
     /// How many objects there were, whether something changed, and whether the end was there.

@@ -136,7 +136,7 @@ impl Conntrack {
         for _ in 0..most {
             match listener.hear()? {
                 Heard::Message { kind, body } => events.list.extend(event(kind, body)),
-                Heard::Overrun => events.overrun = true,
+                Heard::Overrun { .. } => events.overrun = true,
                 Heard::Nothing => return Ok(events),
             }
         }

@@ -53,8 +53,8 @@ const NF_ACCEPT: u32 = 1;
 const COPIED: u32 = 2_048;
 /// Packets that wait at most.
 const WAITING: u32 = 1_024;
-/// linux/errno.h
-const ENOBUFS: i32 = 105;
+/// Room for them in the socket, in octets: that many of the longest, and what the kernel adds to each.
+const BACKLOG: usize = 4 << 20;
 
 /// A packet that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Queue {
     pub fn open(port: u16, queue: u16, translated: bool) -> Result<Self, Error> {
         // Who listens comes first: then nothing waits for nobody.
         let mut socket = Socket::open(Protocol::Netfilter)?;
-        socket.set_receive_buffer(4 << 20)?;
+        socket.force_receive_buffer(BACKLOG)?;
         let mut bind = Writer::default();
         bind.bytes(CFG_CMD, &[CFG_CMD_BIND, 0, 0, 0]);
         socket.order(MSG_CONFIG, Flags::empty(), message(0, queue, &bind))?;
@@ -105,12 +105,15 @@ impl Queue {
 
     /// The packets that have come; none when there are none now.
     pub fn receive(&mut self) -> Result<Vec<Packet>, Error> {
-        let messages = match self.queue.receive(Wait::No) {
-            Ok(messages) => messages,
-            Err(error) if error.would_block() => return Ok(vec![]),
-            // Too many at a time: those have gone on.
-            Err(error) if error.errno() == Some(ENOBUFS) => return Ok(vec![]),
-            Err(error) => return Err(error),
+        let messages = loop {
+            match self.queue.receive(Wait::No) {
+                Ok(messages) => break messages,
+                Err(error) if error.would_block() => return Ok(vec![]),
+                // Packets that there was no room for have gone on. Those that are queued are still here, and the kernel queues no
+                // others until they are received.
+                Err(error) if error.overrun() => (),
+                Err(error) => return Err(error),
+            }
         };
         let mut packets = Vec::new();
         for message in &messages {

@@ -78,7 +78,7 @@ pub struct Changes {
     pub ours: bool,
     /// Events were lost: everything may have changed.
     pub overrun: bool,
-    /// Messages that were read.
+    /// Messages that were read, or thrown away.
     pub seen: usize,
     /// There is more to read.
     pub more: bool,
@@ -127,7 +127,10 @@ impl Watch {
         while changes.seen < most {
             match self.listener.hear()? {
                 Heard::Message { kind, body } => note(&mut changes, kind, body, counted, &counts),
-                Heard::Overrun => changes.overrun = true,
+                Heard::Overrun { discarded } => {
+                    changes.overrun = true;
+                    changes.seen += discarded;
+                }
                 Heard::Nothing => return Ok(changes),
             }
             changes.seen += 1;

@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Netlink messages that come faster than the agent reads: how much room its sockets have, and what it does when that is not enough.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/nat.sh"
+
+# What Linux allows by default, before 6.18 (net.core.rmem_max), and what somebody gets for it.
+SMALL=212992
+RMEM_MAX=/proc/sys/net/core/rmem_max
+
+# sockets NAME FILTER: what jq says of the netlink sockets of its agent.
+sockets() {
+	"$SELFTESTS/overrun.py" sockets "${AGENT[$1]}" | jq "$2"
+}
+
+# router: r2 of the testbed has an agent in router mode, which is a NAT's.
+router() {
+	FAMILIES=4 topo_testbed || return
+	printf '[router]\nnat = true\n' >"$TMP/ihmpd.r2.toml"
+	defer rm -f "$TMP/ihmpd.r2.toml"
+	AGENT_MODE[r2]=--router
+	agent_start r2
+}
+
+small_buffers() {
+	defer sh -c "echo $(<$RMEM_MAX) >$RMEM_MAX"
+	echo $SMALL >$RMEM_MAX
+	equal "octets that others get" $((2 * SMALL)) "$("$SELFTESTS/overrun.py" allowed)"
+}
+
+# buffers: what listens has the room that it asks for, which the kernel doubles, whatever others may have.
+buffers() {
+	small_buffers && router && agent_start m || return
+	equal "the module's events" 1 "$(sockets m '[.[] | select(.protocol == "generic" and .buffer == 2 * 1048576)] | length')"
+	equal "monitors of rtnetlink" 2 "$(sockets m '[.[] | select(.protocol == "route" and .buffer == 2 * 1048576)] | length')"
+	equal "a router's" 1 "$(sockets r2 '[.[] | select(.protocol == "route" and .buffer == 2 * 1048576)] | length')"
+	equal "its packet queue" 1 "$(sockets r2 '[.[] | select(.protocol == "netfilter" and .buffer == 8 * 1048576)] | length')"
+}
+
+# module_events: the table is read again. The agent does not run while more happens than there is room for, and then a flow begins.
+module_events() {
+	local id
+
+	FAMILIES=4 topo_pair && agent_start m c || return
+	id=$(ctl m host add name busy remote 10.9.9.9 local 192.0.2.1) || return
+	kill -STOP "${AGENT[m]}"
+	in_ns m "$SELFTESTS/overrun.py" changes "$id" 10.9.9.9 10000 || fail "the host is not changed" || return
+	at_least "events that were lost" 1 "$(sockets m 'map(select(.protocol == "generic") | .drops) | max')"
+	serve c 4 udpc:5001 && traffic m 4 "${ADDR[c.eth0.4]}" udpc:5001 || return
+	must "the module knows c" slowwait 10 host_is m "${ADDR[c.eth0.4]}" '.state == "new"' || return
+	kill -CONT "${AGENT[m]}"
+	must "the agent says so" slowwait 10 has_line "$TMP/ihmpd.m.log" 'event=overrun source=module' || return
+	must "and greets c" host_up_soon m "${ADDR[c.eth0.4]}" || return
+	equal "the other host stays" 1 "$(ctl m -j host show | jq '[.[] | select(.name == "busy")] | length')"
+}
+
+host_up_soon() {
+	slowwait 10 host_up "$1" "$2"
+}
+
+# rtnetlink: addresses and routes are looked at again.
+rtnetlink() {
+	local i
+
+	FAMILIES=4 topo_testbed && agent_start m c || return
+	serve c 4 udpc:5001 && traffic m 4 "${ADDR[c.eth0.4]}" udpc:5001 || return
+	must "both hosts know each other" hosts_up m "${ADDR[c.eth0.4]}" c "${ADDR[m.eth0.4]}" || return
+	kill -STOP "${AGENT[m]}"
+	for ((i = 0; i < 4000; i++)); do
+		echo "addr add 192.0.2.77/24 dev eth0"
+		echo "addr del 192.0.2.77/24 dev eth0"
+	done | batch m || return
+	join m wifi0 50 || return
+	at_least "messages that were lost" 1 "$(sockets m 'map(select(.protocol == "route") | .drops) | max')"
+	kill -CONT "${AGENT[m]}"
+	must "the agent says so" slowwait 10 has_line "$TMP/ihmpd.m.log" 'event=overrun source=rtnetlink' || return
+	must "c hears of the new address" slowwait 10 host_is c "${ADDR[m.eth0.4]}" \
+		"any(.addr[]; .address == \"${ADDR[m.wifi0.4]}\" and .set == \"active\")" || return
+	must "traffic goes on" goes_on m
+}
+
+# queue: more datagrams than wait in a queue go through a router whose agent does not run. What does not wait goes on at once, and the
+# rest as soon as it runs.
+queue() {
+	local total=3000
+
+	small_buffers && router && leave m eth0 && join m wifi0 || return
+	start c "$SELFTESTS/overrun.py" count 61453 >"$TMP/count"
+	must "somebody counts" slowwait 20 has_line "$TMP/count" '^ready' || return
+	kill -STOP "${AGENT[r2]}"
+	in_ns m "$SELFTESTS/overrun.py" datagrams "${ADDR[m.wifi0.4]}" "${ADDR[c.eth0.4]}" 61453 $total || return
+	must "those that do not wait" slowwait 10 count_is $((total - 1024)) || return
+	kill -CONT "${AGENT[r2]}"
+	must "the rest" slowwait 10 count_is $total
+}
+
+# nat_events: the NAT's memory is asked. While the agent of r2 does not run, r2 itself makes more connections than there is room for.
+nat_events() {
+	local M C N
+
+	router && masquerade r2 && agent_start m c || return
+	M=${ADDR[m.eth0.4]} C=${ADDR[c.eth0.4]} N=${ADDR[r2.wan.4]}
+	serve c 4 tcp:5000 udpc:5001 && traffic m 4 "$C" tcp:5000,rate=50000 udpc:5001 || return
+	must "both hosts know each other" hosts_up m "$C" c "$M" || return
+	join m wifi0 50 && must "c sends to the NAT" slowwait 15 path_is c "$M" - "$N" || return
+	kill -STOP "${AGENT[r2]}"
+	in_ns r2 "$SELFTESTS/overrun.py" ports "${ADDR[r2.lan.4]}" "$C" 10000 || return
+	at_least "events that were lost" 1 "$(sockets r2 'map(select(.protocol == "netfilter") | .drops) | max')"
+	# What is left of the first network goes meanwhile, and connections with it.
+	leave m eth0
+	kill -CONT "${AGENT[r2]}"
+	must "the agent says so" slowwait 10 has_line "$TMP/ihmpd.r2.log" 'event=overrun source=conntrack' || return
+	must "connections go on" goes_on m
+}
+
+count_is() {
+	[ "$(tail -n 1 "$TMP/count")" = "$1" ]
+}
+
+run_case "receive buffers are forced" buffers
+run_case "events of the module are lost" module_events
+run_case "messages of rtnetlink are lost" rtnetlink
+run_case "more datagrams than wait for a router" queue
+run_case "events of connection tracking are lost" nat_events
+suite_end
