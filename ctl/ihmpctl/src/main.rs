@@ -25,6 +25,7 @@ use clap::{
 };
 
 mod cmd;
+mod protocol;
 mod render;
 mod words;
 

@@ -6,19 +6,21 @@ use std::path::Path;
 use ihmp_keys::State;
 
 use super::{
-    Failure,
-    Object,
-    Verb,
-    SHOW, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        SHOW, //
+    },
 };
 use crate::render::Output;
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<()> = Object {
     name: "agent",
     verbs: &[Verb {
         names: SHOW,
         syntax: "",
-        parse: |_| Ok(super::Action::Agent),
+        parse: |_| Ok(()),
     }],
     notes: "
 

@@ -7,49 +7,48 @@ use ihmp_nl::{
 };
 
 use super::{
-    optional_host,
-    Failure,
-    Object,
-    Verb,
-    DEL,
-    SHOW, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        DEL,
+        SHOW, //
+    },
+    which::optional_host, //
 };
 use crate::{
-    render::{
-        Output,
-        PROTOCOLS, //
-    },
+    protocol,
+    render::Output,
     words::{
         Result,
-        Usage,
         Words, //
     },
 };
 
 const KEY: &str = "PROTO LADDR LPORT FADDR FPORT";
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<Action> = Object {
     name: "flow",
     verbs: &[
         Verb {
             names: SHOW,
             syntax: "[host ID]",
-            parse: |words| Ok(super::Action::Flow(Action::Show(optional_host(words)?))),
+            parse: |words| Ok(Action::Show(optional_host(words)?)),
         },
         Verb {
             names: &["get"],
             syntax: KEY,
-            parse: |words| Ok(super::Action::Flow(Action::Get(key(words)?))),
+            parse: |words| Ok(Action::Get(key(words)?)),
         },
         Verb {
             names: DEL,
             syntax: KEY,
-            parse: |words| Ok(super::Action::Flow(Action::Del(key(words)?))),
+            parse: |words| Ok(Action::Del(key(words)?)),
         },
         Verb {
             names: &["flush"],
             syntax: "[host ID]",
-            parse: |words| Ok(super::Action::Flow(Action::Flush(optional_host(words)?))),
+            parse: |words| Ok(Action::Flush(optional_host(words)?)),
         },
     ],
     notes: "",
@@ -82,21 +81,10 @@ impl Action {
 
 fn key(words: &mut Words<'_>) -> Result<FlowKey> {
     Ok(FlowKey {
-        proto: protocol(words.need("a protocol")?)?,
+        proto: protocol::number(words.need("a protocol")?)?,
         local: words.addr("a local address")?,
         local_port: words.parse("a local port")?,
         remote: words.addr("a foreign address")?,
         remote_port: words.parse("a foreign port")?,
     })
-}
-
-/// A name or a number; names are not shortened.
-pub(super) fn protocol(word: &str) -> Result<u8> {
-    let named = PROTOCOLS
-        .iter()
-        .find(|(name, _)| *name == word)
-        .map(|(_, number)| *number);
-    named
-        .or_else(|| word.parse().ok())
-        .ok_or_else(|| Usage(format!("\"{word}\" is not a protocol")))
 }

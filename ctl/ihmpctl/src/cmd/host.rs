@@ -18,14 +18,18 @@ use ihmp_nl::{
 };
 
 use super::{
-    address,
-    Failure,
-    Object,
-    Verb,
-    ADD,
-    DEL,
-    SETS,
-    SHOW, //
+    address::{
+        address,
+        SETS, //
+    },
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        ADD,
+        DEL,
+        SHOW, //
+    },
 };
 use crate::{
     render::{
@@ -39,22 +43,22 @@ use crate::{
     },
 };
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<Action> = Object {
     name: "host",
     verbs: &[
-        Verb { names: SHOW, syntax: "[ID | ADDR | name NAME]", parse: |words| Ok(super::Action::Host(show(words)?)) },
+        Verb { names: SHOW, syntax: "[ID | ADDR | name NAME]", parse: show },
         Verb {
             names: ADD,
             syntax: "[name NAME] [state STATE] [scheduler SCHEDULER] [expires SECONDS] [ADDRESS]...",
-            parse: |words| Ok(super::Action::Host(Action::Add(properties(words, HostRequest::default())?))),
+            parse: |words| Ok(Action::Add(properties(words, HostRequest::default())?)),
         },
         Verb {
             names: &["set"],
             syntax: "ID [name NAME] [state STATE] [scheduler SCHEDULER] [expires SECONDS] [clear SET]... [wake] [ADDRESS]...",
-            parse: |words| Ok(super::Action::Host(set(words)?)),
+            parse: set,
         },
-        Verb { names: DEL, syntax: "ID", parse: |words| Ok(super::Action::Host(Action::Del(id(words)?))) },
-        Verb { names: &["flush"], syntax: "", parse: |_| Ok(super::Action::Host(Action::Flush)) },
+        Verb { names: DEL, syntax: "ID", parse: |words| Ok(Action::Del(id(words)?)) },
+        Verb { names: &["flush"], syntax: "", parse: |_| Ok(Action::Flush) },
     ],
     notes: "
 

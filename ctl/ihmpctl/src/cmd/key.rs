@@ -24,12 +24,14 @@ use ihmp_keys::{
 };
 
 use super::{
-    Failure,
-    Object,
-    Verb,
-    ADD,
-    DEL,
-    SHOW, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        ADD,
+        DEL,
+        SHOW, //
+    },
 };
 use crate::{
     render::Output,
@@ -40,13 +42,13 @@ use crate::{
     },
 };
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<Action> = Object {
     name: "key",
     verbs: &[
         Verb {
             names: SHOW,
             syntax: "",
-            parse: |_| Ok(super::Action::Key(Action::Show)),
+            parse: |_| Ok(Action::Show),
         },
         Verb {
             names: ADD,
@@ -58,7 +60,7 @@ pub(super) const OBJECT: Object = Object {
             syntax: "KEY|FINGERPRINT|NAME",
             parse: |words| {
                 let key = words.need("a key, fingerprint or name")?.to_owned();
-                Ok(super::Action::Key(Action::Del(key)))
+                Ok(Action::Del(key))
             },
         },
         Verb {
@@ -67,7 +69,7 @@ pub(super) const OBJECT: Object = Object {
             parse: |words| {
                 let place = words.need("an address or a name")?.to_owned();
                 let key = words.take().map(ToOwned::to_owned);
-                Ok(super::Action::Key(Action::Accept { place, key }))
+                Ok(Action::Accept { place, key })
             },
         },
         Verb {
@@ -80,7 +82,7 @@ pub(super) const OBJECT: Object = Object {
             syntax: "[NAME]",
             parse: |words| {
                 let name = words.take().unwrap_or(DEFAULT).to_owned();
-                Ok(super::Action::Key(Action::Rotate(name)))
+                Ok(Action::Rotate(name))
             },
         },
     ],
@@ -287,7 +289,7 @@ fn prefix(words: &mut Words<'_>) -> Result<Prefix> {
         .map_err(|error| Usage(format!("\"{word}\" is not a prefix: {error}")))
 }
 
-fn add(words: &mut Words<'_>) -> Result<super::Action> {
+fn add(words: &mut Words<'_>) -> Result<Action> {
     let key = key(words)?;
     let (mut router, mut name, mut scope) = (false, None, Vec::new());
     while words.peek().is_some() {
@@ -306,15 +308,15 @@ fn add(words: &mut Words<'_>) -> Result<super::Action> {
             words.end()?;
         }
     }
-    Ok(super::Action::Key(Action::Add {
+    Ok(Action::Add {
         key,
         router,
         name,
         scope,
-    }))
+    })
 }
 
-fn set_local(words: &mut Words<'_>) -> Result<super::Action> {
+fn set_local(words: &mut Words<'_>) -> Result<Action> {
     let (mut scope, mut from) = (Vec::new(), None);
     if !words.keyword("all") {
         scope.push(prefix(words)?);
@@ -329,5 +331,5 @@ fn set_local(words: &mut Words<'_>) -> Result<super::Action> {
             scope.push(prefix(words)?);
         }
     }
-    Ok(super::Action::Key(Action::SetLocal { scope, from }))
+    Ok(Action::SetLocal { scope, from })
 }

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The objects and their verbs: what can be said, and what it does.
 
-use std::{
-    io,
-    path::Path, //
-};
+use std::path::Path;
 
-use ihmp_nl::{
-    AddrSet,
-    Client,
-    HostAddr, //
-};
+use ihmp_nl::Client;
 
 use crate::{
     render::Output,
@@ -22,7 +15,9 @@ use crate::{
     },
 };
 
+mod address;
 mod agent;
+mod failure;
 mod flow;
 mod host;
 mod key;
@@ -33,7 +28,15 @@ mod path;
 mod policy;
 mod stats;
 mod switch;
+mod verb;
 mod version;
+mod which;
+
+pub(crate) use failure::Failure;
+use verb::{
+    Asked,
+    Object, //
+};
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,111 +82,60 @@ impl Action {
     }
 }
 
-/// Why something was not done.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Kernel(ihmp_nl::Error),
-    /// The folder with the keys.
-    State(String),
-    Output(io::Error),
+/// An object, whatever its actions are.
+trait Entry {
+    fn name(&self) -> &'static str;
+    /// The names of each verb.
+    #[cfg(test)]
+    fn names(&self) -> Vec<&'static [&'static str]>;
+    fn help(&self) -> String;
+    fn parse(&self, words: &mut Words<'_>) -> Result<Action>;
 }
 
-impl From<ihmp_nl::Error> for Failure {
-    fn from(error: ihmp_nl::Error) -> Self {
-        Self::Kernel(error)
+/// An object, and which action one of its actions is.
+struct Of<A: 'static>(Object<A>, fn(A) -> Action);
+
+impl<A> Entry for Of<A> {
+    fn name(&self) -> &'static str {
+        self.0.name
     }
-}
 
-impl From<ihmp_keys::Error> for Failure {
-    fn from(error: ihmp_keys::Error) -> Self {
-        Self::State(error.to_string())
+    #[cfg(test)]
+    fn names(&self) -> Vec<&'static [&'static str]> {
+        self.0.verbs.iter().map(|verb| verb.names).collect()
     }
-}
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-/// A verb: its names (the first is the proper one), what follows it, and how that is read.
-pub(crate) struct Verb {
-    names: &'static [&'static str],
-    syntax: &'static str,
-    parse: fn(&mut Words<'_>) -> Result<Action>,
-}
-
-/// An object: its name, its verbs, the first of which is meant when none is given, and what the words of the syntax stand
-/// for.
-pub(crate) struct Object {
-    name: &'static str,
-    verbs: &'static [Verb],
-    notes: &'static str,
-}
-
-const OBJECTS: &[&Object] = &[
-    &host::OBJECT,
-    &path::OBJECT,
-    &flow::OBJECT,
-    &nat::OBJECT,
-    &policy::OBJECT,
-    &param::OBJECT,
-    &stats::OBJECT,
-    &key::OBJECT,
-    &agent::OBJECT,
-    &monitor::OBJECT,
-    &switch::OFF,
-    &switch::ON,
-    &version::OBJECT,
-];
-
-/// Names of the verbs that several objects have.
-const ADD: &[&str] = &["add", "new"];
-const DEL: &[&str] = &["del", "delete"];
-const SHOW: &[&str] = &["show", "list"];
-
-impl Object {
     fn help(&self) -> String {
-        let line = |verb: &Verb| match verb.names {
-            [] => format!("ihmpctl {}\n", self.name),
-            [name, ..] => {
-                format!("ihmpctl {} {name} {}", self.name, verb.syntax)
-                    .trim_end()
-                    .to_owned()
-                    + "\n"
-            }
-        };
-        let lines: String = self.verbs.iter().map(line).collect();
-        "Usage: ".to_owned() + lines.trim_end().replace('\n', "\n       ").as_str() + self.notes
+        self.0.help()
     }
 
     fn parse(&self, words: &mut Words<'_>) -> Result<Action> {
-        let verb = match words.take() {
-            Some("help") => return Ok(Action::Help(self.help())),
-            Some(word) => {
-                let choices: Vec<_> = (0..)
-                    .zip(self.verbs)
-                    .flat_map(|(n, verb)| verb.names.iter().map(move |name| (*name, n)))
-                    .collect();
-                if choices.is_empty() {
-                    return Err(Usage(format!("\"{word}\" was not expected")));
-                }
-                self.verbs.get(pick::<usize>(word, "a verb", &choices)?)
-            }
-            None => self.verbs.first(),
-        };
-        let Some(verb) = verb else {
-            return Ok(Action::Help(self.help()));
-        };
-        let action = (verb.parse)(words)?;
-        words.end()?;
-        Ok(action)
+        Ok(match self.0.parse(words)? {
+            Asked::Help(text) => Action::Help(text),
+            Asked::Action(action) => (self.1)(action),
+        })
     }
 }
 
+const OBJECTS: &[&dyn Entry] = &[
+    &Of(host::OBJECT, Action::Host),
+    &Of(path::OBJECT, Action::Path),
+    &Of(flow::OBJECT, Action::Flow),
+    &Of(nat::OBJECT, Action::Nat),
+    &Of(policy::OBJECT, Action::Policy),
+    &Of(param::OBJECT, Action::Param),
+    &Of(stats::OBJECT, Action::Stats),
+    &Of(key::OBJECT, Action::Key),
+    &Of(agent::OBJECT, |()| Action::Agent),
+    &Of(monitor::OBJECT, |()| Action::Monitor),
+    &Of(switch::OFF, Action::Switch),
+    &Of(switch::ON, Action::Switch),
+    &Of(version::OBJECT, |()| Action::Version),
+];
+
 /// The text for `ihmpctl help`.
 fn help() -> String {
-    let objects: Vec<_> = OBJECTS.iter().map(|object| object.name).collect();
+    let objects: Vec<_> = OBJECTS.iter().map(|object| object.name()).collect();
     format!(
         "Usage: ihmpctl [OPTIONS] OBJECT [VERB] [ARGUMENTS]\n       \
          ihmpctl OBJECT help\n\n\
@@ -215,62 +167,13 @@ pub(crate) fn parse(line: &[String]) -> Result<Action> {
     }
 }
 
-fn object(word: &str) -> Result<&'static Object> {
+fn object(word: &str) -> Result<&'static dyn Entry> {
     let choices: Vec<_> = (0..)
         .zip(OBJECTS)
-        .map(|(n, object)| (object.name, n))
+        .map(|(n, object)| (object.name(), n))
         .collect();
     let n: usize = pick(word, "an object", &choices)?;
     OBJECTS.get(n).copied().ok_or_else(|| Usage(help()))
-}
-
-/// The words for the sets of addresses.
-const SETS: &[(&str, AddrSet)] = &[
-    ("remote", AddrSet::Active),
-    ("active", AddrSet::Active),
-    ("local", AddrSet::Local),
-    ("unreachable", AddrSet::Unreachable),
-    ("alias", AddrSet::Alias),
-];
-
-/// What may follow the word for a set: ADDR [preference N] [unvalidated] [nat] [left] [device NAME]
-fn address(set: AddrSet, words: &mut Words<'_>) -> Result<HostAddr> {
-    let mut addr = HostAddr::new(set, words.addr("an address")?);
-    loop {
-        if words.keyword("preference") {
-            addr.preference = words.parse("a preference from 0 to 65535")?;
-        } else if words.peek() == Some("nat") {
-            // Not shortened: a name may follow.
-            words.take();
-            addr.nat = true;
-        } else if words.peek() == Some("left") {
-            // Not shortened either: a local address may follow.
-            words.take();
-            addr.left = true;
-        } else if words.peek() == Some("unvalidated") {
-            // Nor is this: the set "unreachable" may follow.
-            words.take();
-            addr.unvalidated = true;
-        } else if words.keyword("device") {
-            addr.device = Some(words.device()?);
-        } else {
-            return Ok(addr);
-        }
-    }
-}
-
-/// [host ID]
-fn optional_host(words: &mut Words<'_>) -> Result<Option<u32>> {
-    match words.peek() {
-        None => Ok(None),
-        Some(_) => host_id(words).map(Some),
-    }
-}
-
-/// host ID
-fn host_id(words: &mut Words<'_>) -> Result<u32> {
-    words.choice("the word host", &[("host", ())])?;
-    words.parse("the id of a host")
 }
 
 #[cfg(test)]

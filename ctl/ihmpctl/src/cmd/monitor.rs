@@ -8,19 +8,20 @@ use ihmp_nl::{
 };
 
 use super::{
-    Action,
-    Failure,
-    Object,
-    Verb, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb, //
+    },
 };
 use crate::render::Output;
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<()> = Object {
     name: "monitor",
     verbs: &[Verb {
         names: &[],
         syntax: "",
-        parse: |_| Ok(Action::Monitor),
+        parse: |_| Ok(()),
     }],
     notes: "",
 };

@@ -8,17 +8,21 @@ use ihmp_nl::{
 };
 
 use super::{
-    flow::protocol,
-    host_id,
-    optional_host,
-    Failure,
-    Object,
-    Verb,
-    ADD,
-    DEL,
-    SHOW, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        ADD,
+        DEL,
+        SHOW, //
+    },
+    which::{
+        host_id,
+        optional_host, //
+    },
 };
 use crate::{
+    protocol,
     render::Output,
     words::{
         Result,
@@ -28,23 +32,23 @@ use crate::{
 
 const KEY: &str = "PROTO ADDR NATPORT LPORT";
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<Action> = Object {
     name: "nat",
     verbs: &[
         Verb {
             names: SHOW,
             syntax: "[host ID]",
-            parse: |words| Ok(super::Action::Nat(Action::Show(optional_host(words)?))),
+            parse: |words| Ok(Action::Show(optional_host(words)?)),
         },
         Verb {
             names: &["get"],
             syntax: KEY,
-            parse: |words| Ok(super::Action::Nat(Action::Get(key(words)?))),
+            parse: |words| Ok(Action::Get(key(words)?)),
         },
         Verb {
             names: ADD,
             syntax: "PROTO ADDR NATPORT LPORT port PORT host ID [expires SECONDS]",
-            parse: |words| Ok(super::Action::Nat(Action::Add(mapping(words)?))),
+            parse: |words| Ok(Action::Add(mapping(words)?)),
         },
         Verb {
             names: DEL,
@@ -52,13 +56,13 @@ pub(super) const OBJECT: Object = Object {
             parse: |words| {
                 let key = key(words)?;
                 let host = optional_host(words)?;
-                Ok(super::Action::Nat(Action::Del(key, host)))
+                Ok(Action::Del(key, host))
             },
         },
         Verb {
             names: &["flush"],
             syntax: "[host ID]",
-            parse: |words| Ok(super::Action::Nat(Action::Flush(optional_host(words)?))),
+            parse: |words| Ok(Action::Flush(optional_host(words)?)),
         },
     ],
     notes: "
@@ -98,7 +102,7 @@ impl Action {
 
 fn key(words: &mut Words<'_>) -> Result<NatKey> {
     Ok(NatKey {
-        proto: protocol(words.need("a protocol")?)?,
+        proto: protocol::number(words.need("a protocol")?)?,
         addr: words.addr("the address of a NAT")?,
         nat_port: words.parse("a port of the NAT")?,
         local_port: words.parse("a local port")?,

@@ -8,10 +8,12 @@ use ihmp_nl::{
 };
 
 use super::{
-    Failure,
-    Object,
-    Verb,
-    SHOW, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        SHOW, //
+    },
 };
 use crate::{
     render::Output,
@@ -21,18 +23,18 @@ use crate::{
     },
 };
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<Action> = Object {
     name: "param",
     verbs: &[
         Verb {
             names: SHOW,
             syntax: "",
-            parse: |_| Ok(super::Action::Param(Action::Show)),
+            parse: |_| Ok(Action::Show),
         },
         Verb {
             names: &["set"],
             syntax: "NAME VALUE [NAME VALUE]...",
-            parse: |words| Ok(super::Action::Param(Action::Set(settings(words)?))),
+            parse: |words| Ok(Action::Set(settings(words)?)),
         },
     ],
     notes: "

@@ -7,16 +7,22 @@ use ihmp_nl::{
 };
 
 use super::{
-    address,
-    host_id,
-    optional_host,
-    Failure,
-    Object,
-    Verb,
-    ADD,
-    DEL,
-    SETS,
-    SHOW, //
+    address::{
+        address,
+        SETS, //
+    },
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        ADD,
+        DEL,
+        SHOW, //
+    },
+    which::{
+        host_id,
+        optional_host, //
+    },
 };
 use crate::{
     render::Output,
@@ -26,34 +32,28 @@ use crate::{
     },
 };
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<Action> = Object {
     name: "path",
     verbs: &[
         Verb {
             names: SHOW,
             syntax: "[host ID]",
-            parse: |words| Ok(super::Action::Path(Action::Show(optional_host(words)?))),
+            parse: |words| Ok(Action::Show(optional_host(words)?)),
         },
         Verb {
             names: ADD,
             syntax: "host ID ADDRESS...",
-            parse: |words| {
-                addresses(words).map(|(id, addrs)| super::Action::Path(Action::Add(id, addrs)))
-            },
+            parse: |words| addresses(words).map(|(id, addrs)| Action::Add(id, addrs)),
         },
         Verb {
             names: &["set"],
             syntax: "host ID ADDRESS...",
-            parse: |words| {
-                addresses(words).map(|(id, addrs)| super::Action::Path(Action::Add(id, addrs)))
-            },
+            parse: |words| addresses(words).map(|(id, addrs)| Action::Add(id, addrs)),
         },
         Verb {
             names: DEL,
             syntax: "host ID ADDRESS...",
-            parse: |words| {
-                addresses(words).map(|(id, addrs)| super::Action::Path(Action::Del(id, addrs)))
-            },
+            parse: |words| addresses(words).map(|(id, addrs)| Action::Del(id, addrs)),
         },
     ],
     notes: "

@@ -10,11 +10,13 @@ use ihmp_nl::{
 };
 
 use super::{
-    Failure,
-    Object,
-    Verb,
-    DEL,
-    SHOW, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        DEL,
+        SHOW, //
+    },
 };
 use crate::{
     render::Output,
@@ -24,13 +26,13 @@ use crate::{
     },
 };
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<Action> = Object {
     name: "policy",
     verbs: &[
         Verb {
             names: SHOW,
             syntax: "",
-            parse: |_| Ok(super::Action::Policy(Action::Show)),
+            parse: |_| Ok(Action::Show),
         },
         Verb {
             names: &["add", "new"],
@@ -45,16 +47,12 @@ pub(super) const OBJECT: Object = Object {
         Verb {
             names: DEL,
             syntax: "PREFIX",
-            parse: |words| {
-                words
-                    .prefix()
-                    .map(|(addr, len)| super::Action::Policy(Action::Del(addr, len)))
-            },
+            parse: |words| words.prefix().map(|(addr, len)| Action::Del(addr, len)),
         },
         Verb {
             names: &["flush"],
             syntax: "",
-            parse: |_| Ok(super::Action::Policy(Action::Flush)),
+            parse: |_| Ok(Action::Flush),
         },
     ],
     notes: "
@@ -90,12 +88,12 @@ impl Action {
     }
 }
 
-fn set(words: &mut Words<'_>) -> Result<super::Action> {
+fn set(words: &mut Words<'_>) -> Result<Action> {
     let (addr, prefix_len) = words.prefix()?;
     let action = words.value("an action", PolicyAction::ALL, PolicyAction::name)?;
-    Ok(super::Action::Policy(Action::Set(Policy {
+    Ok(Action::Set(Policy {
         addr,
         prefix_len,
         action,
-    })))
+    }))
 }

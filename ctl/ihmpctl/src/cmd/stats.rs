@@ -4,25 +4,27 @@
 use ihmp_nl::Client;
 
 use super::{
-    Failure,
-    Object,
-    Verb,
-    SHOW, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb,
+        SHOW, //
+    },
 };
 use crate::render::Output;
 
-pub(super) const OBJECT: Object = Object {
+pub(super) const OBJECT: Object<Action> = Object {
     name: "stats",
     verbs: &[
         Verb {
             names: SHOW,
             syntax: "",
-            parse: |_| Ok(super::Action::Stats(Action::Show)),
+            parse: |_| Ok(Action::Show),
         },
         Verb {
             names: &["flush"],
             syntax: "",
-            parse: |_| Ok(super::Action::Stats(Action::Flush)),
+            parse: |_| Ok(Action::Flush),
         },
     ],
     notes: "",

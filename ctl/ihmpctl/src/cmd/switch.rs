@@ -7,34 +7,35 @@ use ihmp_nl::{
 };
 
 use super::{
-    Action,
-    Failure,
-    Object,
-    Verb, //
+    failure::Failure,
+    verb::{
+        Object,
+        Verb, //
+    },
 };
 use crate::render::{
     Output,
     Switched, //
 };
 
-pub(super) const OFF: Object = Object {
+pub(super) const OFF: Object<bool> = Object {
     name: "off",
     verbs: &[Verb {
         names: &[],
         syntax: "",
-        parse: |_| Ok(Action::Switch(false)),
+        parse: |_| Ok(false),
     }],
     notes: "
 
 No new flow takes part and nobody is greeted; flows that have moved go on.",
 };
 
-pub(super) const ON: Object = Object {
+pub(super) const ON: Object<bool> = Object {
     name: "on",
     verbs: &[Verb {
         names: &[],
         syntax: "",
-        parse: |_| Ok(Action::Switch(true)),
+        parse: |_| Ok(true),
     }],
     notes: "
 

@@ -6,7 +6,9 @@ use std::{
 };
 
 use ihmp_nl::{
+    AddrSet,
     FlowKey,
+    HostAddr,
     HostRequest,
     HostState,
     Nat,
@@ -356,13 +358,13 @@ fn help_names_every_verb() {
     };
     assert_eq!(help(""), help("help"));
     for object in OBJECTS {
-        assert!(help("").contains(object.name));
-        let text = help(&format!("{} help", object.name));
-        assert_eq!(text, help(&format!("help {}", object.name)));
-        for verb in object.verbs {
-            if let Some(name) = verb.names.first() {
+        assert!(help("").contains(object.name()));
+        let text = help(&format!("{} help", object.name()));
+        assert_eq!(text, help(&format!("help {}", object.name())));
+        for names in object.names() {
+            if let Some(name) = names.first() {
                 assert!(
-                    text.contains(&format!("ihmpctl {} {name}", object.name)),
+                    text.contains(&format!("ihmpctl {} {name}", object.name())),
                     "{text}"
                 );
             }

@@ -32,8 +32,8 @@ use serde_json::{
 };
 
 use super::{
-    device_name,
-    Switched, //
+    device::device_name,
+    switched::Switched, //
 };
 
 /// An object from its members, in order; those that are null are left out.

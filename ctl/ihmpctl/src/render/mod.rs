@@ -31,7 +31,6 @@ use ihmp_nl::{
     Policy,
     Stats, //
 };
-use nix::net::if_::if_indextoname;
 use serde::{
     Serialize,
     Serializer, //
@@ -41,26 +40,13 @@ use serde_json::{
     Value, //
 };
 
+mod device;
 mod json;
+mod switched;
 mod text;
 mod time;
 
-/// Protocols that have a name here.
-pub(crate) const PROTOCOLS: &[(&str, u8)] = &[
-    ("icmp", 1),
-    ("tcp", 6),
-    ("udp", 17),
-    ("dccp", 33),
-    ("icmpv6", 58),
-    ("sctp", 132),
-    ("udplite", 136), //
-];
-
-/// The name of a device; its index, if it has gone.
-fn device_name(index: u32) -> String {
-    let name = if_indextoname(index).map(|name| name.to_string_lossy().into_owned());
-    name.unwrap_or_else(|_| index.to_string())
-}
+pub(crate) use switched::Switched;
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,16 +72,6 @@ impl Style {
             Some(Family::V6) => addr.is_ipv6(),
         }
     }
-}
-
-/// What `ihmpctl off` and `ihmpctl on` came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Switched {
-    pub(crate) enabled: bool,
-    /// Flows that may move.
-    pub(crate) moved: u64,
-    /// Flows that stay where they are.
-    pub(crate) staying: u64,
 }
 
 /// A host, where another key was than the one that is remembered, and that one: whether it is listed.

@@ -32,10 +32,10 @@ use ihmp_nl::{
 };
 
 use super::{
-    device_name,
-    Switched,
-    PROTOCOLS, //
+    device::device_name,
+    switched::Switched, //
 };
+use crate::protocol;
 
 /// A time in seconds, to the millisecond, without needless digits.
 struct Seconds(Duration);
@@ -52,8 +52,8 @@ struct Protocol(u8);
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match PROTOCOLS.iter().find(|(_, number)| *number == self.0) {
-            Some((name, _)) => f.write_str(name),
+        match protocol::name(self.0) {
+            Some(name) => f.write_str(name),
             None => self.0.fmt(f),
         }
     }
