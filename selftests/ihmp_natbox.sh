@@ -13,28 +13,7 @@ stage() {
 	METRIC=100
 	FAMILIES=$family topo_testbed delay 10ms || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} P=${ADDR[m.wifi0.$family]} N=${ADDR[r2.wan.$family]}
-	masquerade r2 && silent && nat_agent && agent_start m c && listen_at c
-}
-
-# silent: r2 drops packets for ports that the NAT has not assigned, as is usual on such a machine. A reset would end a connection that has
-# another port.
-silent() {
-	in_ns r2 nft -f - <<-END
-		table inet nat {
-			chain input {
-				type filter hook input priority filter; policy accept;
-				iifname "wan" udp dport 61453 accept
-				iifname "wan" meta l4proto { tcp, udp } ct state new drop
-			}
-		}
-	END
-}
-
-nat_agent() {
-	printf '[router]\nnat = true\n' >"$TMP/ihmpd.r2.toml"
-	defer rm -f "$TMP/ihmpd.r2.toml"
-	AGENT_MODE[r2]=--router
-	agent_start r2
+	masquerade r2 && silent r2 && nat_agent r2 && agent_start m c && listen_at c
 }
 
 # listen_at HOST: Captures all messages on the host's link, in $TMP/seen.

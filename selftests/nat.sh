@@ -21,6 +21,29 @@ masquerade() {
 	sysctl_in "$1" net.netfilter.nf_conntrack_tcp_loose=1 net.netfilter.nf_conntrack_tcp_be_liberal=1
 }
 
+# silent NAME: Has the NAT drop packets for ports that it has not assigned, as is usual on such a machine. A reset would end a connection
+# that has another port.
+silent() {
+	in_ns "$1" nft -f - <<-END
+		table inet nat {
+			chain input {
+				type filter hook input priority filter; policy accept;
+				iifname "wan" udp dport 61453 accept
+				iifname "wan" meta l4proto { tcp, udp } ct state new drop
+			}
+		}
+	END
+}
+
+# shellcheck disable=SC2034 # agent.sh reads what is set here
+# nat_agent NAME: Starts an agent in router mode that knows the NAT.
+nat_agent() {
+	printf '[router]\nnat = true\n' >"$TMP/ihmpd.$1.toml"
+	defer rm -f "$TMP/ihmpd.$1.toml"
+	AGENT_MODE[$1]=--router
+	agent_start "$1"
+}
+
 # shellcheck disable=SC2034 # topo.sh and the suites read what is set here
 # second FAMILY DELAY: Adds a host d. It begins on c's link; its other interface is in a private network of its own behind r2.
 second() {
