@@ -7,6 +7,7 @@
 . "$(dirname "$0")/topo.sh"
 
 UNIT=ihmpd.service
+export TREE=$SELFTESTS/..
 # Units of systemd's start that would set up the guest, which is set up already, or that only take long.
 MASKED=(ldconfig.service systemd-sysctl.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
 	systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service systemd-tmpfiles-setup.service
@@ -54,8 +55,8 @@ process_1() {
 	for unit in "$@"; do
 		ln -s /dev/null "/etc/systemd/system/$unit"
 	done
-	install -m 755 "$IHMP_SRC"/build/bin/ihmpctl "$IHMP_SRC"/build/bin/ihmpd /usr/local/sbin/
-	install -m 644 "$IHMP_SRC/ctl/ihmpd/ihmpd.service" /etc/systemd/system/
+	install -m 755 "$TREE"/build/bin/ihmpctl "$TREE"/build/bin/ihmpd /usr/local/sbin/
+	install -m 644 "$TREE/ctl/ihmpd/ihmpd.service" /etc/systemd/system/
 	exec env -i container=ihmp PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		/usr/lib/systemd/systemd --unit=basic.target </dev/null
 }
