@@ -65,9 +65,9 @@ impl Way {
 
 /// Who is who.
 pub(crate) struct Cast {
-    /// In whose name is spoken.
+    /// The host in whose name messages are forged.
     pub(crate) host: Addr,
-    /// To whom.
+    /// The host that gets them.
     pub(crate) victim: Addr,
     /// The attacker's own address.
     pub(crate) attacker: Addr,
@@ -83,7 +83,7 @@ pub(crate) struct Forged {
     pub(crate) octets: Vec<u8>,
 }
 
-/// Makes them.
+/// Makes forged messages.
 pub(crate) struct Forger {
     cast: Cast,
     random: Random,
@@ -213,7 +213,7 @@ impl Forger {
             Control::Handoff => &[from, from, host],
             _ => &[from],
         };
-        // Who is at the host's own address cannot replace it.
+        // From the host's own address, a message cannot name that as the address which is replaced.
         let addresses = if from == host {
             &addresses[..addresses.len().min(2)]
         } else {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! HELLOs from everywhere.
+//! A flood of HELLOs, each from another address.
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{put_signature, Addresses, Control, Ed25519, Message, Options};
@@ -11,7 +11,7 @@ use crate::frame::{frame, Mac};
 use crate::link::Link;
 use crate::random::Random;
 
-/// One in so many bears a good signature, by a key that signs nothing else.
+/// One in so many has a valid signature, each by a key of its own.
 const SIGNED: u64 = 4;
 
 /// An address in a prefix of its own.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A host with a key that says it is where somebody else is.
+//! A host with a key that announces the address of somebody else as its own.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::frame::{frame, Mac};
 use crate::link::Link;
 use crate::seen::Seen;
 
-/// Who lies to whom.
+/// The liar and its peer.
 pub(crate) struct Lie {
     pub(crate) host: Addr,
     pub(crate) victim: Addr,
-    /// Where it says it is.
+    /// The address that it announces.
     pub(crate) at: Addr,
-    /// How far its number is ahead of the last that was seen.
+    /// How far its sequence number is ahead of the last one that was seen.
     pub(crate) ahead: u16,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Frames onto a link, many with one system call, at a stated rate.
+//! Sends frames on a link: many with one system call, at a given rate.
 
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd};

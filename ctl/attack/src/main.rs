@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Somebody hostile on the link, for the selftests. Sends to others what their agents must not believe, and prints what
-//! it sent as JSON. It is no tool for anything else: it builds frames past the stack of the machine it runs on.
+//! An attacker on the link, for the selftests. It sends messages that agents must not believe, and prints as JSON what it has sent. It
+//! writes whole Ethernet frames to a packet socket, so that it can send from any address.
 
 #![forbid(unsafe_code)]
 
@@ -64,7 +64,7 @@ fn command() -> Command {
         )
 }
 
-/// What the command line says.
+/// The command line.
 struct Words<'a>(&'a ArgMatches);
 
 impl Words<'_> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Three machines, the network between them, and somebody who sees and sends whatever he likes.
+//! Three machines, the network between them, and an attacker who sees all datagrams and can send any.
 
 mod liars;
 mod machines;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A machine: an engine, what it is told by the world, and what must hold of all that it does.
+//! A machine: an engine, its inputs, and the checks on all of its outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ pub(crate) struct Node {
     store: Store,
     pub(crate) table: Table,
     pub(crate) local: Vec<Addr>,
-    /// Those of before that come by a router.
+    /// Former addresses whose packets a router forwards to it.
     held: BTreeSet<Addr>,
     /// Peer addresses to which there is no route.
     pub(crate) unrouted: BTreeSet<Addr>,
@@ -119,7 +119,7 @@ impl Node {
         }
     }
 
-    /// Tells the engine what is written down.
+    /// Tells the engine the keys of its store.
     pub(crate) fn rekey(&mut self, now: Instant) -> Vec<Datagram> {
         let keys = self.keys();
         self.give(now, Input::Keys(keys))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Octets as decisions.
+//! The octets of the fuzzer, which decide what happens.
 
 /// The octets that are left. When there are none, all further decisions are zero.
 pub(crate) struct Octets<'a>(&'a [u8]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is known of peers' keys: a journal, so that a message that is believed costs one short write.
+//! What is known of peers' keys, as a journal: for each message that is believed, one short line is appended.
 //!
 //! ```text
 //! pin KEY [at PREFIX]... [name NAME]      the administrator listed it
@@ -61,11 +61,11 @@ pub enum Record {
     Pin {
         /// The key.
         key: PublicKey,
-        /// It is that of a router.
+        /// It is a router's key.
         router: bool,
-        /// Addresses at which only this key is believed; of a router, those within which it is.
+        /// Addresses at which only this key is believed; for a router, the networks within which its key is believed.
         scope: Vec<Prefix>,
-        /// What it is called.
+        /// The administrator's name for it.
         name: Option<String>,
     },
     /// The administrator accepted a key in the place of another one.
@@ -75,7 +75,7 @@ pub enum Record {
         /// Where.
         at: Addr,
     },
-    /// What the engine wants to be remembered, but timestamps of own messages.
+    /// A fact that the engine wants to be remembered; timestamps of own messages have a file of their own.
     Fact(Fact),
 }
 
@@ -120,7 +120,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// A record from its line; `None` when it is none.
+/// A record from its line; `None` if the line is not understood.
 fn parse(line: &str) -> Option<Record> {
     let words: Vec<&str> = line.split(' ').collect();
     let (verb, rest) = words.split_first()?;
@@ -196,7 +196,7 @@ impl State {
         Ok(known)
     }
 
-    /// Appends records, as somebody who is not the agent.
+    /// Appends records, for a program that is not the agent.
     pub fn append(&self, records: &[Record]) -> Result<()> {
         let path = self.path("peers");
         loop {
@@ -226,7 +226,7 @@ fn lines<'a>(records: impl IntoIterator<Item = &'a Record>) -> String {
     lines
 }
 
-/// The agent's hand on the journal.
+/// The journal as the agent has it open.
 #[derive(Debug)]
 pub struct Journal {
     state: State,
@@ -236,7 +236,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads the journal and writes it anew, short; what it came to.
+    /// Reads the journal, and writes it anew with as few records as possible; returns what is known.
     pub fn open(state: &State) -> Result<(Self, Known)> {
         let path = state.path("peers");
         let (file, known) = shorten(state)?;
@@ -249,8 +249,7 @@ impl Journal {
         Ok((journal, known))
     }
 
-    /// Appends a record. It is not forced to the disk: it outlives the agent, but may not outlive the machine, and with
-    /// the machine all connections end.
+    /// Appends a record, without fsync(): it outlives the agent, but may be lost if the machine crashes. All connections end then, too.
     pub fn keep(&mut self, fact: Fact) -> Result<()> {
         write(&mut self.file, &[Record::Fact(fact)]).at(&self.path)?;
         self.left = self.left.saturating_sub(1);

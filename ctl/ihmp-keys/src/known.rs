@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the records of the journal come to: keys of peers, where they are remembered, and what changed.
+//! What is known after all records of the journal: keys of peers, at which addresses they are remembered, and where they have changed.
 
 use std::collections::{
     BTreeMap,
@@ -30,7 +30,8 @@ pub struct Peer {
 pub struct Known {
     /// The keys.
     pub peers: BTreeMap<PublicKey, Peer>,
-    /// Where another key was than the one that was remembered: the last one, until the administrator accepts it.
+    /// Addresses at which another key was used than the one that was remembered, with the last such key, until the administrator accepts
+    /// it.
     pub changes: BTreeMap<Addr, Changed>,
     /// How many lines of the journal are not understood.
     pub bad: usize,
@@ -39,7 +40,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// Takes the next record.
+    /// Applies the next record.
     pub(crate) fn replay(&mut self, record: Record) {
         match record {
             Record::Pin {
@@ -87,7 +88,7 @@ impl Known {
         }
     }
 
-    /// From now on this key is remembered there, and no other.
+    /// From now on this key is remembered at the address, and no other.
     fn own(&mut self, key: PublicKey, addr: Addr) {
         let former = self
             .owners
@@ -99,7 +100,7 @@ impl Known {
         }
     }
 
-    /// The fewest records that say the same.
+    /// The fewest records from which the same is known.
     pub(crate) fn records(&self) -> Vec<Record> {
         let peers = self
             .peers

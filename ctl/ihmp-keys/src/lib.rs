@@ -80,11 +80,11 @@ pub const DEFAULT_PATH: &str = "/var/lib/ihmp";
 
 /// What the agent says of itself, when it is asked.
 const STATUS: &str = "status";
-/// How long an answer is waited for: so many times, and so long each.
+/// How often, and how long each time, an answer of the agent is waited for.
 const ANSWER_TRIES: u32 = 500;
 const ANSWER_PAUSE: Duration = Duration::from_millis(10);
 
-/// What is wrong with the folder, in words that name the file.
+/// What is wrong with the folder; the text names the file.
 #[derive(Debug)]
 pub struct Error {
     path: PathBuf,
@@ -108,7 +108,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Result of what is done with files.
+/// Result of an operation on files.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Says which file an I/O error is about.
@@ -128,7 +128,7 @@ pub struct State {
     dir: PathBuf,
 }
 
-/// The agent's hold on the folder: nobody else signs with these keys.
+/// The agent's lock on the folder: no other agent signs with these keys.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, not used")] Flock<File>);
 
@@ -150,7 +150,7 @@ impl State {
         Ok(state)
     }
 
-    /// The folder as it is: to look at what is in it.
+    /// An existing folder, to read it.
     pub fn at(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -161,7 +161,7 @@ impl State {
         self.dir.join(name)
     }
 
-    /// Takes the folder for an agent.
+    /// Locks the folder for an agent.
     pub fn lock(&self) -> Result<Lock> {
         let path = self.path("lock");
         let file = private()
@@ -181,10 +181,10 @@ impl State {
         self.signal_agent(Signal::SIGHUP)
     }
 
-    /// What the agent says of itself: lines of words; `None` when none runs.
+    /// Asks the agent for its status, which is lines of words; `None` if no agent runs.
     pub fn ask_agent(&self) -> Result<Option<String>> {
         let path = self.path(STATUS);
-        // What is there after that is an answer.
+        // A file that is there after this is the answer.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(error).at(&path);
@@ -225,7 +225,7 @@ impl State {
         };
         let mut text = String::new();
         file.read_to_string(&mut text).at(&path)?;
-        // Whoever holds it wrote its number there.
+        // The agent that has the lock has written its process number there.
         if Flock::lock(file, FlockArg::LockSharedNonblock).is_ok() {
             return Ok(false);
         }
@@ -235,7 +235,7 @@ impl State {
         Ok(true)
     }
 
-    /// The timestamp that no own message was later than.
+    /// The latest timestamp that own messages may have had.
     pub fn sent(&self) -> Result<u64> {
         let path = self.path("timestamp");
         match fs::read_to_string(&path) {
@@ -248,20 +248,20 @@ impl State {
         }
     }
 
-    /// Writes down a timestamp; it is on the disk when this returns.
+    /// Writes a timestamp; it is on the disk when this returns.
     pub fn set_sent(&self, sent: u64) -> Result<()> {
         replace(&self.path("timestamp"), format!("{sent}\n").as_bytes())
     }
 }
 
-/// How files are opened that nobody else may read.
+/// Options to make files that nobody else may read.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
 }
 
-/// Writes a file as a whole: the old one or the new one is there, nothing between.
+/// Replaces a file as a whole: after a crash either the old one or the new one is there.
 fn replace(path: &Path, octets: &[u8]) -> Result<()> {
     let next = path.with_extension("new");
     let mut file = private()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whose keys these are. A copy of a machine's disk has its keys, too; peers would take the two for one host.
+//! Which machine the own keys belong to. A copy of a machine's disk has its keys as well, and peers would take both machines for one host.
 
 use std::{
     fs::{
@@ -18,10 +18,10 @@ use crate::{
     State, //
 };
 
-/// Where a machine says which one it is (machine-id(5)).
+/// The file with the machine's id (machine-id(5)).
 pub const MACHINE_ID: &str = "/etc/machine-id";
 
-/// What a file says that is no number of a machine, as before the first boot, is none.
+/// The machine's id; `None` if the file has something else, as before the first boot.
 fn machine(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let id = text.trim();
@@ -30,8 +30,8 @@ fn machine(path: &Path) -> Option<String> {
 }
 
 impl State {
-    /// Makes sure that the own keys are those of this machine, which `path` names: where they came with a copy of another
-    /// one, they are put aside in the folder `copied`. True when they were.
+    /// Makes sure that the own keys belong to this machine, whose id is in the file `path`. Keys that came with a copy of another machine
+    /// are moved to the folder `copied`; true if there were such keys.
     pub fn claim(&self, path: &Path) -> Result<bool> {
         let Some(id) = machine(path) else {
             return Ok(false);
@@ -51,7 +51,7 @@ impl State {
         Ok(copied)
     }
 
-    /// True when there were own keys.
+    /// Moves the own keys to the folder `copied`; true if there were any.
     fn put_aside(&self) -> Result<bool> {
         let (own, aside) = (self.path("own"), self.path("copied"));
         let mut some = false;

@@ -40,7 +40,7 @@ use crate::{
 /// The name of the key for all addresses that no other one is for.
 pub const DEFAULT: &str = "default";
 
-/// What a private key grows from; wiped when it is dropped.
+/// The seed of a private key; wiped when it is dropped.
 pub struct Seed(Zeroizing<[u8; 32]>);
 
 impl Seed {
@@ -51,7 +51,7 @@ impl Seed {
         Ok(Self(seed))
     }
 
-    /// From 64 hexadecimal digits.
+    /// A seed from 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let mut seed = Zeroizing::new([0; 32]);
         octets(text, &mut *seed)?;
@@ -99,7 +99,7 @@ fn secret(path: &Path) -> Result<Zeroizing<String>> {
             "others can read this private key: its mode must be 0600",
         ));
     }
-    // Long enough, so that it does not grow and leave copies behind.
+    // Long enough from the beginning: a buffer that grows leaves copies of the seed behind.
     let mut text = Zeroizing::new(String::with_capacity(64 * 1024));
     file.by_ref()
         .take(64 * 1024)
@@ -128,7 +128,7 @@ fn parse(path: &Path) -> Result<OwnKey> {
             }),
             _ => None,
         };
-        // What the line says is nobody's business.
+        // The error does not quote the line, which may hold the seed.
         good.ok_or_else(|| Error::new(path, format!("line {number} is not understood")))?;
     }
     let seed = seed.ok_or_else(|| Error::new(path, "has no seed"))?;

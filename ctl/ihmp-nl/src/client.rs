@@ -251,7 +251,8 @@ impl Client {
             ..
         } = error
         {
-            // Nobody explains this when there is no such family any more. It may have come back with another number.
+            // Without an explanation, it may be the family that does not exist any more: the module was unloaded, or loaded again, so that
+            // its family has another number.
             let family = resolve(&mut self.socket, FAMILY_NAME)?.id();
             if family != std::mem::replace(&mut self.family, family) {
                 return Err(Error::NoModule);
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_the_module_says_so() {
-        // True on a machine with the module, too: then there is nothing to say.
+        // On a machine with the module, the connection succeeds.
         match Client::connect() {
             Ok(_) | Err(Error::NoModule) => (),
             Err(error) => panic!("{error}"),

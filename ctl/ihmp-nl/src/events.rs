@@ -32,8 +32,7 @@ const BACKLOG: usize = 1 << 20;
 
 /// A subscription to the module's events, in the network namespace where it was made.
 ///
-/// Subscribe first and dump then, so that nothing falls between. The file descriptor is readable when `next` has
-/// something to say.
+/// Subscribe before you dump, so that no change is missed in between. The file descriptor is readable when there is an event.
 pub struct Events {
     socket: Socket,
     controller: Family,
@@ -94,7 +93,8 @@ impl Events {
         }
     }
 
-    /// Throws away what is still queued: it is older than what the caller is about to ask for.
+    /// Throws away what is still queued: it is older than the dump that the caller makes next, and the kernel queues nothing until the
+    /// queue is empty.
     fn discard(&mut self) -> Result<(), Error> {
         loop {
             match self.socket.receive(Wait::No) {

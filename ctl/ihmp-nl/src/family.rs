@@ -11,7 +11,7 @@ use crate::error::Error;
 /// linux/errno.h: there is no such family, or object.
 pub(crate) const ENOENT: i32 = 2;
 
-/// The family of this name; without it there is no module.
+/// The family of this name; if the kernel does not have it, the module is not loaded.
 pub(crate) fn resolve(socket: &mut Socket, name: &str) -> Result<Family, Error> {
     match Family::resolve(socket, name) {
         Err(error) if error.errno() == Some(ENOENT) => Err(Error::NoModule),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Client of the generic netlink family `ihmp`: plain objects in, plain objects out.
 //!
-//! [`Client`] asks and changes, [`Events`] listens; [`model`] is what they talk about. Nothing of netlink is visible
-//! from outside, and no other crate of the project speaks netlink with the module.
+//! [`Client`] sends requests, [`Events`] receives events, and [`model`] has the objects in both. Nothing of netlink is visible from
+//! outside, and no other crate of the project speaks netlink with the module.
 //!
 //! ```no_run
 //! use ihmp_nl::{Client, HostAddr, HostRequest};

@@ -55,12 +55,12 @@ pub struct HostAddr {
     pub set: AddrSet,
     /// Lower is preferred.
     pub preference: u16,
-    /// A local address that the host has not acknowledged yet, or one of the host at which it has not shown that it hears us: what goes
-    /// to an active one is paid from credit.
+    /// A local address that the host has not acknowledged yet, or an address of the host that is not validated. What is sent to an active
+    /// address that is not validated is taken from the host's credit.
     pub unvalidated: bool,
-    /// An active address that is that of a NAT in front of the host: for flows with a [`Nat`] only.
+    /// An active address that belongs to a NAT in front of the host. Only flows with a [`Nat`] use it.
     pub nat: bool,
-    /// Flows that are older than this mark use another address.
+    /// Flows that began before this flag was set use another address.
     pub left: bool,
     /// Device by which packets leave from a local address; `None` for the one that has it.
     pub device: Option<u32>,
@@ -120,7 +120,7 @@ pub struct Host {
     pub rx_packets: u64,
     /// Time since the last packet.
     pub idle: Option<Duration>,
-    /// Flows that stay at their addresses, since the namespace is off.
+    /// Flows that do not move, because the namespace was switched off.
     pub staying: u32,
     /// Octets that may still be sent to unvalidated addresses; `None` when the module does not say.
     pub credit: Option<u64>,
@@ -147,9 +147,9 @@ pub struct HostRequest {
     pub expires_in: Option<Duration>,
     /// The host was away: the TCP sockets of its flows go on now; only for `host_set`.
     pub wake: bool,
-    /// With `wake`: also those that have been idle for long are heard.
+    /// With `wake`: TCP sockets that have been idle for long send an acknowledgement as well.
     pub wake_idle: bool,
-    /// Active addresses that go by this may have been somebody else's for a while.
+    /// The active addresses that this request removes may have belonged to another host for a while.
     pub doubt: bool,
 }
 
@@ -170,7 +170,7 @@ pub struct Path {
     pub unvalidated: bool,
 }
 
-/// What names a flow: the tuple of identifiers, as its socket has it.
+/// The key of a flow: the five-tuple that its socket has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
     /// IP protocol number.
@@ -185,7 +185,7 @@ pub struct FlowKey {
     pub remote_port: u16,
 }
 
-/// A socket-table row.
+/// A flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Host at the other end.
@@ -209,7 +209,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// What names the flow.
+    /// Its key.
     pub const fn key(&self) -> FlowKey {
         FlowKey {
             proto: self.proto,
@@ -221,7 +221,7 @@ impl Flow {
     }
 }
 
-/// What names a port mapping of a NAT.
+/// The key of a port mapping of a NAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NatKey {
     /// IP protocol number.
@@ -254,7 +254,7 @@ pub struct Nat {
 }
 
 impl Nat {
-    /// What names the mapping.
+    /// Its key.
     pub const fn key(&self) -> NatKey {
         NatKey {
             proto: self.proto,
@@ -379,7 +379,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Packets that met a reason.
+    /// How many packets a reason applied to.
     pub fn packets(&self, reason: impl Into<Reason>) -> u64 {
         let reason = reason.into();
         self.counters

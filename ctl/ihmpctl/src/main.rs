@@ -101,7 +101,7 @@ fn enter(netns: &str) -> Result<(), String> {
 }
 
 fn fail(code: u8, text: &str) -> ExitCode {
-    // Nobody is left to tell when this cannot be written.
+    // There is nowhere else to report that this cannot be written.
     let _ = writeln!(io::stderr(), "Error: {}.", text.trim_end_matches('.'));
     ExitCode::from(code)
 }
@@ -120,7 +120,7 @@ fn main() -> ExitCode {
         .unwrap_or_default()
         .cloned()
         .collect();
-    // Names of devices are read there; what is wrong with the words is said first.
+    // The namespace is entered before the words are read, since they may name its devices. Errors in the words are reported first.
     let netns = matches.get_one::<String>("netns");
     let entered = netns.map_or(Ok(()), |netns| enter(netns));
     let action = if matches.get_flag("help") {
@@ -152,7 +152,7 @@ fn main() -> ExitCode {
         .and_then(|()| Ok(stdout.flush()?))
     {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader has seen enough.
+        // The program that reads the output has closed it, as `head` does.
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Output(error)) => fail(REFUSED, &format!("cannot write: {error}")),
         Err(Failure::Kernel(error)) => fail(REFUSED, &error.to_string()),

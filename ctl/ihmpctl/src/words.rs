@@ -10,7 +10,7 @@ use std::{
 
 use nix::net::if_::if_nametoindex;
 
-/// What is wrong with a command line, in words.
+/// What is wrong with a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -23,7 +23,7 @@ impl fmt::Display for Usage {
 /// Result of reading words.
 pub(crate) type Result<T> = std::result::Result<T, Usage>;
 
-/// The choice that the word names or begins, if it is just one.
+/// The choice whose name the word is, or is the beginning of, if there is only one.
 ///
 /// Several names may stand for the same value; then a word that begins more than one of them is not ambiguous.
 pub(crate) fn pick<T: Copy + PartialEq>(
@@ -87,7 +87,7 @@ impl<'a> Words<'a> {
             .ok_or_else(|| Usage(format!("{what} is missing")))
     }
 
-    /// All words have been read.
+    /// Fails if words are left.
     pub(crate) fn end(&self) -> Result<()> {
         match self.peek() {
             None => Ok(()),

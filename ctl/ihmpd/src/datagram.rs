@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Datagrams as the netfilter queue has them.
+//! UDP datagrams in packets of the netfilter queue.
 
 use ihmp_core::{
     addr::{
@@ -9,7 +9,7 @@ use ihmp_core::{
     packet,
 };
 
-/// Source, destination and payload of a UDP datagram that is whole.
+/// Source, destination and payload of a UDP datagram; `None` for a fragment or for anything else.
 pub(crate) fn datagram(bytes: &[u8]) -> Option<(Addr, Addr, &[u8])> {
     let family = match bytes.first()? >> 4 {
         4 => Family::V4,

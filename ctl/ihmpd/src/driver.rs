@@ -71,7 +71,7 @@ const EVENTS: Token = Token(1);
 const NETWORK: Token = Token(2);
 const DATAGRAM: Token = Token(3);
 
-/// Why the loop ended.
+/// Why the loop ended, when nothing failed.
 pub(crate) enum End {
     /// A signal asked for it.
     Signal,
@@ -115,7 +115,7 @@ pub(crate) fn serve(
 impl<'a> Driver<'a> {
     fn start(running: Running<'a>) -> Result<Self, Failure> {
         let config = running.config();
-        // Listen first, then look: nothing falls between.
+        // Subscribe before anything is read: no change is missed in between.
         let events = Events::subscribe()?;
         let client = Client::connect()?;
         let mut network = Network::open(interfaces::names(&config.interfaces))?;
@@ -158,7 +158,7 @@ impl<'a> Driver<'a> {
             self.register(DATAGRAM, fd)?;
         }
         let mut ready = mio::Events::with_capacity(8);
-        // What came before the descriptors were watched.
+        // The first round reads all descriptors: something may have come before epoll watched them.
         let mut again = true;
         loop {
             let timeout = if again {
@@ -185,7 +185,7 @@ impl<'a> Driver<'a> {
             if is(DATAGRAM) {
                 self.reader.came(self.clock.now());
             }
-            // A move is what everybody waits for.
+            // Changes of the network come first: a move is the most urgent thing that the agent tells.
             if network {
                 self.take_changes()?;
             }
@@ -208,7 +208,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Has the loop wait for a descriptor.
+    /// Adds a descriptor to those that the loop waits for.
     fn register(&self, token: Token, fd: RawFd) -> anyhow::Result<()> {
         let registry = self.poll.registry();
         let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
@@ -227,7 +227,7 @@ impl<'a> Driver<'a> {
         Some(Duration::from_nanos(at.since(self.clock.now()).as_nanos()))
     }
 
-    /// Says what there is to say of it.
+    /// Writes the agent's status for `ihmpctl agent`.
     fn answer(&mut self) {
         let seconds = self.clock.seconds();
         self.count_dropped();
@@ -246,14 +246,14 @@ impl<'a> Driver<'a> {
         let load = || anyhow::Ok((self.running.source().load()?, self.store.keys()?));
         match load() {
             Ok((config, keys)) => self.apply(config, keys)?,
-            // Those from before are still good.
+            // The agent goes on with the former configuration and keys.
             Err(error) => tracing::error!("event=reload-refused error=\"{error:#}\""),
         }
         manager::ready();
         Ok(())
     }
 
-    /// Goes on with another configuration and other keys. Hosts and flows are none of them.
+    /// Replaces configuration and keys. Hosts and flows stay as they are.
     fn apply(&mut self, config: Config, keys: Keys) -> Result<(), Failure> {
         let before = self.running.replace(config);
         let config = self.running.config();
@@ -270,7 +270,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// A clean end: what is established goes on without us, what is new is not asked about.
+    /// Ends cleanly: flows that have moved go on without the agent, and the module no longer reports new ones.
     fn stop(&mut self) -> Result<(), Failure> {
         manager::stopping();
         self.table.stop()?;
@@ -280,7 +280,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Asks the kernel what the sockets had no room for.
+    /// Asks the kernel how many datagrams it dropped because the sockets had no room for them.
     fn count_dropped(&mut self) {
         match self.sockets.dropped() {
             Ok(count) => self.journal.set_dropped(count),
@@ -304,7 +304,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Links, addresses or routes changed.
+    /// Reads what rtnetlink has sent, and looks at addresses and routes if it is time.
     fn take_changes(&mut self) -> Result<(), Failure> {
         let now = self.clock.now();
         if self.network.hear(now, &self.running.config().interfaces)? {
@@ -314,8 +314,8 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Looks at what is due, and tells the engine the addresses and routes of now, if they are others. Where these change while they
-    /// are listed, nothing is told, and there is another look soon.
+    /// Reads what may have changed (devices, addresses, routes) from the kernel, and tells the engine if it has. If it changes again while
+    /// it is being read, the engine is told nothing, and it is read once more soon.
     fn look_around(&mut self) -> Result<(), Failure> {
         match self.look() {
             Err(Failure::Changing) => {
@@ -338,7 +338,7 @@ impl<'a> Driver<'a> {
         self.tell_all(told.into_iter().flatten())
     }
 
-    /// Takes all events of the module.
+    /// Reads all events of the module that are queued.
     fn take_events(&mut self) -> Result<(), Failure> {
         while let Some(told) = self.table.hear(&self.engine)? {
             self.tell_all(told)?;
@@ -347,7 +347,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Takes some datagrams.
+    /// Reads one batch of datagrams, and notes how much time those took that the engine refused.
     fn take_datagrams(&mut self) -> Result<(), Failure> {
         let begun = clock::used()?;
         let before = self.engine.refused();
@@ -374,7 +374,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Does what the engine wants, in its order.
+    /// Carries out what the engine has put out, in order.
     fn perform(&mut self) -> Result<(), Failure> {
         while let Some(output) = self.engine.poll() {
             match output {
@@ -402,7 +402,7 @@ impl<'a> Driver<'a> {
                     let told = self.table.traffic(id)?;
                     self.tell_all(told)?;
                 }
-                // The kernel's entry follows, and what is sent by it.
+                // At once, not with `apply`: the next outputs may set this address in the module, or send from it.
                 Output::Hold(addr) => self.table.hold(addr, self.network.rtnl()),
                 Output::Release(addr) => self.table.release(addr),
                 Output::Keep(fact) => self.store.keep(fact),

@@ -65,12 +65,12 @@ const ARPHRD_NONE: u16 = 0xfffe;
 fn is_inner(link: &Link) -> bool {
     match link.kind.as_deref() {
         Some(kind) => KINDS.contains(&kind),
-        // Of a modem that speaks IP there is hardware.
+        // A modem that speaks IP has the same link type, but has hardware.
         None => !link.hardware && matches!(link.link_type, ARPHRD_PPP | ARPHRD_NONE),
     }
 }
 
-/// Whether a device may count, as far as it says so by itself.
+/// Whether a device may count, by its own name, kind and type; `counts` also looks at the ports of a bridge.
 pub(crate) fn may_count(config: &Interfaces, link: &Link) -> bool {
     if link.name == DEVICE {
         return false;
@@ -83,7 +83,7 @@ pub(crate) fn may_count(config: &Interfaces, link: &Link) -> bool {
     wanted && !any(&config.ignore, &link.name)
 }
 
-/// The same, for the filter of what the kernel tells of devices.
+/// The same rules, for the socket filter of the rtnetlink monitors.
 pub(crate) fn names(config: &Interfaces) -> Names {
     Names {
         kinds: KINDS,
@@ -93,7 +93,7 @@ pub(crate) fn names(config: &Interfaces) -> Names {
     }
 }
 
-/// Whether a device counts, among all that there are: a bridge does if one of its ports would.
+/// Whether a device counts. A bridge does if one of its ports leads outside of this machine.
 pub(crate) fn counts(config: &Interfaces, link: &Link, links: &[Link]) -> bool {
     if !may_count(config, link) {
         return false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is worth a line in the log. The text of a line has stable names: `event=... name=value ...`.
+//! Log lines for what the engine notes. The names in a line are stable: `event=... name=value ...`.
 
 use ihmp_core::time::Instant;
 use ihmp_engine::{
@@ -8,10 +8,10 @@ use ihmp_engine::{
     Refusal, //
 };
 
-/// Lines about messages that were not used, in a second; the others are counted.
+/// Most lines in a second about messages that were refused; the others are counted.
 const REFUSALS: u32 = 10;
 
-/// Writes lines, not too many of them.
+/// Writes log lines, and leaves out refusals beyond a number in each second.
 #[derive(Default)]
 pub(crate) struct Journal {
     second: u64,
@@ -31,7 +31,7 @@ impl Journal {
             | Note::LeftOut { .. } => {
                 tracing::debug!("{note}");
             }
-            // Nothing is wrong with those, or they were not sent by an agent.
+            // These are usual, or not from an agent; they would only fill the log.
             Note::Refused {
                 reason: Refusal::LateAck | Refusal::Challenged | Refusal::SourcePort | Refusal::Off,
                 ..
@@ -66,7 +66,7 @@ impl Journal {
         self.lines <= REFUSALS
     }
 
-    /// So many datagrams the kernel has dropped, because the sockets had no room for them.
+    /// The kernel has dropped so many datagrams so far, because the sockets had no room for them.
     pub(crate) fn set_dropped(&mut self, dropped: u64) {
         self.dropped = dropped;
     }
@@ -78,14 +78,14 @@ impl Journal {
         self.refusals(engine);
     }
 
-    /// Messages that were not used, by reason; none is zero.
+    /// How many messages were refused or dropped, for each reason that occurred.
     pub(crate) fn counts(&self, engine: &Engine) -> Vec<(&'static str, u64)> {
         let others = [("not-received", self.dropped)];
         let counts = engine.refusals().into_iter().chain(others);
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// What was counted.
+    /// Writes how many messages were refused or dropped, by reason and in all.
     pub(crate) fn refusals(&self, engine: &Engine) {
         let mut sum = 0;
         for (reason, count) in self.counts(engine) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where log lines go, and which.
+//! The log: lines of a level and above go to standard error.
 
 use tracing_subscriber::{
     filter::LevelFilter,
@@ -41,9 +41,9 @@ impl Log {
         Self(handle)
     }
 
-    /// From now on, those of this level and above.
+    /// From now on, lines of this level and above are written.
     pub(crate) fn set(&self, level: Level) {
-        // Fails only when nobody writes lines any more.
+        // This fails only after the subscriber was dropped, and then there is no log.
         let _ = self.0.modify(|old| *old = filter(level));
     }
 }

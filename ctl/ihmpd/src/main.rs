@@ -59,7 +59,7 @@ use ihmp_nl::{
     ParamRequest, //
 };
 
-/// Milliseconds between two looks for a module that is not loaded.
+/// Milliseconds after which it is tried again whether the module is loaded.
 const MODULE_RETRY_MS: u16 = 500;
 
 fn command() -> Command {
@@ -113,7 +113,7 @@ fn command() -> Command {
         )
 }
 
-/// Removes what the agent and the module keep.
+/// Removes all hosts and flows, and the agent's device, rules and routes.
 fn flush() -> anyhow::Result<()> {
     last_resort::remove(&mut Rtnl::connect()?)?;
     let mut client = match Client::connect() {
@@ -139,7 +139,7 @@ fn route(source: &Source, mut config: Config, log: &Log) -> anyhow::Result<()> {
     })
 }
 
-/// Serves until a signal comes; without a module it does not begin, and waits for one that was unloaded.
+/// Serves until a signal comes. It fails if the module is not loaded at the start; if the module is unloaded later, it waits for it.
 fn serve(source: &Source, mut config: Config, log: &Log) -> anyhow::Result<()> {
     let signals = Signals::block()?;
     let mut begun = false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the service manager is told, if it wants to know (sd_notify(3), sd_watchdog_enabled(3)). When it cannot be told, it
-//! will do what it thinks best.
+//! Notifications for the service manager, if there is one (sd_notify(3), sd_watchdog_enabled(3)). Errors are ignored: the agent works
+//! without it.
 
 use ihmp_core::time::{
     Duration,
@@ -8,25 +8,25 @@ use ihmp_core::time::{
 };
 use sd_notify::NotifyState;
 
-/// Everything is in place; or is again, after a reload.
+/// Tells it that the agent is ready, at first or after a reload.
 pub(crate) fn ready() {
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
 }
 
-/// The configuration is read again.
+/// Tells it that the configuration is being read again.
 pub(crate) fn reloading() {
     let _ = NotifyState::monotonic_usec_now()
         .and_then(|now| sd_notify::notify(false, &[NotifyState::Reloading, now]));
 }
 
-/// The end has begun.
+/// Tells it that the agent ends.
 pub(crate) fn stopping() {
     let _ = sd_notify::notify(false, &[NotifyState::Stopping]);
 }
 
-/// Says that the loop goes round.
+/// Tells the manager again and again that the loop does not hang.
 pub(crate) struct Watchdog {
-    /// Half of the time after which the manager gives up; `None` when nobody asks.
+    /// Half of the time after which the manager would restart the agent; `None` if it does not watch it.
     every: Option<Duration>,
     next: Instant,
 }
@@ -46,7 +46,7 @@ impl Watchdog {
         self.every.map(|_| self.next)
     }
 
-    /// Called each time that the loop goes round.
+    /// Called in each round of the loop; notifies the manager if it is time.
     pub(crate) fn pat(&mut self, now: Instant) {
         if let Some(every) = self.every.filter(|_| self.next <= now) {
             self.next = now.after(every);

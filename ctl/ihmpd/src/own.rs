@@ -19,6 +19,6 @@ pub(crate) struct Device {
 pub(crate) struct Own {
     pub(crate) addr: IpAddr,
     pub(crate) age: Age,
-    /// The device that has it, and by which packets from it leave; none for a loopback or a dummy, where they leave by any.
+    /// The device that has it, by which packets from it leave. `None` if a loopback or a dummy has it: then they leave by any device.
     pub(crate) device: Option<Device>,
 }

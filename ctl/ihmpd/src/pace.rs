@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How often events of others make the agent look at addresses and routes: at once while there are few of them, and
-//! whatever comes, within a bounded time and at a bounded cost in each second.
+//! How often events of rtnetlink make the agent read addresses and routes: at once while there are few events; with many of them, within a
+//! bounded time, and with a bounded number of requests in each second.
 
 use ihmp_core::time::{
     Duration,
     Instant, //
 };
 
-/// Messages that are read in a row; who sends more is not listened to for a rest.
+/// Most messages that are read in a row. If there are more, the monitor is closed for a pause.
 pub(crate) const FLOOD: usize = 128;
 /// Routes that the kernel may be asked for in a second because of events.
 const RATE: u64 = 2_500;
-/// How much of that may come at once: who moves has some looks at the routes to ten thousand peers.
+/// How much of that may be used at once: enough to ask a few times for the routes to ten thousand peers when the machine moves.
 const BURST: Duration = Duration::from_secs(32);
-/// What it costs to ask for all devices, or all addresses of one, in routes.
+/// Reading all devices, or all addresses of one, counts as much as asking for so many routes.
 const LISTS: u32 = 40;
-/// Messages that are read in a second, and how much of that at once.
+/// Most messages that are read in a second on average, and for how many seconds' worth of them at once.
 const HEARD: u64 = 256;
 const HEARD_BURST: Duration = Duration::from_secs(4);
-/// Rests, of which each that follows closely is twice as long as the one before.
+/// The shortest and the longest pause. A pause that follows closely on another one is twice as long as that.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_millis(600);
 
 /// The pace of one kind of events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// When all questions so far are paid for.
+    /// When the requests so far are paid for, at `RATE` a second.
     paid: Instant,
-    /// When a look must not wait any longer.
+    /// At this time what has changed is read even if the requests so far are not paid for.
     latest: Instant,
-    /// How much longer than others one has to wait that costs so much.
+    /// How much is added to pauses, because reading everything takes so many requests.
     wait: Duration,
-    /// When all messages so far are paid for.
+    /// When the messages so far are paid for, at `HEARD` a second.
     heard: Instant,
     rest: Duration,
-    /// When the last rest ended.
+    /// When the last pause ended.
     since: Instant,
 }
 
@@ -50,14 +50,14 @@ impl Pace {
         }
     }
 
-    /// When an event of now may cause a look.
+    /// When what an event of now reports may be read from the kernel.
     pub(crate) fn ready_at(&self, now: Instant) -> Instant {
         let early = Instant::from_nanos(self.paid.as_nanos().saturating_sub(BURST.as_nanos()));
         early.min(self.latest).max(now)
     }
 
-    /// A look was made that asked for so many lists and routes. The next one comes within a second; a tenth of a millisecond
-    /// later for each route, when there are very many.
+    /// The kernel was asked for so many lists and routes. The next time is within a second, and later by a tenth of a millisecond for each
+    /// route.
     pub(crate) fn charge(&mut self, now: Instant, lists: u32, routes: u32) {
         let cost = u64::from(lists.saturating_mul(LISTS).saturating_add(routes));
         self.paid = self
@@ -68,7 +68,7 @@ impl Pace {
         self.latest = now.after(LONGEST.saturating_add(self.wait));
     }
 
-    /// So many messages were read; true when that is too much.
+    /// So many messages were read. True if that is too many.
     pub(crate) fn hear(&mut self, now: Instant, messages: usize) -> bool {
         let messages = u64::try_from(messages).unwrap_or(u64::MAX);
         let price = Duration::from_nanos(messages.saturating_mul(1_000_000_000 / HEARD));
@@ -76,7 +76,7 @@ impl Pace {
         self.heard > now.after(HEARD_BURST)
     }
 
-    /// There is too much to read: when it will be listened to again.
+    /// There are too many messages. Returns when the monitor is to be opened again.
     pub(crate) fn flooded(&mut self, now: Instant) -> Instant {
         let soon = self.since.after(self.rest).after(self.rest);
         self.rest = if now < soon {
@@ -87,7 +87,7 @@ impl Pace {
         now.after(self.rest.saturating_add(self.wait))
     }
 
-    /// It is listened to again.
+    /// The monitor was opened again.
     pub(crate) fn resumed(&mut self, now: Instant) {
         self.since = now;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The configuration that runs.
+//! The configuration in use.
 
 use crate::{
     config::{
@@ -9,7 +9,7 @@ use crate::{
     log::Log,
 };
 
-/// The configuration that runs, where it is read again, and the log whose level it sets.
+/// The configuration in use, the source from which it is read again, and the log whose level it sets.
 pub(crate) struct Running<'a> {
     source: &'a Source,
     config: &'a mut Config,
@@ -17,7 +17,7 @@ pub(crate) struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    /// Runs with this configuration, which was read from there.
+    /// Uses this configuration, which was read from that source.
     pub(crate) fn new(source: &'a Source, config: &'a mut Config, log: &'a Log) -> Self {
         Self {
             source,
@@ -26,17 +26,17 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// What runs.
+    /// The configuration in use.
     pub(crate) fn config(&self) -> &Config {
         self.config
     }
 
-    /// Where it is read.
+    /// Where it was read.
     pub(crate) fn source(&self) -> &Source {
         self.source
     }
 
-    /// Goes on with another configuration, but for what only a restart changes; the one before.
+    /// Replaces the configuration, except for the settings that need a restart. Returns the former one.
     pub(crate) fn replace(&mut self, config: Config) -> Config {
         for key in config.needs_restart(self.config) {
             tracing::warn!("event=restart-needed key={key}");

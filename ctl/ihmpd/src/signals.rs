@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the agent is asked for by signals.
+//! Signals, read as events from a descriptor.
 
 use std::os::fd::{
     AsFd,
@@ -29,11 +29,11 @@ use nix::{
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// The end (SIGTERM, SIGINT).
+    /// To end (SIGTERM, SIGINT).
     End,
-    /// Another look at configuration and keys (SIGHUP).
+    /// To read configuration and keys again (SIGHUP).
     Reload,
-    /// What the agent has to say of itself (SIGUSR1).
+    /// To write its status for `ihmpctl agent` (SIGUSR1).
     Answer,
 }
 
@@ -44,11 +44,11 @@ const SIGNALS: [(signal::Signal, Signal); 4] = [
     (signal::Signal::SIGUSR1, Signal::Answer),
 ];
 
-/// The signals that mean something, as a descriptor.
+/// A descriptor that is readable when one of these signals has come.
 pub(crate) struct Signals(SignalFd);
 
 impl Signals {
-    /// From now on they are read here, and do nothing else.
+    /// Blocks these signals, so that they are only read here.
     pub(crate) fn block() -> anyhow::Result<Self> {
         let mut set = SigSet::empty();
         for (signal, _) in SIGNALS {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the agent says of itself to `ihmpctl agent`: a line for each figure, name and value; ihmpd.rst lists them.
+//! The status that `ihmpctl agent` shows: a line for each figure, with name and value; ihmpd.rst lists them.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::{
     journal::Journal, //
 };
 
-/// What the loop knows of itself.
+/// Figures of the loop itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Own {
     /// Since it began to serve.
@@ -37,7 +37,7 @@ pub(crate) fn text(config: &Config, engine: &Engine, journal: &Journal, own: Own
     line("port", &config.port);
     line("enabled", &if own.enabled { "on" } else { "off" });
     line("mode", &config.security.mode.name());
-    // One word: an entry has no blanks.
+    // One word: no entry of the list has a blank in it.
     let tell = match config.interfaces.tell.is_empty() {
         true => "all".to_owned(),
         false => config.interfaces.tell.join(","),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What outlives the agent: its keys, those of peers, the last timestamp.
+//! The state folder: own keys, keys of peers, the last timestamp. It outlives the agent.
 
 use std::path::Path;
 
@@ -14,17 +14,17 @@ use ihmp_keys::{
     MACHINE_ID, //
 };
 
-/// The state folder, taken by this agent.
+/// The state folder, locked by this agent.
 pub(crate) struct Store {
     state: State,
     journal: Journal,
     _lock: Lock,
-    /// The last thing could not be written.
+    /// The last attempt to write failed.
     failing: bool,
 }
 
 impl Store {
-    /// Takes the folder; makes it at the first start.
+    /// Locks the folder; makes it at the first start.
     pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
         let state = State::open(dir)?;
         let lock = state.lock()?;
@@ -43,7 +43,7 @@ impl Store {
         })
     }
 
-    /// All that the folder says of keys; there is always one for all addresses.
+    /// All keys in the folder; there is always one for all addresses.
     pub(crate) fn keys(&self) -> anyhow::Result<Keys> {
         if self.state.ensure_default()? {
             tracing::info!("event=key-made");
@@ -62,14 +62,14 @@ impl Store {
         })
     }
 
-    /// Writes for `ihmpctl agent` what the agent says of itself.
+    /// Writes the agent's status for `ihmpctl agent`.
     pub(crate) fn answer(&self, text: &str) {
         if let Err(error) = self.state.answer(text) {
             tracing::error!("event=not-answered error=\"{error}\"");
         }
     }
 
-    /// Writes something down. A full disk is no reason to let connections go; it is one for an error in the log, once.
+    /// Writes a fact into the folder. If that fails, because the disk is full for instance, the agent logs an error, once, and goes on.
     pub(crate) fn keep(&mut self, fact: Fact) {
         let kept = match fact {
             Fact::Sent(sent) => self.state.set_sent(sent),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which own addresses peers are told of: what the administrator says, and which ones are temporary.
+//! Which own addresses peers are told of: by the administrator's list, and stable addresses rather than temporary ones.
 
 use std::net::IpAddr;
 
@@ -30,7 +30,7 @@ pub(crate) struct Tell {
 }
 
 impl Tell {
-    /// Reads the list; else the entry that is wrong, and why.
+    /// Reads the list. The error has the entry that is wrong, and why.
     pub(crate) fn parse(texts: &[String]) -> Result<Self, (String, String)> {
         let mut tell = Self::default();
         for text in texts {
@@ -66,8 +66,8 @@ impl Tell {
             .any(|prefix| prefix.contains(addr(own)))
     }
 
-    /// What the engine is told of these addresses. Those that are about to be used count for temporary ones, so that a
-    /// stable one that is ready before them is not told.
+    /// What the engine may tell peers of these addresses. Temporary addresses that are not usable yet count as well: a stable address that
+    /// is usable before them is not told to peers.
     pub(crate) fn discretion(
         &self,
         links: &[Link],

@@ -182,7 +182,7 @@ impl Writer {
         [header, &self.0].concat()
     }
 
-    /// Appends an attribute. What is longer than an attribute can be is cut: the kernel's limits are far below.
+    /// Appends an attribute. A payload that is too long for an attribute is cut; the kernel's own limits are far below that.
     fn put(&mut self, number: u16, payload: &[u8]) {
         let len = payload.len().min(usize::from(u16::MAX) - HEADER);
         // Cannot fail after the line above.

@@ -71,17 +71,17 @@ impl Code {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 
-    /// Ends, and lets the message through.
+    /// Ends the program, and lets the message through.
     pub fn pass(&mut self) {
         self.put(RET_K, u32::MAX);
     }
 
-    /// Ends, and discards the message.
+    /// Ends the program, and drops the message.
     pub fn discard(&mut self) {
         self.put(RET_K, 0);
     }
 
-    /// Goes on with these instructions.
+    /// Appends these instructions.
     pub fn append(&mut self, inner: &Self) {
         self.0.extend_from_slice(&inner.0);
     }
@@ -106,7 +106,7 @@ impl Code {
         self.jump(JGE_K, k, yes, no);
     }
 
-    /// `inner`, if A is `k`.
+    /// Runs `inner` if A is `k`.
     pub fn when(&mut self, k: u32, inner: &Self) {
         self.if_equal(k, 1, 0);
         self.skip(inner.len());
@@ -178,12 +178,12 @@ impl Code {
         self.put(ALU_LSH_X, 0);
     }
 
-    /// A keeps the bits that X has, too.
+    /// A becomes A and X, bit by bit.
     pub fn and_x(&mut self) {
         self.put(ALU_AND_X, 0);
     }
 
-    /// A loses the bits that `k` has, too, and gets the others of it.
+    /// A becomes A xor `k`.
     pub fn xor(&mut self, k: u32) {
         self.put(ALU_XOR_K, k);
     }
@@ -201,7 +201,7 @@ impl Code {
         self.put(LD_B_ABS, NLATTR_NEST);
     }
 
-    /// The program that it makes. One that is too long for the kernel lets everything through.
+    /// Makes a program of these instructions. If they are too many for the kernel, it is one that lets everything through.
     pub fn program(mut self) -> Program {
         if self.0.len() > LONGEST {
             self.0.clear();

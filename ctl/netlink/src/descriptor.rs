@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A netlink socket as the kernel gives it: octets go out and come in.
+//! A netlink socket that sends and receives octets; what they mean, the files above it know.
 //!
 //! It stands on netlink-sys. neli's socket is not `AsFd`, so what neli does not know itself cannot be set on it, such as
 //! `SO_RCVBUFFORCE` and `SO_ATTACH_FILTER`.
@@ -55,7 +55,7 @@ pub enum Wait {
 pub(crate) struct Descriptor(netlink_sys::Socket);
 
 impl Descriptor {
-    /// Opens a socket that hears nothing yet.
+    /// Opens a socket that is in no multicast group.
     pub(crate) fn open(protocol: Protocol) -> io::Result<Self> {
         let protocol = match protocol {
             Protocol::Route => NETLINK_ROUTE,

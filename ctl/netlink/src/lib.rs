@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Netlink: sockets, messages, attributes and socket filters. What is said with them, other crates know.
+//! Netlink: sockets, messages, attributes and socket filters. This crate knows no protocol; the crates that use it do.
 //!
-//! [`Socket`] asks and gives orders; [`Listener`] receives what the kernel multicasts, as far as its [`Program`] lets it through.
+//! [`Socket`] sends requests and receives their answers; [`Listener`] receives multicast messages that pass its [`Program`].
 //! No other crate uses neli.
 //!
 //! ```no_run

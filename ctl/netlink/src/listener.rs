@@ -22,23 +22,23 @@ const BACKLOG: usize = 1 << 20;
 /// The longest message; what is longer is cut.
 const BUFFER: usize = 32_768;
 
-/// What there is to hear.
+/// What was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard<'a> {
-    /// A message; the kernel does not put several events of a group into one datagram.
+    /// A message. There is one in each datagram: the kernel does not put several events of a group into one.
     Message {
         /// Its type.
         kind: u16,
-        /// What follows its header; nothing when it was cut.
+        /// What follows its header; empty if the message was longer than the buffer.
         body: &'a [u8],
     },
-    /// The kernel had messages and no room for them. Those that were still queued are thrown away, for it queues no others until they are
-    /// gone, and does not say again that it has none: what is read from the kernel after this is as new as the next message.
+    /// Messages were lost, because the receive buffer was full. Those that were still queued were thrown away: the kernel queues no others
+    /// until the queue is empty, and does not report that it drops them. So no change is missed by who asks for everything after this.
     Overrun {
-        /// How many were thrown away.
+        /// How many messages were thrown away.
         discarded: usize,
     },
-    /// Nothing at the moment.
+    /// There is no message at the moment.
     Nothing,
 }
 
@@ -49,11 +49,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens to these groups, a bit for each, as far as the program lets their messages through.
+    /// Opens a socket in these multicast groups, a bit for each. It receives the messages that the program lets through.
     pub fn open(protocol: Protocol, groups: u32, program: &Program) -> Result<Self, Error> {
         let mut inner = Descriptor::open(protocol)?;
         inner.force_receive_buffer(BACKLOG)?;
-        // Before it hears anything.
+        // Before the socket is in a group: no message comes past the filter.
         program.attach(&inner)?;
         inner.bind(groups)?;
         Ok(Self {
@@ -67,7 +67,7 @@ impl Listener {
         Ok(program.attach(&self.inner)?)
     }
 
-    /// What there is to hear, without waiting.
+    /// The next message, without waiting.
     pub fn hear(&mut self) -> Result<Heard<'_>, Error> {
         match self.receive() {
             Ok(len) => {
@@ -86,7 +86,7 @@ impl Listener {
         Ok(self.inner.receive(&mut self.buffer, Wait::No)?)
     }
 
-    /// Throws away what is queued; returns how many messages that were.
+    /// Throws away all messages that are queued; returns how many there were.
     fn discard(&mut self) -> Result<usize, Error> {
         let mut discarded = 0;
         loop {

@@ -41,14 +41,14 @@ pub(crate) type Raw = Nlmsghdr<u16, Buffer>;
 #[derive(Debug)]
 pub struct Message(Raw);
 
-/// What a message says of the request that it answers.
+/// What a message is to the request that it answers.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Content<'a> {
-    /// An object.
+    /// An object, as part of the answer.
     Object(&'a [u8]),
-    /// That was all, or it is done.
+    /// The end of the answer: a dump is complete, or a request was carried out.
     End,
-    /// It was refused, or a dump ended with an error.
+    /// The request was refused, or a dump ended with an error.
     Refused(Refusal),
 }
 
@@ -58,17 +58,17 @@ impl Message {
         *self.0.nl_type()
     }
 
-    /// The number of the request that it answers.
+    /// The sequence number of the request that it answers.
     pub(crate) fn seq(&self) -> u32 {
         *self.0.nl_seq()
     }
 
-    /// Something changed while the dump was made that it is a part of.
+    /// Something changed while the kernel made the dump that this message is a part of (`NLM_F_DUMP_INTR`).
     pub(crate) fn interrupted(&self) -> bool {
         self.0.nl_flags().contains(NlmF::DUMP_INTR)
     }
 
-    /// What it holds; `None` if it is a word about a request, and no object.
+    /// Its payload; `None` if it is an acknowledgement, an error or the end of a dump.
     pub fn object(&self) -> Option<&[u8]> {
         match self.content() {
             Content::Object(object) => Some(object),
@@ -96,7 +96,7 @@ impl Message {
     }
 }
 
-/// The end that a number of the kernel's is: negative if it is an error.
+/// What an error number of the kernel means: an error if it is negative, and success if not.
 fn ended(code: i32, refusal: impl FnOnce(i32) -> Refusal) -> Content<'static> {
     match code {
         0.. => Content::End,
@@ -130,7 +130,7 @@ where
         .with_missing(missing.map(|number| (number, offset(EXT_ACK_MISS_NEST))))
 }
 
-/// Splits what was received into messages; neli must not meet a length that it has not room for.
+/// Splits what was received into messages. Lengths are checked before neli parses it, which would take some wrong ones.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Message>, Error> {
     let mut messages = Vec::new();
     let mut at = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A netlink socket for requests and what answers them.
 //!
-//! neli's router is not used: it tells an overrun to pending requests only, never to who waits for events.
+//! neli's router is not used: it reports an overrun to pending requests only, and never to who waits for events.
 
 use std::{
     io::Cursor,
@@ -36,7 +36,7 @@ use crate::{
     },
 };
 
-/// A dump during which something changed is asked for again, so many times in all.
+/// A dump is requested so many times at most, if something changes each time while the kernel makes it.
 const DUMP_ATTEMPTS: usize = 4;
 
 /// The kernel fills at most this much of one message buffer in a dump (netlink_dump()).
@@ -83,13 +83,13 @@ impl Socket {
         self.seq
     }
 
-    /// Sends a request; nobody waits for what answers it.
+    /// Sends a request, and does not wait for an answer.
     pub fn send(&mut self, kind: u16, flags: Flags, payload: Vec<u8>) -> Result<(), Error> {
         self.request(kind, flags, payload).map(drop)
     }
 
-    /// Sends a request and has what answers it read. Without `ACK` the first object is the whole answer; with it, an acknowledgement is
-    /// the end.
+    /// Sends a request, and calls `read` for each object of the answer. Without `ACK`, the answer is one object; with it, the answer ends
+    /// with an acknowledgement.
     pub fn ask(
         &mut self,
         kind: u16,
@@ -100,13 +100,13 @@ impl Socket {
         self.exchange(kind, flags, payload, read).map(drop)
     }
 
-    /// Sends an order and waits until it is carried out.
+    /// Sends a request that changes something, and waits for its acknowledgement.
     pub fn order(&mut self, kind: u16, flags: Flags, payload: Vec<u8>) -> Result<(), Error> {
         self.ask(kind, flags | Flags::ACK, payload, |_| Ok(()))
     }
 
-    /// All objects of a dump that `read` makes something of. It fails if the kernel ends it with an error, or if the kernel says each time
-    /// that it was asked for that something changed meanwhile: then it may lack objects that are there.
+    /// Requests a dump; returns what `read` makes of its objects, without those for which that is `None`. It fails if the kernel ends
+    /// the dump with an error, or if something changed each time while the dump was made: then it may lack objects.
     pub fn dump<T>(
         &mut self,
         kind: u16,
@@ -126,7 +126,7 @@ impl Socket {
         Err(Error::Changing)
     }
 
-    /// Sends messages that belong together in one piece, and waits until those are carried out that ask for an answer.
+    /// Sends messages in one datagram, and waits for the acknowledgements of those that ask for one.
     pub fn batch(&mut self, messages: Vec<(u16, Flags, Vec<u8>)>) -> Result<(), Error> {
         let mut bytes = Cursor::new(Vec::new());
         let mut awaited = Vec::new();
@@ -153,7 +153,7 @@ impl Socket {
         Ok(())
     }
 
-    /// What the kernel sends next.
+    /// Receives the next datagram, which may hold several messages.
     pub fn receive(&mut self, wait: Wait) -> Result<Vec<Message>, Error> {
         let len = self.inner.receive(&mut self.buffer, wait)?;
         parse(self.buffer.get(..len).unwrap_or_default())
@@ -188,8 +188,7 @@ impl Socket {
             .map_err(|error| Error::Protocol(error.to_string()))
     }
 
-    /// Sends a request and has each object that answers it read, up to the message that ends the answer. True when the kernel says that
-    /// something changed meanwhile.
+    /// Sends a request, and calls `read` for each object until the answer ends. True if something changed while the kernel made the answer.
     fn exchange(
         &mut self,
         kind: u16,
@@ -202,7 +201,7 @@ impl Socket {
         let mut answer = Answer::new(single, read);
         loop {
             for message in self.receive(Wait::Yes)? {
-                // Others are what is left of an answer that was given up.
+                // Others belong to an earlier request whose answer was not read to its end.
                 if message.seq() == seq && answer.take(&message)? {
                     return Ok(answer.changed);
                 }
@@ -213,7 +212,7 @@ impl Socket {
 
 /// The answer to a request, while it is being received.
 struct Answer<R> {
-    /// The first object is all of it.
+    /// The first object is the whole answer.
     single: bool,
     read: R,
     /// Something changed while it was made.

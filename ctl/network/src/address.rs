@@ -41,9 +41,9 @@ pub struct Address {
     pub prefix_len: u8,
     /// It can be a source now: not tentative unless optimistic, not a duplicate.
     pub usable: bool,
-    /// It is for what began there, and nothing else begins there where there is another.
+    /// It is deprecated: flows that use it go on, and new ones use another address if there is one.
     pub deprecated: bool,
-    /// It is a temporary one (RFC 8981), which another one replaces in time, and no duplicate.
+    /// It is a temporary address (RFC 8981), which is replaced by another one in time, and it is no duplicate.
     pub temporary: bool,
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the machine's NAT did: connections whose source it exchanges, asked for and heard of.
+//! Connections whose source the machine's NAT replaces: reads them from connection tracking, and receives their beginning and end.
 //!
-//! Only what began inside is told, from where it came to where it went; what a rule lets in from outside is not.
-//! An entry that was there before anybody listened may end without a word (`net.netfilter.nf_conntrack_events` is 2 by
-//! default), so who wants to know has to ask now and then.
+//! Only connections that began inside are reported, and not those that a rule lets in from outside. For an entry that was there before
+//! anybody listened, the kernel may report no end (`net.netfilter.nf_conntrack_events` is 2 by default), so the table has to be read
+//! now and then.
 //!
 //! C headers: linux/netfilter/nfnetlink_conntrack.h
 
@@ -45,16 +45,16 @@ const GET_STATS: u16 = SUBSYS | 5;
 /// NFNLGRP_CONNTRACK_NEW is group 1, NFNLGRP_CONNTRACK_DESTROY 3.
 const GROUPS: u32 = 1 | (1 << 2);
 
-/// Most pairs of addresses for which the table is gone through one by one; for more, once for all.
+/// For so many pairs of addresses at most, one dump is made for each pair. For more of them, the whole table is dumped once.
 const ONE_BY_ONE: usize = 4;
 
-/// A connection that the NAT gave another source. Ports are in host byte order; of an exchange of echoes the
-/// identifiers are the ports of the source, and the other is 0. Protocols without ports have 0 everywhere.
+/// A connection whose source the NAT replaces. Ports are in host byte order. For ICMP echoes, the identifier stands for the port of the
+/// source, and the port of the destination is 0. Protocols without ports have 0 everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Translation {
     /// Upper-layer protocol.
     pub proto: u8,
-    /// The source that it has inside.
+    /// Its source address before the NAT.
     pub source: IpAddr,
     /// Its port.
     pub source_port: u16,
@@ -62,13 +62,13 @@ pub struct Translation {
     pub destination: IpAddr,
     /// Its port.
     pub destination_port: u16,
-    /// The source that it has outside.
+    /// Its source address behind the NAT.
     pub nat: IpAddr,
     /// Its port.
     pub nat_port: u16,
 }
 
-/// Something that happened.
+/// A change of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A connection was made.
@@ -77,25 +77,25 @@ pub enum Event {
     Gone(Translation),
 }
 
-/// What happened since the last time.
+/// The changes since the last time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
-    /// In the order in which it did.
+    /// In the order in which they happened.
     pub list: Vec<Event>,
-    /// Some was lost.
+    /// Events were lost.
     pub overrun: bool,
     /// There is more to read.
     pub more: bool,
 }
 
-/// Asks, and listens when told to.
+/// A socket for requests, and a monitor while there is something to listen to.
 pub struct Conntrack {
     socket: Socket,
     listener: Option<Listener>,
 }
 
 impl Conntrack {
-    /// Asks the kernel whether it has connection tracking; it may load a module now.
+    /// Fails if the kernel has no connection tracking; this may load its module.
     pub fn open() -> Result<Self, Error> {
         let mut socket = Socket::open(Protocol::Netfilter)?;
         let payload = request(0, &Writer::default());
@@ -106,8 +106,8 @@ impl Conntrack {
         })
     }
 
-    /// Listens to connections to these addresses from now on; to nothing when there are none. True when there is another
-    /// descriptor to wait for.
+    /// Receives events of connections to these addresses from now on, and none if there are no addresses. True if there is a new descriptor
+    /// to wait for.
     pub fn listen(&mut self, destinations: &[IpAddr]) -> Result<bool, Error> {
         if destinations.is_empty() {
             self.listener = None;
@@ -127,7 +127,7 @@ impl Conntrack {
         self.listener.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// What happened, without waiting, at most so many events.
+    /// The events that have come, without waiting, and no more than `most`.
     pub fn events(&mut self, most: usize) -> Result<Events, Error> {
         let mut events = Events::default();
         let Some(listener) = &mut self.listener else {
@@ -144,7 +144,7 @@ impl Conntrack {
         Ok(events)
     }
 
-    /// All connections from and to these pairs of addresses, source and destination, that have another source outside.
+    /// All connections between these pairs of addresses (source, destination) whose source the NAT replaces.
     pub fn translations(&mut self, pairs: &[(IpAddr, IpAddr)]) -> Result<Vec<Translation>, Error> {
         let mut found = Vec::new();
         let wanted: BTreeSet<_> = pairs.iter().copied().collect();
@@ -155,7 +155,7 @@ impl Conntrack {
         };
         if pairs.len() <= ONE_BY_ONE {
             for (source, destination) in &wanted {
-                // A kernel before 5.8 does not know the filter, and tells everything.
+                // A kernel before 5.8 does not know the filter, and dumps everything: `take` checks again.
                 self.dump(*source, &by_addresses(*source, *destination), &mut take)?;
             }
         } else {
@@ -168,7 +168,7 @@ impl Conntrack {
         Ok(found)
     }
 
-    /// Connections of the family of an address.
+    /// Dumps the connections of the family of an address.
     fn dump(
         &mut self,
         of: IpAddr,

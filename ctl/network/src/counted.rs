@@ -10,7 +10,7 @@ use crate::link::Link;
 pub struct Counted(BTreeSet<u32>);
 
 impl Counted {
-    /// Those of a list with which `counts` agrees.
+    /// Those devices of a list for which `counts` is true.
     pub fn of(links: &[Link], counts: impl Fn(&Link) -> bool) -> Self {
         let counted = links.iter().filter(|link| counts(link));
         counted.map(|link| link.index).collect()
@@ -30,7 +30,7 @@ impl Counted {
         self.0.contains(&index)
     }
 
-    /// Takes note of a device that is there, or was; whether it counts, or did under another name.
+    /// Takes note of a message about a device; `there`: it exists. True if the device counts now, or has counted until now.
     pub(crate) fn note(&mut self, index: u32, counts: bool, there: bool) -> bool {
         let before = if counts && there {
             !self.0.insert(index)

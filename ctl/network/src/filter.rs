@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which messages of rtnetlink reach a watch: a program that the kernel runs for each of them, so that what happens to
-//! devices that do not count, and to routes that lead to no peer, wakes nobody.
+//! The socket filter of a monitor of rtnetlink. The kernel runs it for each message, so that changes of devices that do not count, and of
+//! routes that lead to no peer, do not wake the agent.
 //!
-//! It errs on one side only: what it cannot tell, it lets through.
+//! A message for which it cannot decide is let through.
 //!
 //! C headers: linux/filter.h (`SKF_AD_NLATTR`), linux/rtnetlink.h
 
@@ -45,7 +45,7 @@ use crate::{
     },
 };
 
-/// Most devices and most peers that a program tells apart; with more of them it lets the messages through.
+/// Most devices and most peers that a program checks; with more of them it lets all messages about them through.
 const MOST: usize = 128;
 
 /// Octets of the netlink header; all that follows counts from there.
@@ -83,7 +83,7 @@ pub struct Names {
     pub only: Vec<String>,
 }
 
-/// What is to be let through.
+/// What the filter lets through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     names: Names,
@@ -116,10 +116,10 @@ fn pass_counted(code: &mut Code, counted: &Counted) {
     }
 }
 
-/// `found` is the last that is done if the name at X matches.
+/// Appends code that compares the name at X, and goes on with what `found` appends if it matches.
 fn name(code: &mut Code, simple: Simple<'_>, found: impl FnOnce(&mut Code)) {
     let mut octets = simple.head.to_vec();
-    // No octet beyond the name's end is looked at: the one before it has matched.
+    // The comparison never goes beyond the end of the name: it stops at the first octet that differs.
     octets.extend((!simple.open).then_some(0));
     let mut left = octets.len();
     for (at, octet) in (ATTR..).zip(octets) {
@@ -172,7 +172,7 @@ fn mask(code: &mut Code, number: u32) {
     code.store(MASK + number);
 }
 
-/// A rule, unless it is ours and comes.
+/// Lets a message about a rule through, except that our own rule was added.
 fn rule() -> Code {
     let mut code = Code::default();
     let gone = u16::from_be_bytes(RTM_DELRULE.to_ne_bytes());
@@ -191,7 +191,7 @@ fn rule() -> Code {
 }
 
 impl Filter {
-    /// A filter of devices by these names; none of them counts yet, and there are no peers.
+    /// A filter for devices with these names. No device counts yet, and there are no peers.
     pub fn new(names: Names) -> Self {
         Self {
             names,
@@ -199,12 +199,12 @@ impl Filter {
         }
     }
 
-    /// Other names.
+    /// Replaces the names.
     pub fn set_names(&mut self, names: Names) {
         self.names = names;
     }
 
-    /// The devices that count now; true when that changes the filter.
+    /// Replaces the devices that count; true if that changes the filter.
     pub fn set_counted(&mut self, counted: &Counted) -> bool {
         let changed = self.counted != *counted;
         if changed {
@@ -213,14 +213,14 @@ impl Filter {
         changed
     }
 
-    /// One more peer; true when that changes the filter.
+    /// Adds a peer; true if that changes the filter.
     pub fn add_peer(&mut self, peer: IpAddr) -> bool {
         let new = self.peers.len() <= MOST && !self.peers.contains(&peer);
         self.peers.extend(new.then_some(peer));
         new
     }
 
-    /// All peers; true when that changes the filter.
+    /// Replaces all peers; true if that changes the filter.
     pub fn set_peers(&mut self, mut peers: Vec<IpAddr>) -> bool {
         peers.sort_unstable();
         peers.dedup();
@@ -249,14 +249,14 @@ impl Filter {
         code.program()
     }
 
-    /// A device that counts, or whose name may.
+    /// Lets a message through about a device that counts, or may count by its name and kind.
     fn link(&self) -> Code {
         let mut code = Code::default();
         if self.counted.len() > MOST {
             code.pass();
             return code;
         }
-        // What a bridge says of its port.
+        // From the bridge, about its port.
         code.octet(LINK_FAMILY);
         code.if_equal(AF_BRIDGE.into(), 0, 1);
         code.discard();
@@ -305,7 +305,7 @@ impl Filter {
         code
     }
 
-    /// An address of a device that counts.
+    /// Lets a message through about an address of a device that counts.
     fn address(&self) -> Code {
         let mut code = Code::default();
         if self.counted.len() > MOST {
@@ -339,7 +339,7 @@ impl Filter {
         code.if_at_least(RTN_BLACKHOLE.into(), 0, 1);
         code.if_greater(RTN_THROW.into(), 0, 1);
         code.discard();
-        // Ours, which nobody but us should remove.
+        // Our own route: only that it was removed matters.
         code.octet(RT_PROTOCOL);
         code.if_equal(PROTOCOL.into(), 0, 4);
         code.half(4);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Former addresses that a router keeps for this machine: they are on our device, so that what is sent to them is accepted, and
-//! packets with them for a source can leave.
+//! Former addresses of this machine whose packets a router forwards to it. They are on our own device, so that packets to them are
+//! accepted, and packets from them can leave.
 //!
 //! C header: linux/if_addr.h
 
@@ -37,28 +37,28 @@ const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 /// linux/errno.h
 const EADDRNOTAVAIL: i32 = 99;
 
-/// Accepts what is sent to an address that no device has, and lets packets with it for a source leave: it is put on
-/// our device, alone, deprecated, so that nobody chooses it, and without a look for duplicates.
+/// Puts an address on our own device: with the longest prefix, deprecated, so that the kernel does not choose it as a source, and without
+/// duplicate address detection.
 pub fn add(rtnl: &mut Rtnl, device: u32, addr: IpAddr) -> Result<(), Error> {
     let flags = Flags::CREATE | Flags::REPLACE;
     rtnl.order(RTM_NEWADDR, flags, message(device, addr))
 }
 
-/// Does so no longer.
+/// Removes an address from our own device.
 pub fn del(rtnl: &mut Rtnl, device: u32, addr: IpAddr) -> Result<(), Error> {
     let message = message(device, addr);
     rtnl.order_unless(EADDRNOTAVAIL, RTM_DELADDR, Flags::empty(), message)?;
     Ok(())
 }
 
-/// The addresses of our device.
+/// The addresses of our own device.
 pub fn list(rtnl: &mut Rtnl, device: u32) -> Result<Vec<IpAddr>, Error> {
     let addresses = rtnl.addresses(device)?.into_iter();
     let ours = addresses.filter(|address| is_global(address.addr));
     Ok(ours.map(|address| address.addr).collect())
 }
 
-/// `struct ifaddrmsg` and attributes of an address that a router keeps for us.
+/// `struct ifaddrmsg` and the attributes of such an address.
 fn message(device: u32, addr: IpAddr) -> Vec<u8> {
     let scope = match addr {
         IpAddr::V4(_) => RT_SCOPE_HOST,

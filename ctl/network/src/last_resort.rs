@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Last-resort routes: a device of our own, rules that look a table up after all others, and routes in it for the identifiers of
-//! hosts. With them an identifier stays routable when no other route is left.
+//! Last-resort routes: a device of our own, rules that look a table up after all others, and routes in that table for the addresses that
+//! sockets have for hosts (identifiers). With them an identifier stays routable when no other route is left.
 //!
 //! C headers: linux/rtnetlink.h, linux/fib_rules.h
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The machine's own network, over netlink: what there is, what changes, and what is made there for ihmp.
+//! The machine's own network, over netlink: its devices, addresses and routes, how they change, and what is added to them for ihmp.
 //!
-//! [`Rtnl`] is asked for devices, addresses and routes, and [`Watch`] hears of their changes, as far as its [`Filter`] lets them
-//! through. Three things are made: last-resort routes ([`last_resort`]), addresses that a router keeps for this machine ([`held`]),
-//! and a router's host routes ([`host_route`]). [`conntrack`] is what the machine's NAT does, [`queue`] are forwarded datagrams that
-//! wait for a verdict.
+//! [`Rtnl`] reads devices, addresses and routes. [`Watch`] receives their changes, if its [`Filter`] lets them through. Three things are
+//! added: last-resort routes ([`last_resort`]), former addresses whose packets a router forwards to this machine ([`held`]), and a
+//! router's host routes ([`host_route`]). [`conntrack`] reads the connections of the machine's NAT and receives their changes.
+//! [`queue`] has forwarded datagrams wait for a verdict.
 //!
 //! ```no_run
 //! use ihmp_network::Rtnl;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The nftables table of a router agent: it hands forwarded datagrams over to a queue.
+//! The nftables table of a router agent: it puts forwarded datagrams into a queue.
 //!
-//! With `translated` there is a second chain, behind the source NAT of the machine: it hands over those once more whose
-//! source or destination that NAT exchanges (`ct status snat`), as they leave.
+//! With `translated` there is a second chain, behind the machine's source NAT. As they leave, it queues those datagrams once more whose
+//! source or destination the NAT has replaced (`ct status snat`).
 //!
-//! The table belongs to the socket that made it (`NFT_TABLE_F_OWNER`): the kernel removes it when the socket goes,
-//! however that happens. Its rules have `bypass`: where nobody listens, what is forwarded goes on.
+//! The table belongs to the socket that made it (`NFT_TABLE_F_OWNER`): the kernel removes it when the socket is closed, even if the agent
+//! was killed. Its rules have `bypass`: if nobody listens to the queue, datagrams are forwarded.
 //!
 //! C headers: linux/netfilter/nfnetlink.h, nf_tables.h
 
@@ -79,7 +79,7 @@ pub(crate) fn message(family: u8, resource: u16, attrs: &Writer) -> Vec<u8> {
     attrs.behind(&[family, 0, high, low])
 }
 
-/// A number in network byte order, as all of these subsystems want it.
+/// A number in network byte order, as all subsystems of nfnetlink have it.
 pub(crate) fn number(attrs: &mut Writer, attr: u16, value: u32) {
     attrs.bytes(attr, &value.to_be_bytes());
 }
@@ -202,7 +202,7 @@ fn messages(port: u16, queue: u16, translated: bool) -> Vec<(u16, Flags, Vec<u8>
         rule(FORWARD, queue, list),
     );
     if translated {
-        // The port from which it comes may be the NAT's.
+        // The source port may be one that a NAT gave.
         let mut list = Writer::default();
         udp(&mut list, 2, &[high, low]);
         source_nat(&mut list);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! By what our own device, table, rules, routes and addresses are known.
+//! Names and numbers by which our own device, table, rules, routes and addresses are recognised.
 
-/// Name of the device that last-resort routes point to, and that has the addresses that a router keeps for us.
+/// Name of the device that last-resort routes use, and that has the former addresses whose packets a router forwards to us.
 pub const DEVICE: &str = "ihmp0";
 /// Number of the routing table for last-resort routes.
 pub(crate) const TABLE: u32 = 61_453;

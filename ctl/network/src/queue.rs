@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Forwarded datagrams of one port, held by the kernel until somebody has looked at them: an nftables table of our own
-//! that hands them over, and the netfilter queue that they wait in.
+//! Forwarded datagrams of one port, which wait for a verdict: an nftables table of our own, and the netfilter queue in which they wait.
 //!
-//! The queue is fail-open: where nobody listens fast enough, what is forwarded goes on.
+//! The queue is fail-open: datagrams that it has no room for are forwarded without a verdict.
 //!
 //! C headers: linux/netfilter/nfnetlink.h, nfnetlink_queue.h
 
@@ -59,11 +58,11 @@ const BACKLOG: usize = 4 << 20;
 /// A packet that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// Its number.
+    /// Its number in the queue.
     pub id: u32,
     /// The device by which it came.
     pub device: u32,
-    /// It comes from behind the source NAT.
+    /// It was queued behind the source NAT.
     pub translated: bool,
     /// What it is, from its network header on.
     pub bytes: Vec<u8>,
@@ -80,7 +79,7 @@ impl Queue {
     /// Queues forwarded UDP datagrams from and to this port, in the network namespace of the thread; if `translated`, those
     /// of source NAT once more behind it.
     pub fn open(port: u16, queue: u16, translated: bool) -> Result<Self, Error> {
-        // Who listens comes first: then nothing waits for nobody.
+        // The queue is bound before the table is made: no datagram waits for a queue that nobody reads.
         let mut socket = Socket::open(Protocol::Netfilter)?;
         socket.force_receive_buffer(BACKLOG)?;
         let mut bind = Writer::default();
@@ -103,7 +102,7 @@ impl Queue {
         })
     }
 
-    /// The packets that have come; none when there are none now.
+    /// The packets that have come; empty if there are none.
     pub fn receive(&mut self) -> Result<Vec<Packet>, Error> {
         let messages = loop {
             match self.queue.receive(Wait::No) {
@@ -127,12 +126,12 @@ impl Queue {
         Ok(packets)
     }
 
-    /// Lets a packet go on, or not.
+    /// Forwards a packet, or drops it.
     pub fn verdict(&mut self, id: u32, pass: bool) -> Result<(), Error> {
         self.settle(id, if pass { NF_ACCEPT } else { NF_DROP }, None)
     }
 
-    /// Lets a packet go on as these octets, from its network header on; as it is if not all of it was here.
+    /// Forwards these octets, from the network header on, in place of a packet; the packet as it is, if it was too long to be copied whole.
     pub fn replace(&mut self, id: u32, bytes: &[u8]) -> Result<(), Error> {
         let whole = bytes.len() < COPIED as usize;
         self.settle(id, NF_ACCEPT, whole.then_some(bytes))

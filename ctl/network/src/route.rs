@@ -91,12 +91,12 @@ impl Route {
         self.table == TABLE
     }
 
-    /// Whether packets leave by it, and it is not one of our own.
+    /// Whether packets leave by it, and it is not one of our last-resort routes.
     pub(crate) fn leads(&self) -> bool {
         self.kind == RTN_UNICAST && !self.is_last_resort()
     }
 
-    /// Whether packets that it is for are accepted here.
+    /// Whether packets to its destination are accepted by this machine.
     pub(crate) fn is_local(&self) -> bool {
         self.kind == RTN_LOCAL
     }

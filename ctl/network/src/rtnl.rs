@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is asked of rtnetlink: devices, addresses, and the routes that the kernel would take.
+//! Requests to rtnetlink: devices, addresses, and the routes that the kernel would take.
 //!
 //! C header: linux/rtnetlink.h
 
@@ -43,7 +43,7 @@ const IFLA_EXT_MASK: u16 = 29;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 const RTM_F_FIB_MATCH: u32 = 0x2000;
 
-/// A socket for questions and orders.
+/// A socket for requests.
 pub struct Rtnl {
     socket: Socket,
 }
@@ -52,22 +52,22 @@ impl Rtnl {
     /// Opens a socket in the network namespace of the thread.
     pub fn connect() -> Result<Self, Error> {
         let socket = Socket::open(Protocol::Route)?;
-        // A dump is of what was asked for, not of everything.
+        // Without this, the kernel ignores what a request for a dump asks for, and dumps everything.
         socket.be_strict()?;
         Ok(Self { socket })
     }
 
-    /// Requests so far.
+    /// How many requests were sent.
     pub fn questions(&self) -> u32 {
         self.socket.requests()
     }
 
-    /// Gives an order.
+    /// Changes something.
     pub(crate) fn order(&mut self, kind: u16, flags: Flags, payload: Vec<u8>) -> Result<(), Error> {
         self.socket.order(kind, flags, payload)
     }
 
-    /// Gives an order; false when it was refused with this error number, which says that it is carried out already.
+    /// Changes something. False if the kernel refuses with the error number `done`, which says that nothing is left to change.
     pub(crate) fn order_unless(
         &mut self,
         done: i32,
@@ -114,7 +114,7 @@ impl Rtnl {
         header[4..8].copy_from_slice(&device.to_ne_bytes());
         let read = |bytes: &[u8]| Ok(Address::read(bytes)?);
         match self.socket.dump(RTM_GETADDR, &header, read) {
-            // A device that has just gone has none.
+            // The device has just gone.
             Err(error) if error.errno() == Some(ENODEV) => Ok(Vec::new()),
             result => result,
         }
@@ -130,9 +130,9 @@ impl Rtnl {
 
     /// Whether packets to an address are accepted here; by this device, if one is given.
     ///
-    /// The kernel shows a new IPv6 address before it has the route that this takes (addrconf_dad_start leaves it to a
-    /// worker): the router's answer to a solicitation would be lost, and the next one is a second away. The route's
-    /// coming is told.
+    /// The kernel reports a new IPv6 address before it adds the local route (addrconf_dad_start() leaves that to a worker). If the agent
+    /// sent before that, the router's neighbour advertisement would be dropped, and the next solicitation is a second away. rtnetlink
+    /// reports the route when it is added.
     pub fn is_local(&mut self, addr: IpAddr, device: Option<u32>) -> Result<bool, Error> {
         let route = self.lookup(addr, None, device, 0)?;
         Ok(route.is_some_and(|route| route.is_local()))
@@ -157,9 +157,9 @@ impl Rtnl {
         dst: IpAddr,
         device: u32,
     ) -> Result<Option<Route>, Error> {
-        // With a source, IPv6 takes the device for a wish only.
+        // With a source, IPv6 takes the device only as a preference.
         let src = Some(src).filter(IpAddr::is_ipv4);
-        // As it is used, IPv4 takes a destination that it has no route for as on-link.
+        // Without RTM_F_FIB_MATCH, IPv4 answers with an on-link route if it has no route by the device.
         let route = self.lookup(dst, src, Some(device), RTM_F_FIB_MATCH)?;
         Ok(route.filter(Route::leads))
     }
@@ -178,7 +178,7 @@ impl Rtnl {
             };
             match self.socket.dump(RTM_GETROUTE, &attrs.behind(&header), read) {
                 Ok(routes) => found.extend(routes),
-                // A table that nobody has used yet has none.
+                // The table does not exist yet.
                 Err(error) if error.errno() == Some(ENOENT) => (),
                 Err(error) => return Err(error),
             }
@@ -246,7 +246,7 @@ mod tests {
             .iter()
             .any(|addr| addr.addr == local && addr.usable));
         assert!(addresses.iter().all(|addr| addr.index == lo.index));
-        // None, and no error.
+        // There may be none, and that is no error.
         last_resort::list(&mut rtnl).unwrap();
         assert_eq!(rtnl.source_for(local).unwrap(), Some(local));
         assert!(rtnl.is_local(local, None).unwrap());

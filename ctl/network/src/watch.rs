@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hears of changes of links, addresses and routes.
+//! A monitor of rtnetlink: receives changes of links, addresses and routes.
 //!
 //! C headers: linux/rtnetlink.h
 
@@ -56,12 +56,12 @@ const GROUP_IPV6_IFADDR: u32 = 0x100;
 const GROUP_IPV6_ROUTE: u32 = 0x400;
 const GROUP_IPV6_RULE: u32 = 1 << 18;
 
-/// What a watch listens to.
+/// The multicast groups of a monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Groups {
     /// Devices, addresses and rules.
     Addresses,
-    /// Routes; apart, because there may be more of them than anybody should read.
+    /// Routes. They have a monitor of their own, because there may be so many changes that it has to be closed for a while.
     Routes,
 }
 
@@ -91,7 +91,7 @@ impl Changes {
     }
 }
 
-/// A socket that hears of changes, in the network namespace of the thread that made it.
+/// A monitor, in the network namespace of the thread that opened it.
 pub struct Watch {
     listener: Listener,
 }
@@ -115,8 +115,8 @@ impl Watch {
         self.listener.set_program(&filter.program())
     }
 
-    /// Reads what is there, without waiting, but no more than `most` messages. What happens to devices that do not
-    /// count is no change; `counts` says of a device whether it may.
+    /// Reads the messages that have come, without waiting, and no more than `most`. Changes of devices that do not count are left out;
+    /// `counts` says of a device whether it may count.
     pub fn drain(
         &mut self,
         most: usize,
@@ -149,10 +149,10 @@ fn note(
     counts: impl Fn(&Link) -> bool,
 ) {
     match kind {
-        // What a bridge says of its port.
+        // From the bridge, about its port; the port's own message has another family.
         RTM_NEWLINK | RTM_DELLINK if octet(body, 0) == AF_BRIDGE => (),
         RTM_NEWLINK | RTM_DELLINK => {
-            // What cannot be read is looked at.
+            // A message that cannot be parsed may be about a device that counts.
             let Ok(link) = Link::read(body) else {
                 changes.links = true;
                 return;
@@ -169,7 +169,7 @@ fn note(
             let preference = attrs.find(|attr| attr.number() == FRA_PRIORITY);
             match preference.and_then(|attr| attr.u32().ok()) {
                 Some(RULE_PREFERENCE) => changes.ours |= kind == RTM_DELRULE,
-                // It may lead to other routes.
+                // A rule of somebody else: other routes may be used now.
                 _ => changes.routes = true,
             }
         }
@@ -185,7 +185,7 @@ fn note(
                 .and_then(|attr| attr.u32().ok());
             let counts = device.is_none_or(|device| counted.has(device));
             match octet(body, 7) {
-                // It comes with an address.
+                // The kernel adds this route when it begins to accept packets for an address.
                 RTN_LOCAL => changes.addresses |= counts,
                 RTN_UNICAST | RTN_BLACKHOLE..=RTN_THROW => changes.routes = true,
                 _ => (),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What computing costs: the processor's time for this program; nothing else of the simulation asks for the time.
+//! The processor's time that this program has used. No other file of the simulation reads a clock.
 
 use nix::time::{clock_gettime, ClockId};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The module of a machine: its table of hosts.
+//! The model of the kernel module: a table of hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use ihmp_engine::{KernelHost, Record, State, Traffic};
 
 use crate::table;
 
-/// A host with a flow, on which nothing passes, and with more credit than it will need.
+/// The counters of a host with one flow, no packets, and more credit than it will need.
 pub const BUSY: Traffic = Traffic {
     flows: 1,
     sent: 0,
@@ -26,13 +26,13 @@ pub struct Row {
     pub record: Record,
     /// Its former addresses.
     pub alias: Vec<Addr>,
-    /// Given by the administrator.
+    /// The administrator's name for it.
     pub name: Option<String>,
     /// How often its sockets were woken though no path changed.
     pub woken: u32,
-    /// How often those that were idle were heard as well.
+    /// How often idle sockets were woken as well.
     pub spoken_up: u32,
-    /// How often it was in doubt since when an address is the host's no more.
+    /// How often an address was removed that may have belonged to another host for a while.
     pub doubts: u32,
     /// When it is removed.
     pub expires: Option<Instant>,
@@ -41,16 +41,16 @@ pub struct Row {
 /// The host table of one machine, with the rules of the module.
 #[derive(Default)]
 pub struct Kernel {
-    /// By number.
+    /// The entries, by number.
     pub rows: BTreeMap<u32, Row>,
     next: u32,
     owners: BTreeMap<Addr, u32>,
     expiries: BTreeSet<(Instant, u32)>,
     /// Hosts without flows, and when the last packet passed.
     pub idle_since: BTreeMap<u32, Instant>,
-    /// What passed, where a test says so.
+    /// The counters of a host, if a test sets them.
     pub traffic: BTreeMap<u32, Traffic>,
-    /// Identifiers of its flows, for adoption.
+    /// The own addresses of each host's flows, for an agent that is started again.
     pub identifiers: BTreeMap<u32, Vec<Addr>>,
     /// Port mappings of NATs, with their host and when they end.
     pub mappings: BTreeMap<Mapping, (u32, Instant)>,
@@ -87,7 +87,7 @@ impl Kernel {
         self.rows.insert(id, row);
     }
 
-    /// The host that ends next, and when.
+    /// The entry that expires next, and when.
     pub(crate) fn next_expiry(&self) -> Option<(Instant, u32)> {
         self.expiries.first().copied()
     }
@@ -105,7 +105,7 @@ impl Kernel {
         Some(row)
     }
 
-    /// Makes an entry; its number.
+    /// Makes an entry; returns its number.
     pub fn make(&mut self, record: Record, former: Vec<Addr>, now: Instant) -> u32 {
         table::check(None, &record, |addr| self.owner(addr));
         self.next += 1;
@@ -113,7 +113,7 @@ impl Kernel {
         self.next
     }
 
-    /// Replaces what an entry has; `doubt`: an address that goes may have been somebody else's for a while.
+    /// Replaces an entry; `doubt`: an address that it loses may have belonged to another host for a while.
     pub(crate) fn set(&mut self, id: u32, record: Record, doubt: bool, now: Instant) {
         table::check(Some(id), &record, |addr| self.owner(addr));
         let row = &self.rows[&id];
@@ -130,7 +130,7 @@ impl Kernel {
         }
     }
 
-    /// Wakes the sockets of a host; `idle`: also those that have been idle for long are heard.
+    /// Wakes the sockets of a host; `idle`: also those that have been idle for long.
     pub(crate) fn wake(&mut self, id: u32, idle: bool) {
         let row = self.rows.get_mut(&id).expect("an entry that is there");
         assert_eq!(row.record.state, State::Up, "only who is up is woken");
@@ -140,7 +140,7 @@ impl Kernel {
         }
     }
 
-    /// What passed between a host and this machine.
+    /// The counters of a host.
     pub(crate) fn look(&self, id: u32, now: Instant) -> Traffic {
         let known = self.traffic.get(&id).copied().unwrap_or(BUSY);
         match self.idle_since.get(&id) {

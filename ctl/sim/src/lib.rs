@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Machines with engines, model kernels and a network between them, under a virtual clock.
 //!
-//! The tests of the engine use it for two machines or a thousand, `ihmp-sim` for ten thousand. Nothing in it reads a clock or draws a random number: a
-//! seed says all. What is wrong stops it with a panic, as a failed assertion of a test.
+//! The tests of the engine use it for two machines or a thousand, `ihmp-sim` for ten thousand. It reads no clock, and all random numbers
+//! come from a seed, so each run is the same. It panics when something is wrong, as an assertion of a test does.
 #![forbid(unsafe_code)]
 
 pub mod crowd;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! NATs of the model network: they change addresses and ports, and let in what answers.
+//! NATs of the model network: they replace addresses and ports, and let answers in.
 
 use std::collections::BTreeMap;
 

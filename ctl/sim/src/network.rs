@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What lies between machines: weather, a router, and datagrams on the way.
+//! The network between machines: delay and loss, a router, and datagrams on the way.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use ihmp_core::time::{Duration, Instant};
 /// What a router does with a datagram that passes it.
 #[derive(Clone, Debug, Default)]
 pub struct Crossing {
-    /// It goes no further.
+    /// The router keeps it.
     pub taken: bool,
-    /// What the router sends: source, destination, octets. It arrives at once.
+    /// What the router sends: source, destination, octets. It arrives without delay.
     pub sent: Vec<(Addr, Addr, Vec<u8>)>,
     /// Its host routes from now on: what is sent to the first address is brought to the second one.
     pub routes: BTreeMap<Addr, Addr>,

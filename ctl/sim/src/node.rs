@@ -25,30 +25,30 @@ pub struct Node {
     pub kernel: Kernel,
     /// Oldest first; the newest of a family is the preferred one.
     pub local: Vec<Addr>,
-    /// Those of before that come by a router.
+    /// Former addresses whose packets a router forwards to it.
     pub held: BTreeSet<Addr>,
-    /// What its engine said so far.
+    /// The notes of its engine so far.
     pub notes: Vec<Note>,
-    /// Of its engine.
+    /// The limits of its engine.
     pub limits: Limits,
     /// Whom its engine believes.
     pub policy: Policy,
     /// Its keys.
     pub store: Store,
-    /// What its clock on the wall shows at the beginning.
+    /// The time of its own clock at the beginning, in nanoseconds since 1970.
     pub wall: u64,
     /// How many messages it sent.
     pub sent: u64,
-    /// What its engine took of [`Sim::clock`].
+    /// How long its engine has computed, by `Sim::clock`.
     pub spent: u64,
     /// The addresses under which the network finds it.
     pub(crate) placed: Vec<Addr>,
-    /// When something happens in it by itself.
+    /// When its next timer or expiry is due.
     pub(crate) wake: Option<Instant>,
 }
 
 impl Node {
-    /// Whether it takes what is sent to this address.
+    /// Whether it receives datagrams to this address.
     pub(crate) fn has(&self, addr: Addr) -> bool {
         self.local.contains(&addr) || self.held.contains(&addr)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where all chance comes from.
+//! Random numbers from a seed.
 
 /// xorshift64*, seeded by the test.
 pub struct Random(pub u64);

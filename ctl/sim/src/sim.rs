@@ -18,17 +18,17 @@ use crate::node::Node;
 use crate::random::Random;
 use crate::{ms, secs};
 
-/// The machines and what flies between them.
+/// The machines, and the network between them.
 pub struct Sim {
     /// The virtual time.
     pub now: Instant,
     /// The machines.
     pub nodes: Vec<Node>,
-    /// The network.
+    /// Delay and loss.
     pub weather: Weather,
     /// Up to so much more than the latency of the weather, always the same between two machines.
     pub farthest: Duration,
-    /// What all chance comes from.
+    /// Random numbers.
     pub random: Random,
     /// Pairs between which nothing passes.
     pub blocked: BTreeSet<(Addr, Addr)>,
@@ -49,19 +49,19 @@ pub struct Sim {
     log: Vec<(usize, Control, Options, Addr, Addr)>,
     /// All datagrams that were sent: source, destination, octets.
     pub wire: Vec<(Addr, Addr, Vec<u8>)>,
-    /// Whether to print what happens; by the variable `TRACE` of the environment.
+    /// Whether to print what happens: if the variable `TRACE` is set.
     pub trace: bool,
-    /// Whether notes, kinds and octets of messages are forgotten, for want of memory.
+    /// Whether notes and messages are not kept, to save memory.
     pub quiet: bool,
-    /// What measures the cost of computing; by default, nothing.
+    /// A clock that measures how long engines compute; it stands still by default.
     pub clock: fn() -> u64,
     /// Messages of all machines that the network did not deliver.
     pub lost: u64,
-    /// The machines in which something happened at the last moment.
+    /// The machines in which something happened in the last step.
     pub touched: BTreeSet<usize>,
-    /// Who heard whom at the last moment.
+    /// The receiver and the sender of each datagram that arrived in the last step.
     pub arrived: Vec<(usize, usize)>,
-    /// Who can be found where; the addresses may be gone already.
+    /// The machines that have each address, or have had it.
     places: HashMap<Addr, Vec<usize>>,
     wakes: BTreeSet<(Instant, usize)>,
     seed: u64,
@@ -98,22 +98,22 @@ impl Sim {
         }
     }
 
-    /// Two machines, the first of which has just opened a flow to the second: they know each other, and what they said
-    /// is taken off the record.
+    /// Two machines, the first of which has just opened a flow to the second. They know each other; [`Sim::sent`] does not count the
+    /// messages for that.
     pub fn pair(a: &[&str], b: &[&str]) -> Sim {
         let mut sim = Sim::new(1, FAIR);
         sim.add(a);
         sim.add(b);
         sim.flow(0, a[0], b[0]);
         sim.run(ms(500));
-        // The server wants to see first that the client hears it.
+        // The server greets the client as well, to see that the client receives its messages.
         let greeting = [Control::Hello, Control::Ack, Control::Hello, Control::Ack];
         assert_eq!(sim.sent(), greeting);
         sim.agree(0, 1);
         sim
     }
 
-    /// Gives an input to the engine of a node, and does what it says.
+    /// Gives an input to the engine of a node, and carries out its outputs.
     pub fn give(&mut self, at: usize, input: Input<'_>) {
         self.handle(at, input);
         self.drain(at);
@@ -197,7 +197,7 @@ impl Sim {
         }
     }
 
-    /// Notes when something will happen in a node by itself.
+    /// Notes when the next timer or expiry of a node is due.
     fn arm(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let timer = node.engine.as_ref().and_then(Engine::next_timeout);
@@ -286,7 +286,7 @@ impl Sim {
         true
     }
 
-    /// The kinds of what was sent since the last call.
+    /// The kinds of the messages that were sent since the last call.
     pub fn sent(&mut self) -> Vec<Control> {
         std::mem::take(&mut self.log)
             .into_iter()

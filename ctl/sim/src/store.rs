@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an agent keeps on its disk.
+//! The state folder of an agent.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Takes a fact down.
+    /// Stores a fact.
     pub fn keep(&mut self, fact: Fact) {
         match fact {
             Fact::Sent(sent) => self.sent = sent,
@@ -39,7 +39,7 @@ impl Store {
         }
     }
 
-    /// Nobody is remembered there.
+    /// Forgets the key that is remembered at an address.
     fn leave(&mut self, addr: Addr) {
         for known in self.known.values_mut() {
             known.at.retain(|at| *at != addr);
@@ -54,7 +54,7 @@ impl Store {
         known.accepted.push(at);
     }
 
-    /// What the engine is told of it.
+    /// The input for the engine.
     pub fn keys(&self) -> Keys {
         Keys {
             own: self.own.clone(),

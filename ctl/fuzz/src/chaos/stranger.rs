@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Somebody who sees all datagrams and sends whatever he likes, with a key of his own.
+//! The attacker: he sees all datagrams, can send any, and has a key of his own.
 
 use ihmp_core::addr::Addr;
 use ihmp_core::message::{Addresses, Control, Ed25519, Message, Options, SUCCESSION_LEN};
@@ -15,7 +15,7 @@ fn believed(bytes: &[u8]) -> Option<Addr> {
 }
 
 impl Chaos<'_> {
-    /// Gives a machine what nobody sent.
+    /// Gives a machine a datagram that nobody sent like this: nothing may change.
     pub(super) fn forge(&mut self, datagram: &Datagram) {
         let Some(at) = self.owner(datagram.to) else {
             return;
@@ -45,7 +45,7 @@ impl Chaos<'_> {
         } else {
             let place = usize::from(self.octets.word()) % length.max(1);
             let bit = 1 << self.octets.below(8);
-            // NS is nobody's word.
+            // The option NS is not signed: a NAT may set it.
             if (place, bit) == (1, 0x80) {
                 return;
             }

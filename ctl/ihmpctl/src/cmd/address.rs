@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Addresses of a host, in the words of a command.
+//! The words for addresses of a host.
 
 use ihmp_nl::{
     AddrSet,
@@ -20,7 +20,7 @@ pub(super) const SETS: &[(&str, AddrSet)] = &[
     ("alias", AddrSet::Alias),
 ];
 
-/// What may follow the word for a set: ADDR [preference N] [unvalidated] [nat] [left] [device NAME]
+/// Reads an address and its properties, which follow the word for a set: `ADDR [preference N] [unvalidated] [nat] [left] [device NAME]`
 pub(super) fn address(set: AddrSet, words: &mut Words<'_>) -> Result<HostAddr> {
     let mut addr = HostAddr::new(set, words.addr("an address")?);
     loop {

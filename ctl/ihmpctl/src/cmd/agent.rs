@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `ihmpctl agent`: what a running agent says of itself.
+//! `ihmpctl agent`: the status of a running agent.
 
 use std::path::Path;
 

@@ -3,11 +3,11 @@
 
 use std::io;
 
-/// Why something was not done.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Kernel(ihmp_nl::Error),
-    /// The folder with the keys.
+    /// An error in the folder with the keys, or no agent runs there.
     State(String),
     Output(io::Error),
 }

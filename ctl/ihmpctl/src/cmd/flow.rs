@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `ihmpctl flow`: socket-table rows.
+//! `ihmpctl flow`: flows.
 
 use ihmp_nl::{
     Client,

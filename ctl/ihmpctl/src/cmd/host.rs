@@ -117,7 +117,7 @@ impl Action {
                 if out.style.family.is_some() {
                     paths_of_family(&mut hosts, client, out.style)?;
                 }
-                // Who may not read the folder sees the rest.
+                // Without permission to read the folder, hosts are shown without keys.
                 out.hosts(hosts, &known.unwrap_or_default())?
             }
             Self::Add(host) => out.id(client.host_new(&host)?)?,
@@ -129,7 +129,7 @@ impl Action {
     }
 }
 
-/// A host comes with one path; of both families in use, this takes the one that is to be shown.
+/// A reply has one path for each host, of any family. With -4 or -6, this puts the path of that family in its place.
 fn paths_of_family(
     hosts: &mut [Host],
     client: &mut Client,
@@ -178,7 +178,7 @@ enum Property {
     Address(AddrSet),
 }
 
-/// Everything that can be said of a host, in any order.
+/// The properties of a host, in any order.
 fn properties(words: &mut Words<'_>, mut host: HostRequest) -> Result<HostRequest> {
     let mut keywords = vec![
         ("name", Property::Name),
@@ -218,7 +218,7 @@ fn properties(words: &mut Words<'_>, mut host: HostRequest) -> Result<HostReques
     Ok(host)
 }
 
-/// A name that is not too long; the kernel's own words for that are dark.
+/// A name. One that is too long is refused here, since the kernel's own error message does not explain it.
 fn name(word: &str) -> Result<String> {
     if word.len() > usize::from(NAME_MAX) {
         return Err(Usage(format!("the name is longer than {NAME_MAX} octets")));

@@ -176,7 +176,7 @@ impl Action {
     }
 }
 
-/// Removes a peer's key, or an own one that is for some addresses only.
+/// Removes a peer's key, or an own key that is for some addresses only.
 fn del(state: &State, text: &str) -> std::result::Result<(), Failure> {
     let peers = state.known()?.peers;
     let is = |key: &PublicKey, name: Option<&str>| {
@@ -201,8 +201,8 @@ fn del(state: &State, text: &str) -> std::result::Result<(), Failure> {
     }
 }
 
-/// Believes the key that was last at an address, or at those of the key with a name, in place of the one that was remembered
-/// there. A listed key gives its name and its addresses to the other one.
+/// Accepts the key that was used last at an address, or at the addresses of the key with a name, in place of the key that is remembered
+/// there. If that one was listed, its name and addresses go to the new one.
 fn accept(
     state: &State,
     place: &str,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The objects and their verbs: what can be said, and what it does.
+//! The list of objects. Each has a file with its verbs and what they do.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ use verb::{
     Object, //
 };
 
-/// Something to do.
+/// What a command asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     Help(String),
@@ -57,7 +57,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Does it; keys are in the folder `state`.
+    /// Carries it out; keys are in the folder `state`.
     pub(crate) fn run(
         self,
         state: &Path,
@@ -92,7 +92,7 @@ trait Entry {
     fn parse(&self, words: &mut Words<'_>) -> Result<Action>;
 }
 
-/// An object, and which action one of its actions is.
+/// An object, and the function that makes an [`Action`] of what its verbs read.
 struct Of<A: 'static>(Object<A>, fn(A) -> Action);
 
 impl<A> Entry for Of<A> {

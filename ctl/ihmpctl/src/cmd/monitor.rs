@@ -26,7 +26,7 @@ pub(super) const OBJECT: Object<()> = Object {
     notes: "",
 };
 
-/// Prints every event; after a loss, every host as it is now.
+/// Prints every event. After events were lost, it prints every host as it is then.
 pub(super) fn run(out: &mut Output<'_>) -> Result<(), Failure> {
     let mut events = Events::subscribe()?;
     loop {

@@ -42,7 +42,7 @@ pub(super) const ON: Object<bool> = Object {
 Brings back what was before \"ihmpctl off\".",
 };
 
-/// Switches, and says what becomes of the flows that are there.
+/// Switches the namespace on or off, and prints how many flows can move and how many stay.
 pub(super) fn run(on: bool, client: &mut Client, out: &mut Output<'_>) -> Result<(), Failure> {
     client.param_set(&ParamRequest {
         enabled: Some(on),

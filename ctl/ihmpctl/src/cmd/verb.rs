@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an object and its verbs are: how a command is read, and the help of an object.
+//! Objects and verbs of the command line: how a command is read, and the help text of an object.
 
 use crate::words::{
     pick,
@@ -8,15 +8,14 @@ use crate::words::{
     Words, //
 };
 
-/// A verb: its names (the first is the proper one), what follows it, and how that is read.
+/// A verb: its names (the first one is shown in the help), the syntax of what follows it, and the function that reads that.
 pub(super) struct Verb<A> {
     pub(super) names: &'static [&'static str],
     pub(super) syntax: &'static str,
     pub(super) parse: fn(&mut Words<'_>) -> Result<A>,
 }
 
-/// An object: its name, its verbs, the first of which is meant when none is given, and what the words of the syntax stand
-/// for.
+/// An object: its name, its verbs (the first one is the default), and notes that explain the words of the syntax.
 pub(super) struct Object<A: 'static> {
     pub(super) name: &'static str,
     pub(super) verbs: &'static [Verb<A>],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `ihmpctl version`: of this program and of the module, if it is loaded.
+//! `ihmpctl version`: the versions of this program and of the module, if that is loaded.
 
 use ihmp_nl::{
     Client,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The host that a command is about, in its words.
+//! The words that name the host of a command.
 
 use crate::words::{
     Result,
     Words, //
 };
 
-/// [host ID]
+/// Reads `[host ID]`.
 pub(super) fn optional_host(words: &mut Words<'_>) -> Result<Option<u32>> {
     match words.peek() {
         None => Ok(None),
@@ -14,7 +14,7 @@ pub(super) fn optional_host(words: &mut Words<'_>) -> Result<Option<u32>> {
     }
 }
 
-/// host ID
+/// Reads `host ID`.
 pub(super) fn host_id(words: &mut Words<'_>) -> Result<u32> {
     words.choice("the word host", &[("host", ())])?;
     words.parse("the id of a host")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Objects as JSON: the keys are the names of the attributes in uapi/ihmp.yaml, flags are always there, what a message
-//! leaves out is left out.
+//! Objects as JSON. The keys are the names of the attributes in uapi/ihmp.yaml. Flags are always there; what a netlink message does not
+//! have is left out.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
 }
 
 fn millis(time: Option<Duration>) -> Value {
-    // Came as a number of milliseconds in 64 bits.
+    // Always fits: it came as a number of milliseconds in 64 bits.
     time.and_then(|time| u64::try_from(time.as_millis()).ok())
         .into()
 }
@@ -148,7 +148,7 @@ pub(super) fn params(params: &Params) -> Value {
     })
 }
 
-/// What the switch of the namespace came to.
+/// The result of `ihmpctl off` and `ihmpctl on`.
 pub(super) fn switched(switched: &Switched) -> Value {
     json!({
         "enabled": u8::from(switched.enabled),
@@ -220,7 +220,7 @@ pub(super) fn peer_key(key: &PublicKey, peer: &Peer) -> Value {
     ])
 }
 
-/// Where another key was than the one that is remembered.
+/// An address at which another key was used than the one that is remembered.
 pub(super) fn changed(changed: &Changed) -> Value {
     json!({
         "kind": "changed",
@@ -289,7 +289,8 @@ pub(super) fn event(event: &Event, timestamp: Option<String>) -> Value {
     Value::Object(line)
 }
 
-/// What an agent says: figures by their names; refusals, and addresses to which routers let nothing move, as lists.
+/// The status of an agent: figures by their names; refusals by reason, with their sum, and addresses to which routers reject moves are
+/// objects of their own.
 pub(super) fn agent(text: &str) -> Value {
     let value = |word: &str| match word.parse::<u64>() {
         Ok(number) => Value::from(number),

@@ -74,7 +74,8 @@ impl Style {
     }
 }
 
-/// A host, where another key was than the one that is remembered, and that one: whether it is listed.
+/// A host with its key: another key that was used at its addresses, if one was; the key that is remembered, and whether the
+/// administrator listed it.
 type Row = (Option<Changed>, Option<(PublicKey, bool)>, Host);
 
 /// Where to print, and how.
@@ -99,7 +100,7 @@ impl Output<'_> {
         }
     }
 
-    /// Hosts, with their keys, and where another key was than the one that is remembered.
+    /// Hosts, with their keys, and with another key if one was used at their addresses.
     pub(crate) fn hosts(&mut self, mut hosts: Vec<Host>, known: &Known) -> io::Result<()> {
         if self.style.family.is_some() {
             for host in &mut hosts {
@@ -174,7 +175,7 @@ impl Output<'_> {
         self.object(params, json::params, text::params)
     }
 
-    /// What the switch of the namespace came to.
+    /// The result of `ihmpctl off` and `ihmpctl on`.
     pub(crate) fn switched(&mut self, switched: &Switched) -> io::Result<()> {
         self.object(switched, json::switched, text::switched)
     }
@@ -183,7 +184,7 @@ impl Output<'_> {
         self.object(stats, json::stats, text::stats)
     }
 
-    /// Own keys, then those of peers, then where another one was.
+    /// Own keys, then those of peers, then the addresses at which another key was used.
     pub(crate) fn keys(&mut self, own: &[Own], known: &Known) -> io::Result<()> {
         let (peers, changes) = (known.peers.iter(), known.changes.values());
         if self.style.json {
@@ -205,7 +206,7 @@ impl Output<'_> {
         Ok(())
     }
 
-    /// What an agent says of itself: lines of a name, perhaps another one, and a value.
+    /// The status of an agent: lines of a name, sometimes a second one, and a value.
     pub(crate) fn agent(&mut self, text: &str) -> io::Result<()> {
         if self.style.json {
             return self.value(&json::agent(text));
@@ -223,7 +224,7 @@ impl Output<'_> {
         }
     }
 
-    /// An event on a line of its own, at once.
+    /// An event, on a line of its own; it is flushed at once.
     pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
         let now = self.style.timestamp.then(|| time::utc((self.clock)()));
         if self.style.json {
@@ -250,7 +251,7 @@ impl Output<'_> {
         }
     }
 
-    /// Objects of one kind: lines, or an array that is never wholly in memory.
+    /// Objects of one kind: as lines, or as a JSON array, which is written piece by piece.
     fn rows<T>(
         &mut self,
         rows: &[T],
@@ -267,7 +268,7 @@ impl Output<'_> {
         Ok(())
     }
 
-    /// One object: lines, or a JSON object.
+    /// One object: as lines, or as a JSON object.
     fn object<T>(
         &mut self,
         object: &T,

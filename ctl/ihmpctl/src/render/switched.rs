@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What there is to say of the switch.
+//! The result of `ihmpctl off` and `ihmpctl on`.
 
-/// What `ihmpctl off` and `ihmpctl on` came to.
+/// The state of the switch, and what it means for flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Switched {
     pub(crate) enabled: bool,
-    /// Flows that may move.
+    /// Flows that can move.
     pub(crate) moved: u64,
-    /// Flows that stay where they are.
+    /// Flows that do not move.
     pub(crate) staying: u64,
 }

@@ -59,7 +59,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A name that the terminal cannot take for an order.
+/// A name whose control characters are escaped, so that the terminal does not obey them.
 struct Name<'a>(&'a str);
 
 impl fmt::Display for Name<'_> {
@@ -210,7 +210,7 @@ fn on_off(on: bool) -> &'static str {
     }
 }
 
-/// What the switch of the namespace came to.
+/// The result of `ihmpctl off` and `ihmpctl on`.
 pub(super) fn switched(switched: &Switched, to: &mut dyn Write) -> io::Result<()> {
     let Switched {
         enabled,
@@ -284,7 +284,7 @@ pub(super) fn own_key(own: &Own, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to)
 }
 
-/// The key of a peer; what follows its fingerprint is what `key add` wants, and where the host was last.
+/// The key of a peer; after its fingerprint come the words that `key add` takes, and the host's last addresses.
 pub(super) fn peer_key(key: &PublicKey, peer: &Peer, to: &mut dyn Write) -> io::Result<()> {
     let what = if peer.known.router { "router" } else { "peer" };
     let how = if peer.known.pinned { "listed" } else { "seen" };
@@ -301,7 +301,7 @@ pub(super) fn peer_key(key: &PublicKey, peer: &Peer, to: &mut dyn Write) -> io::
     writeln!(to)
 }
 
-/// Where another key was than the one that is remembered.
+/// An address at which another key was used than the one that is remembered.
 pub(super) fn changed(changed: &Changed, to: &mut dyn Write) -> io::Result<()> {
     let outcome = if changed.believed {
         "believed"

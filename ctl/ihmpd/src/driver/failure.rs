@@ -8,9 +8,9 @@ use nix::errno::Errno;
 pub(super) enum Failure {
     /// The module is gone. That ends the loop.
     NoModule,
-    /// What the kernel was to list changed all the time. It is asked again.
+    /// What was to be read from the kernel changed each time while it was read. The loop tries again.
     Changing,
-    /// That ends the loop.
+    /// Anything else. That ends the loop.
     Other(anyhow::Error),
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the loop knows of devices, addresses and routes, and when it looks at them.
+//! The devices, addresses and routes that the agent knows, and when it reads them from the kernel again.
 
 use std::{
     collections::HashMap,
@@ -54,14 +54,14 @@ use crate::{
     },
 };
 
-/// Preference of own addresses that the kernel would not choose as a source.
+/// Preference of an own address that the kernel would not choose as the source; the one that it would choose has 0.
 const SECOND_CHOICE: u16 = 10;
-/// How soon there is another look where lists changed while they were made.
+/// How soon devices, addresses and routes are read again that changed while they were read.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Looks at the devices until two of them agree; what changes after that many is told.
+/// Devices are read at most so many times in a row, until two lists are the same. Later changes are reported by rtnetlink.
 const DEVICE_LOOKS: usize = 3;
 
-/// What is to be looked at.
+/// What is to be read from the kernel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Due {
     /// When; `None` for not at all.
@@ -74,16 +74,16 @@ struct Due {
     ours: bool,
 }
 
-/// A look that has begun.
+/// One reading, from its beginning.
 pub(super) struct Look {
     now: Instant,
     due: Due,
-    /// Questions before it.
+    /// How many requests had been sent to rtnetlink before it.
     before: u32,
 }
 
 impl Look {
-    /// Whether the agent's own device, rules and routes may not be there any more.
+    /// Whether somebody may have removed the agent's own device, rules or routes.
     pub(super) fn at_ours(&self) -> bool {
         self.due.ours
     }
@@ -135,14 +135,14 @@ pub(super) struct Network {
     addrs: Vec<Address>,
     /// Usable own addresses.
     local: Vec<Own>,
-    /// By which device packets from an own address to a peer leave.
+    /// The device by which packets from an own address (first) to a peer (second) leave.
     devices: HashMap<(IpAddr, IpAddr), Device>,
     due: Due,
     told: Option<Told>,
 }
 
 impl Network {
-    /// Nothing is known, and nobody listens yet; devices count by these names.
+    /// Opens the socket for requests. Nothing is known yet, and no monitor is open. `names` says which devices count.
     pub(super) fn open(names: Names) -> Result<Self, Failure> {
         Ok(Self {
             rtnl: Rtnl::connect()?,
@@ -170,13 +170,14 @@ impl Network {
         self.devices.get(&(from, to))
     }
 
-    /// When addresses and routes are to be looked at.
+    /// When something is to be read next.
     pub(super) fn look_at(&self) -> Option<Instant> {
         let monitors = [self.addresses.back_at(), self.routes.back_at()];
         monitors.into_iter().flatten().chain(self.due.at).min()
     }
 
-    /// Links, addresses or routes changed. True when it is time to look: all that is known by now is one batch.
+    /// Takes what the monitors have received. True when it is time to read what has changed: changes that came together are handled
+    /// together.
     pub(super) fn hear(&mut self, now: Instant, config: &Interfaces) -> Result<bool, Failure> {
         let counts = |link: &Link| interfaces::may_count(config, link);
         for monitor in [&mut self.addresses, &mut self.routes] {
@@ -195,7 +196,7 @@ impl Network {
         Ok(self.due.at.is_some_and(|at| at <= now))
     }
 
-    /// Devices count by other names: all is to be looked at.
+    /// Replaces the names by which devices count; everything is to be read.
     pub(super) fn set_names(&mut self, names: Names) -> anyhow::Result<()> {
         self.filter.set_names(names);
         self.set_filter()?;
@@ -204,12 +205,12 @@ impl Network {
         Ok(())
     }
 
-    /// Routes are to be looked at, whatever else there is.
+    /// Routes are to be read, even if devices and addresses have not changed.
     pub(super) fn want_routes(&mut self) {
         self.due.routes = true;
     }
 
-    /// All is to be looked at again soon: lists changed while they were made.
+    /// Everything is to be read again soon, since it changed while it was read.
     pub(super) fn look_again(&mut self, now: Instant) {
         self.due = Due {
             at: Some(now.after(AGAIN)),
@@ -225,7 +226,7 @@ impl Network {
         self.routes.set_filter(&self.filter)
     }
 
-    /// Begins a look at what is due: listens first.
+    /// Begins to read what is due. Monitors that were closed are opened first, so that no change is missed.
     pub(super) fn begin(
         &mut self,
         now: Instant,
@@ -239,7 +240,7 @@ impl Network {
         Ok(Look { now, due, before })
     }
 
-    /// Looks at what is due; what the engine is to be told of the addresses and routes of now, if they are others.
+    /// Reads what is due. Returns what the engine is to be told, if addresses or routes have changed.
     pub(super) fn look(
         &mut self,
         look: &Look,
@@ -263,7 +264,7 @@ impl Network {
         Ok(told)
     }
 
-    /// True when devices that count are not what they were.
+    /// Reads the devices; true if those that count have changed.
     fn look_at_devices(&mut self, config: &Interfaces) -> Result<bool, Failure> {
         let before = self.links.clone();
         for _ in 0..DEVICE_LOOKS {
@@ -278,19 +279,20 @@ impl Network {
             if !self.filter.set_counted(&self.counted) {
                 break;
             }
-            // What happened to a device before it was listened to is seen by looking again.
+            // The filter did not pass messages about this device until now, so the device may have changed since it was read: read again.
             self.set_filter()?;
         }
         Ok(self.links != before)
     }
 
-    /// True when addresses, or which of them can be used, are not what they were.
+    /// Reads the addresses; true if they have changed, or which of them can be used.
     fn look_at_addresses(&mut self) -> Result<bool, Failure> {
         let mut addrs = Vec::new();
         for link in &self.links {
             addrs.extend(self.rtnl.addresses(link.index)?);
         }
-        // Those that were there before us, and those that were accepted once, are in use; of others the route's coming is told.
+        // Addresses that were there when the agent started, or that it has used before, are taken as they are. A new one is used once
+        // the kernel has its local route (see `Rtnl::is_local`), which rtnetlink reports.
         let first = self.told.is_none();
         let mut local = Vec::new();
         for own in interfaces::usable(&self.links, &self.vrfs, &addrs) {
@@ -305,7 +307,7 @@ impl Network {
         Ok(changed)
     }
 
-    /// Asks for the routes to all peers; what the engine is to be told, if that is something else than before.
+    /// Asks the kernel for the routes to all peers. Returns what the engine is to be told, if it differs from what it was told last.
     fn look_at_routes(
         &mut self,
         config: &Config,
@@ -343,7 +345,7 @@ impl Network {
         Ok(Some(told.inputs()))
     }
 
-    /// A new peer: the routes to it.
+    /// Asks the kernel for the routes to a new peer.
     pub(super) fn ask(&mut self, peer: Addr) -> Result<Routes, Failure> {
         if self.filter.add_peer(ip(peer)) {
             self.routes.set_filter(&self.filter)?;
@@ -356,11 +358,13 @@ impl Network {
         Ok(routes)
     }
 
-    /// The own addresses that reach a peer, each by its own device, whatever routes there are by devices that are dead.
+    /// The own addresses from which a peer can be reached, each by the device that has it. Routes by devices without a carrier do not
+    /// matter.
     ///
-    /// The first choice is the one that the kernel would take for a source; if that is not among them, the one whose route
-    /// has the lowest metric, rather one that the device has. An address from which packets would leave by a device that does
-    /// not count, a tunnel for instance, is for that device alone: what is meant for a tunnel does not go beside it.
+    /// The most preferred one is the source address that the kernel would choose. If that is not among them, it is the one whose route has
+    /// the lowest metric; of two with the same metric, an address of a real device goes before one of a loopback or dummy device. An
+    /// address from which the kernel sends by a device that does not count, such as a tunnel, is marked as diverted: its packets must
+    /// not leave outside of that tunnel.
     fn routes_to(&mut self, peer: Addr) -> Result<Routes, Failure> {
         let to = ip(peer);
         let chosen = self.rtnl.source_for(to)?;
@@ -398,7 +402,7 @@ impl Network {
         Ok(Routes { peer, via })
     }
 
-    /// By which device packets from an own address reach a peer, and how good the route is.
+    /// The device by which packets from an own address reach a peer, with the metric of the route.
     fn way(&mut self, own: &Own, to: IpAddr) -> Result<Option<Way>, Failure> {
         let vrf = own.device.as_ref().and_then(|device| device.vrf);
         let Some(usual) = self.rtnl.leaves_by(own.addr, to, vrf)? else {
@@ -414,7 +418,7 @@ impl Network {
                 name: usual.name.clone(),
                 vrf: None,
             }],
-            // The kernel goes on to use routes by a device that has no carrier.
+            // The kernel goes on to use routes by a device without a carrier, so all other devices are tried.
             None => self.outer(),
         };
         let mut best: Option<(Device, u32)> = None;

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
-//! When datagrams are read: those that are refused cost a small part of the processor at most.
+//! When datagrams are read: messages that the engine refuses may take only a small part of the processor's time.
 
 use ihmp_core::time::{
     Duration,
     Instant, //
 };
 
-/// What is refused costs one part in so many of a processor; the rest of the time the others have it, and what the sockets
-/// have no room for is dropped by the kernel.
+/// Refused messages may take one part in so many of a processor's time. While the agent does not read, the kernel drops datagrams
+/// that the sockets have no room for.
 const SHARE: u64 = 20;
-/// What one message can cost: the processor's clock also counts when the processor was taken away from this machine.
+/// The most that one message is charged: the time that is measured also contains the time for which a hypervisor ran somebody else.
 const DEAREST: Duration = Duration::from_micros(250);
-/// Datagrams are read until what was refused is paid for only that much later.
+/// Datagrams are read without a pause until the time owed for refused messages is longer than this.
 const CREDIT: Duration = Duration::from_millis(100);
 
 /// When datagrams are to be read.
 pub(super) struct Reader {
-    /// If there may be some.
+    /// `None` if there are none.
     read_at: Option<Instant>,
-    /// When the processor's time for what was refused is paid for.
+    /// Until when the time that refused messages took is paid for.
     paid_at: Instant,
 }
 
 impl Reader {
-    /// There may be some now.
+    /// There may be datagrams already.
     pub(super) fn new() -> Self {
         Self {
             read_at: Some(Instant::ZERO),
@@ -31,24 +31,24 @@ impl Reader {
         }
     }
 
-    /// When they are to be read, if there may be some.
+    /// When datagrams are to be read; `None` if there are none.
     pub(super) fn next(&self) -> Option<Instant> {
         self.read_at
     }
 
-    /// Some have come.
+    /// Datagrams have come.
     pub(super) fn came(&mut self, now: Instant) {
         if self.read_at.is_none() {
             self.read_at = Some(self.rested(now));
         }
     }
 
-    /// There are none any more.
+    /// All datagrams were read.
     pub(super) fn emptied(&mut self) {
         self.read_at = None;
     }
 
-    /// So many were read, and so many of them refused, in this time of the processor's; there may be more.
+    /// `count` datagrams were read, of which the engine refused `refused`; that took this time of the processor. There may be more.
     pub(super) fn took(&mut self, now: Instant, count: u64, refused: u64, used: Duration) {
         let each = Duration::from_nanos(used.as_nanos() / count.max(1)).min(DEAREST);
         let price = each.saturating_mul(refused).saturating_mul(SHARE);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The table of hosts in the kernel: the loop hears of it, and writes what the engine wants into it.
+//! The module's table of hosts: its events become inputs of the engine, and the engine's changes are written into it.
 
 use std::{
     collections::BTreeSet,
@@ -51,10 +51,10 @@ use crate::io::{
 const EEXIST: i32 = 17;
 const ENOENT: i32 = 2;
 
-/// What the engine is to be told.
+/// An input for the engine.
 type Told = Input<'static>;
 
-/// The module's table, and what there is on our own device for the hosts in it.
+/// The module's table, and the routes and addresses on the agent's own device for the hosts in it.
 pub(super) struct Table {
     client: Client,
     events: Events,
@@ -65,7 +65,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Makes our own device. Nothing is known of hosts yet.
+    /// Makes the agent's own device. No host is known yet.
     pub(super) fn new(events: Events, client: Client, rtnl: &mut Rtnl) -> Result<Self, Failure> {
         let fallback = Fallback::new(rtnl)?;
         let held = Held::new(fallback.device(), rtnl)?;
@@ -88,7 +88,7 @@ impl Table {
         self.enabled
     }
 
-    /// Has the module tell of new flows to unknown addresses.
+    /// Has the module report new flows to unknown addresses; `off` also switches the machine off.
     pub(super) fn discover(&mut self, port: u16, off: bool) -> Result<(), Failure> {
         self.client.param_set(&ParamRequest {
             discovery: Some(true),
@@ -99,7 +99,7 @@ impl Table {
         Ok(())
     }
 
-    /// Has it do so no longer.
+    /// The module no longer reports new flows.
     pub(super) fn stop(&mut self) -> Result<(), Failure> {
         self.client.param_set(&ParamRequest {
             discovery: Some(false),
@@ -108,7 +108,7 @@ impl Table {
         Ok(())
     }
 
-    /// Makes again what others have removed of ours.
+    /// Makes the agent's device, rules and routes again where somebody has removed them.
     pub(super) fn restore(&mut self, rtnl: &mut Rtnl) -> Result<(), Failure> {
         let device = self.fallback.device();
         let routes = self.fallback.restore(rtnl)?;
@@ -122,19 +122,19 @@ impl Table {
         Ok(())
     }
 
-    /// Brings what is on our device into line.
+    /// Adds and removes the routes and addresses on the agent's device, as the hosts now need them.
     pub(super) fn apply(&mut self, rtnl: &mut Rtnl) {
         self.fallback.apply(rtnl);
         self.held.apply(rtnl);
     }
 
-    /// A router brings what is sent to this address: it is on our device at once.
+    /// A router forwards packets for this former address to us: puts it on the agent's device at once.
     pub(super) fn hold(&mut self, addr: Addr, rtnl: &mut Rtnl) {
         self.held.hold(ip(addr));
         self.held.apply(rtnl);
     }
 
-    /// It does not any more.
+    /// No router forwards packets for this address any more.
     pub(super) fn release(&mut self, addr: Addr) {
         self.held.release(ip(addr));
     }
@@ -175,13 +175,13 @@ impl Table {
         Ok(adopted(host, identifiers.into_iter().collect()))
     }
 
-    /// Asks the module whether this machine is on, when that may have changed unheard.
+    /// Asks the module whether this machine is on, since an event that said so may have been lost.
     pub(super) fn look_at_switch(&mut self) -> Result<Option<Told>, Failure> {
         let enabled = self.client.params()?.enabled;
         self.switch(enabled)
     }
 
-    /// The administrator switched this machine on or off, or changed another setting.
+    /// The module's settings were changed: if the machine was switched on or off, the engine is told, with all hosts.
     fn switch(&mut self, enabled: bool) -> Result<Option<Told>, Failure> {
         if enabled == self.enabled {
             return Ok(None);
@@ -195,7 +195,7 @@ impl Table {
         Ok(Some(Input::Switch { on: enabled, hosts }))
     }
 
-    /// What an event of the module's says to the engine; `None` when there is none now.
+    /// The next event of the module, as inputs for the engine; `None` when there is no event.
     pub(super) fn hear(&mut self, engine: &Engine) -> Result<Option<Vec<Told>>, Failure> {
         let Some(event) = self.events.next()? else {
             return Ok(None);
@@ -227,7 +227,7 @@ impl Table {
                 local: addr(local),
                 remote: addr(remote),
             }),
-            // What it says is older than what a look says.
+            // The host is read again: its credit may have changed since the event.
             Event::CreditLow { host_id, .. } => self.traffic(host_id)?,
             Event::PathChanged { .. } | Event::NatChanged(_) | Event::NatDeleted(_) => None,
             Event::Limit { reason, packets } => {
@@ -254,7 +254,8 @@ impl Table {
         } else {
             self.fallback.remove(host.id);
         }
-        // Of what the engine writes it hears nothing; of who was given a name it does.
+        // Most of these events echo what the engine has written, and it is not told of them. It is told when the administrator gives a
+        // host a name, or takes the name away.
         let managed = engine.is_managed(host.id).unwrap_or(false);
         if managed == host.name.is_some() {
             return Ok(None);
@@ -262,7 +263,7 @@ impl Table {
         Ok(Some(Input::Changed(self.as_found(host)?)))
     }
 
-    /// What passed between a host and us.
+    /// How many packets went to a host and came from it, as an input for the engine.
     pub(super) fn traffic(&mut self, id: u32) -> Result<Option<Told>, Failure> {
         match self.client.host(id) {
             Ok(host) => {
@@ -275,7 +276,7 @@ impl Table {
         }
     }
 
-    /// Changes what the engine wants changed; what that is to be told then.
+    /// Makes a change that the engine wants. Returns what the engine is to be told about it.
     pub(super) fn change(&mut self, change: Change) -> Result<Option<Told>, Failure> {
         match change {
             Change::New {
@@ -298,7 +299,7 @@ impl Table {
             Change::Unmap { id, mapping } => {
                 let key = nat(id, &mapping, None).key();
                 match self.client.nat_del(&key, Some(id)) {
-                    // Its time was over, or the host is gone.
+                    // The mapping has expired, or the host is gone.
                     Ok(()) | Err(Error::Kernel { errno: ENOENT, .. }) => (),
                     Err(error) => return Err(error.into()),
                 }
@@ -329,8 +330,8 @@ impl Table {
         }
     }
 
-    /// Makes a host, or takes the one that the module has just discovered under the same address. What it had before counts only
-    /// where the module knows of nobody else.
+    /// Makes a host, or takes the one that the module has just discovered under the same address. Its former addresses are added only if
+    /// the module knows no other host by them.
     fn make(&mut self, record: &Record, former: &[Addr]) -> Result<Option<u32>, Failure> {
         let wish = request(None, record);
         let mut known = wish.clone();
@@ -369,7 +370,8 @@ impl Table {
         wish.doubt = doubt;
         let mut result = self.client.host_set(&wish);
         if matches!(result, Err(Error::Kernel { errno: EEXIST, .. })) {
-            // What the module found in the meantime is this host; what others only claim to have can wait.
+            // An entry that the module has discovered meanwhile is this host, and makes room. The unreachable addresses are left out, since
+            // another host may have one of them.
             self.give_way(id, record)?;
             wish.addrs.retain(|entry| entry.set != AddrSet::Unreachable);
             result = self.client.host_set(&wish);
@@ -404,7 +406,7 @@ impl Table {
     }
 }
 
-/// What became of a change of a host: the kernel may refuse it, and says why.
+/// Logs that the kernel refused to change a host.
 fn was_set(id: u32, result: Result<(), Error>) -> Result<(), Failure> {
     match result {
         Ok(()) => Ok(()),
@@ -418,7 +420,7 @@ fn was_set(id: u32, result: Result<(), Error>) -> Result<(), Failure> {
     }
 }
 
-/// The foreign addresses that sockets may know a host by.
+/// The foreign addresses that sockets may have for a host.
 fn names(host: &Host) -> Vec<IpAddr> {
     host.addrs
         .iter()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Time and chance; nothing else of the agent asks for either.
+//! Time and random numbers. No other file of the agent reads a clock or asks for random numbers.
 
 use std::time;
 
@@ -37,7 +37,7 @@ impl Clock {
         self.now().as_nanos() / 1_000_000_000
     }
 
-    /// When an input is handled that is there now.
+    /// The time, and a random number, for an input that is handled now.
     pub(crate) fn moment(&mut self) -> anyhow::Result<Moment> {
         Ok(Moment {
             now: self.now(),
@@ -47,7 +47,7 @@ impl Clock {
     }
 }
 
-/// Nanoseconds of the clock on the wall since 1970.
+/// Nanoseconds since 1970 by the system's clock.
 fn wall() -> u64 {
     let since = time::SystemTime::now().duration_since(time::UNIX_EPOCH);
     since.map_or(0, |since| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Last-resort routes: identifiers of hosts stay routable when no other route is left, so that packets reach the module
-//! and no socket sees an error in the gap of a move.
+//! Last-resort routes: the addresses that sockets have for a host stay routable when no other route is left. So packets reach the
+//! module, and no socket gets an error while a move leaves the machine without a network.
 
 use std::{
     collections::{
@@ -16,7 +16,7 @@ use ihmp_network::{
     Rtnl, //
 };
 
-/// The names that hosts go by, and the routes that are there for them.
+/// The addresses that sockets may have for each host, and the last-resort routes that exist.
 pub(crate) struct Fallback {
     device: u32,
     names: BTreeMap<u32, BTreeSet<IpAddr>>,
@@ -25,7 +25,7 @@ pub(crate) struct Fallback {
 }
 
 impl Fallback {
-    /// Makes what is missing; routes of an earlier agent are taken over.
+    /// Makes the device and the rules that are missing, and takes over the routes of an earlier agent.
     pub(crate) fn new(rtnl: &mut Rtnl) -> Result<Self, Error> {
         let device = last_resort::ensure(rtnl)?.device;
         let routed = last_resort::list(rtnl)?.into_iter().collect();
@@ -42,7 +42,7 @@ impl Fallback {
         self.device
     }
 
-    /// Makes again what is missing; how many routes were, if anything was.
+    /// Makes again what somebody has removed. Returns how many routes were missing, or `None` if nothing was.
     pub(crate) fn restore(&mut self, rtnl: &mut Rtnl) -> Result<Option<usize>, Error> {
         let device = self.device;
         let made = last_resort::ensure(rtnl)?;
@@ -56,7 +56,7 @@ impl Fallback {
         Ok(missing.then_some(lost))
     }
 
-    /// A host goes by these names now.
+    /// Sockets may have these addresses for a host from now on.
     pub(crate) fn set(&mut self, id: u32, names: impl IntoIterator<Item = IpAddr>) {
         let names = names.into_iter().collect();
         if self.names.get(&id) != Some(&names) {
@@ -70,13 +70,14 @@ impl Fallback {
         self.stale |= self.names.remove(&id).is_some();
     }
 
-    /// Forgets all names; those that are still in use are said again.
+    /// Forgets all hosts. The caller sets those again that are there.
     pub(crate) fn forget(&mut self) {
         self.names.clear();
         self.stale = true;
     }
 
-    /// Brings the routes into line with the names. A route that cannot be made is tried again at the next change.
+    /// Adds the routes that are missing and removes those that are not needed. A route that cannot be made is tried again at the next
+    /// change.
     pub(crate) fn apply(&mut self, rtnl: &mut Rtnl) {
         if !std::mem::take(&mut self.stale) {
             return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Former addresses that a router keeps for us: on our device, so that packets to them are accepted, and leave with them
-//! for a source.
+//! Former addresses of this machine whose packets a router forwards to us. They are on the agent's own device, so that packets to them are
+//! accepted, and packets from them can leave.
 
 use std::{
     collections::{
@@ -20,20 +20,20 @@ use ihmp_nl::{
     Host, //
 };
 
-/// What the engine holds, and what is on the device.
+/// The addresses that the engine wants on the device, and those that are there.
 pub(crate) struct Held {
     device: u32,
     wanted: BTreeSet<IpAddr>,
     there: BTreeSet<IpAddr>,
-    /// Left by an earlier agent; hosts use them until their peers have been told of another address.
+    /// Addresses that an earlier agent left there. They stay as long as the module uses them towards a host.
     left: BTreeSet<IpAddr>,
-    /// Own addresses that the kernel uses towards a host, where they are such ones.
+    /// For each host, those of `left` that the module uses towards it.
     used: BTreeMap<u32, BTreeSet<IpAddr>>,
     stale: bool,
 }
 
 impl Held {
-    /// Takes note of what an earlier agent has left on our device.
+    /// Reads what an earlier agent has left on the device.
     pub(crate) fn new(device: u32, rtnl: &mut Rtnl) -> Result<Self, Error> {
         let left: BTreeSet<IpAddr> = held::list(rtnl, device)?.into_iter().collect();
         Ok(Self {
@@ -46,24 +46,24 @@ impl Held {
         })
     }
 
-    /// Our device is another one, and has none of them.
+    /// The device was made anew, and has no addresses.
     pub(crate) fn renew(&mut self, device: u32) {
         self.device = device;
         self.there.clear();
         self.stale = true;
     }
 
-    /// A router brings what is sent to this address.
+    /// A router forwards packets for this address to us.
     pub(crate) fn hold(&mut self, addr: IpAddr) {
         self.stale |= self.wanted.insert(addr);
     }
 
-    /// It does not any more.
+    /// No router forwards packets for this address any more.
     pub(crate) fn release(&mut self, addr: IpAddr) {
         self.stale |= self.wanted.remove(&addr);
     }
 
-    /// The kernel's entry of a host, as it is now.
+    /// The module's entry of a host, as it is now.
     pub(crate) fn see(&mut self, host: &Host) {
         if self.left.is_empty() {
             return;
@@ -88,13 +88,14 @@ impl Held {
         self.stale |= self.used.remove(&id).is_some();
     }
 
-    /// Forgets all hosts; those that are there are seen again.
+    /// Forgets all hosts. The caller shows those again that are there.
     pub(crate) fn forget(&mut self) {
         self.used.clear();
         self.stale = true;
     }
 
-    /// Brings the device into line. What cannot be added is tried again at the next change.
+    /// Adds the addresses that are missing and removes those that are not needed. An address that cannot be added is tried again at the
+    /// next change.
     pub(crate) fn apply(&mut self, rtnl: &mut Rtnl) {
         if !std::mem::take(&mut self.stale) {
             return;

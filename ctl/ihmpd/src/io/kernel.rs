@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The engine's words and the module's: hosts, sets, states.
+//! Conversions between the engine's types and those of the module's netlink family: hosts, address sets, states.
 
 use std::{
     net::IpAddr,
@@ -27,7 +27,7 @@ use ihmp_nl::{
     Nat, //
 };
 
-/// An address of std as one of ours.
+/// An address of std as one of `ihmp_core`.
 pub(crate) fn addr(ip: IpAddr) -> Addr {
     match ip {
         IpAddr::V4(ip) => Addr::v4(ip.octets()),
@@ -35,7 +35,7 @@ pub(crate) fn addr(ip: IpAddr) -> Addr {
     }
 }
 
-/// One of our addresses as std's.
+/// An address of `ihmp_core` as one of std.
 pub(crate) fn ip(addr: Addr) -> IpAddr {
     if addr.is_v4() {
         IpAddr::from(addr.low())
@@ -52,7 +52,7 @@ fn state_of(state: State) -> HostState {
     }
 }
 
-/// A record as the request that makes it true: every set but the aliases is replaced.
+/// The request that makes the module's entry like the record: it replaces every set of addresses but the aliases.
 pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
     let foreign = |set, addrs: &[Addr], nat| {
         let of = move |addr: &Addr| HostAddr {
@@ -91,7 +91,7 @@ pub(crate) fn request(id: Option<u32>, record: &Record) -> HostRequest {
     }
 }
 
-/// A port mapping as the request that makes it known.
+/// The request that adds a port mapping.
 pub(crate) fn nat(id: u32, mapping: &Mapping, lifetime: Option<Duration>) -> Nat {
     Nat {
         host_id: id,
@@ -104,7 +104,7 @@ pub(crate) fn nat(id: u32, mapping: &Mapping, lifetime: Option<Duration>) -> Nat
     }
 }
 
-/// What passed between a host of the kernel and us.
+/// The counters of a host, for the engine.
 pub(crate) fn traffic(host: &Host) -> Traffic {
     Traffic {
         flows: host.flows,
@@ -117,7 +117,7 @@ pub(crate) fn traffic(host: &Host) -> Traffic {
     }
 }
 
-/// A host of the kernel as the engine takes it over.
+/// A host of the module's table, as the engine takes it over.
 pub(crate) fn adopted(host: &Host, identifiers: Vec<Addr>) -> KernelHost {
     let of = |set, nat| {
         host.addrs

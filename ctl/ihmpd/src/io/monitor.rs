@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hears of changes, and does not listen for a while when there are too many of them.
+//! A monitor of rtnetlink that is closed for a while when more changes come than the agent should read.
 
 use std::os::fd::AsRawFd;
 
@@ -28,17 +28,17 @@ use crate::pace::{
 /// One kind of changes.
 pub(crate) struct Monitor {
     groups: Groups,
-    /// `None` during a rest.
+    /// `None` while it is closed.
     watch: Option<Watch>,
-    /// When the rest ends.
+    /// When it is to be opened; `None` while it is open.
     back_at: Option<Instant>,
-    /// Something has changed, or may have, that was not looked at yet.
+    /// Something may have changed that was not read from the kernel since.
     wants: bool,
     pace: Pace,
 }
 
 impl Monitor {
-    /// One that does not listen yet.
+    /// A monitor that is not open yet.
     pub(crate) fn new(groups: Groups) -> Self {
         Self {
             groups,
@@ -49,12 +49,12 @@ impl Monitor {
         }
     }
 
-    /// When it is to be listened to again; `None` while it is.
+    /// When it is to be opened; `None` while it is open.
     pub(crate) fn back_at(&self) -> Option<Instant> {
         self.back_at
     }
 
-    /// Listens again if the rest is over; true when it just began: then everything may have changed.
+    /// Opens it if it is closed and the pause is over. True if it was opened: then everything may have changed.
     pub(crate) fn resume(
         &mut self,
         now: Instant,
@@ -84,19 +84,19 @@ impl Monitor {
         }
     }
 
-    /// When to look at what has changed; `None` if nothing has.
+    /// When to read what has changed; `None` if nothing has.
     pub(crate) fn look_at(&self, now: Instant) -> Option<Instant> {
         self.wants.then(|| self.pace.ready_at(now))
     }
 
-    /// There was a look, at so many lists and routes. It counts as this one's if it wanted it.
+    /// What has changed was read, with so many requests for lists and for routes. They count for this monitor if it had reported a change.
     pub(crate) fn looked(&mut self, now: Instant, lists: u32, routes: u32) {
         if std::mem::take(&mut self.wants) {
             self.pace.charge(now, lists, routes);
         }
     }
 
-    /// Takes what is there. When it is too much, what is left is thrown away unread.
+    /// Reads what has come. If that is too much, the monitor is closed, and what is left is never read.
     pub(crate) fn drain(
         &mut self,
         now: Instant,

@@ -27,7 +27,7 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Binds both to a port; `without` is told why there is none of IPv6.
+    /// Binds both to a port. If there can be no IPv6 socket, `without` is called with the reason.
     pub(crate) fn open(port: u16, without: impl FnOnce(anyhow::Error)) -> anyhow::Result<Self> {
         Ok(Self {
             v4: Udp::v4(port)?,
@@ -44,7 +44,7 @@ impl Sockets {
         self.iter().map(AsRawFd::as_raw_fd)
     }
 
-    /// The next datagrams of both; none when there are none.
+    /// The next datagrams of both; empty when there are none.
     pub(crate) fn receive(&mut self) -> nix::Result<Vec<Datagram>> {
         let mut datagrams = self.v4.receive()?;
         if let Some(udp) = &mut self.v6 {
@@ -53,13 +53,13 @@ impl Sockets {
         Ok(datagrams)
     }
 
-    /// How many datagrams the kernel dropped, for want of room for instance.
+    /// How many datagrams the kernel dropped, for instance because there was no room.
     pub(crate) fn dropped(&self) -> anyhow::Result<u64> {
         self.iter().map(Udp::dropped).sum()
     }
 
-    /// Sends from one of our addresses; by this device, if one is given. A datagram that cannot leave is one that is lost: who misses
-    /// the answer asks again.
+    /// Sends from one of our addresses; by this device, if one is given. A datagram that cannot be sent counts as lost: the engine repeats
+    /// it.
     pub(crate) fn send(&self, from: IpAddr, to: SocketAddr, device: Option<&Device>, bytes: &[u8]) {
         let udp = if from.is_ipv4() {
             Some(&self.v4)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Datagrams whose local address is chosen, and known, one by one.
+//! UDP datagrams for each of which the local address is chosen, or known.
 //!
 //! C headers: linux/in.h (`IP_PKTINFO`), RFC 3542 section 6 (`IPV6_PKTINFO`); proc_pid_net(5) for /proc/net/udp
 
@@ -60,12 +60,12 @@ use nix::{
 
 use crate::own::Device;
 
-/// Longest datagram that is looked at; a message has at most 480 octets.
+/// The longest datagram that is read as a whole; a message has at most 480 octets.
 const LONGEST: usize = 2048;
 /// Datagrams that are taken with one system call.
 pub(crate) const BATCH: usize = 16;
 
-/// A port from which nothing comes that we would read (RFC 863).
+/// The discard port (RFC 863): nothing is expected from it.
 const NOBODY: u16 = 9;
 
 /// A datagram that came in.
@@ -97,7 +97,7 @@ impl Udp {
     pub(crate) fn v6(port: u16) -> anyhow::Result<Self> {
         let fd = open(AddressFamily::Inet6)?;
         setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
-        // Beside the sockets that send by a device; the one of IPv4 keeps a second agent away.
+        // The sockets of `send_v6_by` share this port. A second agent fails at the IPv4 socket, which shares its port with nobody.
         setsockopt(&fd, sockopt::ReuseAddr, &true)?;
         setsockopt(&fd, sockopt::Ipv6RecvPacketInfo, &true)?;
         let addr = SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));
@@ -129,7 +129,7 @@ impl Udp {
         loop {
             match self.take() {
                 Err(Errno::EAGAIN) => return Ok(Vec::new()),
-                // Errors of earlier sends are reported here; the machine finds out by itself.
+                // The error of an earlier datagram that was sent, such as an ICMP error. The engine notices that no answer comes.
                 Err(
                     Errno::EINTR
                     | Errno::ECONNREFUSED
@@ -224,8 +224,8 @@ impl Udp {
         Ok(())
     }
 
-    /// For IPv6 an interface in the packet information is a wish only, if there is a source as well: a better default
-    /// route by a device without a carrier would be taken. A socket that is bound to the device is strict.
+    /// For IPv6, the device in the packet information is only a preference if a source is given as well: the kernel would take a better
+    /// default route by a device without a carrier. So this sends by a socket that is bound to the device.
     fn send_v6_by(
         &self,
         from: Ipv6Addr,
@@ -239,7 +239,7 @@ impl Udp {
         setsockopt(&fd, sockopt::ReuseAddr, &true)?;
         let from = SockaddrIn6::from(SocketAddrV6::new(from, self.port, 0, 0));
         bind(fd.as_raw_fd(), &from)?;
-        // Connected to what sends nothing: it lives long enough for the answer of somebody near, which is not for it.
+        // Connected to the discard port, so that a fast answer goes to the agent's own socket and not to this one.
         let nobody = SockaddrIn6::from(SocketAddrV6::new(*to.ip(), NOBODY, 0, 0));
         connect(fd.as_raw_fd(), &nobody)?;
         sendto(
@@ -325,7 +325,7 @@ mod tests {
             vrf: None,
         };
         let here = IpAddr::from(Ipv6Addr::LOCALHOST);
-        // What we send to ourselves is there before the socket that sends it is gone. A machine may have no IPv6.
+        // A datagram to this machine itself is delivered before the socket that sends it is closed. A machine may have no IPv6.
         let to = SocketAddr::new(here, port);
         match udp.send(here, to, Some(&lo), b"first") {
             Err(Errno::EADDRNOTAVAIL) => return,

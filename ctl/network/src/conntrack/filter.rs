@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which events of connection tracking reach us: those of connections to some addresses.
+//! A socket filter that lets events of connections to some addresses through.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use ihmp_netlink::{
 
 use crate::rtnetlink::family_of;
 
-/// Most destinations that a filter tells apart.
+/// Most destinations that a filter checks; with more of them it lets everything through.
 pub(super) const MOST: usize = 64;
 /// Where an event has its family, and where the destination of its first tuple, which is that of the original direction:
 /// header, nfgenmsg, and the headers of CTA_TUPLE_ORIG, CTA_TUPLE_IP and of the addresses.
@@ -31,7 +31,7 @@ pub(super) fn program(destinations: &[IpAddr]) -> Program {
             IpAddr::V6(addr) => (V6_AT, addr.octets().to_vec()),
         };
         let words = octets.chunks_exact(4).zip((at..).step_by(4));
-        // What is left of this destination, its `pass` among it, is skipped when something differs.
+        // If something differs, the rest of this destination's instructions is skipped, up to its `pass`.
         let mut left = u8::try_from(octets.len() / 2 + 1).unwrap_or(u8::MAX);
         code.octet(FAMILY_AT);
         code.if_equal(family_of(*destination).into(), 0, left);

@@ -76,7 +76,7 @@ struct Tuple {
     dport: u16,
 }
 
-/// A connection with another source outside; anything else is nothing.
+/// A connection whose source the NAT replaces; `None` for any other message.
 pub(super) fn read(bytes: &[u8]) -> Option<Translation> {
     let (mut original, mut reply) = (None, None);
     for attr in Attrs::new(bytes.get(NFGENMSG..)?) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a test asks: whether two machines hold the same of each other, what was refused, what was noted.
+//! What a test asks: whether two machines agree about their addresses, what was refused, what was noted.
 
 use std::collections::BTreeSet;
 
@@ -34,13 +34,13 @@ impl Sim {
         Ok(row)
     }
 
-    /// Asserts that both ends hold the same of each other, and that data can pass.
+    /// Asserts that both ends agree about each other's addresses, and that data can pass.
     pub fn agree(&self, one: usize, other: usize) {
         self.agreement(one, other)
             .unwrap_or_else(|why| panic!("{why}"));
     }
 
-    /// Whether both ends hold the same of each other, and data can pass; or why not.
+    /// Whether both ends agree about each other's addresses, and data can pass; or why not.
     pub fn agreement(&self, one: usize, other: usize) -> Result<(), String> {
         for (near, far) in [(one, other), (other, one)] {
             let ours = &self.find(near, far)?.record;
