@@ -22,7 +22,7 @@ stage() {
 	FAMILIES=$family topo_testbed delay "${DELAY_MS}ms" || return
 	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} NEW=${ADDR[m.wifi0.$family]} at=$C
 	[ "$client" = m ] || server=m at=$M
-	agents m c && serve $server "$family" tcp:5000 udpu:5001 && traffic "$client" "$family" "$at" "$@" || return
+	agents m c && serve "$server" "$family" tcp:5000 udpu:5001 && traffic "$client" "$family" "$at" "$@" || return
 	acquainted m "$C" c "$M" && join m wifi0 500 && knows c "$M" "$NEW" || return
 	must "traffic goes on" goes_on "$client" 20
 }
@@ -76,8 +76,8 @@ dead() {
 	figure_of back "$family" "$kind" $(($(now_ms) - revived))
 	at_most "ms until it is used again" "$BACK_MS" $(($(now_ms) - revived))
 	must "traffic goes on there" goes_on "$client" 50 && must "in both directions" slowwait 10 uses "$M" || return
-	traffic_end "$client" && serve_end $server || return
-	gap=$(gap "$client" $server "$died")
+	traffic_end "$client" && serve_end "$server" || return
+	gap=$(gap "$client" "$server" "$died")
 	figure_of gap "$family" "$kind" "$gap"
 	at_least "ms until something comes" $((2 * DELAY_MS)) "$gap"
 	at_most "ms until something comes" "$most" "$gap"

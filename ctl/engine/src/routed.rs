@@ -168,8 +168,8 @@ fn relayed(
     reconcile(host, world);
 }
 
-/// The router has taken the request out, and the peer does not hear of it: what it was not told of is of no use towards it. It
-/// is told of the address from another one.
+/// The router has taken the request out, so the peer does not hear of it: the new address is not used towards the peer, which is
+/// told of it from another one.
 fn rejected(
     host: &mut Host,
     received: &Received<'_>,

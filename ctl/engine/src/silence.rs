@@ -49,7 +49,7 @@ fn check(host: &mut Host, path: Ends, silent: bool, world: &mut World) {
 
 /// Whether packets can take the path, as far as is known.
 fn is_path(host: &Host, (local, remote): Ends, world: &World) -> bool {
-    let routed = !world.routes.misses(local, remote);
+    let routed = local.family() == remote.family() && !world.routes.misses(local, remote);
     host.sources().has(local) && host.peer().is_active(remote) && routed
 }
 

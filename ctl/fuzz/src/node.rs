@@ -216,6 +216,17 @@ impl Node {
         self.give(now, Input::Discovered { id, local, remote })
     }
 
+    /// The module sees that nothing comes back on a path.
+    pub(crate) fn silent(
+        &mut self,
+        id: u32,
+        local: Addr,
+        remote: Addr,
+        now: Instant,
+    ) -> Vec<Datagram> {
+        self.give(now, Input::Silent { id, local, remote })
+    }
+
     /// The kernel removes an entry.
     pub(crate) fn remove(&mut self, id: u32, now: Instant) -> Vec<Datagram> {
         match self.table.remove(id) {

@@ -223,7 +223,7 @@ impl Moves {
                 terms: Terms::Granted(self.lifetime.max(1)),
             },
         };
-        // Who asks again gets the same answer: it is none that needs the host's consent.
+        // Who asks again gets the same answer: whether the host hears it, or believes it, does not matter.
         if concerns(&self.wishes.reject, asked.left(old), new) {
             if table.key(old) == Some(asked.key) && table.release(old, peer) {
                 outbox.remove(old, "rejected");

@@ -72,6 +72,22 @@ impl Chaos<'_> {
         self.fly(sent);
     }
 
+    /// Nothing comes back on a path of a host, which may have others or not, says the module.
+    pub(super) fn silent(&mut self, at: usize) {
+        let Some(id) = self.some_row(at) else {
+            return;
+        };
+        let record = &self.nodes[at].table.rows[&id].record;
+        let (here, there) = (self.octets.octet(), self.octets.octet());
+        let locals: Vec<Addr> = record.local.iter().map(|local| local.addr).collect();
+        let of =
+            |list: &[Addr], which: u8| list.get(usize::from(which) % list.len().max(1)).copied();
+        if let Some((local, remote)) = of(&locals, here).zip(of(&record.active, there)) {
+            let sent = self.nodes[at].silent(id, local, remote, self.now);
+            self.fly(sent);
+        }
+    }
+
     pub(super) fn time_passes(&mut self) {
         let span = SPANS[self.octets.below(SPANS.len())];
         self.now = self.now.after(span);
