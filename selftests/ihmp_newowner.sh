@@ -270,6 +270,40 @@ taken() {
 	says d "$M 1" v visits "$C" 5000 1 "sport=$port"
 }
 
+# claimed FAMILY tcp|udp none|another: c has a flow with m, which moves and lists its former address as unreachable. d has that address as
+# an active one for c, and sends to c from there, and from its other one, so that c has noted that d left it; then, with `none` the control,
+# from the addresses and ports of m's flow. That is no packet of m's, and says nothing of where m is.
+claimed() {
+	local M C D NEW family=$1 port mac from to
+
+	FAMILIES=$family topo_trio delay 1ms || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]} D=${ADDR[d.eth0.$family]} NEW=${M}0 mac=${HARDWARE[c.eth0]}
+	introduce m "$M" c "$C" && speaker m "$family" && speaker c "$family" || return
+	server m t tcp "$(any "$family")" 5000 m && server m u udp "$(any "$family")" 5001 m plain && server c u udp "$(any "$family")" 5001 c || return
+	says c ok old tcp && ask c old connect "$M" 5000 && port=$ANSWER && says c m old hear && says c 3 old talk 3 || return
+	says c ok cu udp && says c 7000 cu bind "$C" 7000 && says c 7000 cu connect "$M" 5001 && says c 3 cu talk 3 || return
+	address m eth0 "$family" "$NEW" "$M" && moved m c "$NEW" && ctl c host set "${HID[c]}" remote "$NEW" unreachable "$M" || return
+	says c 3 old talk 3 && says c 3 cu talk 3 || return
+	quiet ctl c host add remote "$M" remote "$D" local "$C" || return
+	for from in "$M" "$D"; do
+		in_ns d "$SELFTESTS/inject.py" eth0 udp "$from" "$C" --sport 20000 --dport 5001 --mac "$mac" || return
+	done
+	must "c hears d at both" slowwait 5 host_is c "$D" '."rx-packets" == 2 and .flows == 1' || return
+	# The last acknowledgement of this is not delayed any more: without it m would say again where it is.
+	says c 3 old talk 3 && says c 3 cu talk 3 && later 1 || return
+	if [ "$3" = another ]; then
+		case $2 in
+		tcp) to="--sport 5000 --dport $port --seq 1 --ack 1" ;;
+		udp) to="--sport 5001 --dport 7000" ;;
+		esac
+		# shellcheck disable=SC2086 # words
+		in_ns d "$SELFTESTS/inject.py" eth0 "$2" "$M" "$C" $to --mac "$mac" && later 1 || return
+		[ "$2" = tcp ] || says c "ihmp $M 5001" cu hear
+	fi
+	says c 3 old talk 3
+	says c 3 cu talk 3
+}
+
 # --- hosts that take each other's addresses
 
 # id_at ADDR: Prints the number of the host for which the address is active at c. went ID ADDR: Is that the host with this number?
@@ -384,6 +418,10 @@ for family in 4 6; do
 	done
 	for newcomer in plain agent; do
 		"${HOW[$newcomer]}" "IPv$family: a newcomer from the port of a connection that has moved, $newcomer" taken $family $newcomer
+	done
+	run_case "IPv$family: two hosts list an address, and what one sends is not the other's" claimed $family tcp none
+	for what in tcp udp; do
+		run_case "IPv$family: nor is what it sends by the ports of the other's flow, $what" claimed $family $what another
 	done
 	paired "IPv$family: a newcomer at the address of a host that is no more in the table" unknown $family
 	for seconds in 0 1; do

@@ -202,10 +202,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
             }
         }
         match lookup(netns, &self.same, skb.ifindex()) {
-            Some(sock) => {
-                netns.flow_take_over(&self.same, &self.host, guard);
-                self.open(&self.same, &sock, Start::Accepts)
-            }
+            Some(sock) => self.open(&self.same, &sock, Start::Accepts),
             None => Err(NoRow::Pass),
         }
     }
@@ -251,11 +248,6 @@ impl<'p, 'a> Arrival<'p, 'a> {
         let Some(sock) = sock.full() else {
             return Err(NoRow::Pass);
         };
-        // It may be at an address that another host had when the row was made.
-        if self.is_within(&sock) {
-            self.netns
-                .flow_take_over(&self.same, &self.host, self.guard);
-        }
         let start = match self.same.proto {
             TCP if sock.is_new() => Start::Accepted,
             TCP => Start::Joins,
@@ -298,7 +290,19 @@ impl<'p, 'a> Arrival<'p, 'a> {
 
     /// Makes a row between the identifiers `key` for the socket that gets the packet. What comes to an address behind a NAT
     /// without mappings is never translated, nor is what begins at an address of which the host is told nothing more.
+    ///
+    /// Another host may have the flow, which had the foreign identifier before. It loses the flow to who sends a segment that only the
+    /// other end can send, and that of a socket which is connected to nobody. Any other packet passes: where this host is says
+    /// nothing of where that one is.
     fn open(&self, key: &FlowKey, sock: &Sock<'_>, start: Start) -> Result<Found<'a, Row>, NoRow> {
+        let others = |row: &Row| row.host().id() != self.host.id();
+        if let Some(row) = self.netns.net.find::<Flows>(&key.bytes(), self.guard) {
+            let unconnected = key.proto == UDP && !sock.established();
+            if others(&row) && !unconnected && !self.is_within(sock) {
+                return Err(NoRow::Pass);
+            }
+            self.netns.flow_take_over(key, &self.host, self.guard);
+        }
         let view = self.host.view.read(self.guard);
         let withdrawn = key == &self.same && view.was_ours(key.laddr);
         let opening = Opening {
@@ -310,7 +314,13 @@ impl<'p, 'a> Arrival<'p, 'a> {
                 false => start,
             },
         };
-        self.netns
-            .flow_open(self.skb, self.host, opening, self.guard)
+        let row = self
+            .netns
+            .flow_open(self.skb, self.host, opening, self.guard)?;
+        // Another CPU may have made one of another host meanwhile.
+        match others(&row) {
+            true => Err(NoRow::Pass),
+            false => Ok(row),
+        }
     }
 }

@@ -426,6 +426,9 @@ fn open<'a>(
         },
         guard,
     )?;
+    // Another CPU may have made it a moment ago, for another host.
+    let host = row.host().under(guard);
+    let view = host.view.read(guard);
     if view.state() == HostState::Up && !row.is_known(view, key.laddr) {
         discover::untold(netns, &host, packet, &sock);
     }

@@ -24,8 +24,7 @@ use kernel::{
 };
 
 impl Netns {
-    /// A flow of a socket that is connected to nobody is whose it comes from: of this host, and no longer of one that had
-    /// the address before.
+    /// A flow is this host's, and no longer that of one that had the address before.
     pub(crate) fn flow_take_over(&self, key: &FlowKey, host: &Host, guard: &Guard) {
         let row = self.net.find::<Flows>(&key.bytes(), guard);
         if let Some(row) = row.filter(|row| row.host().id() != host.id()) {

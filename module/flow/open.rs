@@ -137,7 +137,7 @@ impl Netns {
                 .is_none_or(|other| other.shares(sock))
     }
 
-    /// Makes the row of a flow.
+    /// Makes the row of a flow, or finds the one that there is between its identifiers, which may be another host's.
     #[inline(never)]
     pub(crate) fn flow_open<'a>(
         &self,
@@ -162,8 +162,8 @@ impl Netns {
         self.flow_add(host, opening, place, guard)
     }
 
-    /// Makes the row of a flow whose local identifier is gone from this machine, so that no packet of it comes; true when it is
-    /// there. What has its ports is at other addresses.
+    /// Makes the row of a flow whose local identifier is gone from this machine, so that no packet of it comes; true when the host
+    /// has it. What has its ports is at other addresses.
     pub(crate) fn flow_join(
         &self,
         host: Found<'_, Host>,
@@ -178,7 +178,8 @@ impl Netns {
             other.twin.store(true, Relaxed);
             (place.apart, place.twin) = (true, true);
         }
-        self.flow_add(host, opening, place, guard).is_ok()
+        let row = self.flow_add(host, opening, place, guard);
+        row.is_ok_and(|row| row.host().id() == host.id())
     }
 
     fn flow_add<'a>(
