@@ -280,6 +280,31 @@ static void ihmp_shorten(const struct sk_buff *skb, struct sock *sk, bool ipv6)
 }
 
 /*
+ * IPv6 cuts a datagram that is longer than its path MTU, unless the socket
+ * forbids it. That MTU is kept at the route to the identifier, and the packet
+ * is compared with the route to the locator, where the MTU is the link's:
+ * too long a packet would leave whole, and routers cut none. So it is noted
+ * how long fragments may be, as for what conntrack has put together. 0 if the
+ * packet is not to be cut.
+ */
+static u32 ihmp_fragment_size(const struct sk_buff *skb)
+{
+	u32 mtu;
+
+	if (!skb->ignore_df || skb->len <= IPV6_MIN_MTU || skb_is_gso(skb))
+		return 0;
+	mtu = max_t(u32, ip6_skb_dst_mtu(skb), IPV6_MIN_MTU);
+	return skb->len > mtu && mtu <= U16_MAX ? mtu : 0;
+}
+
+/* By a smaller MTU of its own the route cuts without that, and what IPsec makes of the packet is cut by IPsec. */
+static void ihmp_fragment(struct sk_buff *skb, u32 size)
+{
+	if (!dst_xfrm(skb_dst(skb)) && size < ip6_skb_dst_mtu(skb))
+		IP6CB(skb)->frag_max_size = size;
+}
+
+/*
  * `sk` is the hook's socket; a request counts as its listener, time-wait as
  * none. The tag tells devices apart, too: it is the number of a view, and the
  * device of a path is that of its address, which is in the view. When an
@@ -289,6 +314,7 @@ static void ihmp_shorten(const struct sk_buff *skb, struct sock *sk, bool ipv6)
 int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_cache *cache, u32 tag,
 		   u32 device, bool ipv6)
 {
+	u32 fragment = ipv6 ? ihmp_fragment_size(skb) : 0;
 	int err;
 
 	sk = sk_to_full_sk(sk);
@@ -301,6 +327,8 @@ int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct
 	}
 	if (!err && dst_xfrm(skb_dst(skb)))
 		ihmp_shorten(skb, sk, ipv6);
+	if (!err && fragment)
+		ihmp_fragment(skb, fragment);
 	return err;
 }
 
