@@ -44,10 +44,7 @@ use ihmp_core::{
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{
-            Full,
-            Relaxed, //
-        },
+        atomic::Relaxed,
         rcu::Guard, //
     },
 };
@@ -87,7 +84,7 @@ pub(crate) fn consider<'a>(
         return None;
     }
     let charge = Charge::to(sock);
-    let made = make(netns, addr, packet.tuple.src, guard);
+    let made = make(netns, addr, packet.tuple.src);
     drop(charge);
     if made.is_err_and(|error| error != EEXIST) {
         netns.refuse(Reason::NoMemory);
@@ -118,7 +115,7 @@ pub(crate) fn untold(netns: &Netns, host: &Host, packet: &Packet, sock: &Sock<'_
 }
 
 /// Makes the entry; `EEXIST` when another CPU was faster.
-fn make(netns: &Netns, addr: Addr, local: Addr, guard: &Guard) -> Result {
+fn make(netns: &Netns, addr: Addr, local: Addr) -> Result {
     let remote = [Entry::new(addr)];
     let own = [Entry::new(local)];
     // A packet may leave before it has a source; the agent fills the set.
@@ -127,18 +124,11 @@ fn make(netns: &Netns, addr: Addr, local: Addr, guard: &Guard) -> Result {
     let view = View::new(Said::new(HostState::New), lists, &[], None, true)?;
     let host = Host::new(view, true)?;
     host.set_expiry(Some(UNANSWERED_MS));
-    netns.host_number(&host)?;
-    let added = AddrNode::new(addr, Role::Active, host.clone(), true)
-        .and_then(|node| netns.net.insert::<Addrs>(node));
-    if let Err(error) = added {
-        // Unless a command has meanwhile.
-        netns.host_take_out(&host);
-        return Err(error);
-    }
-    // Removed by a command between the two: then the address must not stay behind.
-    // Pairs with the exchange in `host_take_out`, as in `flow_add`.
-    if host.gone.cmpxchg(false, false, Full).is_err() {
-        netns.name_remove(&host, addr, guard);
-    }
+    let number = netns.net.reserve_number()?;
+    host.set_id(number.get());
+    let node = AddrNode::new(addr, Role::Active, host.clone(), true)?;
+    netns.net.insert::<Addrs>(node)?;
+    // A command changes and removes what has its number, so the host has its address by then.
+    netns.host_publish(&host, number);
     Ok(())
 }

@@ -22,6 +22,8 @@ use super::{
         AddrKey,
         Apart,
         Change,
+        Exchange,
+        Exchanged,
         Find,
         FlowBytes,
         Link,
@@ -31,6 +33,8 @@ use super::{
         Only,
         Paired,
         Remove,
+        Replace,
+        Replaced,
         SeenBytes,
         Table,
         Unlink,
@@ -145,6 +149,11 @@ unsafe impl Only for NatAddrs {}
 // SAFETY: Networks are in no other table.
 unsafe impl Only for Networks {}
 
+// SAFETY: The function is made by `IHMP_REPLACE` of object.c for this table.
+unsafe impl Replaced for Addrs {
+    const REPLACE: Replace = raw::ihmp_addrs_replace;
+}
+
 /// What is in two tables, and linked to its host.
 macro_rules! pairs {
     ($($type:ty: $first:ty, $second:ty => $link:ident, $unlink:ident, $next:ident, $remove:ident
@@ -178,6 +187,11 @@ pairs! {
 // SAFETY: The function puts a row among the wires.
 unsafe impl Apart for Row {
     const JOIN: Change = raw::ihmp_row_wire;
+}
+
+// SAFETY: The function is that of these two tables, and mappings are never apart.
+unsafe impl Exchanged for Nat {
+    const EXCHANGE: Exchange = raw::ihmp_nat_exchange;
 }
 
 // SAFETY: This is the only one.

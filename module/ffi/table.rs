@@ -44,6 +44,16 @@ pub(crate) type MeantBytes = [u8; raw::IHMP_MEANT_KEY as usize];
 pub(super) type Find = unsafe extern "C" fn(*mut raw::ihmp_net, *const c_void) -> *mut c_void;
 /// Puts a payload into a table, or takes it out.
 pub(super) type Change = unsafe extern "C" fn(*mut raw::ihmp_net, *mut c_void) -> c_int;
+/// Puts a payload in the place of another one with the same key.
+pub(super) type Replace =
+    unsafe extern "C" fn(*mut raw::ihmp_net, *mut c_void, *mut c_void) -> c_int;
+/// Puts a payload into two tables, and takes those out that have its keys.
+pub(super) type Exchange = unsafe extern "C" fn(
+    *mut raw::ihmp_net,
+    *mut c_void,
+    *mut *mut c_void,
+    *mut *mut c_void,
+) -> c_int;
 /// Takes a payload out of two tables.
 pub(super) type Remove = unsafe extern "C" fn(*mut raw::ihmp_net, *mut c_void, bool) -> c_int;
 /// Links the second payload to the first one.
@@ -79,6 +89,16 @@ pub(crate) unsafe trait Table {
 /// That is so, and they are linked to nothing.
 pub(crate) unsafe trait Only: Table {}
 
+/// A table in which an entry may take the place of another one with its key, for which no memory is needed.
+///
+/// # Safety
+///
+/// The function is that of the table.
+pub(crate) unsafe trait Replaced: Table {
+    /// Replaces; an error when the old one is not there.
+    const REPLACE: Replace;
+}
+
 /// What is in two tables, and linked to an owner that it holds.
 ///
 /// # Safety
@@ -108,6 +128,17 @@ pub(crate) unsafe trait Paired: Payload + Sized {
     fn is_apart(&self) -> bool {
         false
     }
+}
+
+/// What may take the place of those that have its keys.
+///
+/// # Safety
+///
+/// The function is that of its two tables, and none of these values is ever apart.
+pub(crate) unsafe trait Exchanged: Paired {
+    /// Puts a value into both tables, in the place of those with its keys, which are out of both then: at most two, and different ones. An
+    /// error when there is no memory; then nothing has changed.
+    const EXCHANGE: Exchange;
 }
 
 /// What may come to its second table later than to the first one.
@@ -173,6 +204,27 @@ impl Net {
         }
     }
 
+    /// Puts an entry in the place of another one with the same key, which goes a grace period later. False when that is not there any
+    /// more; then neither is the new one.
+    pub(crate) fn exchange<T: Only + Replaced>(
+        &self,
+        old: Found<'_, T::Value>,
+        value: Owned<T::Value>,
+    ) -> bool {
+        let old = payload(old);
+        let new = value.into_raw();
+        // SAFETY: `old` is a payload that `Found` keeps, and only who took it out retires it. The new one is a live payload that has its
+        // key where the table looks for it, by the trait; on failure it was not published.
+        unsafe {
+            let did = (T::REPLACE)(self.raw(), old, new.as_ptr().cast()) == 0;
+            match did {
+                true => raw::ihmp_object_retire(old),
+                false => drop(Owned::from_raw(new)),
+            }
+            did
+        }
+    }
+
     /// Links a value to its owner and adds it to both tables; to the first one only if it is apart. `Err(EEXIST)` when a key is taken.
     pub(crate) fn insert_pair<'a, T: Paired>(
         &self,
@@ -211,6 +263,49 @@ impl Net {
         unsafe { Found::from_raw(raw_new.cast(), guard) }.ok_or(EINVAL)
     }
 
+    /// Links a value to its owner and puts it into both tables, in the place of those that have its keys there. They are out of both tables
+    /// then, and are given back. `Err` when there is no memory; then nothing has changed.
+    pub(crate) fn exchange_pair<'a, T: Exchanged>(
+        &self,
+        value: Owned<T>,
+        guard: &'a Guard,
+    ) -> Result<(Found<'a, T>, [Option<Found<'a, T>>; 2])> {
+        let owner = value.owner().as_ptr().cast();
+        let new = value.into_raw();
+        let raw_new = new.as_ptr().cast();
+        let (mut first, mut second) = (core::ptr::null_mut(), core::ptr::null_mut());
+        // SAFETY: A live payload that has both keys where the tables look for them, by the trait, and holds its owner. On failure nobody
+        // can remove it, and what readers may have seen is retired. What it replaces is out of both tables by this call alone.
+        unsafe {
+            let err = (T::LINK)(owner, raw_new);
+            if err != 0 {
+                drop(Owned::from_raw(new));
+                return Err(Error::from_errno(err));
+            }
+            let err = (T::EXCHANGE)(self.raw(), raw_new, &mut first, &mut second);
+            if err != 0 {
+                (T::UNLINK)(owner, raw_new);
+                raw::ihmp_object_retire(raw_new);
+                return Err(Error::from_errno(err));
+            }
+        }
+        let found = |old: *mut c_void| {
+            // SAFETY: It is null, or was in the tables, so it is a `T` made by `Owned`; the guard keeps it, although it is retired below.
+            unsafe { Found::<T>::from_raw(old.cast(), guard) }
+        };
+        let old = [found(first), found(second)];
+        for old in old.into_iter().flatten() {
+            // SAFETY: Taken out above, so it is unlinked and retired here only.
+            unsafe {
+                (T::UNLINK)(old.get().owner().as_ptr().cast(), payload(old));
+                raw::ihmp_object_retire(payload(old));
+            }
+        }
+        // SAFETY: Published above; the guard keeps it whoever removes it.
+        let new = unsafe { Found::from_raw(raw_new.cast(), guard) };
+        Ok((new.ok_or(EINVAL)?, old))
+    }
+
     /// Takes a value out of both tables, and from its owner. True for the one caller that did it.
     pub(crate) fn remove_pair<T: Paired>(&self, value: Found<'_, T>) -> bool {
         let old = payload(value);
@@ -239,15 +334,13 @@ impl Net {
         unsafe { (T::Second::REMOVE)(self.raw(), payload(value)) };
     }
 
-    /// Gives a value a number, from which it can be found.
-    pub(crate) fn number<T: Numbered>(&self, value: &Shared<T>) -> Result<u32> {
-        let value = value.clone();
+    /// Sets a number aside for a value, by which nobody finds it yet.
+    pub(crate) fn reserve_number(&self) -> Result<Reserved<'_>> {
         let mut number = 0;
-        // SAFETY: The table takes over the count of `value`.
-        let err = unsafe { raw::ihmp_host_link(self.raw(), value.as_ptr().cast(), &mut number) };
-        to_result(err)?;
-        core::mem::forget(value);
-        Ok(number)
+        // SAFETY: By the invariant of `Net`.
+        to_result(unsafe { raw::ihmp_host_reserve(self.raw(), &mut number) })?;
+        // INVARIANT: Just reserved.
+        Ok(Reserved { net: self, number })
     }
 
     /// The value with a number.
@@ -280,6 +373,39 @@ impl Net {
     ) -> Option<Found<'a, T>> {
         // SAFETY: As for `numbered`.
         unsafe { Found::from_raw(raw::ihmp_host_next(self.raw(), number).cast(), guard) }
+    }
+}
+
+/// A number that is set aside for a value. It is given back when it is dropped.
+///
+/// # Invariants
+///
+/// The number is reserved in the namespace, and by nobody else.
+pub(crate) struct Reserved<'a> {
+    net: &'a Net,
+    number: u32,
+}
+
+impl Reserved<'_> {
+    /// The number.
+    pub(crate) fn get(&self) -> u32 {
+        self.number
+    }
+
+    /// Gives it to a value, which is found by it from now on.
+    pub(crate) fn give<T: Numbered>(self, value: &Shared<T>) {
+        let value = value.clone();
+        // SAFETY: The number is reserved, and the table takes over the count of `value`.
+        unsafe { raw::ihmp_host_link(self.net.raw(), value.as_ptr().cast(), self.number) };
+        core::mem::forget(value);
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant there is no value under the number.
+        unsafe { raw::ihmp_host_unlink(self.net.raw(), self.number) };
     }
 }
 

@@ -11,9 +11,12 @@ use super::{
     Host, //
 };
 use crate::{
-    ffi::object::{
-        Owned,
-        Shared, //
+    ffi::{
+        object::{
+            Owned,
+            Shared, //
+        },
+        table::Reserved, //
     },
     netns::{
         Config,
@@ -78,7 +81,9 @@ impl Netns {
             .and_then(|view| Host::new(view, false))
             .map_err(|_| Conflict::Memory)?;
         host.set_expiry(expires_in);
-        self.host_number(&host).map_err(|_| Conflict::Memory)?;
+        let number = self.net.reserve_number().map_err(|_| Conflict::Memory)?;
+        host.set_id(number.get());
+        self.host_publish(&host, number);
         match self.host_change(&host, config) {
             Ok(changes) => Ok((host, changes)),
             Err(conflict) => {
@@ -88,11 +93,10 @@ impl Netns {
         }
     }
 
-    /// Gives a new host its number.
-    pub(crate) fn host_number(&self, host: &Shared<Host>) -> Result {
-        host.set_id(self.net.number(host)?);
+    /// Commands find a new host by its number from now on.
+    pub(crate) fn host_publish(&self, host: &Shared<Host>, number: Reserved<'_>) {
         self.hosts.fetch_add(1, Relaxed);
-        Ok(())
+        number.give(host);
     }
 
     /// Gives a host the view that the draft says: addresses first, so that a conflict changes nothing.

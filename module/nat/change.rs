@@ -83,16 +83,14 @@ impl Netns {
         };
         let nat = Owned::new(nat, false).map_err(|_| Refusal::Memory)?;
         let guard = rcu::read_lock();
-        if let Some(old) = self.net.find::<SeenNats>(&seen, &guard) {
-            self.nat_close(old);
-        }
-        if let Some(old) = self.net.find::<MeantNats>(&meant, &guard) {
-            self.nat_close(old);
-        }
-        let nat = self.net.insert_pair(nat, &guard);
-        let nat = nat.map_err(|_| Refusal::Memory)?;
+        let exchanged = self.net.exchange_pair(nat, &guard);
+        let (nat, replaced) = exchanged.map_err(|_| Refusal::Memory)?;
         self.nats.mappings.fetch_add(1, Relaxed);
         host.nats.fetch_add(1, Relaxed);
+        for old in replaced.into_iter().flatten() {
+            self.nat_uncount(&old);
+            notify::nat_deleted(self, &old);
+        }
         notify::nat(self, &nat);
         self.nat_wake(host, &mapping, &guard);
         drop(guard);
@@ -124,9 +122,14 @@ impl Netns {
         if !self.net.remove_pair(nat) {
             return false;
         }
+        self.nat_uncount(&nat);
+        true
+    }
+
+    /// One mapping less.
+    fn nat_uncount(&self, nat: &Nat) {
         self.nats.mappings.fetch_sub(1, Relaxed);
         nat.host.nats.fetch_sub(1, Relaxed);
-        true
     }
 
     fn nat_close(&self, nat: Found<'_, Nat>) {

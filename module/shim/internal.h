@@ -24,7 +24,7 @@ struct ihmp_tables {
 	struct rhashtable addrs;	/* foreign address -> host */
 	struct rhashtable flows;	/* five identifiers -> row */
 	struct rhashtable wires;	/* host, proto, wire ports -> row */
-	spinlock_t wiring;		/* rows that are apart come among the wires, or go */
+	spinlock_t wiring;		/* rows that are apart come among the wires, or go; nats are exchanged, or go */
 	struct rhashtable seen;		/* NAT, proto, ports on the wire -> nat */
 	struct rhashtable meant;	/* host, NAT, proto, ports -> nat */
 	struct rhashtable natted;	/* address -> that of a NAT */

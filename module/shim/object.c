@@ -142,6 +142,20 @@ void *ihmp_deref(void *const *slot)
 
 IHMP_TABLES(IHMP_TABLE)
 
+/* Puts a payload in the place of another one with the same key; needs no memory. */
+#define IHMP_REPLACE(table, link)							\
+	int ihmp_##table##_replace(struct ihmp_net *in, void *old, void *payload)	\
+	{										\
+		return rhashtable_replace_fast(&in->tables.table,			\
+					       &ihmp_header(old)->link,			\
+					       &ihmp_header(payload)->link,		\
+					       ihmp_##table##_params);			\
+	}
+
+IHMP_REPLACE(addrs, first)
+static IHMP_REPLACE(seen, first)
+static IHMP_REPLACE(meant, second)
+
 /* Puts a row that is apart among the wires, if it is still among the flows. */
 int ihmp_row_wire(struct ihmp_net *in, void *payload)
 {
@@ -177,17 +191,17 @@ static void *ihmp_next(struct xarray *of, u32 *id)
  * of both when it is out of the first one; an error when somebody else took it
  * out. What is apart may just be put into the second one, which ends with this.
  */
-#define IHMP_PAIR(pair, array, first, second)						\
+#define IHMP_PAIR(pair, array, first, second, locked)					\
 	int ihmp_##pair##_remove(struct ihmp_net *in, void *payload, bool apart)	\
 	{										\
 		int err;								\
 											\
-		if (apart)								\
+		if (apart || (locked))							\
 			spin_lock_bh(&in->tables.wiring);				\
 		err = ihmp_##first##_remove(in, payload);				\
 		if (!err)								\
 			ihmp_##second##_remove(in, payload);				\
-		if (apart)								\
+		if (apart || (locked))							\
 			spin_unlock_bh(&in->tables.wiring);				\
 		return err;								\
 	}										\
@@ -204,16 +218,64 @@ static void *ihmp_next(struct xarray *of, u32 *id)
 		return ihmp_next(&ihmp_header(host)->array, id);			\
 	}
 
-IHMP_PAIR(row, rows, flows, wires)
-IHMP_PAIR(nat, nats, seen, meant)
+IHMP_PAIR(row, rows, flows, wires, false)
+IHMP_PAIR(nat, nats, seen, meant, true)
 
-int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id)
+/*
+ * Puts a mapping into both tables. Those that have its keys there come out of
+ * both, and are in *seen and *meant. What needs memory comes first: an error
+ * leaves everything as it was. The lock keeps others from removing them
+ * meanwhile. The caller holds RCU.
+ */
+int ihmp_nat_exchange(struct ihmp_net *in, void *payload, void **seen, void **meant)
+{
+	int err = 0;
+
+	spin_lock_bh(&in->tables.wiring);
+	*seen = ihmp_seen_find(in, payload);
+	*meant = ihmp_meant_find(in, payload + IHMP_SEEN_KEY);
+	if (!*meant)
+		err = ihmp_meant_insert(in, payload);
+	if (err)
+		goto out;
+	if (!*seen)
+		err = ihmp_seen_insert(in, payload);
+	if (err) {
+		if (!*meant)
+			ihmp_meant_remove(in, payload);
+		goto out;
+	}
+	if (*meant)
+		ihmp_meant_replace(in, *meant, payload);
+	if (*seen)
+		ihmp_seen_replace(in, *seen, payload);
+	if (*seen == *meant) {
+		*meant = NULL;
+		goto out;
+	}
+	if (*seen)
+		ihmp_meant_remove(in, *seen);
+	if (*meant)
+		ihmp_seen_remove(in, *meant);
+out:
+	spin_unlock_bh(&in->tables.wiring);
+	return err;
+}
+
+/* A number for a host, by which nobody finds it yet. */
+int ihmp_host_reserve(struct ihmp_net *in, u32 *id)
 {
 	int err;
 
-	err = xa_alloc_cyclic_bh(&in->tables.hosts, id, host, XA_LIMIT(1, S32_MAX),
+	err = xa_alloc_cyclic_bh(&in->tables.hosts, id, NULL, XA_LIMIT(1, S32_MAX),
 				 &in->tables.next_host, GFP_ATOMIC | __GFP_NOWARN);
 	return err < 0 ? err : 0;
+}
+
+/* The number has its place already: this needs no memory. */
+void ihmp_host_link(struct ihmp_net *in, void *host, u32 id)
+{
+	WARN_ON_ONCE(xa_err(xa_store_bh(&in->tables.hosts, id, host, GFP_ATOMIC | __GFP_NOWARN)));
 }
 
 void *ihmp_host_by_id(struct ihmp_net *in, u32 id)

@@ -126,9 +126,13 @@ IHMP_TABLE_FUNCTIONS(networks)
 IHMP_PAIR_FUNCTIONS(row)
 IHMP_PAIR_FUNCTIONS(nat)
 
+int ihmp_addrs_replace(struct ihmp_net *in, void *old, void *payload);
+int ihmp_nat_exchange(struct ihmp_net *in, void *payload, void **seen, void **meant);
+
 int ihmp_row_wire(struct ihmp_net *in, void *payload);
 
-int ihmp_host_link(struct ihmp_net *in, void *host, u32 *id);
+int ihmp_host_reserve(struct ihmp_net *in, u32 *id);
+void ihmp_host_link(struct ihmp_net *in, void *host, u32 id);
 void *ihmp_host_by_id(struct ihmp_net *in, u32 id);
 void *ihmp_host_unlink(struct ihmp_net *in, u32 id);
 void *ihmp_host_next(struct ihmp_net *in, u32 *id);
