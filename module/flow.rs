@@ -53,7 +53,6 @@ use kernel::sync::atomic::{
     Relaxed, //
 };
 use seen::Seen;
-use silence::Silence;
 use socket::Socket;
 
 /// The table of rows by the packets that go out.
@@ -82,8 +81,6 @@ pub(crate) struct Row {
     twin: Atomic<bool>,
     /// Where its packets were seen.
     pub(crate) seen: Seen,
-    /// Since when nothing comes back.
-    pub(crate) silence: Silence,
     /// Who has it here.
     pub(crate) socket: Socket,
     /// Whether it may move.

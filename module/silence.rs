@@ -14,7 +14,7 @@ impl Netns {
     /// A packet of a flow is sent between these addresses, and the host has other paths of the family.
     #[inline]
     pub(crate) fn note_sent(&self, host: &Host, row: &Row, (from, to): (Addr, Addr), now: u64) {
-        let since = row.silence.send(from, now);
+        let since = row.seen.silence.send(from, now);
         if since != now && host.loss.is_silent(since, now) && self.once.tells_silence() {
             notify::silent(self, host.id(), from, to);
         }

@@ -202,7 +202,7 @@ fn receive(
     }
     row.touch(now);
     row.seen.hear(now);
-    row.silence.hear(tuple.dst);
+    row.seen.silence.hear(tuple.dst);
     host.traffic.received(now);
     if view.state() != HostState::Up || row.plain || view.hides(packet.tuple.dst) {
         netns.count(Counter::InUnchanged);

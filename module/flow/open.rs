@@ -9,7 +9,6 @@ use super::{
         Start, //
     },
     seen::Seen,
-    silence::Silence,
     socket::Socket,
     Flows,
     Row,
@@ -219,7 +218,6 @@ impl Netns {
                 apart: place.apart,
                 twin: Atomic::new(place.twin),
                 seen: Seen::new(start, self.marks.last(), place.known),
-                silence: Silence::new(),
                 socket,
                 stance: Stance::new(),
                 last: Atomic::new(clock::jiffies()),

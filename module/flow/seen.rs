@@ -2,7 +2,10 @@
 
 //! Between which addresses the packets of a flow were seen, and since when.
 
-use super::opening::Start;
+use super::{
+    opening::Start,
+    silence::Silence, //
+};
 use crate::{
     ffi::clock,
     host::Host, //
@@ -37,6 +40,8 @@ pub(crate) struct Seen {
     here: Atomic<bool>,
     /// Packets of the flow come from another address than the foreign identifier.
     there: Atomic<bool>,
+    /// Since when nothing comes back.
+    pub(crate) silence: Silence,
 }
 
 impl Seen {
@@ -60,6 +65,7 @@ impl Seen {
             sent: Atomic::new(false),
             here: Atomic::new(false),
             there: Atomic::new(false),
+            silence: Silence::new(),
         }
     }
 
