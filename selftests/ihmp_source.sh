@@ -197,6 +197,30 @@ accepted() {
 	expect 0 v flag && expect ok v disconnect && expect EADDRNOTAVAIL v bind "$nobody" && silence
 }
 
+# lent_once with|without: Checks that the module holds one reference to a socket that is lent the flag and loses it by listening, again
+# and again. /proc/net/tcp shows the references; without hosts only the program has one.
+lent_once() {
+	local round flag=1 references=2
+
+	stage && serve c 4 tcp:5000 && expect ok l tcp && expect 4001 l bind "$M" 4001 || return
+	[ "$1" = with ] || { flag=0 references=1 && ctl m host flush && must "no hooks" slowwait 5 no_hooks m; } || return
+	for round in {1..8}; do
+		expect 4001 l connect "$C" 5000 && expect "$flag" l flag || return
+		must "round $round: $references references" slowwait 5 has_references 4001 5000 "$references" || return
+		expect ok l disconnect && expect ok l listen && expect ok k tcp && tell k connect "$M" 4001 && expect ok l accept u || return
+		expect 0 l flag && expect 0 u flag && expect ok k close && expect ok u close && expect ok l disconnect || return
+	done
+	silence
+}
+
+# has_references LPORT RPORT COUNT: Has the connected socket of m between these ports so many references?
+has_references() {
+	local ports
+
+	printf -v ports '%04X %04X' "$1" "$2"
+	[ "$(in_ns m awk -v ports="$ports" '$4 == "01" && substr($2, 10) " " substr($3, 10) == ports { print $11 }' /proc/net/tcp)" = "$3" ]
+}
+
 # The listening socket still has the row of its old flow, and the new connection comes from the other end of that flow.
 accepted_over_row() {
 	stage 4 && serve c 4 tcp:5000 && expect ok l tcp && expect 4001 l bind "$M" 4001 || return
@@ -410,6 +434,8 @@ for family in 4 6; do
 	done
 done
 run_case "a socket accepted by one that has the row of a flow" accepted_over_row
+run_case "without hosts: a socket that listens and connects by turns is not held" lent_once without
+run_case "a socket that is lent the flag and gives it back by turns is held once" lent_once with
 run_case "an IPv6 socket bound to another's address while it had a flow, when the hooks go" rebound_without_hooks
 run_case "an IPv6 socket that speaks IPv4: another's IPv6 address by IPV6_PKTINFO" dual_stack
 run_case "an IPv6 socket that speaks IPv4: bound to another's IPv6 address" dual_stack_rebound

@@ -258,6 +258,12 @@ impl<'a> Sock<'a> {
         unsafe { raw::ihmp_sock_watched(self.as_ptr()) }
     }
 
+    /// The program has set the permission itself.
+    pub(crate) fn own_transparent(&self) -> bool {
+        // SAFETY: By the invariant.
+        unsafe { raw::ihmp_sock_own_transparent(self.as_ptr()) }
+    }
+
     /// Lets it send from an address that is no longer local, and have it watched from now on.
     pub(crate) fn lend(&self, net: &Net) -> Result {
         // SAFETY: By the invariant; the function takes a reference of its own.

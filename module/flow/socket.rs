@@ -49,8 +49,7 @@ impl<'a> Owner<'a> {
 
     /// Whether it is ours to let it send from any address: a socket that may do so by itself keeps the flag.
     fn borrows(&self) -> bool {
-        self.sock
-            .is_none_or(|sock| !sock.transparent() || sock.watched())
+        self.sock.is_none_or(|sock| !sock.own_transparent())
     }
 }
 

@@ -21,6 +21,16 @@
 #define IHMP_WATCHED (BITS_PER_LONG - 1)
 static_assert(INET_FLAGS_RTALERT < IHMP_WATCHED);
 
+/* The mark and the flag come and go in one step: a flag without the mark would be the program's for good. */
+#define IHMP_LENT (BIT(IHMP_WATCHED) | BIT(INET_FLAGS_TRANSPARENT))
+
+/*
+ * A socket is found in the list by where it is in memory: it has one entry,
+ * however often it is lent and taken back. So near to it is no other.
+ */
+#define IHMP_SOCK_SHIFT 9
+static_assert(sizeof(struct inet_sock) >= BIT(IHMP_SOCK_SHIFT));
+
 struct ihmp_lent {
 	struct sock *sk;
 	struct in6_addr bound;	/* the address that it had then */
@@ -29,6 +39,17 @@ struct ihmp_lent {
 bool ihmp_sock_watched(const struct sock *sk)
 {
 	return test_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
+}
+
+static bool ihmp_flag_is_own(unsigned long flags)
+{
+	return (flags & IHMP_LENT) == BIT(INET_FLAGS_TRANSPARENT);
+}
+
+/* The flag was set by the program, and not lent. */
+bool ihmp_sock_own_transparent(const struct sock *sk)
+{
+	return ihmp_flag_is_own(READ_ONCE(inet_sk(sk)->inet_flags));
 }
 
 /* IPv4 as ::ffff:a.b.c.d */
@@ -44,24 +65,42 @@ static struct in6_addr ihmp_sock_bound(const struct sock *sk)
 	return addr;
 }
 
-/* Remembers the socket, which is not dying; it takes over the reference. */
-static int ihmp_sock_watch(struct ihmp_net *in, struct sock *sk)
+static unsigned long ihmp_sock_place(const struct sock *sk)
 {
-	struct ihmp_lent *lent = kmalloc(sizeof(*lent), GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN);
-	u32 id;
+	return (unsigned long)sk >> IHMP_SOCK_SHIFT;
+}
+
+/* Remembers the socket, which is not dying; it takes over the reference. The caller holds the list's lock. */
+static int ihmp_sock_remember(struct ihmp_net *in, struct sock *sk)
+{
+	gfp_t gfp = GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN;
+	struct ihmp_lent *lent;
 	int err;
 
+	if (xa_load(&in->lent, ihmp_sock_place(sk))) {
+		sock_put(sk);
+		return 0;
+	}
+	lent = kmalloc(sizeof(*lent), gfp);
 	if (!lent)
 		return -ENOMEM;
 	lent->sk = sk;
 	lent->bound = ihmp_sock_bound(sk);
-	err = __xa_alloc(&in->lent, &id, lent, xa_limit_32b,
-			 GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN);
+	err = xa_err(__xa_store(&in->lent, ihmp_sock_place(sk), lent, gfp));
 	if (err)
 		kfree(lent);
-	else
-		set_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
 	return err;
+}
+
+/* Gives the flag, unless the program has set it itself meanwhile. */
+static void ihmp_sock_give(struct sock *sk)
+{
+	unsigned long flags = READ_ONCE(inet_sk(sk)->inet_flags);
+
+	do {
+		if (ihmp_flag_is_own(flags))
+			return;
+	} while (!try_cmpxchg(&inet_sk(sk)->inet_flags, &flags, flags | IHMP_LENT));
 }
 
 /* TCP without a connection: the socket may listen next, and what it accepts would inherit the flag. */
@@ -74,7 +113,7 @@ static bool ihmp_sock_is_unconnected(const struct sock *sk)
 /* The flag lets IPv4 route from an address that is no longer local, and IPv6 take one for a source by IPV6_PKTINFO. */
 int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
 {
-	int err = 0;
+	int err;
 
 	/* No raw socket has a flow of TCP: it is the kernel's own, which answers in the name of others. */
 	if (sk->sk_type == SOCK_RAW && sk->sk_protocol == IPPROTO_TCP)
@@ -84,12 +123,9 @@ int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk)
 	if (!refcount_inc_not_zero(&sk->sk_refcnt))
 		return 0;
 	xa_lock_bh(&in->lent);
-	if (ihmp_sock_watched(sk))
-		sock_put(sk);
-	else
-		err = ihmp_sock_watch(in, sk);
+	err = ihmp_sock_remember(in, sk);
 	if (!err)
-		inet_set_bit(TRANSPARENT, sk);
+		ihmp_sock_give(sk);
 	xa_unlock_bh(&in->lent);
 	if (err)
 		sock_put(sk);
@@ -116,13 +152,15 @@ int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk)
 	return err;
 }
 
-/* Takes back what was lent, if it was; also what was inherited. */
+/* Takes back what was lent, if it was; also what was inherited. It stays in the list: it may be lent again. */
 void ihmp_sock_take_back(struct sock *sk)
 {
-	if (!ihmp_sock_watched(sk))
-		return;
-	inet_clear_bit(TRANSPARENT, sk);
-	clear_bit(IHMP_WATCHED, &inet_sk(sk)->inet_flags);
+	unsigned long flags = READ_ONCE(inet_sk(sk)->inet_flags);
+
+	do {
+		if (!(flags & BIT(IHMP_WATCHED)))
+			return;
+	} while (!try_cmpxchg(&inet_sk(sk)->inet_flags, &flags, flags & ~IHMP_LENT));
 	/* It was found with the flag. */
 	sk_dst_reset(sk);
 }

@@ -317,7 +317,7 @@ int ihmp_tables_init(struct ihmp_net *in)
 
 	spin_lock_init(&in->tables.wiring);
 	xa_init_flags(&in->tables.hosts, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
-	xa_init_flags(&in->lent, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
+	xa_init_flags(&in->lent, XA_FLAGS_LOCK_BH | XA_FLAGS_ACCOUNT);
 	for (i = 0; i < ARRAY_SIZE(ihmp_table_list); i++) {
 		int err = rhashtable_init(ihmp_table(in, i), ihmp_table_list[i].params);
 

@@ -201,6 +201,7 @@ bool ihmp_sock_shares(const struct sock *a, const struct sock *b);
 
 /* lend.c: sockets that we let send from any address */
 bool ihmp_sock_watched(const struct sock *sk);
+bool ihmp_sock_own_transparent(const struct sock *sk);
 int ihmp_sock_lend(struct ihmp_net *in, struct sock *sk);
 int ihmp_sock_lend_group(struct ihmp_net *in, struct sock *sk);
 void ihmp_sock_take_back(struct sock *sk);

@@ -180,7 +180,7 @@ bool ihmp_sock_may_spoof(struct sock *sk)
 bool ihmp_sock_own_source(const struct sock *sk)
 {
 	return inet_test_bit(FREEBIND, sk) || inet_test_bit(HDRINCL, sk) ||
-	       (inet_test_bit(TRANSPARENT, sk) && !ihmp_sock_watched(sk));
+	       ihmp_sock_own_transparent(sk);
 }
 
 static bool ihmp_sock_bound_alike(const struct sock *a, const struct sock *b)
