@@ -90,7 +90,7 @@ pub(crate) fn consider<'a>(
         netns.refuse(Reason::NoMemory);
         return None;
     }
-    let host = netns.net.find::<Addrs>(&addr.octets(), guard)?.host(guard);
+    let host = netns.named(addr, guard)?.host(guard);
     if made.is_ok() {
         netns.count(Counter::Discovered);
         notify::discover(netns, host.id(), packet);

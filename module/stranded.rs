@@ -16,7 +16,6 @@ use crate::{
         Start, //
     },
     host::{
-        Addrs,
         Host, //
     },
     netns::Netns,
@@ -79,7 +78,7 @@ fn host_of<'a>(netns: &Netns, key: &FlowKey, guard: &'a Guard) -> Option<(Found<
     if let Some(nat) = netns.nat_of(key, guard) {
         return Some((nat.host().under(guard), nat.mapping.port));
     }
-    let node = netns.net.find::<Addrs>(&key.faddr.octets(), guard)?;
+    let node = netns.named(key.faddr, guard)?;
     let known = match node.role() {
         Role::Active => true,
         Role::Alias => key.proto == TCP,

@@ -87,7 +87,8 @@ sleeper() {
 	traffic_end m
 }
 
-for name in host-new host-set addr-new addr-del nat-new policy-new param-set host-flush; do
+for name in host-new host-set "host-set with addresses that another host had" addr-new addr-del nat-new "nat-new in the place of others" \
+	policy-new param-set host-flush; do
 	run_case "$name: each allocation fails once" short_command "$name"
 done
 run_case "loading: each allocation fails once" load

@@ -92,19 +92,39 @@ def known(f):
     f.do("host-new", name="known", addr=[address(C4, "active"), address(C6, "active"), address(M4, "local")])
 
 
+def mapped(f):
+    """One with two port mappings: a third has the name of one, and the host's ports of the other."""
+    known(f)
+    host = f.dump("host-get")[0]["id"]
+    for nat_port, port in ((6000, 5001), (6001, 5000)):
+        f.send("nat-new", {**MAPPING, "host-id": host, "nat-port": nat_port, "port": port})
+
+
+def taken(f):
+    """One with another that had the addresses which the command gives to the first."""
+    known(f)
+    f.do("host-new", name="former", addr=[address(D4, "alias"), address(D6, "alias"), address(N4, "active"), address(M4, "local")])
+
+
 def hooked(f):
     known(f)
     f.do("param-set", discovery=1)
 
 
+D6 = C6[:-1] + b"\x02"
+MAPPING = {"address": N4, "proto": 17, "local-port": 7000}
 MANY = [address(C4, "active"), address(C6, "active"), address(D4, "active"), address(N4, "active", nat=True), address(M4, "local")]
-# For each command: a function that makes the objects that exist before, and its attributes, given the number of the host.
+# For each command, and perhaps the case in words: a function that makes the objects that exist before, and its attributes, given the
+# number of the first host that exists.
 COMMANDS = {
     "host-new": (nothing, lambda host: {"name": "new", "addr": MANY}),
     "host-set": (known, lambda host: {"id": host, "name": "other", "addr": MANY}),
     "addr-new": (known, lambda host: {"id": host, "addr": [address(N4, "active", nat=True), address(D4, "alias")]}),
     "addr-del": (known, lambda host: {"id": host, "addr": [address(C6, "active")]}),
-    "nat-new": (known, lambda host: {"host-id": host, "address": N4, "proto": 17, "port": 5000, "nat-port": 6000, "local-port": 7000}),
+    "nat-new": (known, lambda host: {**MAPPING, "host-id": host, "port": 5000, "nat-port": 6000}),
+    "nat-new in the place of others": (mapped, lambda host: {**MAPPING, "host-id": host, "port": 5000, "nat-port": 6000}),
+    "host-set with addresses that another host had": (taken, lambda host: {"id": host, "addr": [
+        address(C4, "active"), address(D4, "active"), address(D6, "active"), address(M4, "local")]}),
     "policy-new": (nothing, lambda host: {"address": C6[:8] + bytes(8), "prefix-len": 64, "action": "known"}),
     "param-set": (nothing, lambda host: {"discovery": 1}),
     "host-flush": (hooked, lambda host: {}),
@@ -143,7 +163,7 @@ def command(name):
         values = attributes(hosts[0]["id"] if hosts else 0)
         tight.armed = True
         try:
-            family.ynl.do(name, values)
+            family.ynl.do(name.split()[0], values)
             continue
         except family.error_type as problem:
             refused += 1

@@ -21,7 +21,6 @@ use crate::{
         object::Shared, //
     },
     host::{
-        Addrs,
         Conflict,
         Host,
         PathChanges, //
@@ -159,20 +158,31 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
     refuse_never(netns, request, draft.sets.lists())?;
     let expires_in = request.attr(HostAttr::EXPIRES_IN.0).map(|attr| attr.uint());
     let reply = request.reply()?;
-    let (host, changes) = netns
-        .host_add(expires_in, &mut config)
-        .map_err(|conflict| refuse_conflict(request, conflict))?;
-    if let Err(error) = netns.update_hooks(&config) {
-        netns.host_remove(&host, &config);
-        return Err(request.refuse(
+    // First, since a host that goes again has taken addresses over from others.
+    netns.net.set_hooks(true).map_err(|error| {
+        request.refuse(
             None,
             error,
             format_args!("the netfilter hooks cannot be registered"),
+        )
+    })?;
+    let added = netns.host_add(expires_in, &mut config);
+    // What it wants is there, or goes: that cannot fail.
+    netns.update_hooks(&config)?;
+    let (host, changes) = added.map_err(|conflict| refuse_conflict(request, conflict))?;
+    let id = host.id();
+    if let Err(error) = reply.send(|message| message.u32(HostAttr::ID.0, id)) {
+        // Whoever asked does not know the number.
+        netns.host_remove(&host, &config);
+        netns.update_hooks(&config)?;
+        return Err(request.refuse(
+            None,
+            error,
+            format_args!("there is no room for the answer in the socket"),
         ));
     }
     notify::host(netns, &host, &changes);
-    let id = host.id();
-    reply.send(|message| message.u32(HostAttr::ID.0, id))
+    Ok(())
 }
 
 /// `host-set`
@@ -273,8 +283,7 @@ pub(crate) fn get(netns: &Netns, request: &Request<'_>) -> Result {
             let addr = address(request, attr)?;
             let guard = rcu::read_lock();
             netns
-                .net
-                .find::<Addrs>(&addr.octets(), &guard)
+                .named(addr, &guard)
                 .and_then(|node| node.host(&guard).share())
                 .ok_or_else(|| {
                     request.refuse(Some(attr), ENOENT, format_args!("no host has {addr}"))

@@ -20,7 +20,6 @@ use crate::{
         Flows,
         Wires, //
     },
-    host::Addrs,
     netns::Netns,
     stats::Counter,
     uapi::HostState, //
@@ -97,7 +96,7 @@ pub(super) fn input(
     let nat = netns.nat_of(&key, guard).filter(|_| quoted.ports);
     let (host, port) = match nat {
         Some(nat) => (nat.host().under(guard), nat.mapping.port),
-        None => match netns.net.find::<Addrs>(&sent.dst.octets(), guard) {
+        None => match netns.named(sent.dst, guard) {
             Some(node) => (node.host(guard), sent.dport),
             None => return Verdict::Accept,
         },
@@ -137,8 +136,7 @@ pub(super) fn input(
     let from_host = match nat {
         Some(nat) => from == nat.mapping.addr,
         None => netns
-            .net
-            .find::<Addrs>(&from.octets(), guard)
+            .named(from, guard)
             .is_some_and(|node| node.host(guard).id() == host.id() && node.role() == Role::Active),
     };
     let outer = Rewrite {

@@ -13,7 +13,6 @@ use crate::{
         sock::Sock, //
     },
     flow::Wires,
-    host::Addrs,
     netns::Netns,
     uapi::HostState, //
 };
@@ -115,8 +114,7 @@ pub(super) fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packe
     }
     let source = packet.tuple.src;
     let host = netns
-        .net
-        .find::<Addrs>(&message.host.octets(), guard)
+        .named(message.host, guard)
         .map(|node| node.host(guard));
     let mover = host.filter(|host| {
         let view = host.view.read(guard);
@@ -126,8 +124,7 @@ pub(super) fn note_announcement(netns: &Netns, skb: &mut Skb<'_>, packet: &Packe
             && view.lists().lookup(Role::Active, source).is_none()
     });
     let free = netns
-        .net
-        .find::<Addrs>(&source.octets(), guard)
+        .named(source, guard)
         .is_none_or(|node| node.role() != Role::Active);
     if let Some(host) = mover.filter(|_| free && source.translatable()) {
         let natted = message.options.has(Options::NAT_SUPPORTED);

@@ -34,7 +34,6 @@ use crate::{
     follow,
     host::{
         AddrNode,
-        Addrs,
         Host, //
     },
     nat::Nat,
@@ -88,7 +87,7 @@ pub(crate) fn input(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
     if !packet.tuple.dst.translatable() {
         return Verdict::Accept;
     }
-    let known = netns.net.find::<Addrs>(&packet.tuple.src.octets(), &guard);
+    let known = netns.named(packet.tuple.src, &guard);
     let Some(host) = known
         .filter(|node| node.role() == Role::Active)
         .map(|node| node.host(&guard))

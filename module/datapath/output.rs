@@ -32,7 +32,6 @@ use crate::{
         Start, //
     },
     host::{
-        Addrs,
         Host, //
     },
     netns::Netns,
@@ -95,7 +94,7 @@ pub(crate) fn output(netns: &Netns, mut skb: Skb<'_>, ipv6: bool) -> Verdict {
 fn answer(netns: &Netns, mut skb: Skb<'_>, packet: &Packet, guard: &Guard) -> Verdict {
     let tuple = &packet.tuple;
     let ipv6 = packet.family == Family::V6;
-    let Some(node) = netns.net.find::<Addrs>(&tuple.dst.octets(), guard) else {
+    let Some(node) = netns.named(tuple.dst, guard) else {
         return pass(netns, &skb, ipv6);
     };
     let host = node.host(guard);
@@ -366,7 +365,7 @@ fn open<'a>(
     let nat = netns.nat_of(key, guard);
     let node = match nat {
         Some(_) => None,
-        None => netns.net.find::<Addrs>(&key.faddr.octets(), guard),
+        None => netns.named(key.faddr, guard),
     };
     let doubtful = |host: &Host| {
         let view = host.view.read(guard);
@@ -444,7 +443,7 @@ fn resets_unvalidated(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
     if flags & (TCP_RST | TCP_ACK) != TCP_RST {
         return false;
     }
-    let node = netns.net.find::<Addrs>(&packet.tuple.dst.octets(), guard);
+    let node = netns.named(packet.tuple.dst, guard);
     let node = node.filter(|node| node.role() == Role::Active);
     node.is_some_and(|node| {
         let host = node.host(guard);
@@ -465,10 +464,7 @@ fn accept<'a>(
     request: Owner<'_>,
     guard: &'a Guard,
 ) -> Result<Found<'a, Row>, NoRow> {
-    let node = netns
-        .net
-        .find::<Addrs>(&key.faddr.octets(), guard)
-        .ok_or(NoRow::Pass)?;
+    let node = netns.named(key.faddr, guard).ok_or(NoRow::Pass)?;
     let host = node.host(guard);
     let start = match node.role() {
         Role::Alias => Start::OpensPlain,

@@ -99,7 +99,7 @@ impl Netns {
         number.give(host);
     }
 
-    /// Gives a host the view that the draft says: addresses first, so that a conflict changes nothing.
+    /// Gives a host the view that the draft says: all of it, or a conflict and nothing.
     pub(crate) fn host_change(
         &self,
         host: &Shared<Host>,
@@ -111,7 +111,7 @@ impl Netns {
             other,
             vacated,
         } = config;
-        let renamed = self.names_add(host, draft.sets.lists(), other)?;
+        let names = self.names_add(host, draft.sets.lists(), other)?;
         let guard = rcu::read_lock();
         let old = host.view.read(&guard);
         let Ok(mut view) = self.next_view(old, draft) else {
@@ -137,6 +137,10 @@ impl Netns {
             (true, true) => Asleep::All,
         };
         self.network_change(host, before.network, after.network);
+        let renamed = names.is_some();
+        if let Some(names) = names {
+            self.names_take(names);
+        }
         let guard = rcu::read_lock();
         let old = host.view.read(&guard);
         host.loss.note_change();

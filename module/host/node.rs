@@ -26,6 +26,9 @@ use kernel::{
     },
 };
 
+/// The role of an address whose host has no view with it yet.
+const UNPUBLISHED: u32 = u32::MAX;
+
 /// The table of foreign addresses and their hosts.
 pub(crate) struct Addrs;
 
@@ -54,6 +57,26 @@ impl AddrNode {
             },
             atomic,
         )
+    }
+
+    /// A node for an address that a host is about to have. [`Netns::named`] does not find it before [`Self::set_role`].
+    ///
+    /// [`Netns::named`]: crate::netns::Netns::named
+    pub(super) fn unpublished(addr: Addr, host: Shared<Host>) -> Result<Owned<Self>> {
+        Owned::new(
+            Self {
+                key: addr.octets(),
+                role: Atomic::new(UNPUBLISHED),
+                host,
+            },
+            false,
+        )
+    }
+
+    /// Whether the host has a view with the address.
+    #[inline]
+    pub(super) fn is_published(&self) -> bool {
+        self.role.load(Relaxed) != UNPUBLISHED
     }
 
     /// The host that has the address.

@@ -6,7 +6,7 @@ import socket
 import time
 
 from .case import case, equal, true
-from .family import M4, Family, address, octets, ynl_module
+from .family import C4, C6, D4, M4, N4, Family, address, addresses, octets, ynl_module
 from .flows import Link
 from .nats import mapping, named, plain
 
@@ -53,6 +53,23 @@ def events(f):
     f.do("host-del", id=number)
     gone = [e for e in heard(listener, 2, 1) if e["name"] == "host-del-ntf"]
     equal("host-del-ntf", [number], [e["msg"]["id"] for e in gone])
+    listener.ynl.close()
+
+
+@case("a host that loses a former address to another one is announced")
+def events_of_losers(f):
+    former = f.do("host-new", name="former", addr=[address(D4, "alias"), address(N4, "alias"), address(C4, "active"), address(M4, "local")])["id"]
+    number = f.do("host-new", addr=[address(C6, "active"), address(M4, "local")])["id"]
+    listener = Family(ynl_module())
+    listener.ynl.ntf_subscribe("events")
+    f.refused(errno.EEXIST, "addr-new", {"id": number, "addr": [address(D4, "active"), address(C4, "active")]}, text="belongs to host")
+    equal("by a command that is refused it loses nothing", [D4, N4], addresses(f.do("host-get", id=former), "alias"))
+    equal("and is found by it", former, f.do("host-get", address=D4)["id"])
+    f.do("addr-new", id=number, addr=[address(D4, "active"), address(N4, "alias")])
+    told = {e["msg"]["id"]: e["msg"] for e in heard(listener, 9, 1) if e["name"] == "host-ntf"}
+    equal("who is announced", {former, number}, set(told))
+    equal("what is left of it", [], addresses(told[former], "alias"))
+    equal("who has it", number, f.do("host-get", address=D4)["id"])
     listener.ynl.close()
 
 

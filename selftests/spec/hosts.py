@@ -2,7 +2,10 @@
 """Cases about hosts and their addresses."""
 
 import errno
+import socket
 import struct
+
+import batch
 
 from .case import case, equal, true
 from .family import C4, C6, D4, M4, M6, Raw, address, addresses, octets
@@ -93,6 +96,22 @@ def host_get_errors(f):
     f.refused(errno.ENOENT, "host-get", {"address": C4}, text="no host has", bad=".address")
     f.refused(errno.ERANGE, "host-get", {"id": 0}, bad=".id")
     equal("dump", [], f.dump("host-get"))
+
+
+@case("host-new: a host whose number could not be told is not there")
+def host_untold(f):
+    client = batch.Client()
+    data = batch.u32(batch.STATE, batch.UP) + batch.addr("192.0.2.101", batch.ACTIVE) + batch.addr("192.0.2.1", batch.LOCAL)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    # Acknowledgements that nobody reads fill the socket's room.
+    for _ in range(64):
+        client.sock.send(client.message(client.family, batch.FLUSH, b"", batch.NLM_F_REQUEST | batch.NLM_F_ACK))
+    client.sock.send(client.message(client.family, batch.NEW, data, batch.NLM_F_REQUEST))
+    equal("hosts", [], f.dump("host-get"))
+    equal("hooks", 0, f.do("stats-get")["hooks"])
+    f.host()
+    equal("hosts", 1, f.do("stats-get")["hosts"])
+    client.sock.close()
 
 
 @case("host-set: whole sets are replaced, the others stay, the old address becomes an alias")
