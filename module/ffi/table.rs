@@ -158,6 +158,9 @@ pub(crate) unsafe trait Apart: Paired {
 /// No other type is.
 pub(crate) unsafe trait Numbered: Payload + Sized {}
 
+/// A value that was put into two tables, and those that had its keys there.
+pub(crate) type Placed<'a, T> = (Found<'a, T>, [Option<Found<'a, T>>; 2]);
+
 /// Where a payload begins.
 fn payload<T: Payload>(found: Found<'_, T>) -> *mut c_void {
     found.as_ptr().cast()
@@ -269,7 +272,7 @@ impl Net {
         &self,
         value: Owned<T>,
         guard: &'a Guard,
-    ) -> Result<(Found<'a, T>, [Option<Found<'a, T>>; 2])> {
+    ) -> Result<Placed<'a, T>> {
         let owner = value.owner().as_ptr().cast();
         let new = value.into_raw();
         let raw_new = new.as_ptr().cast();
