@@ -114,6 +114,10 @@ impl Netns {
                 row.seen.note_known();
                 Some(key.laddr)
             }
+            Local::Away if self.stays_unheard(skb, row, key.laddr, guard) => {
+                row.seen.note_known();
+                Some(key.laddr)
+            }
             Local::Left(_) | Local::Away => {
                 row.seen.note_known();
                 row.seen.leave_here();
@@ -148,6 +152,13 @@ impl Netns {
             Err(Reason::NoPath) if gone => Err(Reason::LocalGone),
             Err(why) => Err(why),
         }
+    }
+
+    /// Whether a flow on which the host was never heard keeps its local identifier, of which the host is told no more, but which is there:
+    /// a program may be looking whether just this network works.
+    #[inline]
+    fn stays_unheard(&self, skb: &Skb<'_>, row: &Row, laddr: Addr, guard: &Guard) -> bool {
+        row.seen.awaits_first_answer() && self.net.is_up(skb, laddr, guard)
     }
 
     /// Whether a flow keeps its local identifier, at this place of the local addresses, although a move left it.

@@ -98,6 +98,30 @@ cycles() {
 	equal "what is wrong with flows" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut) | tojson' "$TMP/run.m.json")"
 }
 
+# told FAMILY PATHS: Checks that the module tells of a flow on which c was heard, and nothing comes any more, where m has two paths to c: four
+# times a second. Without another path, and of a flow that was never answered, it tells nothing.
+told() {
+	local family=$1 paths=$2 M C count
+
+	FAMILIES=$family topo_pair delay "${DELAY_MS}ms" || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	introduce m "$M" c "$C" || return
+	[ "$paths" = 1 ] || ctl m host set "${HID[m]}" remote "$C" remote "${C%1}9" || return
+	serve c "$family" udpu:5001 && traffic m "$family" "$C" udpc:5001 && must "traffic goes on" goes_on m 20 || return
+	start m ihmpctl -j monitor >"$TMP/events" 2>&1
+	start c socat -u "UDP$family-RECV:5003" OPEN:/dev/null
+	# shellcheck disable=SC2016 # the inner shell's
+	start m bash -c 'exec 3<>"/dev/udp/$1/5003" && while :; do echo one way >&3; sleep 0.05; done' - "$C"
+	must "datagrams one way" slowwait 5 figure_is m flows 2 || return
+	later 2
+	equal "events while it goes on" 0 "$(grep -c silent-ntf "$TMP/events")"
+	netem s m0 loss 100%
+	later 2
+	count=$(grep -c silent-ntf "$TMP/events")
+	[ "$paths" = 1 ] || { at_least "events" 5 "$count" && at_most "events" 8 "$count" && return; }
+	equal "events" 0 "$count"
+}
+
 # has_lines FILE PATTERN COUNT
 has_lines() {
 	[ "$(grep -c "$2" "$1")" -ge "$3" ]
@@ -133,6 +157,8 @@ for family in 4 6; do
 		paired "IPv$family: a download of $client leaves it" dead $family "download-$client" $TCP_MS $client tcp:5000,rate=50000,send=0
 		paired "IPv$family: UDP of $client leaves it" dead $family "udp-$client" $UDP_MS $client udpc:5001
 	done
+	run_case "IPv$family: the module says that nothing comes back" told $family 2
+	run_case "IPv$family: it says nothing where there is no other path" told $family 1
 	run_case "IPv$family: it dies and comes back twenty times" cycles $family
 	run_case "IPv$family: a host that died is asked less and less" silent_peer $family
 	run_case "IPv$family: a network that loses packets is not left" lossy $family

@@ -146,9 +146,21 @@ impl Seen {
         self.sent.load(Relaxed)
     }
 
+    /// Whether the host was ever heard on the flow.
+    #[inline]
+    pub(crate) fn was_heard(&self) -> bool {
+        self.heard.load(Relaxed) != 0
+    }
+
+    /// Whether the flow began here, and the host was not heard on it yet.
+    #[inline]
+    pub(crate) fn awaits_first_answer(&self) -> bool {
+        !self.was_heard() && self.born != 0
+    }
+
     /// Whether packets were seen in both directions.
     pub(crate) fn is_answered(&self) -> bool {
-        self.was_sent() && self.heard.load(Relaxed) != 0
+        self.was_sent() && self.was_heard()
     }
 
     /// Whether the host was heard on the flow so shortly ago that it may be leaving the address that a router cannot reach.

@@ -107,34 +107,6 @@ def credit(f):
     listener.ynl.close()
 
 
-@case("silence on a path is announced where there is another one, four times a second")
-def events_of_silence(f):
-    here, there, other = b"\xc6\x33\x64\x01", b"\xc6\x33\x64\x03", b"\xc6\x33\x64\x04"
-    listener = Family(ynl_module())
-    with Link():
-        number = f.do("host-new", addr=[address(there, "active"), address(here, "local")])["id"]
-        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.connect(("198.51.100.3", 9))
-        listener.ynl.ntf_subscribe("events")
-
-        def told_in(seconds):
-            """The events while a datagram is sent every 20 ms."""
-            end, told = time.monotonic() + seconds, []
-            while time.monotonic() < end:
-                one.send(b"x")
-                told += [e["msg"] for e in heard(listener, 1, 0.02) if e["name"] == "silent-ntf"]
-            return told
-
-        equal("with one path", [], told_in(1))
-        f.do("host-set", id=number, addr=[address(there, "active"), address(other, "active")])
-        told = told_in(1.5)
-        expected = {"host-id": number, "local": here, "remote": there}
-        equal("silent-ntf", [expected] * len(told), told)
-        true(f"{len(told)} events in 1.2 s, one each 250 ms", 4 <= len(told) <= 5)
-        one.close()
-    listener.ynl.close()
-
-
 @case("discovery and limits are announced")
 def events_of_packets(f):
     listener = Family(ynl_module())

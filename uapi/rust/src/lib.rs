@@ -633,10 +633,10 @@ impl Command {
     /// A packet went, or was to go, to an unvalidated address of a host that has less than 64 KiB
     /// of credit left; sent once after each change of the host.
     pub const CREDIT_NTF: Self = Self(32);
-    /// On a flow of a host that has several paths of the flow's family, packets were sent for 300
-    /// ms between these addresses and none came back to the local one; sent at most four times a
-    /// second for each host, and 1,000 times in all. It says nothing of the path: the other end may
-    /// have had nothing to answer.
+    /// On a flow of a host that has several paths of the flow's family, and on which the host was
+    /// heard before, packets were sent for 300 ms between these addresses and none came back to the
+    /// local one; sent at most four times a second for each host, and 1,000 times in all. It says
+    /// nothing of the path: the other end may have had nothing to answer.
     pub const SILENT_NTF: Self = Self(33);
 
     /// The name in the spec, if the number has one there.
