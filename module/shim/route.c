@@ -287,18 +287,18 @@ static void ihmp_shorten(const struct sk_buff *skb, struct sock *sk, bool ipv6)
  * how long fragments may be, as for what conntrack has put together. 0 if the
  * packet is not to be cut.
  */
-static u32 ihmp_fragment_size(const struct sk_buff *skb)
+static noinline u32 ihmp_fragment_size(const struct sk_buff *skb)
 {
 	u32 mtu;
 
-	if (!skb->ignore_df || skb->len <= IPV6_MIN_MTU || skb_is_gso(skb))
+	if (skb->len <= IPV6_MIN_MTU || skb_is_gso(skb))
 		return 0;
 	mtu = max_t(u32, ip6_skb_dst_mtu(skb), IPV6_MIN_MTU);
 	return skb->len > mtu && mtu <= U16_MAX ? mtu : 0;
 }
 
 /* By a smaller MTU of its own the route cuts without that, and what IPsec makes of the packet is cut by IPsec. */
-static void ihmp_fragment(struct sk_buff *skb, u32 size)
+static noinline void ihmp_fragment(struct sk_buff *skb, u32 size)
 {
 	if (!dst_xfrm(skb_dst(skb)) && size < ip6_skb_dst_mtu(skb))
 		IP6CB(skb)->frag_max_size = size;
@@ -314,7 +314,7 @@ static void ihmp_fragment(struct sk_buff *skb, u32 size)
 int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_cache *cache, u32 tag,
 		   u32 device, bool ipv6)
 {
-	u32 fragment = ipv6 ? ihmp_fragment_size(skb) : 0;
+	u32 fragment = ipv6 && skb->ignore_df ? ihmp_fragment_size(skb) : 0;
 	int err;
 
 	sk = sk_to_full_sk(sk);
