@@ -95,7 +95,7 @@ pub(crate) struct Netns {
 impl Netns {
     /// The state of a new namespace.
     pub(crate) fn new(net: Net, params: Params) -> Result<Pin<KBox<Self>>> {
-        let policy = Slot::new(PolicyTable::empty()?);
+        let policy = Slot::new(PolicyTable::new(&[])?);
         let config = Config::new()?;
         let asking = Asking::new()?;
         KBox::pin_init(

@@ -2,7 +2,10 @@
 
 //! The discovery policy of a namespace: prefixes with actions, published as a whole.
 
-use crate::ffi::object::Owned;
+use crate::ffi::object::{
+    Owned,
+    Trail, //
+};
 use ihmp_core::{
     addr::Addr,
     policy::{
@@ -16,19 +19,20 @@ use kernel::prelude::*;
 /// Most prefixes.
 pub(crate) const MAX_RULES: usize = 1024;
 
-/// The prefixes at one moment.
-pub(crate) struct PolicyTable {
-    pub(crate) rules: KVec<(Prefix, Action)>,
-}
+/// A prefix, and what is to be done for its addresses.
+pub(crate) type Rule = (Prefix, Action);
+
+/// The prefixes at one moment, as many as there are.
+pub(crate) type PolicyTable = Trail<(), [Rule]>;
 
 impl PolicyTable {
-    /// No prefixes: everything is auto.
-    pub(crate) fn empty() -> Result<Owned<Self>> {
-        Owned::new(Self { rules: KVec::new() }, false)
+    /// These prefixes, one list after the other; without any, everything is auto.
+    pub(crate) fn new(lists: &[&[Rule]]) -> Result<Owned<Self>> {
+        Owned::with_items((), lists, false)
     }
 
     /// What is to be done for an address.
     pub(crate) fn action(&self, addr: Addr) -> Action {
-        decide(&self.rules, addr)
+        decide(self.items(), addr)
     }
 }

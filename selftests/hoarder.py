@@ -3,10 +3,11 @@
 """Makes the module allocate memory in a memory cgroup (v2), whose folder is FOLDER.
 
   hoarder.py hosts FOLDER COUNT          adds so many hosts by commands
-  hoarder.py fill FOLDER ROOM ROUNDS     leaves the cgroup ROOM octets and adds hosts until one is refused. It does so ROUNDS times,
-                                         each time with a little more room. Then it prints a line "COUNT ERRNO TEXT" for each round,
-                                         where COUNT is the number of hosts by then, and the address that was refused last. After a
-                                         line of input it adds 100 more hosts without a limit
+  hoarder.py fill FOLDER ROOM ROUNDS     leaves the cgroup ROOM octets and adds hosts until one is refused, and then prefixes to the
+                                         policy until one is refused. It does so ROUNDS times, each time with a little more room.
+                                         Then it prints a line "COUNT ERRNO TEXT" for each round, where COUNT is the number of hosts
+                                         by then, the address that was refused last, and a line "prefixes COUNT ERRNO TEXT" for each
+                                         round. After a line of input it adds 100 more hosts without a limit
   hoarder.py datagrams FOLDER ADDR COUNT sends a datagram from one socket to so many ports of an address
 """
 
@@ -19,10 +20,13 @@ import socket
 import struct
 import sys
 
-from batch import ACTIVE, LOCAL, NEW, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOL_NETLINK, STATE, UP, Client, addr, u32
+from batch import ACTIVE, LOCAL, NEW, NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, SOL_NETLINK, STATE, UP, Client, addr, attr, u32
 
 NETLINK_EXT_ACK, NLM_F_ACK_TLVS, TEXT = 11, 0x200, 1
 MCL_CURRENT, MCL_FUTURE = 1, 2
+POLICY_NEW, KNOWN = 16, 1
+# The most prefixes that a policy can have.
+PREFIXES = 1024
 # The rounds differ by so many octets, which is no multiple of the size of a host.
 ODD = 360
 
@@ -38,8 +42,15 @@ class Maker(Client):
 
     def ask_for(self, peer):
         """Adds one host."""
-        data = u32(STATE, UP) + addr(peer, ACTIVE) + addr("192.0.2.1", LOCAL)
-        self.sock.send(self.message(self.family, NEW, data, NLM_F_REQUEST | NLM_F_ACK))
+        self.ask_or_be_refused(NEW, u32(STATE, UP) + addr(peer, ACTIVE) + addr("192.0.2.1", LOCAL))
+
+    def ask_for_prefix(self, prefix):
+        """Adds one prefix to the policy."""
+        data = attr(1, socket.inet_aton(prefix)) + attr(2, b"\x20") + u32(3, KNOWN)
+        self.ask_or_be_refused(POLICY_NEW, data)
+
+    def ask_or_be_refused(self, command, data):
+        self.sock.send(self.message(self.family, command, data, NLM_F_REQUEST | NLM_F_ACK))
         while True:
             got = self.sock.recv(4096)
             _, kind, flags = struct.unpack_from("=IHH", got)
@@ -61,6 +72,7 @@ def fill(folder, room, times):
     # At the limit the kernel kills a program that opens a file, has to read its own code again, or needs more heap. So the code that
     # handles a refusal runs once before the limit is set.
     maker.ask_for(peer_of(1))
+    maker.ask_for_prefix(peer_of(1))
     try:
         maker.ask_for(peer_of(1))
     except Refused as why:
@@ -72,6 +84,7 @@ def fill(folder, room, times):
     limit = os.open(folder / "memory.max", os.O_WRONLY)
     used = os.open(folder / "memory.current", os.O_RDONLY)
     count, rounds = 1, []
+    prefixes, policies = 1, []
     for number in range(times):
         # A host takes several allocations. With other room, another one of them fails.
         os.pwrite(limit, str(int(os.pread(used, 32, 0)) + room + number * ODD).encode(), 0)
@@ -80,11 +93,20 @@ def fill(folder, room, times):
                 maker.ask_for(peer_of(count + 1))
                 count += 1
         except Refused as why:
-            os.pwrite(limit, b"max", 0)
             rounds.append((count, *why.args))
+        try:
+            while prefixes < PREFIXES:
+                maker.ask_for_prefix(peer_of(prefixes + 1))
+                prefixes += 1
+        except Refused as why:
+            policies.append((prefixes, *why.args))
+        os.pwrite(limit, b"max", 0)
     for line in rounds:
         print(*line)
-    print(peer_of(count + 1), flush=True)
+    print(peer_of(count + 1))
+    for line in policies:
+        print("prefixes", *line)
+    sys.stdout.flush()
     sys.stdin.readline()
     for number in range(count + 1, count + 101):
         maker.ask_for(peer_of(number))

@@ -87,6 +87,8 @@ full() {
 	address=${found[rounds]} made=${found[rounds - 1]%% *}
 	note "${found[0]}; $made at last; next $address"
 	equal "refused" "$rounds" "$(grep -c '^[0-9]* ENOMEM there is no memory$' "$TMP/filled")"
+	at_least "prefixes that were refused" 10 "$(grep -c '^prefixes [0-9]* ENOMEM there is no memory$' "$TMP/filled")"
+	equal "prefixes" "$(tail -n 1 "$TMP/filled" | cut -d ' ' -f 2)" "$(ctl m -j policy show | jq length)"
 	at_least "hosts" 10 "${found[0]%% *}"
 	equal "hosts that are there" "$made" "$(figure m hosts)"
 	check "nobody has the address" not quiet ctl m host show "$address"

@@ -7,16 +7,14 @@ use super::{
     no_memory, //
 };
 use crate::{
-    ffi::{
-        genl::{
-            Dump,
-            Request, //
-        },
-        object::Owned, //
+    ffi::genl::{
+        Dump,
+        Request, //
     },
     netns::Netns,
     policy::{
         PolicyTable,
+        Rule,
         MAX_RULES, //
     },
     uapi::{
@@ -52,23 +50,25 @@ fn prefix(request: &Request<'_>) -> Result<Prefix> {
 }
 
 /// Puts these rules in the place of those that were there.
-fn publish(netns: &Netns, request: &Request<'_>, rules: KVec<(Prefix, Action)>) -> Result {
-    let table = Owned::new(PolicyTable { rules }, false).map_err(|_| no_memory(request))?;
+fn publish(netns: &Netns, request: &Request<'_>, lists: &[&[Rule]]) -> Result {
+    let table = PolicyTable::new(lists).map_err(|_| no_memory(request))?;
     netns.policy.replace(table);
     Ok(())
 }
 
-/// The rules without one, and whether it was there.
-fn rules_without(netns: &Netns, prefix: Prefix) -> Result<(KVec<(Prefix, Action)>, bool)> {
+/// The rules without one, and whether it was there. The copy goes with the command, so it is not charged to who gives that.
+fn rules_without(netns: &Netns, prefix: Prefix) -> Result<(KVec<Rule>, bool)> {
     // Only the holder of the configuration lock replaces the table; an allocation may sleep, so
     // the rules are counted and copied in turns.
-    let mut copy = KVec::with_capacity(MAX_RULES + 1, GFP_KERNEL_ACCOUNT)?;
+    let count = netns.policy.read(&rcu::read_lock()).items().len();
+    let mut copy = KVec::with_capacity(count, GFP_KERNEL)?;
     let guard = rcu::read_lock();
     let table = netns.policy.read(&guard);
-    for rule in table.rules.iter().filter(|rule| rule.0 != prefix) {
+    for rule in table.items().iter().filter(|rule| rule.0 != prefix) {
+        // There is room.
         copy.push(*rule, GFP_ATOMIC)?;
     }
-    let found = copy.len() != table.rules.len();
+    let found = copy.len() != count;
     Ok((copy, found))
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
     let action = Action::from_number(attr.u32())
         .ok_or_else(|| request.refuse(Some(attr), EINVAL, format_args!("no such action")))?;
     let _config = netns.lock();
-    let (mut rules, _) = rules_without(netns, prefix).map_err(|_| no_memory(request))?;
+    let (rules, _) = rules_without(netns, prefix).map_err(|_| no_memory(request))?;
     if rules.len() >= MAX_RULES {
         return Err(request.refuse(
             None,
@@ -87,9 +87,7 @@ pub(crate) fn new(netns: &Netns, request: &Request<'_>) -> Result {
             format_args!("there are {MAX_RULES} prefixes, no more fit"),
         ));
     }
-    // There is room.
-    rules.push((prefix, action), GFP_KERNEL_ACCOUNT)?;
-    publish(netns, request, rules)
+    publish(netns, request, &[&rules, &[(prefix, action)]])
 }
 
 /// `policy-del`
@@ -104,16 +102,13 @@ pub(crate) fn del(netns: &Netns, request: &Request<'_>) -> Result {
             format_args!("there is no policy for {prefix}"),
         ));
     }
-    publish(netns, request, rules)
+    publish(netns, request, &[&rules])
 }
 
 /// `policy-flush`
 pub(crate) fn flush(netns: &Netns, request: &Request<'_>) -> Result {
     let _config = netns.lock();
-    netns
-        .policy
-        .replace(PolicyTable::empty().map_err(|_| no_memory(request))?);
-    Ok(())
+    publish(netns, request, &[])
 }
 
 /// `policy-get`
@@ -121,7 +116,7 @@ pub(crate) fn dump(netns: &Netns, dump: &mut Dump<'_>) -> Result {
     let guard = rcu::read_lock();
     let table = netns.policy.read(&guard);
     let done = dump.position()[0];
-    for (prefix, action) in table.rules.iter().skip(done as usize) {
+    for (prefix, action) in table.items().iter().skip(done as usize) {
         let written = dump.object(Command::POLICY_GET.0, |message| {
             message.addr(PolicyAttr::ADDRESS.0, prefix.addr)?;
             message.u8(PolicyAttr::PREFIX_LEN.0, prefix.len)?;

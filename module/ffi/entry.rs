@@ -100,7 +100,6 @@ payloads! {
     Host => ihmp_kind_IHMP_KIND_HOST;
     AddrNode => ihmp_kind_IHMP_KIND_ADDR;
     Row => ihmp_kind_IHMP_KIND_ROW;
-    PolicyTable => ihmp_kind_IHMP_KIND_POLICY;
     Nat => ihmp_kind_IHMP_KIND_NAT;
     Natted => ihmp_kind_IHMP_KIND_NATTED;
     Network => ihmp_kind_IHMP_KIND_NETWORK;
@@ -122,6 +121,16 @@ macro_rules! tables {
     ($($table:ty: $key:ty => $value:ty, $find:ident, $insert:ident, $remove:ident;)*) => {$(
         // SAFETY: The three functions are made by one `IHMP_TABLE` of object.c, for keys of this length at the place in the value that
         // is asserted below. Each table is named once here, and nowhere else.
+// SAFETY: `ihmp_rs_drop` drops a `PolicyTable` for this number; `whole` finds out how long it is.
+unsafe impl PayloadKind for PolicyTable {
+    const KIND: u32 = raw::ihmp_kind_IHMP_KIND_POLICY;
+
+    unsafe fn at(payload: *mut c_void) -> *mut Self {
+        // SAFETY: By the requirement.
+        unsafe { Self::whole(payload) }
+    }
+}
+
         unsafe impl Table for $table {
             type Key = $key;
             type Value = $value;
