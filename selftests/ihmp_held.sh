@@ -201,6 +201,16 @@ many_again() {
 	equal "packets for which there was no room" $((5 * $1 - WAIT)) "$(reason c hold-overflow)"
 }
 
+# leaves FAMILY: Checks that packets which wait are dropped and counted when their device goes to another namespace.
+leaves() {
+	local M N C D
+
+	stage "$1" && setup_ns e && announce "$M" "$N" && inject udp "$N" --sport 7000 --dport 5002 --count 3 || return
+	equal "packets that wait" 3 "$(reason c held)"
+	equal "packets that were dropped" 0 "$(reason c held-lost)"
+	ipn c link set eth0 netns "${NS[e]}" && must "they are dropped" slowwait 5 reason_at_least c held-lost 3
+}
+
 # Behind a NAT the ports are others. Checks that a packet that no local socket would take waits, until the mapping of its port is known.
 by_nat() {
 	local M N C D
@@ -277,6 +287,7 @@ for family in 4 6; do
 	run_case "IPv$family: so much memory of a host's packets waits" octets $family
 	run_case "IPv$family: so many packets and so much memory wait in all" by_net $family
 	run_case "IPv$family: behind a NAT what nobody takes waits" by_nat $family
+	run_case "IPv$family: what waits is dropped when its device leaves" leaves $family
 	run_case "IPv$family: what waits goes with its namespace" ends $family namespace
 	run_case "IPv$family: what waits goes with the module" ends $family module
 done

@@ -68,6 +68,8 @@ pub enum Reason {
     HostFlowLimit = 23,
     /// Datagrams went one way only, and another flow has the place of their row, since the table or the share of the host was full.
     FlowEvicted = 24,
+    /// The packet waited, or was to wait, for an announced move, and its device or its route went away, or conntrack refused it.
+    HeldLost = 25,
 }
 
 impl Reason {
@@ -75,7 +77,7 @@ impl Reason {
     pub const COUNT: usize = Reason::ALL.len();
 
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Reason; 25] = [
+    pub const ALL: [Reason; 26] = [
         Reason::NoPath,
         Reason::NoRoute,
         Reason::NotWritable,
@@ -101,6 +103,7 @@ impl Reason {
         Reason::Ipsec,
         Reason::HostFlowLimit,
         Reason::FlowEvicted,
+        Reason::HeldLost,
     ];
 
     /// The number in the contract.
@@ -132,7 +135,8 @@ impl Reason {
             | Reason::SameWire
             | Reason::Stays
             | Reason::NoCredit
-            | Reason::Ipsec => Effect::Drop,
+            | Reason::Ipsec
+            | Reason::HeldLost => Effect::Drop,
             Reason::NoMemory
             | Reason::FlowLimit
             | Reason::HostLimit

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     ffi::{
-        hold::Announced,
+        hold::{
+            Announced,
+            Held, //
+        },
         skb::Skb,
         sock::Sock, //
     },
@@ -51,11 +54,12 @@ pub(super) fn wait<'a>(
         return Err(skb);
     };
     match netns.net.hold(skb, &packet.tuple.src.octets(), &announced) {
-        Ok(()) => {
+        Held::Waits => {
             netns.refuse(Reason::Held);
             Ok(Verdict::Stolen)
         }
-        Err(skb) => {
+        Held::Lost => Ok(netns.drop_for(Reason::HeldLost)),
+        Held::Not(skb) => {
             netns.refuse(Reason::HoldOverflow);
             Err(skb)
         }

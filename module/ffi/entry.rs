@@ -74,6 +74,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 use kernel::{
+use ihmp_core::verdict::Reason;
     ffi::{
         c_int,
         c_void, //
@@ -329,6 +330,17 @@ unsafe extern "C" fn ihmp_rs_hook(
 ///
 /// `state` is live until the work is stopped.
 #[no_mangle]
+/// A packet that waited for an announced move is dropped, since its device has left the namespace.
+///
+/// # Safety
+///
+/// `state` is live until no packet waits.
+#[no_mangle]
+unsafe extern "C" fn ihmp_rs_held_lost(state: *mut c_void) {
+    // SAFETY: Packets that wait are freed before `ihmp_rs_net_exit`.
+    unsafe { netns(state) }.refuse(Reason::HeldLost);
+}
+
 unsafe extern "C" fn ihmp_rs_gc(state: *mut c_void) {
     // SAFETY: The work is stopped before `ihmp_rs_net_exit`.
     expiry::run(unsafe { netns(state) });

@@ -29,6 +29,16 @@ pub(crate) struct Announced {
 /// The announcements of one source, newest first; those of which the time is over, too.
 ///
 /// # Invariants
+/// What has become of a packet that was to wait.
+pub(crate) enum Held<'a> {
+    /// It waits, and is no longer the caller's.
+    Waits,
+    /// There is no room, or it may not wait.
+    Not(Skb<'a>),
+    /// Its route is going away, or conntrack refuses it: it is to be dropped.
+    Lost,
+}
+
 ///
 /// `at` is null or a record of the table, which stays until a grace period after it was taken out.
 struct Sources<'a> {
@@ -107,20 +117,19 @@ impl Net {
         unsafe { raw::ihmp_announced_forget(self.raw(), now) }
     }
 
-    /// Keeps a packet from a source until the announced move is applied, or the time is over. Gives it back when there is no room, or when
-    /// it may not wait.
+    /// Keeps a packet from a source until the announced move is applied, or the time is over.
     pub(crate) fn hold<'a>(
         &self,
         skb: Skb<'a>,
         source: &AddrKey,
         announced: &Announced,
-    ) -> Result<(), Skb<'a>> {
+    ) -> Held<'a> {
         if !skb.may_wait() {
-            return Err(skb);
+            return Held::Not(skb);
         }
         // SAFETY: By the invariants of `Net` and `Skb`, and the key has the length of a key. When taken, the packet belongs to C and `skb`
         // is gone.
-        let taken = unsafe {
+        let held = unsafe {
             raw::ihmp_hold(
                 self.raw(),
                 skb.raw(),
@@ -130,9 +139,10 @@ impl Net {
                 announced.until,
             )
         };
-        match taken {
-            true => Ok(()),
-            false => Err(skb),
+        match held {
+            raw::ihmp_held_as_IHMP_HELD => Held::Waits,
+            raw::ihmp_held_as_IHMP_HELD_LOST => Held::Lost,
+            _ => Held::Not(skb),
         }
     }
 

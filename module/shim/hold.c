@@ -69,7 +69,8 @@ static void ihmp_held_deliver(struct ihmp_net *in, struct ihmp_held *held, bool 
 
 	/* The transport would look in the namespace of the device. */
 	if (!net_eq(dev_net(dev), in->net)) {
-		kfree_skb(skb);
+		ihmp_rs_held_lost(in->state);
+		kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
 		ihmp_held_free(held, dev);
 		return;
 	}
@@ -184,27 +185,20 @@ static bool ihmp_hold_add(struct ihmp_net *in, struct ihmp_held *held, u32 host)
  * a move of the host to source is applied. Then it goes on by the caller of the
  * hook in which it is.
  */
-bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, const struct nf_hook_state *state, const u8 *source,
+u32 ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, const struct nf_hook_state *state, const u8 *source,
 	       u32 host, u64 until)
 {
 	struct ihmp_held *held;
 
 	if (!ihmp_net_has_room(in, skb))
-		return false;
+		return IHMP_HELD_NOT;
 	held = kmalloc(sizeof(*held), IHMP_HOLD_GFP);
 	if (!held)
-		return false;
-	if (!skb_dst_force(skb)) {
-		/* Its route is going away with its device. */
-		kfree_skb(skb);
+		return IHMP_HELD_NOT;
+	/* Its route may be going away with its device. */
+	if (!skb_dst_force(skb) || !ihmp_confirm(skb)) {
 		kfree(held);
-		return true;
-	}
-	if (!ihmp_confirm(skb)) {
-		/* Counted by conntrack. */
-		kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
-		kfree(held);
-		return true;
+		return IHMP_HELD_LOST;
 	}
 	/* Early demultiplexing may have lent a socket without a reference. */
 	skb_orphan(skb);
@@ -213,9 +207,9 @@ bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, const struct nf_hook_st
 	held->until = until;
 	memcpy(held->source, source, IHMP_ADDR_KEY);
 	if (ihmp_hold_add(in, held, host))
-		return true;
+		return IHMP_HELD;
 	kfree(held);
-	return false;
+	return IHMP_HELD_NOT;
 }
 
 static void ihmp_held_take_from(struct ihmp_net *in, u32 host, const u8 *source, struct list_head *to)
@@ -285,7 +279,7 @@ void ihmp_hold_exit(struct ihmp_net *in)
 	xa_unlock_bh(&in->moves.movers);
 	list_for_each_entry_safe(held, next, &left, list) {
 		dev = held->skb->dev;
-		kfree_skb(held->skb);
+		kfree_skb_reason(held->skb, SKB_DROP_REASON_NETFILTER_DROP);
 		ihmp_held_free(held, dev);
 	}
 	ihmp_announced_exit(in);

@@ -90,6 +90,13 @@ struct ihmp_net *ihmp_net_of(struct net *net);
 struct net *ihmp_net_ns(struct ihmp_net *in);
 void *ihmp_net_state(struct ihmp_net *in);
 int ihmp_hooks_set(struct ihmp_net *in, bool on);
+/* What has become of a packet that was to wait. */
+enum ihmp_held_as {
+	IHMP_HELD,	/* the module keeps it */
+	IHMP_HELD_NOT,	/* there is no room */
+	IHMP_HELD_LOST,	/* it is to be dropped */
+};
+
 u32 ihmp_hooks_count(const struct ihmp_net *in);
 void ihmp_count(struct ihmp_net *in, u32 counter, u64 n);
 u64 ihmp_count_read(struct ihmp_net *in, u32 counter);
@@ -231,7 +238,7 @@ bool ihmp_announced_next(struct ihmp_net *in, const u8 *source, const void **at,
 void ihmp_announced_forget(struct ihmp_net *in, u64 now);
 
 /* hold.c: packets that wait for them */
-bool ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, const struct nf_hook_state *state, const u8 *source,
+u32 ihmp_hold(struct ihmp_net *in, struct sk_buff *skb, const struct nf_hook_state *state, const u8 *source,
 	       u32 host, u64 until);
 void ihmp_hold_release(struct ihmp_net *in, u32 host, const u8 *source);
 
@@ -281,3 +288,4 @@ void ihmp_rs_gc(void *state);
 void ihmp_rs_stranded(void *state, struct sock *sk);
 
 #endif
+void ihmp_rs_held_lost(void *state);

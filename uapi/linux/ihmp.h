@@ -147,6 +147,9 @@ enum ihmp_path_cause {
  * @IHMP_REASON_FLOW_EVICTED: Passed; datagrams went one way only, and a new
  *   flow has the place of their row, since the table or the share of the host
  *   was full.
+ * @IHMP_REASON_HELD_LOST: Dropped; the packet waited, or was to wait, for an
+ *   announced move, and its device or its route went away, or conntrack
+ *   refused it.
  */
 enum ihmp_reason {
 	IHMP_REASON_NO_PATH,
@@ -174,6 +177,7 @@ enum ihmp_reason {
 	IHMP_REASON_IPSEC,
 	IHMP_REASON_HOST_FLOW_LIMIT,
 	IHMP_REASON_FLOW_EVICTED,
+	IHMP_REASON_HELD_LOST,
 };
 
 /*

@@ -395,6 +395,9 @@ pub enum Reason {
     /// Passed; datagrams went one way only, and a new flow has the place of their row, since the
     /// table or the share of the host was full.
     FlowEvicted = 24,
+    /// Dropped; the packet waited, or was to wait, for an announced move, and its device or its
+    /// route went away, or conntrack refused it.
+    HeldLost = 25,
 }
 
 impl Reason {
@@ -425,6 +428,7 @@ impl Reason {
         Self::Ipsec,
         Self::HostFlowLimit,
         Self::FlowEvicted,
+        Self::HeldLost,
     ];
 
     /// The number on the wire.
@@ -460,6 +464,7 @@ impl Reason {
             22 => Some(Self::Ipsec),
             23 => Some(Self::HostFlowLimit),
             24 => Some(Self::FlowEvicted),
+            25 => Some(Self::HeldLost),
             _ => None,
         }
     }
@@ -492,6 +497,7 @@ impl Reason {
             Self::Ipsec => "ipsec",
             Self::HostFlowLimit => "host-flow-limit",
             Self::FlowEvicted => "flow-evicted",
+            Self::HeldLost => "held-lost",
         }
     }
 
