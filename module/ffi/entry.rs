@@ -12,6 +12,7 @@ use super::{
     initial::initial,
     net::Net,
     object::{
+        Counted,
         PayloadKind,
         Shared, //
     },
@@ -73,8 +74,8 @@ use crate::{
     view::View, //
 };
 use core::ptr::NonNull;
-use kernel::{
 use ihmp_core::verdict::Reason;
+use kernel::{
     ffi::{
         c_int,
         c_void, //
@@ -106,6 +107,9 @@ payloads! {
     Network => ihmp_kind_IHMP_KIND_NETWORK;
 }
 
+// SAFETY: `Host::new` shares it at once, and it is in no table but that of numbers, which has a count.
+unsafe impl Counted for Host {}
+
 // SAFETY: `ihmp_rs_drop` drops a `View` for this number; `whole` finds out how long it is.
 unsafe impl PayloadKind for View {
     const KIND: u32 = raw::ihmp_kind_IHMP_KIND_VIEW;
@@ -117,11 +121,6 @@ unsafe impl PayloadKind for View {
     }
 }
 
-/// What each table has, found by which key.
-macro_rules! tables {
-    ($($table:ty: $key:ty => $value:ty, $find:ident, $insert:ident, $remove:ident;)*) => {$(
-        // SAFETY: The three functions are made by one `IHMP_TABLE` of object.c, for keys of this length at the place in the value that
-        // is asserted below. Each table is named once here, and nowhere else.
 // SAFETY: `ihmp_rs_drop` drops a `PolicyTable` for this number; `whole` finds out how long it is.
 unsafe impl PayloadKind for PolicyTable {
     const KIND: u32 = raw::ihmp_kind_IHMP_KIND_POLICY;
@@ -132,6 +131,11 @@ unsafe impl PayloadKind for PolicyTable {
     }
 }
 
+/// What each table has, found by which key.
+macro_rules! tables {
+    ($($table:ty: $key:ty => $value:ty, $find:ident, $insert:ident, $remove:ident;)*) => {$(
+        // SAFETY: The three functions are made by one `IHMP_TABLE` of object.c, for keys of this length at the place in the value that
+        // is asserted below. Each table is named once here, and nowhere else.
         unsafe impl Table for $table {
             type Key = $key;
             type Value = $value;
@@ -216,6 +220,8 @@ const _: () = {
     assert!(core::mem::offset_of!(Nat, seen) == 0);
     assert!(core::mem::offset_of!(Nat, meant) == size_of::<SeenBytes>());
     assert!(size_of::<SeenBytes>() == 24 && size_of::<MeantBytes>() == 28);
+    // They hash each as numbers of 32 bits; a payload is aligned to 8 octets.
+    assert!(size_of::<FlowBytes>() % 4 == 0 && size_of::<SeenBytes>() % 4 == 0);
     assert!(core::mem::offset_of!(Natted, key) == 0);
     assert!(core::mem::offset_of!(Network, key) == 0);
     // With the header of 64 octets a row has at most 256.
@@ -324,12 +330,6 @@ unsafe extern "C" fn ihmp_rs_hook(
     }
 }
 
-/// The periodic look at what has expired.
-///
-/// # Safety
-///
-/// `state` is live until the work is stopped.
-#[no_mangle]
 /// A packet that waited for an announced move is dropped, since its device has left the namespace.
 ///
 /// # Safety
@@ -341,6 +341,12 @@ unsafe extern "C" fn ihmp_rs_held_lost(state: *mut c_void) {
     unsafe { netns(state) }.refuse(Reason::HeldLost);
 }
 
+/// The periodic look at what has expired.
+///
+/// # Safety
+///
+/// `state` is live until the work is stopped.
+#[no_mangle]
 unsafe extern "C" fn ihmp_rs_gc(state: *mut c_void) {
     // SAFETY: The work is stopped before `ihmp_rs_net_exit`.
     expiry::run(unsafe { netns(state) });

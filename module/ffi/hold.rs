@@ -8,7 +8,10 @@ use super::{
     net::Net,
     raw,
     skb::Skb,
-    table::AddrKey, //
+    table::{
+        AddrKey,
+        Aligned, //
+    },
 };
 use core::ptr;
 use kernel::{
@@ -26,9 +29,6 @@ pub(crate) struct Announced {
     pub(crate) until: u64,
 }
 
-/// The announcements of one source, newest first; those of which the time is over, too.
-///
-/// # Invariants
 /// What has become of a packet that was to wait.
 pub(crate) enum Held<'a> {
     /// It waits, and is no longer the caller's.
@@ -39,11 +39,14 @@ pub(crate) enum Held<'a> {
     Lost,
 }
 
+/// The announcements of one source, newest first; those of which the time is over, too.
+///
+/// # Invariants
 ///
 /// `at` is null or a record of the table, which stays until a grace period after it was taken out.
 struct Sources<'a> {
     net: &'a Net,
-    source: AddrKey,
+    source: Aligned<AddrKey>,
     at: *const c_void,
     _guard: &'a Guard,
 }
@@ -83,6 +86,7 @@ impl Net {
         forget: u64,
         _: &Guard,
     ) -> bool {
+        let source = Aligned(*source);
         // SAFETY: By the invariant of `Net`; the key has the table's length, and the guard is held.
         unsafe {
             raw::ihmp_announce(
@@ -105,7 +109,7 @@ impl Net {
         // INVARIANT: Null.
         Sources {
             net: self,
-            source,
+            source: Aligned(source),
             at: ptr::null(),
             _guard: guard,
         }
@@ -149,6 +153,7 @@ impl Net {
     /// A move of a host to a source was applied: looks at the packets from there again. The caller may not hold locks of ours, but
     /// that of the configuration.
     pub(crate) fn release_held(&self, host: u32, source: &AddrKey) {
+        let source = Aligned(*source);
         // SAFETY: By the invariant of `Net`; the key has the table's length.
         unsafe { raw::ihmp_hold_release(self.raw(), host, source.as_ptr()) }
     }

@@ -47,6 +47,13 @@ pub(crate) trait Payload: PayloadKind + Send + Sync {}
 
 impl<T: PayloadKind + Send + Sync + ?Sized> Payload for T {}
 
+/// A type whose values live as long as somebody counts them. What is in a table or a slot otherwise goes with that, whoever counts it.
+///
+/// # Safety
+///
+/// A value is retired only when the last count goes.
+pub(crate) unsafe trait Counted: Payload + Sized {}
+
 /// A value with as many items behind it as it needs, in one allocation.
 ///
 /// # Invariants
@@ -197,7 +204,7 @@ impl<T: Payload + ?Sized> Owned<T> {
     }
 }
 
-impl<T: Payload> Owned<T> {
+impl<T: Counted> Owned<T> {
     /// Lets others share the value.
     pub(crate) fn share(self) -> Shared<T> {
         // INVARIANT: The header's count is one, it passes to the new value.
@@ -256,7 +263,10 @@ impl<'a, T: Payload> Found<'a, T> {
     }
 
     /// One more reference to the value; none when it is going.
-    pub(crate) fn share(self) -> Option<Shared<T>> {
+    pub(crate) fn share(self) -> Option<Shared<T>>
+    where
+        T: Counted,
+    {
         let payload = NonNull::from(self.0);
         // SAFETY: By the invariant there is a header, and it is not freed now.
         if unsafe { raw::ihmp_object_get(payload.as_ptr().cast()) } {
@@ -295,14 +305,14 @@ impl<T: Payload> Deref for Found<'_, T> {
 /// # Invariants
 ///
 /// Owns one count in the header.
-pub(crate) struct Shared<T: Payload>(NonNull<T>);
+pub(crate) struct Shared<T: Counted>(NonNull<T>);
 
 // SAFETY: `T` is `Send` and `Sync`, and the count is atomic.
-unsafe impl<T: Payload> Send for Shared<T> {}
+unsafe impl<T: Counted> Send for Shared<T> {}
 // SAFETY: As above.
-unsafe impl<T: Payload> Sync for Shared<T> {}
+unsafe impl<T: Counted> Sync for Shared<T> {}
 
-impl<T: Payload> Shared<T> {
+impl<T: Counted> Shared<T> {
     /// The value; it stays for a grace period even when this reference goes.
     #[inline]
     pub(crate) fn under<'a>(&self, _: &'a Guard) -> Found<'a, T> {
@@ -325,7 +335,7 @@ impl<T: Payload> Shared<T> {
     }
 }
 
-impl<T: Payload> Clone for Shared<T> {
+impl<T: Counted> Clone for Shared<T> {
     fn clone(&self) -> Self {
         // SAFETY: `self` holds a count, so the object is alive and the count cannot be zero.
         unsafe { raw::ihmp_object_get(self.0.as_ptr().cast()) };
@@ -334,7 +344,7 @@ impl<T: Payload> Clone for Shared<T> {
     }
 }
 
-impl<T: Payload> Deref for Shared<T> {
+impl<T: Counted> Deref for Shared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -343,7 +353,7 @@ impl<T: Payload> Deref for Shared<T> {
     }
 }
 
-impl<T: Payload> Drop for Shared<T> {
+impl<T: Counted> Drop for Shared<T> {
     fn drop(&mut self) {
         // SAFETY: The count is given back, and not used again.
         unsafe { raw::ihmp_object_put(self.0.as_ptr().cast()) }

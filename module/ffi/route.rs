@@ -102,8 +102,8 @@ impl Net {
     /// or none, so that routing decides alone. `None` when the address is not ours; IPv6 looks in the VRF of the packet, too.
     pub(crate) fn device_of(&self, skb: &Skb<'_>, addr: Addr, _guard: &Guard) -> Option<u32> {
         let octets = addr.octets();
-        // SAFETY: The namespace and the packet are valid; the packet is in LOCAL_OUT and has a route. An address has 16
-        // octets, and the guard is the RCU read lock.
+        // SAFETY: The namespace and the packet are valid; the packet has a route, in LOCAL_OUT as in LOCAL_IN. An address has 16 octets,
+        // and the guard is the RCU read lock.
         let device =
             unsafe { raw::ihmp_addr_device(self.ns(), skb.raw(), octets.as_ptr(), !addr.is_v4()) };
         u32::try_from(device).ok()

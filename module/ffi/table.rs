@@ -10,6 +10,7 @@
 use super::{
     net::Net,
     object::{
+        Counted,
         Found,
         Owned,
         Payload,
@@ -27,6 +28,18 @@ use kernel::{
     prelude::*,
     sync::rcu::Guard, //
 };
+
+/// Octets that lie where C may read them as numbers of 32 bits, as it does to hash a key.
+#[repr(C, align(4))]
+#[derive(Clone, Copy)]
+pub(super) struct Aligned<K>(pub(super) K);
+
+impl<K: AsRef<[u8]>> Aligned<K> {
+    /// Where they begin.
+    pub(super) fn as_ptr(&self) -> *const u8 {
+        self.0.as_ref().as_ptr()
+    }
+}
 
 /// Key of an address node: the address.
 pub(crate) type AddrKey = [u8; raw::IHMP_ADDR_KEY as usize];
@@ -71,7 +84,7 @@ pub(super) type Next = unsafe extern "C" fn(*mut c_void, *mut u32) -> *mut c_voi
 /// looks for it. No other type says that it is in this table.
 pub(crate) unsafe trait Table {
     /// What an entry is found by.
-    type Key: AsRef<[u8]>;
+    type Key: AsRef<[u8]> + Copy;
     /// What is in it.
     type Value: Payload;
     /// Finds.
@@ -111,7 +124,7 @@ pub(crate) unsafe trait Paired: Payload + Sized {
     /// The other one.
     type Second: Table<Value = Self>;
     /// What a value is linked to.
-    type Owner: Payload;
+    type Owner: Counted;
     /// Links a value to its owner.
     const LINK: Link;
     /// Unlinks it.
@@ -156,7 +169,7 @@ pub(crate) unsafe trait Apart: Paired {
 /// # Safety
 ///
 /// No other type is.
-pub(crate) unsafe trait Numbered: Payload + Sized {}
+pub(crate) unsafe trait Numbered: Counted {}
 
 /// A value that was put into two tables, and those that had its keys there.
 pub(crate) type Placed<'a, T> = (Found<'a, T>, [Option<Found<'a, T>>; 2]);
@@ -174,10 +187,11 @@ impl Net {
         key: &T::Key,
         guard: &'a Guard,
     ) -> Option<Found<'a, T::Value>> {
-        // SAFETY: The key has the table's length by the trait. What is in the table was put there by `insert` or `insert_pair`, so it is
+        let key = Aligned(*key);
+        // SAFETY: The key has the table's length by the trait, and is aligned. What is in the table was put there by `insert` or `insert_pair`, so it is
         // a `Value` made by `Owned`, and is freed a grace period after it was taken out.
         unsafe {
-            let found = (T::FIND)(self.raw(), key.as_ref().as_ptr().cast());
+            let found = (T::FIND)(self.raw(), key.as_ptr().cast());
             Found::from_raw(found.cast(), guard)
         }
     }
