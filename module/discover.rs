@@ -8,7 +8,7 @@
 
 use crate::{
     ffi::{
-        charge::Charge,
+        charge::charged,
         object::Found,
         sock::Sock, //
     },
@@ -83,9 +83,7 @@ pub(crate) fn consider<'a>(
         netns.refuse(Reason::DiscoverLimit);
         return None;
     }
-    let charge = Charge::to(sock);
-    let made = make(netns, addr, packet.tuple.src);
-    drop(charge);
+    let made = charged(Some(sock), || make(netns, addr, packet.tuple.src));
     if made.is_err_and(|error| error != EEXIST) {
         netns.refuse(Reason::NoMemory);
         return None;

@@ -75,6 +75,8 @@ pub(crate) struct Row {
     /// The flow began after its foreign address had left the host, or behind a NAT: it is not translated.
     pub(crate) plain: bool,
     host: Shared<Host>,
+    /// It has gone beyond the limit of its memory cgroup, and is counted among those that have.
+    beyond: bool,
     /// Another flow of the host had the same ports on the wire when this one began: it is found by its identifiers only.
     apart: bool,
     /// Another flow of the host has the same ports on the wire.

@@ -18,6 +18,9 @@ use kernel::sync::atomic::{
 const SHARE: u32 = 8;
 /// Every host may have as many. In a table that has no more, hosts have no shares.
 const LEAST_SHARE: u32 = 256;
+/// So many rows of datagrams may go beyond the limit of the memory cgroup that they are charged to.
+const BEYOND: u32 = 1024;
+
 /// The table of flows of a namespace.
 pub(crate) struct Table {
     count: Atomic<u32>,
@@ -25,6 +28,8 @@ pub(crate) struct Table {
     crowded: Atomic<u32>,
     /// Number of the host at which the look for such hosts goes on.
     next: Atomic<u32>,
+    /// Rows that have gone beyond the limit of their memory cgroup.
+    beyond: Atomic<u32>,
 }
 
 impl Table {
@@ -34,6 +39,7 @@ impl Table {
             count: Atomic::new(0),
             crowded: Atomic::new(0),
             next: Atomic::new(0),
+            beyond: Atomic::new(0),
         }
     }
 
@@ -41,6 +47,20 @@ impl Table {
     #[inline]
     pub(crate) fn count(&self) -> u32 {
         self.count.load(Relaxed)
+    }
+
+    /// Counts a row that is about to go beyond the limit of its memory cgroup, if another one may.
+    pub(crate) fn go_beyond(&self) -> bool {
+        let may = self.beyond.fetch_add(1, Relaxed) < BEYOND;
+        if !may {
+            self.come_back();
+        }
+        may
+    }
+
+    /// Such a row is gone.
+    pub(crate) fn come_back(&self) {
+        self.beyond.fetch_sub(1, Relaxed);
     }
 
     /// Counts a row of a host that is about to be made: how many others there are, and how many of this host.

@@ -124,6 +124,34 @@ rows() {
 	grows least 600000 hoard datagrams "$GROUP" "$C" 4000 && equal "rows" 4000 "$(figure m flows)"
 }
 
+# strangers FAMILY: datagrams from many ports come to a socket that is connected to nobody, whose cgroup is full. Some rows go beyond its
+# limit; the others are not made.
+strangers() {
+	local family=$1 M C round flows
+
+	have_cgroups || { skip "no memory cgroups" && return; }
+	FAMILIES=$family topo_pair && a_cgroup receiver || return
+	M=${ADDR[m.eth0.$family]} C=${ADDR[c.eth0.$family]}
+	# shellcheck disable=SC2016 # the inner shell's
+	start m bash -c 'echo $$ >"$1/cgroup.procs" && exec socat -u "UDP'"$family"'-RECV:5003" OPEN:/dev/null' - "$GROUP"
+	must "a receiver in a cgroup" slowwait 20 receives m 5003 || return
+	in_ns c ping -q -c 1 -W 2 "$M" >/dev/null
+	introduce m "$M" c "$C" && flood "$C" "$M" 5003 && equal "rows without a limit" 4000 "$(figure m flows)" || return
+	for round in 1 2; do
+		ctl m flow flush && nap 3 && ctl m stats flush || return
+		cat "$GROUP/memory.current" >"$GROUP/memory.max" || return
+		flood "$C" "$M" 5003 || return
+		flows=$(figure m flows)
+		at_least "rows at the limit, round $round" 1024 "$flows"
+		# What the processor has set aside for the cgroup, and what objects that were freed have left, is within the limit.
+		at_most "rows at the limit, round $round" 3000 "$flows"
+		equal "rows that were not made" $((4000 - flows)) "$(reason m no-memory)"
+		equal "processes that were killed" 0 "$(awk '$1 == "oom_kill" { print $2 }' "$GROUP/memory.events")"
+		echo max >"$GROUP/memory.max"
+	done
+	ctl m flow flush && flood "$C" "$M" 5003 && equal "rows without a limit again" 4000 "$(figure m flows)"
+}
+
 receives() {
 	in_ns "$1" ss -Huln "sport = :$2" | grep -q .
 }
@@ -136,6 +164,7 @@ flood() {
 run_case "hosts are charged to who makes them" hosts
 run_case "a command is refused at the limit of its cgroup, and nothing is half made" full
 for family in 4 6; do
+	run_case "IPv$family: few rows that strangers make go beyond the limit of a cgroup" strangers $family
 	run_case "IPv$family: rows are charged to the socket whose packets make them" rows $family
 done
 suite_end

@@ -8,35 +8,16 @@ use super::{
     raw,
     sock::Sock, //
 };
-use core::marker::PhantomData;
-use kernel::ffi::c_void;
 
-/// While it lives, what is allocated in this context is charged to the memory cgroup of a socket.
-///
-/// # Invariants
-///
-/// `before` is what `ihmp_charge` gave, in the context in which the value is dropped: it is not `Send`, since a pointer is not.
-pub(crate) struct Charge<'a> {
-    before: *mut c_void,
-    of: PhantomData<&'a Sock<'a>>,
-}
-
-impl<'a> Charge<'a> {
-    /// From now on.
-    pub(crate) fn to(sock: &'a Sock<'a>) -> Self {
-        // SAFETY: The socket is valid, and kept for as long as the value lives.
-        let before = unsafe { raw::ihmp_charge(sock.as_ptr()) };
-        // INVARIANT: It is what was just given.
-        Self {
-            before,
-            of: PhantomData,
-        }
-    }
-}
-
-impl Drop for Charge<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the invariant.
-        unsafe { raw::ihmp_charge_end(self.before) }
-    }
+/// Runs `act`, in which what is allocated is charged to the memory cgroup of a socket, if there is one.
+pub(crate) fn charged<R>(to: Option<&Sock<'_>>, act: impl FnOnce() -> R) -> R {
+    let Some(sock) = to else {
+        return act();
+    };
+    // SAFETY: The socket is valid, and is kept during the call.
+    let before = unsafe { raw::ihmp_charge(sock.as_ptr()) };
+    let done = act();
+    // SAFETY: It is what was just given, in the same context.
+    unsafe { raw::ihmp_charge_end(before) };
+    done
 }

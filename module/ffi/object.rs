@@ -134,17 +134,62 @@ pub(crate) struct Owned<T: Payload + ?Sized>(NonNull<T>);
 // SAFETY: `T` is `Send`, and the pointer is the only one to the value.
 unsafe impl<T: Payload + ?Sized> Send for Owned<T> {}
 
+/// How memory is asked for; `atomic` when the caller may not sleep.
+fn memory_for(atomic: bool) -> u32 {
+    match atomic {
+        true => raw::ihmp_memory_IHMP_MEMORY_PACKET,
+        false => raw::ihmp_memory_IHMP_MEMORY_COMMAND,
+    }
+}
+
+/// Memory for a value that is not there yet.
+///
+/// # Invariants
+///
+/// The pointer is to memory made by `ihmp_object_alloc` for a `T`, and is the only one.
+pub(crate) struct Room<T: Payload>(NonNull<T>);
+
+impl<T: Payload> Room<T> {
+    /// `atomic` when the caller may not sleep. That may go beyond the limit of the memory cgroup to which it is charged.
+    pub(crate) fn new(atomic: bool) -> Result<Self> {
+        Self::alloc(memory_for(atomic))
+    }
+
+    /// For a caller that may not sleep: fails at the limit of the cgroup.
+    pub(crate) fn within_limit() -> Result<Self> {
+        Self::alloc(raw::ihmp_memory_IHMP_MEMORY_WITHIN)
+    }
+
+    fn alloc(memory: u32) -> Result<Self> {
+        // SAFETY: The function has no requirements.
+        let room = unsafe { raw::ihmp_object_alloc(T::KIND, size_of::<T>() as u64, memory) };
+        // INVARIANT: Just made.
+        NonNull::new(room.cast::<T>()).map(Self).ok_or(ENOMEM)
+    }
+
+    /// Makes the value, in place.
+    pub(crate) fn fill(self, value: impl Init<T>) -> Owned<T> {
+        const { assert!(align_of::<T>() <= 8) };
+        let payload = self.0;
+        core::mem::forget(self);
+        // SAFETY: By the invariant the memory has the size of `T`; it is aligned to 8. The error cannot be.
+        let Ok(()) = unsafe { value.__init(payload.as_ptr()) };
+        // INVARIANT: Just initialised, and nobody else knows it.
+        Owned(payload)
+    }
+}
+
+impl<T: Payload> Drop for Room<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant this is the only pointer, and nothing has to be dropped.
+        unsafe { raw::ihmp_object_free(self.0.as_ptr().cast()) }
+    }
+}
+
 impl<T: Payload> Owned<T> {
     /// Makes a value in memory of its own, in place; `atomic` when the caller may not sleep.
     pub(crate) fn new(value: impl Init<T>, atomic: bool) -> Result<Self> {
-        // SAFETY: The function has no requirements.
-        let memory = unsafe { raw::ihmp_object_alloc(T::KIND, size_of::<T>() as u64, atomic) };
-        let payload = NonNull::new(memory.cast::<T>()).ok_or(ENOMEM)?;
-        const { assert!(align_of::<T>() <= 8) };
-        // SAFETY: The memory has the size of `T` and is aligned to 8; the error cannot be.
-        let Ok(()) = unsafe { value.__init(payload.as_ptr()) };
-        // INVARIANT: Just initialised, and nobody else knows it.
-        Ok(Self(payload))
+        Ok(Room::new(atomic)?.fill(value))
     }
 }
 
@@ -160,7 +205,8 @@ where
         let len = lists.iter().map(|list| list.len()).sum();
         let size = Whole::<H, I>::size(len).ok_or(EINVAL)?;
         // SAFETY: The function has no requirements.
-        let memory = unsafe { raw::ihmp_object_alloc(Whole::<H, I>::KIND, size as u64, atomic) };
+        let memory =
+            unsafe { raw::ihmp_object_alloc(Whole::<H, I>::KIND, size as u64, memory_for(atomic)) };
         let memory = NonNull::new(memory).ok_or(ENOMEM)?;
         let payload = Whole::<H, I>::with_len(memory.as_ptr(), len);
         // SAFETY: The memory has room for a value with so many items, and is aligned to 8; each of its

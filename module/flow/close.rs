@@ -49,6 +49,9 @@ impl Netns {
             return false;
         }
         self.table.leave(&row.host.rows);
+        if row.beyond {
+            self.table.come_back();
+        }
         row.stance.close(&row.host.staying);
         true
     }

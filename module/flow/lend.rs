@@ -4,7 +4,10 @@
 
 use super::Row;
 use crate::{
-    ffi::sock::Sock,
+    ffi::{
+        charge::charged,
+        sock::Sock, //
+    },
     netns::Netns, //
 };
 use ihmp_core::verdict::Reason;
@@ -14,7 +17,14 @@ impl Netns {
     /// Lets a socket send from an address that is no longer local, if that is not allowed already.
     #[inline]
     pub(crate) fn keep_source(&self, sock: &Sock<'_>) {
-        if !sock.transparent() && sock.lend(&self.net).is_err() {
+        if !sock.transparent() {
+            self.lend_to(sock);
+        }
+    }
+
+    /// Who has it on a list is charged for that, and not the command or the worker that may be running.
+    fn lend_to(&self, sock: &Sock<'_>) {
+        if charged(Some(sock), || sock.lend(&self.net)).is_err() {
             self.refuse(Reason::NoMemory);
         }
     }
@@ -38,7 +48,8 @@ impl Netns {
     #[inline(never)]
     fn keep_answers_of(&self, row: &Row, ifindex: u32, guard: &Guard) {
         let sock = Sock::udp(&self.net, &row.key(), ifindex).filter(|sock| !sock.transparent());
-        if sock.is_some_and(|sock| sock.lend_group(&self.net, guard).is_err()) {
+        let lent = sock.map(|sock| charged(Some(&sock), || sock.lend_group(&self.net, guard)));
+        if lent.is_some_and(|lent| lent.is_err()) {
             self.refuse(Reason::NoMemory);
         }
     }

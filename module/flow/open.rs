@@ -16,11 +16,12 @@ use super::{
 };
 use crate::{
     ffi::{
-        charge::Charge,
+        charge::charged,
         clock,
         object::{
             Found,
-            Owned, //
+            Owned,
+            Room, //
         },
         skb::Skb,
         sock::{
@@ -194,7 +195,6 @@ impl Netns {
             owner,
             start,
         } = opening;
-        let _charge = owner.sock.map(Charge::to);
         let Some(shared) = host.share() else {
             return Err(NoRow::Pass);
         };
@@ -207,24 +207,22 @@ impl Netns {
         }
         let socket = Socket::new(&owner, key);
         let lends = socket.lends();
-        let row = Owned::new(
-            Row {
-                flow: key.bytes(),
-                wire: wire.bytes(),
-                wire_port: place.port,
-                host_port: wire.fport,
-                plain: start == Start::OpensPlain,
-                host: shared,
-                apart: place.apart,
-                twin: Atomic::new(place.twin),
-                seen: Seen::new(start, self.marks.last(), place.known),
-                socket,
-                stance: Stance::new(),
-                last: Atomic::new(clock::jiffies()),
-            },
-            true,
-        );
-        let row = row.and_then(|row| self.net.insert_pair(row, guard));
+        let row = Row {
+            flow: key.bytes(),
+            wire: wire.bytes(),
+            wire_port: place.port,
+            host_port: wire.fport,
+            plain: start == Start::OpensPlain,
+            host: shared,
+            beyond: false,
+            apart: place.apart,
+            twin: Atomic::new(place.twin),
+            seen: Seen::new(start, self.marks.last(), place.known),
+            socket,
+            stance: Stance::new(),
+            last: Atomic::new(clock::jiffies()),
+        };
+        let row = charged(owner.sock, || self.row_insert(row, owner.sock, guard));
         match row {
             Ok(row) => {
                 self.count(Counter::FlowsMade);
@@ -249,6 +247,30 @@ impl Netns {
         self.net
             .find::<Flows>(&key.bytes(), guard)
             .ok_or(NoRow::Pass)
+    }
+
+    /// Puts a row into memory and into the tables. Rows of TCP and of connected sockets are fewer than sockets, and each takes less. But
+    /// whoever sends datagrams to a socket that is connected to nobody makes as many as there are ports; so few of these go beyond the
+    /// limit of the cgroup, see [`crate::room`].
+    fn row_insert<'a>(
+        &self,
+        mut row: Row,
+        sock: Option<&Sock<'_>>,
+        guard: &'a Guard,
+    ) -> Result<Found<'a, Row>> {
+        if row.key().proto == TCP || sock.is_some_and(Sock::established) {
+            return self.net.insert_pair(Owned::new(row, true)?, guard);
+        }
+        let within = Room::within_limit();
+        let beyond = within.is_err() && self.table.go_beyond();
+        let room = if beyond { Room::new(true) } else { within };
+        row.beyond = beyond;
+        let row = room.map(|room| room.fill(row));
+        let inserted = row.and_then(|row| self.net.insert_pair(row, guard));
+        if inserted.is_err() && beyond {
+            self.table.come_back();
+        }
+        inserted
     }
 
     /// The place of a new flow on the wire: its own local port, unless an older flow of the same host is the same there at

@@ -34,18 +34,29 @@ static void *ihmp_payload(struct ihmp_header *header)
 	return header ? header + 1 : NULL;
 }
 
-void *ihmp_object_alloc(u32 kind, u64 size, bool atomic)
+/*
+ * Charged to who causes it, see charge.c. A command fails at the limit of its
+ * cgroup, where GFP_KERNEL alone would have a process killed. A packet may be
+ * let go beyond it: a cgroup whose files fill its limit, as they do in time,
+ * would have no rows, since a packet cannot wait until files have made room.
+ */
+static gfp_t ihmp_object_gfp(u32 memory)
 {
-	struct ihmp_header *header;
-	gfp_t gfp;
+	switch (memory) {
+	case IHMP_MEMORY_PACKET:
+		return GFP_ATOMIC;
+	case IHMP_MEMORY_WITHIN:
+		return GFP_NOWAIT;
+	default:
+		return GFP_KERNEL | __GFP_RETRY_MAYFAIL;
+	}
+}
 
-	/*
-	 * Charged to who causes it, see charge.c. A command fails at the limit of
-	 * its cgroup, where GFP_KERNEL alone would have a process killed. A packet
-	 * does not: a cgroup whose files fill its limit, as they do in time, would
-	 * have no rows.
-	 */
-	gfp = atomic ? GFP_ATOMIC : GFP_KERNEL | __GFP_RETRY_MAYFAIL;
+void *ihmp_object_alloc(u32 kind, u64 size, u32 memory)
+{
+	gfp_t gfp = ihmp_object_gfp(memory);
+	struct ihmp_header *header;
+
 	header = kmalloc(sizeof(*header) + size, gfp | __GFP_ACCOUNT | __GFP_NOWARN);
 	if (!header)
 		return NULL;

@@ -65,6 +65,13 @@ enum ihmp_kind {
 	IHMP_KIND_MAX,
 };
 
+/* For whom memory is, and what becomes of the limit of the memory cgroup that it is charged to. */
+enum ihmp_memory {
+	IHMP_MEMORY_COMMAND,	/* sleeps, and is refused at the limit */
+	IHMP_MEMORY_PACKET,	/* goes beyond the limit */
+	IHMP_MEMORY_WITHIN,	/* of a packet, and is refused at the limit */
+};
+
 /* Netfilter hooks of a namespace. */
 enum ihmp_hook {
 	IHMP_HOOK_OUT4,
@@ -83,13 +90,6 @@ enum ihmp_verdict {
 	IHMP_STOLEN,	/* the module keeps the packet */
 };
 
-/* net.c: life of a network namespace */
-int ihmp_pernet_register(void);
-void ihmp_pernet_unregister(void);
-struct ihmp_net *ihmp_net_of(struct net *net);
-struct net *ihmp_net_ns(struct ihmp_net *in);
-void *ihmp_net_state(struct ihmp_net *in);
-int ihmp_hooks_set(struct ihmp_net *in, bool on);
 /* What has become of a packet that was to wait. */
 enum ihmp_held_as {
 	IHMP_HELD,	/* the module keeps it */
@@ -97,6 +97,13 @@ enum ihmp_held_as {
 	IHMP_HELD_LOST,	/* it is to be dropped */
 };
 
+/* net.c: life of a network namespace */
+int ihmp_pernet_register(void);
+void ihmp_pernet_unregister(void);
+struct ihmp_net *ihmp_net_of(struct net *net);
+struct net *ihmp_net_ns(struct ihmp_net *in);
+void *ihmp_net_state(struct ihmp_net *in);
+int ihmp_hooks_set(struct ihmp_net *in, bool on);
 u32 ihmp_hooks_count(const struct ihmp_net *in);
 void ihmp_count(struct ihmp_net *in, u32 counter, u64 n);
 u64 ihmp_count_read(struct ihmp_net *in, u32 counter);
@@ -105,7 +112,7 @@ void ihmp_gc_schedule(struct ihmp_net *in, u32 ms);
 void *ihmp_net_initial(const struct ihmp_net *in);
 
 /* object.c: payloads under RCU and the tables that hold them */
-void *ihmp_object_alloc(u32 kind, u64 size, bool atomic);
+void *ihmp_object_alloc(u32 kind, u64 size, u32 memory);
 void ihmp_object_free(void *payload);
 void ihmp_object_retire(void *payload);
 bool ihmp_object_get(void *payload);
@@ -283,9 +290,9 @@ u32 ihmp_random(void);
 void *ihmp_rs_net_init(struct ihmp_net *in);
 void ihmp_rs_net_exit(void *state);
 u32 ihmp_rs_hook(void *state, struct sk_buff *skb, struct sock *sk, u32 hook, const struct nf_hook_state *wait);
+void ihmp_rs_held_lost(void *state);
 void ihmp_rs_drop(u32 kind, void *payload);
 void ihmp_rs_gc(void *state);
 void ihmp_rs_stranded(void *state, struct sock *sk);
 
 #endif
-void ihmp_rs_held_lost(void *state);
