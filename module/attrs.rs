@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How what a namespace has is written as attributes: in replies, dumps and events alike.
+//! Writes hosts, paths, flows, mappings and settings as netlink attributes: in replies, dumps and events alike.
 
 use crate::{
     ffi::{

@@ -66,7 +66,7 @@ pub(crate) fn consider<'a>(
     }
     let asks = match netns.policy.read(guard).action(addr) {
         Action::Auto => netns.asking.openers.speak(&packet.tuple, sock),
-        // Who has shaken hands is there; a datagram may have come in the name of somebody else.
+        // A completed TCP handshake proves the peer is there; a datagram's source may be forged.
         Action::AutoIn => {
             packet.tuple.proto == TCP || netns.asking.openers.speak(&packet.tuple, sock)
         }

@@ -25,7 +25,7 @@ use kernel::sync::{
     rcu::Guard, //
 };
 
-/// Looks at hosts for each look at rows.
+/// Rows are examined at every fifth look.
 const LOOKS_FOR_ROWS: u32 = 5;
 /// Milliseconds for which a TCP row stays though no socket is found: it may be about to come.
 const TCP_GRACE_MS: u64 = 4_000;

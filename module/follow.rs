@@ -25,7 +25,7 @@ pub(crate) fn tell(netns: &Netns, host: &Host, family: Family, guard: &Guard) {
     }
 }
 
-/// Tells of what was left out. Called about once a second.
+/// Sends the path events that were held back. Called about once a second.
 pub(crate) fn tell_rest(netns: &Netns, host: &Host) {
     if !host.moves.has_untold() || !host.moves.may_tell_path(clock::jiffies()) {
         return;

@@ -59,7 +59,7 @@ const CACHES: usize = 8;
 pub(crate) struct Host {
     id: Atomic<u32>,
     pub(crate) view: Slot<View>,
-    /// Of the first paths, whichever they are at the moment; made when they are needed first.
+    /// Route caches by path index; allocated when a host first has that many paths.
     caches: [SetOnce<DstCache>; CACHES],
     /// Its part of the table of flows.
     pub(crate) rows: Rows,
@@ -101,12 +101,12 @@ impl Host {
         self.id.load(Relaxed)
     }
 
-    /// Said once, before any address of the host is in the table.
+    /// Called once, before any address of the host is inserted.
     pub(crate) fn set_id(&self, id: u32) {
         self.id.store(id, Relaxed);
     }
 
-    /// Sees to it that the first `paths` paths have a route cache; may sleep.
+    /// Allocates route caches for the first `paths` paths; may sleep.
     pub(crate) fn make_caches(&self, paths: usize) {
         for slot in self.caches.iter().take(paths) {
             if slot.as_ref().is_some() {

@@ -3,7 +3,7 @@
 //! Port mappings of NATs in front of hosts ([DIME-IFIP] section V-D, Fig. 9): the remote port on the
 //! wire is the NAT's, sockets go on with that of the host.
 //!
-//! A mapping counts while its address is an active one of its host with the mark of a NAT. So it may
+//! A mapping is used only while its address is an active one of its host, flagged `nat`. So it may
 //! come before the address, and serves again when the host comes back behind the same NAT.
 
 mod change;

@@ -127,11 +127,11 @@ impl Netns {
         let hooked = self.net.hooks() != 0;
         self.net.set_hooks(wanted)?;
         if !wanted {
-            // Nobody watches the sockets any more.
+            // No hook checks lent sockets any more: take the flag back.
             self.net.take_back();
         }
         if wanted || hooked {
-            // Without hooks once more: a packet may just be in one.
+            // Run expiry once more: a hook may still be running and lend a flag.
             self.net.schedule_expiry(EXPIRY_MS);
         }
         Ok(())

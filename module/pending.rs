@@ -3,8 +3,8 @@
 //! Moves that were announced a moment ago: the message is on its way through the agent, the first packets from the new address are
 //! already here and wait for it.
 //!
-//! The message is not verified at this point. So each host has announcements of its own, and one in its name is worth one wait:
-//! until some seconds after that the same announcement is none, unless the move was applied.
+//! The message is not verified at this point. So each host has announcements of its own, and one in its name delays packets once; the
+//! same one is ignored for `QUIET_MS` after that, unless the move was applied.
 
 mod announce;
 

@@ -2,7 +2,7 @@
 
 //! Room in the table of flows: what part of it a host may have, and who goes for what is new.
 //!
-//! Who can send in the name of a host makes rows with nothing but datagrams to an open port. So a host has at most a share of the
+//! Anybody who can spoof a host can create rows by sending datagrams to an open port. So a host has at most a share of the
 //! table, and datagrams that nobody answers are the first to go, as in conntrack (nf_conntrack_core.c, early_drop()): a new flow takes
 //! the place of such a one, which is looked for in a few steps from where the last look ended. The numbers of rows are given again
 //! from below, so that is mostly the oldest one.

@@ -59,7 +59,7 @@ use kernel::{
 
 /// No path.
 const NONE: u32 = u32::MAX;
-/// Nothing was seen yet: no device has this index.
+/// Marks an empty cache entry; no device has this index.
 const UNSEEN: u64 = u64::MAX;
 
 /// Name that an administrator gave, at most [`NAME_MAX`] octets.
@@ -427,14 +427,13 @@ impl View {
         entry.is_some_and(|entry| entry.unvalidated || entry.nat)
     }
 
-    /// Whether an own address is behind a NAT and no locator: packets from and to it are of flows that
-    /// began there, and pass as they are.
+    /// Whether the address is behind a NAT without mappings; its flows are not translated.
     #[inline]
     pub(crate) fn hides(&self, local: Addr) -> bool {
         self.hides && self.is_natted(local)
     }
 
-    /// Whether the host has shown that it is at this address, and has it.
+    /// Whether the address is active and validated.
     #[inline]
     pub(crate) fn is_validated(&self, remote: Addr) -> bool {
         let mut active = self.list(Role::Active).iter();
@@ -458,7 +457,7 @@ impl View {
         self.network
     }
 
-    /// Whether listeners are to be told that the credit runs out; says so once.
+    /// True once: whether to send the credit event now.
     pub(crate) fn tells_credit(&self) -> bool {
         !self.told.load(Relaxed) && !self.told.xchg(true, Relaxed)
     }

@@ -168,7 +168,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
             let others = others.filter(|entry| !entry.nat);
             let others = others.map(|entry| (entry.addr, false));
             let mut tries = 0;
-            // Of what was the host's before we knew it, and may be another's since, only the host's own segments tell.
+            // For an unvalidated alias accept only segments within the TCP window.
             for (faddr, doubtful) in aliases.chain(others) {
                 for laddr in view.own_addresses() {
                     let key = FlowKey {
@@ -191,7 +191,7 @@ impl<'p, 'a> Arrival<'p, 'a> {
                     let sock = lookup(netns, &key, skb.ifindex()).filter(|sock| sock.established());
                     let sock = sock.filter(|sock| !doubtful || self.is_within(sock));
                     match sock {
-                        // Nobody here takes part in that, nor is the host to hear that nobody does.
+                        // The switch is off: drop, so that the host gets no reset.
                         Some(_) if !netns.params.is_on() => {
                             return Err(NoRow::Drop(Reason::Stays));
                         }

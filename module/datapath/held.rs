@@ -84,7 +84,7 @@ fn awaited(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> Opti
     (!is_meant(netns, skb, packet, guard)).then_some(announced)
 }
 
-/// Whether a socket here means just who has sent the packet, or it opens a connection.
+/// Whether a local socket is connected to exactly this source, or the packet is a SYN.
 fn is_meant(netns: &Netns, skb: &Skb<'_>, packet: &Packet, guard: &Guard) -> bool {
     match packet.kind {
         Kind::Tcp { .. } => answered(netns, skb, packet, guard),

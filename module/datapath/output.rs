@@ -171,8 +171,7 @@ fn pass_watched(netns: &Netns, skb: &Skb<'_>, sock: &Sock<'_>, ipv6: bool) -> Ve
     }
 }
 
-/// A socket that had the permission of ours may listen later, and what it accepts would have the permission, too: it goes with the
-/// SYN-ACK, before anything is accepted.
+/// A lent socket may listen later; takes the flag back at its SYN-ACK, before accept() copies it.
 #[cold]
 fn keep_from_accepted(netns: &Netns, skb: &Skb<'_>, ipv6: bool) {
     let guard = rcu::read_lock();
@@ -252,7 +251,7 @@ fn send(
         }
     };
     let octets = skb.wire_len();
-    // What is at home goes where the program sends it; its host has a part in that only if it was elsewhere before.
+    // Credit is charged only for packets sent where the host led us.
     let directed = matches!(course, Course::Away(_)) || row.seen.roams_there();
     if directed && view.tries(to) && !netns.pay(&host, view, octets, guard) {
         return not_sent(netns, &host, packet, Reason::NoCredit);
@@ -454,7 +453,7 @@ fn resets_unvalidated(netns: &Netns, packet: &Packet, guard: &Guard) -> bool {
     })
 }
 
-/// A connection that is being accepted. It is looked at where an end has left its address: the connection is younger than
+/// A connection that is being accepted. For a SYN-ACK a row is made only if an end has left its address: the connection is younger than
 /// that, and who opens one from a former address of a host is whoever has it now. Elsewhere its first segment does.
 #[cold]
 fn accept<'a>(

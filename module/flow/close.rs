@@ -24,7 +24,7 @@ use kernel::{
 };
 
 impl Netns {
-    /// A flow is this host's, and no longer that of one that had the address before.
+    /// Closes the row that another host has for this key: the flow belongs to this host now.
     pub(crate) fn flow_take_over(&self, key: &FlowKey, host: &Host, guard: &Guard) {
         let row = self.net.find::<Flows>(&key.bytes(), guard);
         if let Some(row) = row.filter(|row| row.host().id() != host.id()) {

@@ -67,7 +67,7 @@ struct Place {
     apart: bool,
     /// Another flow has its ports.
     twin: bool,
-    /// It goes on with one that was at an address of ours towards the host.
+    /// It continues a flow whose local address the host was told of.
     known: bool,
 }
 
@@ -152,7 +152,7 @@ impl Netns {
             return Err(NoRow::Pass);
         }
         let place = match opening.start {
-            // It is never on the path, so what looks like it there is another.
+            // A plain flow is never translated, so it must not be found by its ports.
             Start::OpensPlain => Place {
                 apart: true,
                 ..Place::new(opening.key.lport)
@@ -162,8 +162,8 @@ impl Netns {
         self.flow_add(host, opening, place, guard)
     }
 
-    /// Makes the row of a flow whose local identifier is gone from this machine, so that no packet of it comes; true when the host
-    /// has it. What has its ports is at other addresses.
+    /// Makes the row of a flow whose local identifier is gone from this machine, so that no packet of it comes; true when the
+    /// host has it. If another flow has its ports, it is inserted by its identifiers only.
     pub(crate) fn flow_join(
         &self,
         host: Found<'_, Host>,
@@ -273,7 +273,7 @@ impl Netns {
         inserted
     }
 
-    /// The place of a new flow on the wire: its own local port, unless an older flow of the same host is the same there at
+    /// Which wire port and table entry a new flow gets: its own local port, unless an older flow of the same host is the same there at
     /// this moment. An older one with the same ports between other addresses keeps its place among what is found by ports.
     fn place(&self, skb: &Skb<'_>, opening: &Opening<'_>, guard: &Guard) -> Result<Place, NoRow> {
         let Opening {
@@ -288,13 +288,13 @@ impl Netns {
         };
         if self.wire_ends(skb, &other, guard) != Some((key.laddr, key.faddr)) {
             other.twin.store(true, Relaxed);
-            // A socket that is bound to no address goes on by the newest way.
+            // An unbound socket continues with its newest row: that one gets the ports.
             let goes_on = owner.sock.is_some_and(|sock| self.is_of(&other, sock))
                 && other.key().faddr == key.faddr;
             if goes_on {
                 self.net.leave_second(other);
             }
-            // Its address is gone from all devices by which packets leave, and which is there instead may not be told yet.
+            // The old address is on no device any more, and the new one may not have been told to the host yet.
             let gone = || {
                 let device = self.net.device_of(skb, other.key().laddr, guard);
                 device.unwrap_or(0) == 0
@@ -308,7 +308,7 @@ impl Netns {
         }
         let cookie = owner.cookie();
         if other.socket.is(cookie) || !has_mappable_port(key.proto) {
-            // The same socket under another address of its own: the newest way is the way in.
+            // Same socket, other source address: inbound packets go to the newest row.
             self.net.leave_second(other);
             return Ok(own);
         }

@@ -22,7 +22,7 @@ const FRESH_MS: u64 = 1_000;
 /// Milliseconds after the last packet from a host for which a router's word that it cannot be reached is not believed.
 const GOING_ON_MS: u64 = 10_000;
 
-/// What was seen of a flow. Numbers are those of [`ihmp_core::ends`].
+/// What was seen of a flow; numbers are marks of [`ihmp_core::ends`].
 pub(crate) struct Seen {
     /// When the flow was first seen, in jiffies.
     made: u64,
@@ -30,7 +30,7 @@ pub(crate) struct Seen {
     born: u64,
     /// Number since which the flow is known to be at its foreign identifier; 0 when it was heard from another address.
     since: Atomic<u64>,
-    /// The local identifier is, or was, an address of ours towards the host.
+    /// The host has been told of the local identifier.
     known: Atomic<bool>,
     /// When the host was last heard on the flow, in jiffies; 0 when it never was.
     heard: Atomic<u64>,
@@ -51,7 +51,7 @@ impl Seen {
             Start::Joins => 0,
             _ => number,
         };
-        // It leaves with its host. If another host turns up at the address, `born` decides whose it is.
+        // An accepted connection follows its host when that leaves the address. If another host turns up there, `born` decides whose it is.
         let since = match start {
             Start::Accepted => 0,
             _ => born,
@@ -176,8 +176,8 @@ impl Seen {
         self.heard.load(Relaxed) <= since
     }
 
-    /// The number by which marks of our addresses count the flow's age. One on which the host was never heard leaves no
-    /// address that is still there: this machine's own netfilter may have sent it elsewhere.
+    /// Age to compare with marks of local addresses. A flow that never heard the host counts as newest and does not leave: this machine's
+    /// own netfilter may have sent it elsewhere.
     #[inline]
     pub(crate) fn age(&self) -> u64 {
         match self.heard.load(Relaxed) {

@@ -47,13 +47,13 @@ impl<'a> Owner<'a> {
         self.sock.map_or(0, Sock::cookie)
     }
 
-    /// Whether it is ours to let it send from any address: a socket that may do so by itself keeps the flag.
+    /// Whether we lend the flag: not to a socket whose program set it.
     fn borrows(&self) -> bool {
         self.sock.is_none_or(|sock| !sock.own_transparent())
     }
 }
 
-/// The socket of a flow, as it was when the flow began.
+/// The socket's cookie, device and needs at the flow's first packet.
 pub(crate) struct Socket {
     cookie: u64,
     device: u32,
@@ -87,13 +87,13 @@ impl Socket {
         self.device
     }
 
-    /// It needs the flag to send from any address, and that is ours to give.
+    /// Whether the socket is to be lent IP_TRANSPARENT.
     #[inline]
     pub(crate) fn lends(&self) -> bool {
         self.lends
     }
 
-    /// It is one of UDP that is not connected. Another may come in its place.
+    /// An unconnected UDP socket; another one may be bound to its port later.
     #[inline]
     pub(super) fn answers(&self) -> bool {
         self.answers

@@ -189,7 +189,7 @@ impl Netns {
             });
         }
         if before.is_up() && matches!((&before.paths, &after.paths), ([_, None], [_, Some(_)])) {
-            // In the gap they took the last resort, and would stay there if the path is the first one again.
+            // While there was no path, sockets cached the dummy route; make them look again.
             self.net.renew_routes6();
         }
     }

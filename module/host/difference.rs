@@ -60,13 +60,13 @@ impl Known {
 pub(super) struct Difference {
     pub(super) before: Known,
     pub(super) after: Known,
-    /// Some sockets go on.
+    /// Some sockets are to be woken.
     pub(super) wakes: bool,
     /// All of them, not only those of what has lost its addresses just now.
     pub(super) all: bool,
-    /// With those of what has lost its addresses, all that are away from home.
+    /// Also wake flows that do not use their identifiers now, not only those whose address has just gone.
     pub(super) away: bool,
-    /// With all of them, those that have been idle.
+    /// If all are woken: idle ones, too.
     pub(super) idle: bool,
     /// It was our end that moved.
     pub(super) we_moved: bool,

@@ -25,7 +25,7 @@ pub(crate) struct Loss {
 }
 
 impl Loss {
-    /// There is a path, or never was one.
+    /// Starts as reachable.
     pub(super) fn new() -> Self {
         Self {
             since: Atomic::new(0),

@@ -20,7 +20,7 @@ use kernel::sync::{
 
 /// Rows that are looked at for one that goes, at most.
 const LOOKS: u32 = 64;
-/// Those of one host while there are others to be looked at.
+/// Rows of one host that are examined while other hosts remain to be examined.
 const LOOKS_AT_ONE: u32 = 32;
 /// Hosts that are looked at for one with more than a fair part.
 const HOSTS: u32 = 8;
@@ -96,7 +96,7 @@ impl Netns {
     /// Removes an unanswered row of a host, if there is one among the next `most`, or as many as `looks` are left.
     fn push_out(&self, host: Found<'_, Host>, most: u32, looks: &mut u32, guard: &Guard) -> bool {
         let view = host.view.read(guard);
-        // By what we sent a program means the host wherever it is; by what came alone, anybody may have meant anything.
+        // Keep a row if we sent on it and it is needed; a row that only received proves nothing.
         let goes =
             |row: &Row| row.may_be_pushed_out() && !(row.seen.was_sent() && row.is_needed(view));
         let mut at = host.rows.next.load(Relaxed);

@@ -52,7 +52,7 @@ struct ihmp_announced *ihmp_mover_find(struct ihmp_mover *mover, const u8 *sourc
 	return NULL;
 }
 
-/* Its mover is to be put. */
+/* The caller then calls ihmp_mover_put(). */
 static void ihmp_announced_drop(struct ihmp_net *in, struct ihmp_mover *mover,
 				struct ihmp_announced *announced)
 {
@@ -90,7 +90,7 @@ static void ihmp_source_make_room(struct ihmp_net *in, const u8 *source)
 	ihmp_mover_put(in, mover);
 }
 
-/* Forgets the announcements of which the time is over. The mover is to be put. */
+/* Drops expired announcements; the caller then calls ihmp_mover_put(). */
 void ihmp_mover_forget(struct ihmp_net *in, struct ihmp_mover *mover, u64 now)
 {
 	struct ihmp_announced *announced, *next;

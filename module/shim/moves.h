@@ -14,7 +14,7 @@
 
 #define IHMP_HOLD_GFP (GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN)
 
-/* A host in whose name moves were announced; there is one while it has any of the lists. */
+/* Announcements and waiting packets of one host; freed when both lists are empty. */
 struct ihmp_mover {
 	struct list_head announced;	/* oldest first */
 	struct list_head held;		/* packets, oldest first */
@@ -30,7 +30,7 @@ struct ihmp_announced {
 	struct list_head list;		/* of the mover */
 	struct rcu_head rcu;
 	u64 until;			/* packets from there wait so long, in jiffies */
-	u64 forget;			/* until then another announcement is none, in jiffies */
+	u64 forget;			/* until then a repeated announcement is ignored, in jiffies */
 	u32 host;
 	u8 source[IHMP_ADDR_KEY];
 	bool natted;			/* a NAT has given the packets other ports */

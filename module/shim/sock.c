@@ -176,7 +176,7 @@ bool ihmp_sock_may_spoof(struct sock *sk)
 			file_ns_capable(file, sock_net(sk)->user_ns, CAP_NET_ADMIN));
 }
 
-/* The program chose sources that need not be this host's: what we lent does not count. */
+/* The program itself set FREEBIND, TRANSPARENT (not lent) or HDRINCL. */
 bool ihmp_sock_own_source(const struct sock *sk)
 {
 	return inet_test_bit(FREEBIND, sk) || inet_test_bit(HDRINCL, sk) ||

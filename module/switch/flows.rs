@@ -40,13 +40,13 @@ impl Netns {
         }
     }
 
-    /// Has a row that was just made stay if the switch is off. What ran before this is ordered before the look at the switch.
+    /// Makes a new row stay if the switch is off; the row was inserted with full ordering before.
     pub(crate) fn hold_if_off(&self, row: &Row, host: &Host) {
         if self.params.is_on() {
             return;
         }
         row.stance.hold(&host.staying);
-        // Whoever switches on walks over the rows after that: where the walk did not see the row held, this sees the switch.
+        // Either the walk that follows switching on finds the row held, or this finds the switch on.
         if self.params.is_on() {
             row.stance.release(&host.staying);
         }

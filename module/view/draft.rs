@@ -34,7 +34,7 @@ pub(crate) struct Draft {
     pub(crate) wake: bool,
     /// It may not know since when we are away: those that have been idle are heard as well.
     pub(crate) idle: bool,
-    /// What leaves the active addresses may have been somebody else's for a while.
+    /// An address removed now may have been somebody else's already.
     pub(crate) doubt: bool,
     pub(crate) sets: Sets,
     former: [Entry; FORMER],
@@ -104,7 +104,7 @@ impl Draft {
                 entry.mark = next();
             }
         }
-        // What is only claimed is the host's since it was active, if it was.
+        // An unreachable address keeps the mark that it had before, whatever its role was.
         for entry in self.sets.list_mut(Role::Unreachable) {
             let before = kept(Role::Unreachable, entry.addr)
                 .or_else(|| kept(Role::Active, entry.addr))
