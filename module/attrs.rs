@@ -137,7 +137,10 @@ pub(crate) fn flow(message: &mut Message, row: &Row) -> Result {
     if row.host_port != key.fport {
         message.u16(FlowAttr::HOST_PORT.0, row.host_port)?;
     }
-    message.uint(FlowAttr::IDLE.0, clock::to_ms(row.idle(clock::jiffies())))
+    message.uint(
+        FlowAttr::IDLE.0,
+        clock::to_ms(row.seen.idle(clock::jiffies())),
+    )
 }
 
 /// Puts what names a mapping, and its host and port, into a message.

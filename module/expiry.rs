@@ -96,7 +96,7 @@ fn look_at_rows(netns: &Netns) {
 }
 
 fn lives(netns: &Netns, row: &Row, now: u64, guard: &Guard) -> bool {
-    let idle = clock::to_ms(row.idle(now));
+    let idle = clock::to_ms(row.seen.idle(now));
     match row.key().proto {
         TCP => idle < TCP_GRACE_MS || row.sock(&netns.net).is_some(),
         UDP => {

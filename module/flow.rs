@@ -87,7 +87,6 @@ pub(crate) struct Row {
     pub(crate) socket: Socket,
     /// Whether it may move.
     pub(crate) stance: Stance,
-    last: Atomic<u64>,
 }
 
 impl Row {
@@ -172,14 +171,6 @@ impl Row {
         &self.host
     }
 
-    /// Notes that a packet passed.
-    #[inline]
-    pub(crate) fn touch(&self, now: u64) {
-        if self.last.load(Relaxed) != now {
-            self.last.store(now, Relaxed);
-        }
-    }
-
     /// Whether the socket is gone: then the stack is to answer from the locator, which is an address
     /// that it has. Looked at now and then only.
     #[inline]
@@ -191,11 +182,6 @@ impl Row {
     fn is_abandoned_now(&self, net: &Net, now: u64) -> bool {
         self.socket.note_looked(now);
         matches!(self.key().proto, TCP | UDP) && self.sock(net).is_none()
-    }
-
-    /// Jiffies since the last packet.
-    pub(crate) fn idle(&self, now: u64) -> u64 {
-        now.saturating_sub(self.last.load(Relaxed))
     }
 
     /// The socket of the flow, or what is left of it in time-wait, if the protocol has sockets that can be looked up.

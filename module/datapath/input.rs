@@ -199,7 +199,7 @@ fn receive(
     if !as_known && !is_admitted(netns, &mut skb, packet, row) {
         return netns.drop_for(Reason::Ipsec);
     }
-    row.touch(now);
+    row.seen.touch(now);
     row.seen.hear(now);
     row.seen.silence.hear(tuple.dst);
     host.traffic.received(now);

@@ -212,7 +212,7 @@ fn send(
     let now = clock::jiffies();
     let host = row.host().under(guard);
     let view = host.view.read(guard);
-    row.touch(now);
+    row.seen.touch(now);
     row.seen.note_sent();
     host.traffic.sent(now);
     if view.state() != HostState::Up || row.plain {

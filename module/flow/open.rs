@@ -220,7 +220,6 @@ impl Netns {
             seen: Seen::new(start, self.marks.last(), place.known),
             socket,
             stance: Stance::new(),
-            last: Atomic::new(clock::jiffies()),
         };
         let row = charged(owner.sock, || self.row_insert(row, owner.sock, guard));
         match row {

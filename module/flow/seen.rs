@@ -40,6 +40,8 @@ pub(crate) struct Seen {
     here: Atomic<bool>,
     /// Packets of the flow come from another address than the foreign identifier.
     there: Atomic<bool>,
+    /// When the last packet passed, in jiffies.
+    last: Atomic<u64>,
     /// Since when nothing comes back.
     pub(crate) silence: Silence,
 }
@@ -56,8 +58,9 @@ impl Seen {
             Start::Accepted => 0,
             _ => born,
         };
+        let now = clock::jiffies();
         Self {
-            made: clock::jiffies(),
+            made: now,
             born,
             since: Atomic::new(since),
             known: Atomic::new(known),
@@ -65,6 +68,7 @@ impl Seen {
             sent: Atomic::new(false),
             here: Atomic::new(false),
             there: Atomic::new(false),
+            last: Atomic::new(now),
             silence: Silence::new(),
         }
     }
@@ -122,6 +126,19 @@ impl Seen {
         if self.since() != 0 {
             self.since.store(0, Relaxed);
         }
+    }
+
+    /// Notes that a packet passed.
+    #[inline]
+    pub(crate) fn touch(&self, now: u64) {
+        if self.last.load(Relaxed) != now {
+            self.last.store(now, Relaxed);
+        }
+    }
+
+    /// Jiffies since the last packet.
+    pub(crate) fn idle(&self, now: u64) -> u64 {
+        now.saturating_sub(self.last.load(Relaxed))
     }
 
     /// The host was heard on the flow.
