@@ -2,7 +2,7 @@
 
 //! Routes of rewritten packets, cached for each of the first paths of a host.
 //!
-//! C header: `shim/shim.h` (route.c), include/net/dst_cache.h
+//! C header: `shim/shim.h` (route.c, addr.c), include/net/dst_cache.h
 
 use super::{
     net::Net,

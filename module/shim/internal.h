@@ -10,6 +10,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
+#include <net/rtnetlink.h>
 
 #include "shim.h"
 
@@ -66,6 +67,14 @@ void ihmp_tables_exit(struct ihmp_net *in);
 void ihmp_stranded_init(struct ihmp_net *in);
 void ihmp_stranded_exit(struct ihmp_net *in);
 struct net_device *ihmp_addr_dev4(struct net *net, __be32 addr);
+
+/* A device that keeps addresses and loses what is sent by it. */
+static inline bool ihmp_dev_is_dummy(const struct net_device *dev)
+{
+	const struct rtnl_link_ops *ops = dev->rtnl_link_ops;
+
+	return dev->flags & IFF_NOARP && ops && !strcmp(ops->kind, "dummy");
+}
 int ihmp_hold_init(struct ihmp_net *in);
 void ihmp_hold_exit(struct ihmp_net *in);
 

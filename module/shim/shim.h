@@ -181,13 +181,15 @@ struct dst_cache *ihmp_dst_cache_new(void);
 void ihmp_dst_cache_free(struct dst_cache *cache);
 int ihmp_route_out(struct net *net, struct sk_buff *skb, struct sock *sk, struct dst_cache *cache, u32 tag,
 		   u32 device, bool ipv6);
+void ihmp_routes_renew6(struct ihmp_net *in);
+void ihmp_route_last_resort6(const struct sk_buff *skb, struct sock *sk);
+
+/* addr.c: whether an address is this machine's, and which device has it */
 u32 ihmp_addrs_change(const struct net *net, bool ipv6);
 bool ihmp_device_serves(struct net *net, u32 device, u32 bound);
 s32 ihmp_addr_device(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
 bool ihmp_addr_is_up(struct net *net, const struct sk_buff *skb, const u8 *addr, bool ipv6);
 bool ihmp_source_is_local(struct net *net, const struct sk_buff *skb, bool ipv6);
-void ihmp_routes_renew6(struct ihmp_net *in);
-void ihmp_route_last_resort6(const struct sk_buff *skb, struct sock *sk);
 
 /* sock.c: sockets, looked up by identifiers, ports in host order */
 struct sock *ihmp_sock_tcp(struct net *net, const u8 *laddr, u16 lport, const u8 *faddr, u16 fport,
