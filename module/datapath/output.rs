@@ -403,7 +403,8 @@ fn open<'a>(
     // What begins at an address that the host is told no more stays there while its device is up.
     let withdrawn = view.was_ours(key.laddr) && netns.net.is_up(skb, key.laddr, guard);
     // What a socket that is bound to no address has begun elsewhere goes on there.
-    if (withdrawn || view.hides(key.laddr)) && !netns.goes_on(key, &host, &sock, guard) {
+    let continues = netns.goes_on(key, &host, &sock, guard);
+    if (withdrawn || view.hides(key.laddr)) && !continues {
         start = Start::OpensPlain;
     }
     if sock.watched()
@@ -427,6 +428,9 @@ fn open<'a>(
     // Another CPU may have made it a moment ago, for another host.
     let host = row.host().under(guard);
     let view = host.view.read(guard);
+    if continues {
+        row.seen.note_continues();
+    }
     if view.state() == HostState::Up && !row.is_known(view, key.laddr) {
         discover::untold(netns, &host, packet, &sock);
     }

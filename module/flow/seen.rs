@@ -40,6 +40,8 @@ pub(crate) struct Seen {
     here: Atomic<bool>,
     /// Packets of the flow come from another address than the foreign identifier.
     there: Atomic<bool>,
+    /// The socket had a flow with the host from another own address before.
+    continues: Atomic<bool>,
     /// When the last packet passed, in jiffies.
     last: Atomic<u64>,
     /// Since when nothing comes back.
@@ -68,6 +70,7 @@ impl Seen {
             sent: Atomic::new(false),
             here: Atomic::new(false),
             there: Atomic::new(false),
+            continues: Atomic::new(false),
             last: Atomic::new(now),
             silence: Silence::new(),
         }
@@ -169,10 +172,15 @@ impl Seen {
         self.heard.load(Relaxed) != 0
     }
 
-    /// Whether the flow began here, and the host was not heard on it yet.
+    /// Whether the flow began here and continues no other one, and the host was not heard on it yet.
     #[inline]
     pub(crate) fn awaits_first_answer(&self) -> bool {
-        !self.was_heard() && self.born != 0
+        !self.was_heard() && self.born != 0 && !self.continues.load(Relaxed)
+    }
+
+    /// The socket, which is bound to no address, had a flow with the host from another own address before.
+    pub(crate) fn note_continues(&self) {
+        self.continues.store(true, Relaxed);
     }
 
     /// Whether packets were seen in both directions.
