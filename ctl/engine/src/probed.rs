@@ -69,7 +69,6 @@ pub(crate) fn probed(table: &mut Table, received: &Received<'_>) -> Result<(), R
     if !host.advertised().is_active(to) && !host.sources().is_hidden(to) {
         host.announcements_mut().announce(to);
     }
-    silence::asked_at(host, to, from, world);
     granted(table, key, received, &before);
     Ok(())
 }

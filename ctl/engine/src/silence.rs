@@ -15,11 +15,6 @@ use crate::world::World;
 
 /// Something is sent from an own address to one of the peer, and nothing comes back. Nothing is done where there is no other path.
 pub(crate) fn suspect(host: &mut Host, path: Ends, world: &mut World) {
-    check(host, path, true, world);
-}
-
-/// Checks a path, if there is another one; because nothing comes back, if it is `silent`.
-fn check(host: &mut Host, path: Ends, silent: bool, world: &mut World) {
     let (local, remote) = path;
     let known = is_path(host, path, world) && host.takes_part();
     let rested = host
@@ -33,17 +28,13 @@ fn check(host: &mut Host, path: Ends, silent: bool, world: &mut World) {
     if others.is_empty() || !world.budgets.check_path(world.now) {
         return;
     }
-    if silent {
-        world.note(Note::PathSilent {
-            local,
-            peer: remote,
-        });
-    }
+    world.note(Note::PathSilent {
+        local,
+        peer: remote,
+    });
     let others_at = world.now.after(gap(host, world));
     let validation = host.validation_mut();
-    validation
-        .suspicions_mut()
-        .begin(path, silent, others, others_at);
+    validation.suspicions_mut().begin(path, others, others_at);
     probe(host, path, world);
 }
 
@@ -125,14 +116,4 @@ pub(crate) fn failed(host: &mut Host, path: Ends, world: &mut World) -> Option<V
     host.validation_mut().lose(remote, local, world);
     publish(host, world);
     Some(before)
-}
-
-/// The peer asks whether we hear it at another own address than that from which we would send: it may miss us there.
-pub(crate) fn asked_at(host: &mut Host, local: Addr, remote: Addr, world: &mut World) {
-    let of_family = |addr: &Addr| addr.family() == local.family();
-    let best = host.proven().find(of_family);
-    let proven = host.advertised().is_active(local);
-    if let Some(best) = best.filter(|best| proven && *best != local) {
-        check(host, (best, remote), false, world);
-    }
 }

@@ -19,8 +19,6 @@ const REST_MOST: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 struct Suspicion {
     path: Ends,
-    /// Nothing came back, says the kernel; else the peer has asked elsewhere.
-    silent: bool,
     /// Other paths, in the order in which they are preferred.
     others: Vec<Ends>,
     /// When the others are probed; `None` when they are.
@@ -63,17 +61,10 @@ impl Suspicions {
         !open && rest.is_none_or(|rest| rest.until <= now)
     }
 
-    /// A path is probed now, and others at `others_at`; because nothing came back, if it is `silent`.
-    pub(crate) fn begin(
-        &mut self,
-        path: Ends,
-        silent: bool,
-        others: Vec<Ends>,
-        others_at: Instant,
-    ) {
+    /// A path is probed now, and others at `others_at`.
+    pub(crate) fn begin(&mut self, path: Ends, others: Vec<Ends>, others_at: Instant) {
         self.open.push(Suspicion {
             path,
-            silent,
             others,
             others_at: Some(others_at),
             working: Vec::new(),
@@ -94,9 +85,8 @@ impl Suspicions {
     /// A probe of this path was answered. True when that was the suspected one: it works.
     pub(crate) fn answered(&mut self, path: Ends, now: Instant) -> bool {
         if let Some(at) = self.open.iter().position(|open| open.path == path) {
-            if self.open.remove(at).silent {
-                self.rest(family(path), now, REST);
-            }
+            self.open.remove(at);
+            self.rest(family(path), now, REST);
             return true;
         }
         for open in &mut self.open {
@@ -173,7 +163,7 @@ mod tests {
     fn a_path_is_given_up_only_for_one_that_works() {
         let mut all = Suspicions::default();
         let (path, other) = ((WIFI, PEER), (LTE, PEER));
-        all.begin(path, true, vec![other], at(100));
+        all.begin(path, vec![other], at(100));
         assert!(!all.may_begin(Family::V4, at(50)) && all.may_begin(Family::V6, at(50)));
         assert_eq!(all.take_others(at(99)), []);
         assert_eq!(all.take_others(at(100)), [other]);
@@ -181,26 +171,18 @@ mod tests {
         assert!(!all.answered(other, at(150)));
         assert_eq!(all.failed(other, at(160)), None);
         assert_eq!(all.failed(path, at(400)), Some(Some(other)));
-        all.begin(path, true, vec![other], at(1_500));
+        all.begin(path, vec![other], at(1_500));
         assert_eq!(all.failed(path, at(2_000)), Some(None));
     }
 
     #[test]
     fn a_path_that_works_is_left_alone_for_a_second() {
         let mut all = Suspicions::default();
-        all.begin((WIFI, PEER), true, vec![(LTE, PEER)], at(100));
+        all.begin((WIFI, PEER), vec![(LTE, PEER)], at(100));
         assert!(all.answered((WIFI, PEER), at(60)));
         assert_eq!((all.next(), all.failed((WIFI, PEER), at(70))), (None, None));
         assert!(!all.may_begin(Family::V4, at(1_059)));
         assert!(all.may_begin(Family::V4, at(1_060)));
-    }
-
-    #[test]
-    fn what_the_peer_asks_puts_nothing_off() {
-        let mut all = Suspicions::default();
-        all.begin((WIFI, PEER), false, vec![(LTE, PEER)], at(100));
-        assert!(all.answered((WIFI, PEER), at(60)));
-        assert!(all.may_begin(Family::V4, at(60)));
     }
 
     #[test]
@@ -209,7 +191,7 @@ mod tests {
         let mut now = 0;
         for pause in [1, 2, 4, 8, 16, 30, 30] {
             assert!(all.may_begin(Family::V4, at(now)));
-            all.begin((WIFI, PEER), true, vec![(LTE, PEER)], at(now + 100));
+            all.begin((WIFI, PEER), vec![(LTE, PEER)], at(now + 100));
             assert_eq!(all.failed((WIFI, PEER), at(now)), Some(None));
             assert!(
                 !all.may_begin(Family::V4, at(now + pause * 1_000 - 1)),
@@ -222,7 +204,7 @@ mod tests {
     #[test]
     fn checks_end_with_their_addresses() {
         let mut all = Suspicions::default();
-        all.begin((WIFI, PEER), true, vec![(LTE, PEER)], at(100));
+        all.begin((WIFI, PEER), vec![(LTE, PEER)], at(100));
         assert_eq!(all.review(|path| path.0 == WIFI), []);
         assert_eq!(all.review(|path| path.0 == LTE), [Family::V4]);
         assert_eq!(all.next(), None);

@@ -164,7 +164,8 @@ fn who_only_sends_leaves_a_dead_network_of_the_peer() {
     silent(&mut sim, 1, C, WIFI);
     sim.run(ms(450));
     assert_eq!(active(&sim, 1, 0), [addr(LTE)]);
-    // The peer was asked at its other address, and looks whether it misses something.
+    // The peer finds that its acknowledgements do not arrive.
+    silent(&mut sim, 0, WIFI, C);
     sim.run(secs(1));
     assert_eq!(noted(&sim, 0, "path-dead"), 1);
     assert_eq!(locals(&sim).first(), Some(&(addr(LTE), false)));
