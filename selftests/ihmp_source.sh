@@ -218,6 +218,7 @@ has_references() {
 	local ports
 
 	printf -v ports '%04X %04X' "$1" "$2"
+	# shellcheck disable=SC2016 # awk's
 	[ "$(in_ns m awk -v ports="$ports" '$4 == "01" && substr($2, 10) " " substr($3, 10) == ports { print $11 }' /proc/net/tcp)" = "$3" ]
 }
 
