@@ -18,8 +18,9 @@ use kernel::sync::atomic::{
 const SHARE: u32 = 8;
 /// Every host may have as many. In a table that has no more, hosts have no shares.
 const LEAST_SHARE: u32 = 256;
-/// So many rows of datagrams may go beyond the limit of the memory cgroup that they are charged to.
-const BEYOND: u32 = 1024;
+/// So many rows of datagrams may be forced beyond the limit of the memory cgroup that they are charged to. The kernel charges a page for each,
+/// in which 15 more find room.
+const BEYOND: u32 = 64;
 
 /// The table of flows of a namespace.
 pub(crate) struct Table {
