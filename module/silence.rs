@@ -14,7 +14,7 @@ impl Netns {
     /// A packet of a flow is sent between these addresses, and the host has other paths of the family. A flow on which the host was never
     /// heard says nothing: a program may be looking whether just this network works.
     #[inline]
-    pub(crate) fn note_sent(&self, host: &Host, row: &Row, (from, to): (Addr, Addr), now: u64) {
+    pub(crate) fn watch_path(&self, host: &Host, row: &Row, (from, to): (Addr, Addr), now: u64) {
         if !row.seen.was_heard() {
             return;
         }

@@ -153,14 +153,6 @@ pub(crate) struct Facts {
     pub(crate) said: Said,
 }
 
-/// The place of a family where there is something for each.
-pub(crate) fn index_of(family: Family) -> usize {
-    match family {
-        Family::V4 => 0,
-        Family::V6 => 1,
-    }
-}
-
 fn sight(device: u32, change: u32) -> u64 {
     u64::from(device) << 32 | u64::from(change)
 }
@@ -236,7 +228,7 @@ impl View {
             path.is_some_and(|path| path.nat && path.local == local && path.remote == remote)
         });
         if let Some(at) = at {
-            self.current[index_of(remote.family())].store(at as u32, Relaxed);
+            self.current[remote.family().index()].store(at as u32, Relaxed);
         }
         at.is_some()
     }
@@ -252,7 +244,7 @@ impl View {
         let paths = places.filter_map(|at| self.paths.get(at, &lists));
         let chosen = scheduler.pick(paths, heard);
         let chosen = chosen.map_or(NONE, |at| (first + at) as u32);
-        self.current[index_of(family)].xchg(chosen, Full) != chosen
+        self.current[family.index()].xchg(chosen, Full) != chosen
     }
 
     /// What the host is to us.
@@ -341,7 +333,7 @@ impl View {
     /// The place of the path that packets of a family take.
     #[inline]
     pub(crate) fn current(&self, family: Family) -> usize {
-        self.current[index_of(family)].load(Relaxed) as usize
+        self.current[family.index()].load(Relaxed) as usize
     }
 
     /// The path that packets of a family take.

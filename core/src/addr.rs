@@ -17,6 +17,17 @@ pub enum Family {
     V6,
 }
 
+impl Family {
+    /// The place of the family where there is something for each: 0 or 1.
+    #[inline]
+    pub const fn index(self) -> usize {
+        match self {
+            Family::V4 => 0,
+            Family::V6 => 1,
+        }
+    }
+}
+
 /// What an address can be used for (RFC 6890, RFC 4291 section 2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {

@@ -296,12 +296,13 @@ impl<'p, 'a> Arrival<'p, 'a> {
     /// nothing of where that one is.
     fn open(&self, key: &FlowKey, sock: &Sock<'_>, start: Start) -> Result<Found<'a, Row>, NoRow> {
         let others = |row: &Row| row.host().id() != self.host.id();
-        if let Some(row) = self.netns.net.find::<Flows>(&key.bytes(), self.guard) {
+        let row = self.netns.net.find::<Flows>(&key.bytes(), self.guard);
+        if let Some(row) = row.filter(|row| others(row)) {
             let unconnected = key.proto == UDP && !sock.established();
-            if others(&row) && !unconnected && !self.is_within(sock) {
+            if !unconnected && !self.is_within(sock) {
                 return Err(NoRow::Pass);
             }
-            self.netns.flow_take_over(key, &self.host, self.guard);
+            self.netns.flow_close(row);
         }
         let view = self.host.view.read(self.guard);
         let withdrawn = key == &self.same && view.was_ours(key.laddr);

@@ -271,7 +271,7 @@ fn send(
     if matches!(verdict, Verdict::Accept) {
         host.traffic.takes(view, to, octets);
         if view.has_choice(packet.family) {
-            netns.note_sent(&host, &row, (from, to), now);
+            netns.watch_path(&host, &row, (from, to), now);
         }
     }
     verdict

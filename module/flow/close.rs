@@ -2,10 +2,7 @@
 
 //! Rows go.
 
-use super::{
-    Flows,
-    Row, //
-};
+use super::Row;
 use crate::{
     ffi::object::{
         Found,
@@ -14,24 +11,10 @@ use crate::{
     host::Host,
     netns::Netns, //
 };
-use ihmp_core::{
-    flow::FlowKey,
-    verdict::Reason, //
-};
-use kernel::{
-    prelude::*,
-    sync::rcu::Guard, //
-};
+use ihmp_core::verdict::Reason;
+use kernel::prelude::*;
 
 impl Netns {
-    /// Closes the row that another host has for this key: the flow belongs to this host now.
-    pub(crate) fn flow_take_over(&self, key: &FlowKey, host: &Host, guard: &Guard) {
-        let row = self.net.find::<Flows>(&key.bytes(), guard);
-        if let Some(row) = row.filter(|row| row.host().id() != host.id()) {
-            self.flow_close(row);
-        }
-    }
-
     /// Removes the row of a connection that has moved, when another machine opens one with the same addresses and ports. Fails while its
     /// socket is alive: the stack cannot have both.
     #[cold]

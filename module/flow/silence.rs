@@ -16,21 +16,15 @@ pub(crate) struct Silence {
     from: Atomic<u32>,
 }
 
-/// A number for an address. Two addresses of one host that have the same are as likely as one in four thousand million.
+/// A number for an address, since an address does not fit into an atomic. It is enough that two addresses of this machine rarely have the
+/// same: then a packet that comes to one counts for the other, too.
 #[inline]
 fn tag(addr: Addr) -> u32 {
     let octets = addr.octets();
-    let mut words = octets.chunks_exact(4);
-    let word = |word: &[u8]| {
-        let mut octets = [0; 4];
-        octets.copy_from_slice(word);
-        u32::from_ne_bytes(octets)
-    };
-    let mut sum = 0_u32;
-    for part in &mut words {
-        sum = sum.rotate_left(9) ^ word(part);
-    }
-    sum
+    let words = octets.chunks_exact(4);
+    words.fold(0, |sum: u32, word| {
+        sum.rotate_left(9) ^ word.try_into().map_or(0, u32::from_ne_bytes)
+    })
 }
 
 impl Silence {

@@ -4,10 +4,8 @@
 
 use crate::{
     ffi::clock,
-    view::{
-        index_of,
-        Vacated, //
-    }, //
+    rate::Pause,
+    view::Vacated, //
 };
 use ihmp_core::addr::Family;
 use kernel::sync::atomic::{
@@ -36,7 +34,7 @@ pub(crate) struct Moves {
     /// The path followed the host.
     followed: Atomic<u64>,
     /// Listeners were told so.
-    told: Atomic<u64>,
+    told: Pause,
     /// By family: the path has followed the host since then.
     untold: [Atomic<bool>; 2],
 }
@@ -48,7 +46,7 @@ impl Moves {
             moved: Atomic::new(0),
             relocated: Atomic::new(0),
             followed: Atomic::new(0),
-            told: Atomic::new(0),
+            told: Pause::new(),
             untold: [const { Atomic::new(false) }; 2],
         }
     }
@@ -78,14 +76,12 @@ impl Moves {
 
     /// Whether listeners may be told now that the path has followed the host. If so, nobody else may tell them for [`TELL_MS`].
     pub(crate) fn may_tell_path(&self, now: u64) -> bool {
-        let told = self.told.load(Relaxed);
-        let over = told == 0 || clock::to_ms(now.saturating_sub(told)) >= TELL_MS;
-        over && self.told.cmpxchg(told, now.max(1), Relaxed).is_ok()
+        self.told.take(now, TELL_MS)
     }
 
     /// Listeners were not told where the path of a family is now.
     pub(crate) fn note_untold(&self, family: Family) {
-        self.untold[index_of(family)].store(true, Relaxed);
+        self.untold[family.index()].store(true, Relaxed);
     }
 
     /// Whether there is such a family.
@@ -96,7 +92,7 @@ impl Moves {
     /// Takes the note of [`Self::note_untold`] back; false if there is none. The caller reads the path after that, and finds the one that
     /// was noted or a newer one: the path was changed by a fully ordered exchange before the note was made, and this is one, too.
     pub(crate) fn take_untold(&self, family: Family) -> bool {
-        self.untold[index_of(family)].xchg(false, Full)
+        self.untold[family.index()].xchg(false, Full)
     }
 
     /// Whether the path has followed the host within the last [`OVERTAKEN_MS`].

@@ -2,7 +2,10 @@
 
 //! When listeners were last told that nothing comes back on a path of a host.
 
-use crate::ffi::clock;
+use crate::{
+    ffi::clock,
+    rate::Pause, //
+};
 use kernel::sync::atomic::{
     Atomic,
     Relaxed, //
@@ -15,8 +18,7 @@ const TELL_MS: u64 = 250;
 
 /// When listeners were last told that nothing comes back, and since when that counts.
 pub(crate) struct Silent {
-    /// They were told, in jiffies; 0 for never.
-    told: Atomic<u64>,
+    told: Pause,
     /// The paths of the host changed, in jiffies: what was sent before counts no more.
     changed: Atomic<u64>,
 }
@@ -25,7 +27,7 @@ impl Silent {
     /// They were never told.
     pub(super) fn new() -> Self {
         Self {
-            told: Atomic::new(0),
+            told: Pause::new(),
             changed: Atomic::new(clock::jiffies()),
         }
     }
@@ -38,11 +40,6 @@ impl Silent {
     /// Whether listeners are to be told now that nothing came back since then; true for one caller.
     pub(crate) fn may_tell(&self, since: u64, now: u64) -> bool {
         let since = since.max(self.changed.load(Relaxed));
-        if clock::to_ms(now.saturating_sub(since)) < SILENT_MS {
-            return false;
-        }
-        let told = self.told.load(Relaxed);
-        let over = told == 0 || clock::to_ms(now.saturating_sub(told)) >= TELL_MS;
-        over && self.told.cmpxchg(told, now.max(1), Relaxed).is_ok()
+        clock::to_ms(now.saturating_sub(since)) >= SILENT_MS && self.told.take(now, TELL_MS)
     }
 }

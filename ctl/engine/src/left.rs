@@ -31,13 +31,6 @@ pub(crate) struct Left {
     again: Option<(Instant, Duration)>,
 }
 
-fn of_family(family: Family) -> usize {
-    match family {
-        Family::V4 => 0,
-        Family::V6 => 1,
-    }
-}
-
 impl Left {
     /// Takes over what an earlier agent has left in the kernel.
     pub(crate) fn adopt(&mut self, local: &[Local]) {
@@ -53,7 +46,7 @@ impl Left {
         for family in [Family::V4, Family::V6] {
             let of = |local: &&Local| local.addr.family() == family && !local.left;
             let best = local.iter().filter(of).min_by_key(|local| local.preference);
-            if let Some(slot) = self.settled.get_mut(of_family(family)) {
+            if let Some(slot) = self.settled.get_mut(family.index()) {
                 *slot = best.and_then(|local| local.device);
             }
         }
@@ -89,7 +82,7 @@ impl Left {
     /// acknowledged none of its addresses yet.
     fn is_awaited(&self, via: &Via, usable: &[Via], advertised: &Advertisement) -> bool {
         let family = via.local.family();
-        let settled = self.settled.get(of_family(family)).copied().flatten();
+        let settled = self.settled.get(family.index()).copied().flatten();
         let preferred = |via: &Via| via.local.family() == family && via.device == settled;
         let proven = |via: &&Via| advertised.is_active(via.local);
         let here = |addr: &Addr| usable.iter().any(|via| via.local == *addr);
@@ -183,8 +176,7 @@ impl Left {
         for family in [Family::V4, Family::V6] {
             let of = |via: &&Via| via.local.family() == family;
             let wanted = usable.iter().find(of).and_then(|via| via.device);
-            let (Some(wanted), Some(slot)) = (wanted, left.settled.get_mut(of_family(family)))
-            else {
+            let (Some(wanted), Some(slot)) = (wanted, left.settled.get_mut(family.index())) else {
                 continue;
             };
             let by = |device: u32| {

@@ -2,6 +2,7 @@
 //! Asking a peer whether it hears us at an address, and giving up those where it does not.
 
 use ihmp_core::addr::Addr;
+use ihmp_core::time::Duration;
 
 use crate::host::Host;
 use crate::note::Note;
@@ -51,9 +52,18 @@ fn ask_there(host: &mut Host, addr: Addr, world: &mut World) {
     }
 }
 
+/// The time between two sends of a probe of a path: half of a time-out, which is one and a half round trips.
+pub(crate) fn gap(host: &Host, world: &World) -> Duration {
+    let time_out = host.requests().time_out(world);
+    Duration::from_nanos(time_out.as_nanos() / 2)
+}
+
 /// Probes an address.
 pub(crate) fn probe(host: &mut Host, from: Addr, to: Addr, purpose: Purpose, world: &mut World) {
-    let time_out = host.requests().time_out(world);
+    let time_out = match purpose {
+        Purpose::Path => gap(host, world),
+        Purpose::Validation | Purpose::Mapping => host.requests().time_out(world),
+    };
     let probes = host.validation_mut().probes_mut();
     probes.begin(from, to, purpose, time_out, world);
 }
@@ -91,8 +101,13 @@ pub(crate) fn give_up(host: &mut Host, addr: Addr, world: &mut World) -> Option<
         return None;
     }
     world.note(Note::Unvalidated { peer: addr });
+    Some(deactivate(host, addr, world))
+}
+
+/// An address of the peer is not used any more; the active addresses that it had before.
+pub(crate) fn deactivate(host: &mut Host, addr: Addr, world: &mut World) -> Vec<Addr> {
     let before = host.peer().active().to_vec();
     host.peer_mut().deactivate(addr);
     publish(host, world);
-    Some(before)
+    before
 }

@@ -2,13 +2,12 @@
 //! What is done when the kernel says that nothing comes back on a path: it is checked, and another one is used in its place.
 
 use ihmp_core::addr::Addr;
-use ihmp_core::time::Duration;
 
 use crate::host::Host;
 use crate::limits::MAX_OTHERS;
 use crate::note::Note;
 use crate::probe::Purpose;
-use crate::publish::publish;
+use crate::probing::{deactivate, gap, probe};
 use crate::reconcile::{network_changed, reconcile};
 use crate::suspicion::Ends;
 use crate::world::World;
@@ -35,7 +34,7 @@ pub(crate) fn suspect(host: &mut Host, path: Ends, world: &mut World) {
     let others_at = world.now.after(gap(host, world));
     let validation = host.validation_mut();
     validation.suspicions_mut().begin(path, others, others_at);
-    probe(host, path, world);
+    probe(host, local, remote, Purpose::Path, world);
 }
 
 /// Whether packets can take the path, as far as is known.
@@ -59,23 +58,11 @@ fn others(host: &Host, (local, remote): Ends, world: &World) -> Vec<Ends> {
     open.take(MAX_OTHERS).collect()
 }
 
-/// The time between two sends of a probe: half of a time-out, which is one and a half round trips.
-fn gap(host: &Host, world: &World) -> Duration {
-    let time_out = host.requests().time_out(world);
-    Duration::from_nanos(time_out.as_nanos() / 2)
-}
-
-fn probe(host: &mut Host, (from, to): Ends, world: &mut World) {
-    let gap = gap(host, world);
-    let probes = host.validation_mut().probes_mut();
-    probes.begin(from, to, Purpose::Path, gap, world);
-}
-
 /// Probes other paths when it is time, and has dead addresses announced again.
 pub(crate) fn due(host: &mut Host, world: &mut World) {
     let suspicions = host.validation_mut().suspicions_mut();
-    for path in suspicions.take_others(world.now) {
-        probe(host, path, world);
+    for (from, to) in suspicions.take_others(world.now) {
+        probe(host, from, to, Purpose::Path, world);
     }
     if !host.sources_mut().dead_mut().take_due(world.now).is_empty() {
         network_changed(host, world);
@@ -111,9 +98,6 @@ pub(crate) fn failed(host: &mut Host, path: Ends, world: &mut World) -> Option<V
         return None;
     }
     // It is not used until it answers there again. That says nothing of its honesty.
-    let before = host.peer().active().to_vec();
-    host.peer_mut().deactivate(remote);
     host.validation_mut().lose(remote, local, world);
-    publish(host, world);
-    Some(before)
+    Some(deactivate(host, remote, world))
 }

@@ -42,13 +42,6 @@ pub(crate) struct Suspicions {
     rests: [Option<Rest>; 2],
 }
 
-fn index(family: Family) -> usize {
-    match family {
-        Family::V4 => 0,
-        Family::V6 => 1,
-    }
-}
-
 fn family((local, _): Ends) -> Family {
     local.family()
 }
@@ -56,7 +49,7 @@ fn family((local, _): Ends) -> Family {
 impl Suspicions {
     /// Whether a path of this family may be checked now.
     pub(crate) fn may_begin(&self, of: Family, now: Instant) -> bool {
-        let rest = self.rests.get(index(of)).copied().flatten();
+        let rest = self.rests.get(of.index()).copied().flatten();
         let open = self.open.iter().any(|other| family(other.path) == of);
         !open && rest.is_none_or(|rest| rest.until <= now)
     }
@@ -86,7 +79,7 @@ impl Suspicions {
     pub(crate) fn answered(&mut self, path: Ends, now: Instant) -> bool {
         if let Some(at) = self.open.iter().position(|open| open.path == path) {
             self.open.remove(at);
-            self.rest(family(path), now, REST);
+            self.rest(family(path), now, REST, REST);
             return true;
         }
         for open in &mut self.open {
@@ -105,24 +98,24 @@ impl Suspicions {
             others, working, ..
         } = self.open.remove(at);
         let next = others.into_iter().find(|other| working.contains(other));
-        let rest = self.rests.get(index(family(path))).copied().flatten();
+        let of = family(path);
+        let rest = self.rests.get(of.index()).copied().flatten();
         let pause = match (next, rest) {
             (None, Some(rest)) => rest.pause,
             _ => REST,
         };
-        self.rest(family(path), now, pause);
-        if next.is_none() {
-            if let Some(Some(rest)) = self.rests.get_mut(index(family(path))) {
-                rest.pause = pause.saturating_mul(2).min(REST_MOST);
-            }
-        }
+        let longer = pause.saturating_mul(2).min(REST_MOST);
+        self.rest(of, now, pause, next.map_or(longer, |_| REST));
         Some(next)
     }
 
-    fn rest(&mut self, of: Family, now: Instant, span: Duration) {
-        let until = now.after(span);
-        if let Some(rest) = self.rests.get_mut(index(of)) {
-            *rest = Some(Rest { until, pause: REST });
+    /// No path of a family is checked for this span; if none works in the next check, for the `next` one.
+    fn rest(&mut self, of: Family, now: Instant, span: Duration, next: Duration) {
+        if let Some(rest) = self.rests.get_mut(of.index()) {
+            *rest = Some(Rest {
+                until: now.after(span),
+                pause: next,
+            });
         }
     }
 

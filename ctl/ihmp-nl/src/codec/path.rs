@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Paths.
 
+use std::net::IpAddr;
+
 use ihmp_uapi::{
     Command,
     PathAttr, //
@@ -55,7 +57,15 @@ pub(crate) fn read_path(message: &[u8]) -> Result<Path> {
     })
 }
 
-pub(super) fn read_path_change(message: &[u8]) -> Result<Event> {
+/// What an event says of a path.
+struct Told {
+    host_id: u32,
+    local: Option<IpAddr>,
+    remote: Option<IpAddr>,
+    cause: Option<PathCause>,
+}
+
+fn told(message: &[u8]) -> Result<Told> {
     let (mut host_id, mut local, mut remote, mut cause) = (None, None, None, None);
     for attr in body(message)? {
         let attr = attr?;
@@ -67,32 +77,29 @@ pub(super) fn read_path_change(message: &[u8]) -> Result<Event> {
             _ => (),
         }
     }
-    let (host_id, cause) = (
-        need(host_id, "host id of a path")?,
-        need(cause, "cause of a change")?,
-    );
-    Ok(Event::PathChanged {
-        host_id,
+    Ok(Told {
+        host_id: need(host_id, "host id of a path")?,
         local,
         remote,
         cause,
     })
 }
 
+pub(super) fn read_path_change(message: &[u8]) -> Result<Event> {
+    let told = told(message)?;
+    Ok(Event::PathChanged {
+        host_id: told.host_id,
+        local: told.local,
+        remote: told.remote,
+        cause: need(told.cause, "cause of a change")?,
+    })
+}
+
 pub(super) fn read_silence(message: &[u8]) -> Result<Event> {
-    let (mut host_id, mut local, mut remote) = (None, None, None);
-    for attr in body(message)? {
-        let attr = attr?;
-        match PathAttr(attr.number()) {
-            PathAttr::HOST_ID => host_id = Some(attr.u32()?),
-            PathAttr::LOCAL => local = Some(attr.addr()?),
-            PathAttr::REMOTE => remote = Some(attr.addr()?),
-            _ => (),
-        }
-    }
+    let told = told(message)?;
     Ok(Event::PathSilent {
-        host_id: need(host_id, "host id of a path")?,
-        local: need(local, "local locator of a path")?,
-        remote: need(remote, "remote locator of a path")?,
+        host_id: told.host_id,
+        local: need(told.local, "local locator of a path")?,
+        remote: need(told.remote, "remote locator of a path")?,
     })
 }
