@@ -29,10 +29,7 @@ fn hard_move_is_answered_by_the_router() {
     sim.run(secs(60));
     assert!(gate.borrow().routes.is_empty());
     assert!(sim.nodes[0].held.is_empty());
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(HOME)], vec![addr(HOME)])
-    );
+    is_at(&sim, HOME);
     sim.agree(0, 1);
 }
 
@@ -159,10 +156,7 @@ fn without_a_router_nothing_is_different() {
     sim.run(ms(20));
     assert_eq!(used(&sim), []);
     sim.run(secs(5));
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(AWAY)], vec![addr(AWAY)])
-    );
+    is_at(&sim, AWAY);
     assert_eq!(sim.sent(), [Control::Handoff, Control::Ack]);
     sim.agree(0, 1);
 }
@@ -178,10 +172,7 @@ fn a_router_that_dies_is_not_renewed() {
     is_covered(&sim, &gate, AWAY);
     gate.borrow_mut().dead = true;
     sim.run(secs(30));
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(AWAY)], vec![addr(AWAY)])
-    );
+    is_at(&sim, AWAY);
     assert!(sim.nodes[0].held.is_empty());
     sim.agree(0, 1);
 }
@@ -216,9 +207,6 @@ fn a_router_that_does_not_deliver_is_found_out() {
         )
     };
     assert!(sim.nodes[0].notes.iter().any(told));
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(AWAY)], vec![addr(AWAY)])
-    );
+    is_at(&sim, AWAY);
     sim.agree(0, 1);
 }

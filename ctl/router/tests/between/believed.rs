@@ -31,10 +31,7 @@ fn a_grant_is_believed_of_a_listed_key_only() {
             .count(),
         2
     );
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(AWAY)], vec![addr(AWAY)])
-    );
+    is_at(&sim, AWAY);
     sim.agree(0, 1);
     assert!(gate.borrow().routes.is_empty());
     // The next time it is not kept waiting.
@@ -61,10 +58,7 @@ fn both_may_answer() {
     sim.inject(0, addr("198.51.100.1"), addr(AWAY), &bytes);
     assert_eq!(used(&sim), [addr(HOME)]);
     sim.run(secs(5));
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(AWAY)], vec![addr(AWAY)])
-    );
+    is_at(&sim, AWAY);
     assert!(sim.nodes[0].held.is_empty());
     sim.agree(0, 1);
 }
@@ -106,6 +100,29 @@ fn forged(
     }
 }
 
+/// A forged answer: who signs it, how it differs from the right one, and why it is refused.
+type Forgery<'a> = (Option<&'a OwnKey>, Change, Refusal);
+
+/// Node 0 refuses all of these, and nothing changes by them. `make` makes the octets of one, with its number.
+fn refuses(
+    sim: &mut Sim,
+    forgeries: &[Forgery<'_>],
+    make: impl Fn(&Sim, &Forgery<'_>, u64) -> Vec<u8>,
+) {
+    let row = format!("{:?}", record(sim, 0));
+    for (number, forgery) in (1..).zip(forgeries) {
+        let reason = forgery.2;
+        let before = refused(sim, reason);
+        let bytes = make(sim, forgery, number);
+        sim.inject(0, addr("198.51.100.1"), addr(AWAY), &bytes);
+        assert_eq!(refused(sim, reason), before + 1, "{number}: {reason:?}");
+        assert_eq!(format!("{:?}", record(sim, 0)), row, "{number}");
+        assert!(sim.nodes[0].held.is_empty(), "{number}");
+        let engine = sim.nodes[0].engine.as_ref().unwrap();
+        assert!(engine.rejected().is_empty(), "{number}");
+    }
+}
+
 #[test]
 fn forged_grants_change_nothing() {
     let (mut sim, gate) = acquainted(config());
@@ -115,7 +132,7 @@ fn forged_grants_change_nothing() {
     let (key, other) = (router_key(), own_key(1));
     let at = 1_900_000_000_000_000_000;
     let same: Change = |_, _, _| ();
-    let cases: [(Option<&OwnKey>, Change, Refusal); 9] = [
+    let cases: [Forgery<'_>; 9] = [
         (None, same, Refusal::Unsigned),
         (Some(&other), same, Refusal::UnknownKey),
         (
@@ -150,15 +167,9 @@ fn forged_grants_change_nothing() {
             Refusal::Payload,
         ),
     ];
-    let row = format!("{:?}", record(&sim, 0));
-    for (number, (key, change, reason)) in (1..).zip(cases) {
-        let before = refused(&sim, reason);
-        let bytes = forged(&sim, key, at + number, change);
-        sim.inject(0, addr("198.51.100.1"), addr(AWAY), &bytes);
-        assert_eq!(refused(&sim, reason), before + 1, "{number}: {reason:?}");
-        assert_eq!(format!("{:?}", record(&sim, 0)), row, "{number}");
-        assert!(sim.nodes[0].held.is_empty());
-    }
+    refuses(&mut sim, &cases, |sim, (key, change, _), number| {
+        forged(sim, *key, at + number, change)
+    });
     // From elsewhere than it says.
     let bytes = forged(&sim, Some(&key), at + 20, same);
     sim.inject(0, addr("198.51.100.2"), addr(AWAY), &bytes);
@@ -195,10 +206,7 @@ fn an_agent_that_restarts_tells_the_peer() {
     is_covered(&sim, &gate, AWAY);
     sim.restart(0);
     sim.run(secs(10));
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(AWAY)], vec![addr(AWAY)])
-    );
+    is_at(&sim, AWAY);
     sim.agree(0, 1);
 }
 
@@ -212,10 +220,7 @@ fn a_key_that_is_removed_ends_it() {
     sim.rekey(0);
     sim.network(0);
     sim.run(secs(10));
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(AWAY)], vec![addr(AWAY)])
-    );
+    is_at(&sim, AWAY);
     sim.agree(0, 1);
 }
 
@@ -236,7 +241,7 @@ fn forged_rejections_change_nothing() {
     let (key, other) = (router_key(), own_key(1));
     let at = 1_900_000_000_000_000_000;
     let same: Change = |_, _, _| ();
-    let cases: [(Option<&OwnKey>, Change, Refusal); 8] = [
+    let cases: [Forgery<'_>; 8] = [
         (None, same, Refusal::Unsigned),
         (Some(&other), same, Refusal::UnknownKey),
         (
@@ -266,16 +271,9 @@ fn forged_rejections_change_nothing() {
             Refusal::Payload,
         ),
     ];
-    let row = format!("{:?}", record(&sim, 0));
-    for (number, (key, change, reason)) in (1..).zip(cases) {
-        let before = refused(&sim, reason);
-        let bytes = rejecting(&sim, key, at + number, change);
-        sim.inject(0, addr("198.51.100.1"), addr(AWAY), &bytes);
-        assert_eq!(refused(&sim, reason), before + 1, "{number}: {reason:?}");
-        assert_eq!(format!("{:?}", record(&sim, 0)), row, "{number}");
-        let engine = sim.nodes[0].engine.as_ref().unwrap();
-        assert!(engine.rejected().is_empty(), "{number}");
-    }
+    refuses(&mut sim, &cases, |sim, (key, change, _), number| {
+        rejecting(sim, *key, at + number, *change)
+    });
     // The move goes through.
     sim.run(secs(1));
     assert!(active(&sim).contains(&addr(AWAY)) && used(&sim).contains(&addr(AWAY)));

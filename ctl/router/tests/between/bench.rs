@@ -243,6 +243,12 @@ pub(crate) fn refused(sim: &Sim, reason: Refusal) -> u64 {
     engine.refusals().get(reason.name()).copied().unwrap_or(0)
 }
 
+/// The peer knows the host at this address only, and the host uses no other.
+#[track_caller]
+pub(crate) fn is_at(sim: &Sim, at: &str) {
+    assert_eq!((active(sim), used(sim)), (vec![addr(at)], vec![addr(at)]));
+}
+
 /// Node 0 is away, and the peer has not heard of it.
 pub(crate) fn is_covered(sim: &Sim, gate: &Rc<RefCell<Gate>>, at: &str) {
     assert_eq!(active(sim), [addr(HOME)]);

@@ -123,10 +123,7 @@ fn a_hard_move_goes_on_at_another_address() {
     sim.change(0, &[HOME], &[AWAY]);
     sim.run(secs(5));
     assert_eq!(sim.sent(), [Handoff, HandoffUnreachable, Ack]);
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(OUT)], vec![addr(OUT)])
-    );
+    is_at(&sim, OUT);
     assert_eq!(record(&sim, 1).unreachable, [addr(AWAY)]);
     sim.agree(0, 1);
     // One that comes later is as good.
@@ -136,10 +133,7 @@ fn a_hard_move_goes_on_at_another_address() {
     stays(&sim, &gate, false);
     sim.change(0, &[], &[OUT]);
     sim.run(secs(5));
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(OUT)], vec![addr(OUT)])
-    );
+    is_at(&sim, OUT);
     assert_eq!(record(&sim, 1).unreachable, [addr(AWAY)]);
     sim.agree(0, 1);
 }
@@ -172,10 +166,7 @@ fn an_address_that_is_known_to_be_rejected_is_reported_at_once() {
     sim.run(secs(5));
     assert_eq!(sim.sent(), [HandoffUnreachable, Ack]);
     assert_eq!(said_from(&sim, AWAY), []);
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(OUT)], vec![addr(OUT)])
-    );
+    is_at(&sim, OUT);
     assert_eq!(record(&sim, 1).unreachable, [addr(AWAY)]);
     sim.agree(0, 1);
     assert_eq!(rejections(&sim), 1);
@@ -233,10 +224,7 @@ fn a_router_that_changes_its_mind_rejects_what_it_granted() {
     // Where another one works, the peer hears that the old one is gone.
     sim.change(0, &[], &[OUT]);
     sim.run(secs(5));
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(OUT)], vec![addr(OUT)])
-    );
+    is_at(&sim, OUT);
     sim.agree(0, 1);
 }
 
@@ -266,10 +254,7 @@ fn who_began_in_a_closed_network_stays_there() {
     sim.change(0, &[], &[HOME]);
     sim.run(secs(5));
     assert_eq!(sim.sent(), [AddrUp, AddrUpUnreachable, Ack]);
-    assert_eq!(
-        (active(&sim), used(&sim)),
-        (vec![addr(AWAY)], vec![addr(AWAY)])
-    );
+    is_at(&sim, AWAY);
     sim.agree(0, 1);
 }
 
