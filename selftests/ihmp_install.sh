@@ -1,22 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The suites as kselftest runs its own: by `make run_tests`, and as an installed copy where there is no checkout.
+# Tests the ways in which kselftest runs its own suites: `make run_tests`, and an installed copy without the checkout.
 
 . "$(dirname "$0")/lib.sh"
 
-# copy: installs the suites into $TMP/copy.
+# copy: Installs the suites into $TMP/copy.
 copy() {
 	make -s -C "$SELFTESTS" install INSTALL_PATH="$TMP/copy" || fail "make install"
 }
 
-# without_tree CMD...: CMD does not see this checkout.
+# without_tree CMD...: Runs CMD where this checkout cannot be seen.
 without_tree() {
 	# shellcheck disable=SC2016 # for the inner shell
 	env -u IHMP_SRC -u IHMP_HERE PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin IHMP_RESULTS="$TMP/results" \
 		unshare --mount --propagation private sh -c 'mount -t tmpfs none "$1" && cd / && shift && exec "$@"' sh "$SELFTESTS/.." "$@"
 }
 
-# printed STATUS CMD...: CMD ends with this status; what it prints is in $TMP/out.
+# printed STATUS CMD...: Checks that CMD ends with this status. Its output is in $TMP/out.
 printed() {
 	local want=$1 got
 	shift

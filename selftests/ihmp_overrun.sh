@@ -1,31 +1,31 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Netlink messages that come faster than the agent reads: how much room its sockets have, and what it does when that is not enough.
+# Tests how large the receive buffers of the agent's netlink sockets are, and what it does when messages overrun them.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nat.sh"
 
-# What Linux before 6.18 allows everybody by default; later kernels allow more (net.core.rmem_max).
+# net.core.rmem_max of Linux before 6.18; later kernels have more.
 SMALL=212992
 
-# sockets NAME FILTER: what jq says of the netlink sockets of its agent.
+# sockets NAME FILTER: Prints what the jq filter gives for the netlink sockets of the host's agent.
 sockets() {
 	"$SELFTESTS/overrun.py" sockets "${AGENT[$1]}" | jq "$2"
 }
 
-# router: r2 of the testbed has an agent in router mode, which is a NAT's.
+# router: Builds the testbed and starts an agent on r2 in router mode, with the NAT.
 router() {
 	FAMILIES=4 topo_testbed && nat_agent r2
 }
 
-# small_buffers: only who may force it gets a larger receive buffer than this.
+# small_buffers: Lowers net.core.rmem_max, so that only who may force it gets a larger receive buffer.
 small_buffers() {
 	defer sysctl -q net.core.rmem_max="$(sysctl -n net.core.rmem_max)"
 	sysctl -q net.core.rmem_max="$SMALL" || return
 	equal "octets that others get" $((2 * SMALL)) "$("$SELFTESTS/overrun.py" allowed)"
 }
 
-# buffers: what listens has the room that it asks for, which the kernel doubles, whatever others may have.
+# buffers: Checks that sockets which listen have the buffer that they ask for, which the kernel doubles, whatever rmem_max is.
 buffers() {
 	small_buffers && router && agent_start m || return
 	equal "the module's events" 1 "$(sockets m '[.[] | select(.protocol == "generic" and .buffer == 2 * 1048576)] | length')"
@@ -34,7 +34,8 @@ buffers() {
 	equal "its packet queue" 1 "$(sockets r2 '[.[] | select(.protocol == "netfilter" and .buffer == 8 * 1048576)] | length')"
 }
 
-# module_events: the table is read again. The agent does not run while more happens than there is room for, and then a flow begins.
+# module_events: Stops the agent while more events come than there is room for, and then a flow begins. Checks that the agent reads the table
+# again.
 module_events() {
 	local id
 
@@ -55,7 +56,7 @@ host_up_soon() {
 	slowwait 10 host_up "$1" "$2"
 }
 
-# rtnetlink: addresses and routes are looked at again.
+# rtnetlink: Checks that the agent reads addresses and routes again after it has lost messages.
 rtnetlink() {
 	local i
 
@@ -76,8 +77,8 @@ rtnetlink() {
 	must "traffic goes on" goes_on m
 }
 
-# queue: more datagrams than wait in a queue go through a router whose agent does not run. What does not wait goes on at once, and the
-# rest as soon as it runs.
+# queue: Sends more datagrams through a router than the packet queue holds, while the agent is stopped. Checks that the others go on at once,
+# and those in the queue as soon as the agent runs.
 queue() {
 	local total=3000
 
@@ -91,7 +92,8 @@ queue() {
 	must "the rest" slowwait 10 count_is "$total"
 }
 
-# nat_events: the NAT's memory is asked. While the agent of r2 does not run, r2 itself makes more connections than there is room for.
+# nat_events: Makes more connections at r2 than there is room for, while its agent is stopped. Checks that the agent reads the connection
+# tracking table again.
 nat_events() {
 	local M C N
 
@@ -103,7 +105,7 @@ nat_events() {
 	kill -STOP "${AGENT[r2]}"
 	in_ns r2 "$SELFTESTS/overrun.py" ports "${ADDR[r2.lan.4]}" "$C" 10000 || return
 	at_least "events that were lost" 1 "$(sockets r2 'map(select(.protocol == "netfilter") | .drops) | max')"
-	# What is left of the first network goes meanwhile, and connections with it.
+	# m leaves its first network meanwhile, and its connections have to use the NAT.
 	leave m eth0
 	kill -CONT "${AGENT[r2]}"
 	must "the agent says so" slowwait 10 has_line "$TMP/ihmpd.r2.log" 'event=overrun source=conntrack' || return

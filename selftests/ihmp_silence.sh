@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A network dies without an event: its carrier and its addresses stay, and its router forwards nothing. The flows of a host with another
-# network go on there, and come back when the first one works again.
+# Tests what happens when a network fails without an event: carrier and addresses stay, and the router forwards nothing. The flows of a
+# host that has another network continue there, and return when the first network works again.
 #
-# The figures of paths.json are left in $IHMP_RESULTS: how long nothing came, and after what time the network was used again.
+# The figures of ihmp.json are left in $IHMP_RESULTS: how long nothing arrived, and how long it took until the network was used again.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/topo.sh"
@@ -14,7 +14,8 @@ DELAY_MS=30
 # Milliseconds within which flows go on when a network has died, and within which it is used again when it works again.
 TCP_MS=2000 UDP_MS=1500 BACK_MS=5000
 
-# stage FAMILY CLIENT FLOW...: m has two networks and prefers eth0, c knows both; traffic from CLIENT, which is m or c, to the other one.
+# stage FAMILY CLIENT FLOW...: Gives m two networks, of which it prefers eth0, has c learn both, and starts traffic from CLIENT, which is m
+# or c, to the other host.
 stage() {
 	local family=$1 client=$2 server=c at
 	shift 2
@@ -27,7 +28,7 @@ stage() {
 	must "traffic goes on" goes_on "$client" 20
 }
 
-# dies, revives: r1 forwards nothing, in either direction; or everything again.
+# dies, revives: Has r1 forward nothing in either direction, or everything again.
 dies() {
 	netem r1 wan loss 100% && netem r1 lan loss 100%
 }
@@ -36,34 +37,27 @@ revives() {
 	netem r1 wan delay 0ms && netem r1 lan delay 0ms
 }
 
-# uses ADDRESS: c sends to m there.
+# uses ADDRESS: Does c send to m at this address?
 uses() {
 	path_is c "$M" "$C" "$1"
 }
 
-# figure_of NAME FAMILY KIND MS: a figure for paths.json.
-figure_of() {
-	note "$1: $4 ms"
-	[ -z "${IHMP_RESULTS:-}" ] || jq -cn --arg name "$1" --arg family "$2" --arg kind "$3" --argjson ms "$4" \
-		'{$name, $family, $kind, $ms}' >>"$IHMP_RESULTS/silence.jsonl"
-}
-
-# gap CLIENT SERVER MOMENT_MS: milliseconds from that moment until something came again, at the end that waited longer.
+# gap CLIENT SERVER MOMENT_MS: Prints the milliseconds from that moment until something arrived again, at the end that waited longer.
 gap() {
 	jq -s --argjson began "$3" '[.[].flows[].silences[]? | select(.[1] * 1000 > $began and .[0] * 1000 < $began + 1000) | .[1] * 1000 - $began]
 		| max // 0 | floor' "$TMP/run.$1.json" "$TMP/serve.$2.json"
 }
 
-# dead FAMILY KIND MOST CLIENT FLOW...: flows go on within so many milliseconds.
+# dead FAMILY KIND MOST CLIENT FLOW...: Checks that flows continue within MOST milliseconds after the network died, and use it again later.
 dead() {
-	local family=$1 kind=$2 most=$3 client=$4 server=c M C NEW died revived gap
+	local family=$1 kind=$2 most=$3 client=$4 server=c M C NEW died revived back gap
 	shift 4
 
 	[ "$client" = m ] || server=m
 	stage "$family" "$client" "$@" && dies || return
 	died=$(now_ms)
 	if ! taking_part; then
-		# What is on the way arrives.
+		# What is in flight arrives.
 		goes_on "$client" 10 1
 		not goes_on "$client" 5 20 || fail "traffic goes on without agents"
 		return
@@ -73,18 +67,19 @@ dead() {
 	revives
 	revived=$(now_ms)
 	must "the network is used again" slowwait 20 has_line "$TMP/ihmpd.m.log" "event=path-back local=$M " || return
-	figure_of back "$family" "$kind" $(($(now_ms) - revived))
-	at_most "ms until it is used again" "$BACK_MS" $(($(now_ms) - revived))
+	back=$(($(now_ms) - revived))
+	figure_of "dead network, IPv$family, $kind" "until it is used again" "$back" ms
+	at_most "ms until it is used again" "$BACK_MS" "$back"
 	must "traffic goes on there" goes_on "$client" 50 && must "in both directions" slowwait 10 uses "$M" || return
 	traffic_end "$client" && serve_end "$server" || return
 	gap=$(gap "$client" "$server" "$died")
-	figure_of gap "$family" "$kind" "$gap"
+	figure_of "dead network, IPv$family, $kind" gap "$gap" ms
 	at_least "ms until something comes" $((2 * DELAY_MS)) "$gap"
 	at_most "ms until something comes" "$most" "$gap"
 	equal "what is wrong with flows" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .cut) | tojson' "$TMP/run.$client.json")"
 }
 
-# cycles FAMILY: the network dies and comes back twenty times, and no connection is lost.
+# cycles FAMILY: Checks that no connection is lost when the network dies and comes back twenty times.
 cycles() {
 	local family=$1 M C NEW round
 
@@ -98,8 +93,8 @@ cycles() {
 	equal "what is wrong with flows" '' "$(jq -r '.flows[] | select(.corrupt != 0 or .errors != {} or .cut) | tojson' "$TMP/run.m.json")"
 }
 
-# told FAMILY PATHS: Checks that the module tells of a flow on which c was heard, and nothing comes any more, where m has two paths to c: four
-# times a second. Without another path, and of a flow that was never answered, it tells nothing.
+# told FAMILY PATHS: Checks that the module sends an event when nothing comes any more on a flow on which c was heard, four times a second,
+# if m has two paths to c. With one path, and for a flow that was never answered, it sends none.
 told() {
 	local family=$1 paths=$2 M C count
 
@@ -122,12 +117,12 @@ told() {
 	equal "events" 0 "$count"
 }
 
-# has_lines FILE PATTERN COUNT
+# has_lines FILE PATTERN COUNT: Does the file have at least so many lines with the pattern?
 has_lines() {
 	[ "$(grep -c "$2" "$1")" -ge "$3" ]
 }
 
-# silent_peer FAMILY: c dies: m stays where it is, and does not ask for ever.
+# silent_peer FAMILY: Has c die. Checks that m leaves no network, and probes c less and less often.
 silent_peer() {
 	local family=$1 M C NEW before
 
@@ -141,7 +136,7 @@ silent_peer() {
 	netem s pc delay "${DELAY_MS}ms" && must "traffic goes on" goes_on m 20 60
 }
 
-# lossy FAMILY: a network that loses a packet in twenty is not left, though what is sent one way is not answered.
+# lossy FAMILY: Checks that m does not leave a network that loses a packet in twenty. One of the flows gets no answers.
 lossy() {
 	local family=$1 M C NEW
 
